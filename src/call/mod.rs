@@ -1,0 +1,3 @@
+//! Calls: the back-to-back user agent.
+
+pub mod record;

@@ -1,0 +1,67 @@
+//! The call record: one JSON object a call, in the store and on the event stream.
+
+use crate::relay::Media;
+use crate::rules::explain::Explanation;
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CallRecord {
+    /// Sorts by time and can carry a node: 16 hex digits of milliseconds and a counter, `-`, the node.
+    pub id: String,
+    /// The Call-ID of the caller's side.
+    pub call_id: String,
+    pub generation: u64,
+    pub domain: String,
+    pub from: Party,
+    /// What was dialled.
+    pub to: String,
+    /// The number of ours that was called, if one was.
+    pub did: Option<String>,
+    pub start: String,
+    pub answer: Option<String>,
+    pub end: Option<String>,
+    /// `answered`, `busy`, `no_answer`, `declined`, `offline`, `caller_gone`, `failed`, `rejected`, `system`.
+    pub outcome: String,
+    /// The final status that the caller got.
+    pub status: u16,
+    pub answered_by: Option<AnsweredBy>,
+    pub tags: Vec<String>,
+    pub legs: Vec<LegRecord>,
+    pub media: Option<Media>,
+    pub forwards: Vec<ForwardRecord>,
+    pub emergency: bool,
+    pub screen_pop: Option<String>,
+    pub explanation: Explanation,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Party {
+    pub raw: String,
+    pub e164: Option<String>,
+    pub name: Option<String>,
+    /// `device:101a`, `trunk:carrier`.
+    pub origin: String,
+    pub privacy: bool,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct AnsweredBy {
+    pub user: Option<String>,
+    pub device: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LegRecord {
+    pub to: String,
+    pub start: String,
+    pub end: Option<String>,
+    pub status: Option<u16>,
+    pub reason: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ForwardRecord {
+    pub user: String,
+    pub reason: String,
+    pub to: String,
+}

@@ -1,0 +1,82 @@
+//! What a decision is made from: the call as it came, and live state.
+
+use super::model::Destination;
+use std::sync::Arc;
+
+/// One call as it came. Everything about it that doesn't change while it is decided.
+#[derive(Clone, Debug)]
+pub struct CallFacts {
+    /// The call clock: every hop of one call is judged at this moment.
+    pub at: jiff::Timestamp,
+    pub caller: Caller,
+    pub dialled: Dialled,
+    /// RFC 7090: a call back from the emergency centre passes lists, DND, screening and forwards.
+    pub psap_callback: bool,
+    /// Hops that the call took before it came here: entries of History-Info or Diversion.
+    pub earlier_hops: u32,
+}
+
+/// Who calls.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    pub origin: Origin,
+    /// The number as it was received: `2025550150`, `anonymous`.
+    pub raw: Arc<str>,
+    pub name: Option<Arc<str>>,
+    /// Identity was withheld (RFC 3323; From host `anonymous.invalid`). No number at all, or none that can be
+    /// normalised, is `unknown`, which the rules see by themselves.
+    pub anonymous: bool,
+}
+
+/// Where the call came in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A device of this domain, by name: the caller is its user.
+    Device(Arc<str>),
+    Trunk(Arc<str>),
+    /// For `route` and golden tests: an inside caller named by extension alone.
+    Extension(Arc<str>),
+    /// For `route` and golden tests: an outside caller by no trunk in particular.
+    Outside,
+    /// For golden tests: as if it came through this (`queue:support`), so not direct.
+    Via(Destination),
+}
+
+/// What was called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Dialled {
+    /// The user part as it was dialled: extension, number or feature code.
+    Text(Arc<str>),
+    /// `urn:service:sos` (RFC 5031).
+    Sos,
+    /// For `route --to user:osei`.
+    Destination(Destination),
+}
+
+/// Live state, looked at when a decision needs it. Devices, users and trunks go by name within the domain.
+pub trait Live {
+    /// Neither a binding nor a push token.
+    fn offline(&self, device: &str) -> bool;
+    /// Calls that the user is part of, over all their devices; the call being decided doesn't count.
+    fn active_calls(&self, user: &str) -> u32;
+    fn status(&self, user: &str) -> Option<&UserStatus>;
+    /// `Some(true)`: forced on; `Some(false)`: forced off; `None`: by the clock.
+    fn frame_override(&self, frame: &str) -> Option<bool>;
+    fn trunk_down(&self, trunk: &str) -> bool;
+}
+
+/// What a user has set, outside the rules: `PATCH .../users/{name}/status`. `None` returns to the rules.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct UserStatus {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dnd: Option<bool>,
+    /// A destination as text: acts as `forward.always` over the chosen rule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forward: Option<String>,
+    /// Picks a rule of the user by name, a disabled one too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// When it ends by itself. Whoever hands the status to a decision leaves out what has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<jiff::Timestamp>,
+}

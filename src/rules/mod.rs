@@ -1,0 +1,23 @@
+//! The answering rules: TOML source with spans -> check -> compile -> tree -> decide -> explain.
+//!
+//! Pure: files come in as text, time and live state as values. One domain is one [`Domain`]; the daemon holds them in a
+//! [`Ruleset`], an immutable value behind an `Arc`: a call keeps the one that it began with.
+
+pub mod calendar;
+pub mod check;
+pub mod compile;
+pub mod diagnostic;
+pub mod explain;
+pub mod facts;
+pub mod model;
+pub mod plan;
+pub mod source;
+pub mod tree;
+pub mod walk;
+
+pub use compile::{Domain, Ruleset};
+pub use diagnostic::{Diagnostic, Severity, Span};
+pub use explain::Explanation;
+pub use facts::{Caller, CallFacts, Dialled, Live, Origin, UserStatus};
+pub use plan::{LegEnd, LegOutcome, LegTarget, PlannedLeg, RingPlan};
+pub use walk::{Next, Walk};

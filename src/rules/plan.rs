@@ -1,0 +1,79 @@
+//! Ring plans as values: which legs ring when, and what their ends mean together.
+
+use super::model::{CallerId, Confirm, Decline, MissedCalls};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Everything that the call needs to ring: carried out by `call::ring`, listed by `route`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RingPlan {
+    /// In the order of their tags: by start, then target order.
+    pub legs: Vec<PlannedLeg>,
+    /// Ringing ends then, whatever still rings.
+    pub total: Duration,
+    /// A sequence: when all legs of a step have ended early, the next step starts at once and everything after it moves up.
+    pub sequence: bool,
+    pub decline: Decline,
+    pub missed_calls: MissedCalls,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlannedLeg {
+    pub to: LegTarget,
+    /// The step of a sequence that it belongs to, from 0; always 0 without one.
+    pub step: u16,
+    /// From the start of the plan.
+    pub start: Duration,
+    pub ring_for: Duration,
+    /// Asked before the leg may win (not carried out yet: such a leg fails with a warning).
+    pub confirm: Option<Confirm>,
+    /// What the leg's From shows: prefixes applied.
+    pub caller_id: CallerId,
+    /// The identity is withheld towards this leg (RFC 3323).
+    pub anonymous: bool,
+    /// Alert-Info of the leg (RFC 7462), as a URI.
+    pub alert: Option<Arc<str>>,
+    /// An outside leg of a forward: who forwards, and why (RFC 5806 reason), for Diversion on trunks that want it.
+    pub diversion: Option<(Arc<str>, &'static str)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum LegTarget {
+    /// Every contact of this device, as one leg.
+    Device(Arc<str>),
+    /// An outside number by these trunks in order; the next only if the one before fails before ringing.
+    Outside { number: Arc<str>, trunks: Vec<Arc<str>> },
+}
+
+/// How one leg ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LegOutcome {
+    Answered,
+    /// 486 or 600; 480 within two seconds of its INVITE (device DND).
+    Busy,
+    /// Rang to the end of its time; 480 later than two seconds.
+    NoAnswer,
+    /// 603 and the like.
+    Declined,
+    /// No provisional response by the end of its time, a time-out, nothing registered.
+    Offline,
+    /// Anything else: 4xx, 5xx, no trunk.
+    Failed,
+    /// Cancelled by us: somebody else answered, or the caller has gone.
+    Cancelled,
+}
+
+/// The end of the leg at this index of the plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LegEnd {
+    pub leg: usize,
+    pub outcome: LegOutcome,
+}
+
+/// What the ends of all legs mean together: first that applies of declined (policy `stop`), no answer, busy, declined,
+/// offline, failed. `None` when a leg was answered, or there are none.
+#[must_use]
+pub fn verdict(ends: &[LegOutcome], decline: Decline) -> Option<LegOutcome> {
+    let _ = (ends, decline);
+    todo!()
+}

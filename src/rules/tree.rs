@@ -1,0 +1,1 @@
+//! The compiled decision tree of one extension or number.

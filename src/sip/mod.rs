@@ -1,0 +1,26 @@
+//! SIP on the wire: bytes to values and back (RFC 3261). Pure: no IO, no clock, no allocation per header.
+//!
+//! What it is not: it knows no transactions, no dialogs and no policy.
+
+pub mod auth;
+pub mod flow;
+pub mod message;
+pub mod method;
+pub mod name;
+pub mod name_addr;
+pub mod parse;
+pub mod status;
+pub mod stream;
+pub mod uri;
+pub mod via;
+pub mod write;
+
+pub use flow::{ConnectionId, Flow, Transport};
+pub use message::{CSeq, Message, Refusal};
+pub use method::Method;
+pub use name::Name;
+pub use name_addr::NameAddr;
+pub use parse::ParseError;
+pub use uri::{Scheme, Uri};
+pub use via::Via;
+pub use write::Writer;

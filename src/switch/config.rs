@@ -1,0 +1,33 @@
+//! What the switch is told at start; every limit is here by name.
+
+use crate::registrar::location::Expiry;
+use crate::sip::{Transport, auth::Algorithm};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Our listeners: what they are bound to, and what Via and Contact say (behind NAT another address).
+    pub listeners: Vec<Listener>,
+    /// Used where nothing else tells a request's domain.
+    pub default_domain: Option<String>,
+    /// In the order in which challenges offer them.
+    pub digest: Vec<Algorithm>,
+    pub expiry: Expiry,
+    /// Calls up at once; one more gets 503 with Retry-After (an emergency call never does).
+    pub calls_max: usize,
+    /// The node that ids carry.
+    pub node: u16,
+    /// Free port pairs below which the media plane is asked to open more.
+    pub ports_low: usize,
+    /// How long a drain waits for calls to end by themselves.
+    pub drain_after: Duration,
+}
+
+#[derive(Clone, Debug)]
+pub struct Listener {
+    pub transport: Transport,
+    pub bound: SocketAddr,
+    /// `host:port` of our Via and Contact on this listener.
+    pub advertise: String,
+}

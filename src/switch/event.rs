@@ -1,0 +1,27 @@
+//! What the event stream shows (`GET /v1/events`).
+
+use crate::call::record::CallRecord;
+use serde::Serialize;
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "event", content = "data")]
+pub enum Event {
+    #[serde(rename = "call.started")]
+    CallStarted { id: String, domain: String, from: String, to: String },
+    #[serde(rename = "call.ringing")]
+    CallRinging { id: String, leg: String },
+    #[serde(rename = "call.answered")]
+    CallAnswered { id: String, answered_by: Option<String> },
+    #[serde(rename = "call.ended")]
+    CallEnded(Box<CallRecord>),
+    #[serde(rename = "registration.added")]
+    RegistrationAdded { domain: String, device: String, contact: String },
+    #[serde(rename = "registration.removed")]
+    RegistrationRemoved { domain: String, device: String, contact: String, why: String },
+    #[serde(rename = "rules.applied")]
+    RulesApplied { domain: String, generation: u64 },
+    #[serde(rename = "status.changed")]
+    StatusChanged { domain: String, user: String },
+    #[serde(rename = "alarm")]
+    Alarm { what: String },
+}
