@@ -1,1 +1,3 @@
-//! net
+//! Sockets, threads and the clock: the edge that moves bytes.
+
+pub mod clock;
