@@ -3,8 +3,8 @@
 
 use super::binding::DeviceKey;
 use crate::clock::Now;
-use crate::sip::auth::Algorithm;
 use crate::sip::Message;
+use crate::sip::auth::Algorithm;
 
 /// What the rules keep of a secret: HA1 by algorithm, for the realm of its domain (either may be absent).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -53,8 +53,14 @@ pub enum Command {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Report {
     /// Pairs that were opened: fewer than asked for when the range or the machine has no more.
-    Opened { pairs: Vec<PortPair>, exhausted: bool },
-    Closed { id: RelayId, media: Media },
+    Opened {
+        pairs: Vec<PortPair>,
+        exhausted: bool,
+    },
+    Closed {
+        id: RelayId,
+        media: Media,
+    },
 }
 
 /// What one relay carried: part of the call record.

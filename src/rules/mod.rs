@@ -18,6 +18,6 @@ pub mod walk;
 pub use compile::{Domain, Ruleset};
 pub use diagnostic::{Diagnostic, Severity, Span};
 pub use explain::Explanation;
-pub use facts::{Caller, CallFacts, Dialled, Live, Origin, UserStatus};
+pub use facts::{CallFacts, Caller, Dialled, Live, Origin, UserStatus};
 pub use plan::{LegEnd, LegOutcome, LegTarget, PlannedLeg, RingPlan};
 pub use walk::{Next, Walk};

@@ -9,7 +9,10 @@ use bytes::Bytes;
 #[derive(Clone, Debug)]
 pub enum Action {
     /// Send these bytes on this flow; if that fails, come back with `Input::FlowFailed`.
-    Send { flow: Flow, bytes: Bytes },
+    Send {
+        flow: Flow,
+        bytes: Bytes,
+    },
     Media(Command),
     /// Keep this change of a registration (durable within 250 ms).
     Binding(Change),

@@ -16,20 +16,34 @@ pub struct StatusKey {
 #[derive(Debug)]
 pub enum Input {
     /// One parsed message and the flow that it came by.
-    Packet { flow: Flow, message: Message },
+    Packet {
+        flow: Flow,
+        message: Message,
+    },
     /// A message could not be delivered on this flow, or its connection closed.
-    FlowFailed { flow: Flow },
+    FlowFailed {
+        flow: Flow,
+    },
     /// A new generation is live. Durable already.
     Rules(Arc<Ruleset>),
     /// A user's live status changed (`None`: back to the rules). Durable already.
-    Status { key: StatusKey, status: Option<UserStatus> },
+    Status {
+        key: StatusKey,
+        status: Option<UserStatus>,
+    },
     /// A registration from before the restart.
     Restore(Binding),
     /// The addresses of a trunk's proxy, in order, resolved at the edge (again whenever they change).
-    TrunkResolved { domain: Arc<str>, trunk: Arc<str>, addresses: Vec<std::net::SocketAddr> },
+    TrunkResolved {
+        domain: Arc<str>,
+        trunk: Arc<str>,
+        addresses: Vec<std::net::SocketAddr>,
+    },
     Media(Report),
     /// The admin ends a call, by its id or its Call-ID. Answered by the record, if there was such a call.
-    Hangup { call: String },
+    Hangup {
+        call: String,
+    },
     /// No new calls; `Action::Drained` when the last one has ended or after `Config::drain_after`.
     Drain,
     /// The deadline has come.
