@@ -1,1 +1,5 @@
 //! daemon
+
+pub mod config;
+pub mod directory;
+pub mod keys;

@@ -1,0 +1,200 @@
+//! Every key of `ringtree.toml`, with its unit and its default: what the parser knows, what suggestions are drawn from, and what
+//! `ringtree run --print-config` prints. One table, so that none of the three can say something else.
+
+/// One key.
+pub struct Key {
+    /// The table that it stands in: `sip`.
+    pub table: &'static str,
+    pub name: &'static str,
+    /// Its default as TOML; empty where there is none.
+    pub default: &'static str,
+    /// What it is, with its unit.
+    pub says: &'static str,
+}
+
+const fn key(table: &'static str, name: &'static str, default: &'static str, says: &'static str) -> Key {
+    Key { table, name, default, says }
+}
+
+/// In the order in which they are printed.
+pub const KEYS: &[Key] = &[
+    key(
+        "sip",
+        "listen",
+        r#"["udp://127.0.0.1:5060", "tcp://127.0.0.1:5060"]"#,
+        "Where SIP is spoken: `udp://ADDRESS:PORT` or `tcp://ADDRESS:PORT`. Port 0 takes a free one, and `run` prints it.",
+    ),
+    key(
+        "sip",
+        "advertise",
+        "",
+        "`HOST` or `HOST:PORT` of our Via and Contact, where phones reach us by another address than we listen on (NAT). \
+         Default: the address listened on.",
+    ),
+    key(
+        "sip",
+        "default_domain",
+        "",
+        "The domain of a request whose Request-URI carries an address, and whose credentials and trunk don't tell it. \
+         Default: the only domain loaded, if it is the only one.",
+    ),
+    key(
+        "sip",
+        "digest",
+        r#"["md5", "sha-256"]"#,
+        "The digest algorithms that challenges offer, in this order. Old phones give up when SHA-256 stands first.",
+    ),
+    key(
+        "sip",
+        "expires_min",
+        r#""60s""#,
+        "The shortest registration; a shorter wish is answered 423. A duration: `90s`, `1h30m`.",
+    ),
+    key("sip", "expires_max", r#""1h""#, "The longest registration; a longer wish is cut to it. A duration."),
+    key("sip", "expires_default", r#""1h""#, "The registration of a phone that doesn't say. A duration."),
+    key("media", "listen", r#""127.0.0.1""#, "The address that media is relayed on."),
+    key(
+        "media",
+        "advertise",
+        "",
+        "The address in SDP, where phones reach the relay by another one (NAT). Default: `listen`.",
+    ),
+    key(
+        "media",
+        "ports",
+        r#""20000-40000""#,
+        "The range of UDP ports for media, both ends inside; a call takes four. `\"0\"`: any that the system has free.",
+    ),
+    key("media", "threads", "1", "Relay threads."),
+    key(
+        "store",
+        "path",
+        r#""ringtree-data""#,
+        "The directory of the store. It is made if its parent exists. Relative paths start at this file's directory.",
+    ),
+    key(
+        "admin",
+        "socket",
+        r#""ringtree-data/admin.sock""#,
+        "The Unix socket that the command line speaks to.",
+    ),
+    key("admin", "group", "", "A group whose members may use the socket, as `operator`. Default: none."),
+    key(
+        "admin",
+        "roles",
+        "",
+        "A table of user (name or number) to `admin`, `operator` or `viewer`. Root and the daemon's own user are always `admin`.",
+    ),
+    key(
+        "rules",
+        "load",
+        r#"["routing-rules/harbour-dental"]"#,
+        "Rule directories that an empty store is filled from: a directory with a `domain.toml` is one domain, any other holds one a child.",
+    ),
+    key(
+        "rules",
+        "base",
+        "",
+        "Where `file:` secrets and audio of the rules are found. Default: the directory that the domain was loaded from.",
+    ),
+    key(
+        "limits",
+        "calls",
+        "10000",
+        "Calls up at once; one more is answered 503. An emergency call never is.",
+    ),
+    key("limits", "drain", r#""2m""#, "How long SIGTERM waits for calls to end by themselves. A duration."),
+    key(
+        "log",
+        "level",
+        r#""info""#,
+        "`error`, `warn`, `info`, `debug`, `trace`, or a filter such as `info,ringtree::switch=debug`. RINGTREE_LOG goes before it.",
+    ),
+];
+
+/// Tables that are promised and read, but not carried out yet: each is named in a warning.
+pub const NOT_YET: &[&str] = &["records", "mail", "hook"];
+
+/// The whole configuration with every default, as a file to start from.
+#[must_use]
+pub fn print() -> String {
+    let mut out =
+        String::from("# Every key of ringtree.toml with its default. A key without one is commented out.\n");
+    let mut table = "";
+    for key in KEYS {
+        if key.table != table {
+            table = key.table;
+            out.push_str(&format!("\n[{table}]\n"));
+        }
+        for line in wrap(key.says, 100) {
+            out.push_str(&format!("# {line}\n"));
+        }
+        if key.default.is_empty() {
+            out.push_str(&format!("# {} =\n", key.name));
+        } else {
+            out.push_str(&format!("{} = {}\n", key.name, key.default));
+        }
+    }
+    out
+}
+
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.len() + 1 + word.len() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+/// What was probably meant: the nearest of `known`, if it is near enough.
+#[must_use]
+pub fn suggest<'a>(written: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let bound = (written.chars().count() / 3).max(1) + 1;
+    known
+        .map(|k| (distance(written, k), k))
+        .filter(|(d, _)| *d <= bound)
+        .min_by_key(|(d, _)| *d)
+        .map(|(_, k)| k)
+}
+
+/// Edits (insert, delete, replace) between two names.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut before = i + 1;
+        let mut next = vec![before];
+        for ((y, diagonal), above) in b.iter().zip(&row).zip(row.iter().skip(1)) {
+            before = (diagonal + usize::from(x != *y)).min(above + 1).min(before + 1);
+            next.push(before);
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_of_the_keyboard_finds_the_key_that_was_meant() {
+        let names = || KEYS.iter().filter(|k| k.table == "sip").map(|k| k.name);
+        assert_eq!(suggest("lisen", names()), Some("listen"));
+        assert_eq!(suggest("default-domain", names()), Some("default_domain"));
+        assert_eq!(suggest("colour", names()), None);
+    }
+
+    #[test]
+    fn distance_counts_edits() {
+        assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!(distance("", "abc"), 3);
+        assert_eq!(distance("same", "same"), 0);
+    }
+}
