@@ -1,1 +1,94 @@
 //! RTP and RTCP packets (RFC 3550): what the relay reads of a header, without copying.
+//!
+//! What it is not: it knows no streams and no keys. An SRTP packet has the same header in the clear (RFC 3711 §3.1), so
+//! padding, which SRTP encrypts, is not judged.
+
+/// The fixed part of an RTP header (RFC 3550 §5.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    pub marker: bool,
+    pub payload_type: u8,
+    pub sequence: u16,
+    pub timestamp: u32,
+    pub ssrc: u32,
+}
+
+/// Octets of an RTP header without contributing sources.
+pub const HEADER_BYTES: usize = 12;
+
+impl Header {
+    /// Reads a header where this is a valid RTP packet: version 2, as long as its contributing sources and its extension say,
+    /// and no RTCP (RFC 3550 §A.1, RFC 5761 §4).
+    #[must_use]
+    pub fn parse(packet: &[u8]) -> Option<Header> {
+        let (fixed, rest) = packet.split_first_chunk::<HEADER_BYTES>()?;
+        if fixed[0] >> 6 != 2 || is_rtcp(packet) {
+            return None;
+        }
+        let csrc_bytes = usize::from(fixed[0] & 0x0f) * 4;
+        let rest = rest.get(csrc_bytes..)?;
+        if fixed[0] & 0x10 != 0 {
+            // RFC 3550 §5.3.1: two octets of profile, then the length in 32-bit words.
+            let &[_, _, high, low] = rest.first_chunk::<4>()?;
+            rest.get(4 + usize::from(u16::from_be_bytes([high, low])) * 4..)?;
+        }
+        let [_, second, s0, s1, t0, t1, t2, t3, c0, c1, c2, c3] = *fixed;
+        Some(Header {
+            marker: second & 0x80 != 0,
+            payload_type: second & 0x7f,
+            sequence: u16::from_be_bytes([s0, s1]),
+            timestamp: u32::from_be_bytes([t0, t1, t2, t3]),
+            ssrc: u32::from_be_bytes([c0, c1, c2, c3]),
+        })
+    }
+}
+
+/// Whether this is an RTCP packet, also where RTP may come on the same port: version 2, a packet type of 192 to 223, and at
+/// least a header with the sender's SSRC (RFC 5761 §4, RFC 3550 §A.2).
+#[must_use]
+pub fn is_rtcp(packet: &[u8]) -> bool {
+    matches!(packet, [first, 192..=223, _, _, _, _, _, _, ..] if first >> 6 == 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PCMU: [u8; 14] = [0x80, 0x80, 0x12, 0x34, 0, 0, 0, 160, 1, 2, 3, 4, 0xff, 0xff];
+
+    #[test]
+    fn a_plain_header_is_read() {
+        let header =
+            Header { marker: true, payload_type: 0, sequence: 0x1234, timestamp: 160, ssrc: 0x0102_0304 };
+        assert_eq!(Header::parse(&PCMU), Some(header));
+    }
+
+    #[test]
+    fn a_header_longer_than_its_packet_is_refused() {
+        for (first, octets) in [(0x83, 14), (0x90, 14), (0x80, 11), (0x40, 14)] {
+            let mut packet = PCMU;
+            packet[0] = first;
+            assert_eq!(Header::parse(&packet[..octets]), None, "first octet {first:#x}, {octets} octets");
+        }
+    }
+
+    #[test]
+    fn an_extension_within_the_packet_is_taken() {
+        let mut packet = PCMU.to_vec();
+        packet[0] = 0x90;
+        packet.truncate(HEADER_BYTES);
+        packet.extend([0xbe, 0xde, 0, 1, 1, 2, 3, 4]);
+        assert!(Header::parse(&packet).is_some());
+        packet.pop();
+        assert!(Header::parse(&packet).is_none());
+    }
+
+    #[test]
+    fn rtcp_is_told_from_rtp_on_one_port() {
+        let report = [0x80, 200, 0, 6, 1, 2, 3, 4, 0, 0, 0, 0];
+        assert!(is_rtcp(&report));
+        assert_eq!(Header::parse(&report), None);
+        assert!(!is_rtcp(&PCMU));
+        assert!(!is_rtcp(&[0x80, 200, 0, 6]));
+    }
+}
