@@ -5,7 +5,10 @@ use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+pub mod forward;
+pub mod latch;
 pub mod pool;
+pub mod stats;
 
 /// One relay of one call. Never reused while the daemon runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -1,0 +1,196 @@
+//! Source latching: which address a party's packets are taken from, and where packets for it go (symmetric RTP, RFC 4961).
+//!
+//! A party's SDP names an address (`Command::Point`). The first valid packet whose source *fits* that address locks the
+//! latch; from then on only that source is heard, and it is what we send to.
+//!
+//! | source | fits |
+//! |---|---|
+//! | exactly the address of the SDP | always |
+//! | its IP address, another port | until the latch is locked: a port that a NAT rewrote |
+//! | another IP address, the SDP's being private | until the latch is locked: a phone behind a NAT |
+//! | another IP address, the SDP's being public | never |
+//!
+//! What somebody off the path gains: nothing once the party itself has been heard, because no other source unlocks the
+//! latch, however many packets it sends; only a `Point` with another address does, and that needs the signalling. Before
+//! that, a stranger can be first only where the SDP names a private address, and even then a phone that is really there
+//! (exact source) takes the latch back. Forging the exact address as a source turns the media to where the SDP sends it
+//! anyway.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+/// One party's RTP, or its RTCP.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Latch {
+    /// No address yet: nobody is heard, nothing is sent.
+    #[default]
+    Unpointed,
+    /// Pointed, not heard yet: packets go where the SDP says.
+    Open { pointed: SocketAddr },
+    /// Heard: packets go where they come from.
+    Locked { pointed: SocketAddr, source: SocketAddr },
+    /// Pointed away (hold) after it had been locked: the source is still heard (its music on hold), nothing is sent.
+    Held { pointed: SocketAddr, source: SocketAddr },
+}
+
+impl Latch {
+    /// Takes the address of an SDP. The same address again (a refresh, the end of a hold) keeps the lock. An address
+    /// that can't be a party's (port 0, unspecified, multicast, broadcast) is as good as none.
+    pub fn point(&mut self, to: Option<SocketAddr>) {
+        *self = match (*self, to.filter(is_unicast)) {
+            (Latch::Unpointed | Latch::Open { .. }, None) => Latch::Unpointed,
+            (Latch::Locked { pointed, source } | Latch::Held { pointed, source }, None) => {
+                Latch::Held { pointed, source }
+            }
+            (Latch::Locked { pointed, source } | Latch::Held { pointed, source }, Some(to))
+                if to == pointed =>
+            {
+                Latch::Locked { pointed, source }
+            }
+            (_, Some(to)) => Latch::Open { pointed: to },
+        }
+    }
+
+    /// Whether a valid packet from there is taken; locks the latch if it is the first that fits.
+    pub fn admit(&mut self, from: SocketAddr) -> bool {
+        match *self {
+            Latch::Unpointed => false,
+            Latch::Open { pointed } => {
+                let fits = from.ip() == pointed.ip() || is_private(pointed.ip());
+                if fits {
+                    *self = Latch::Locked { pointed, source: from };
+                }
+                fits
+            }
+            Latch::Locked { source, .. } | Latch::Held { source, .. } if source == from => true,
+            Latch::Locked { pointed, .. } if pointed == from => {
+                *self = Latch::Locked { pointed, source: from };
+                true
+            }
+            Latch::Locked { .. } | Latch::Held { .. } => false,
+        }
+    }
+
+    /// Where packets for this party go.
+    #[must_use]
+    pub fn destination(&self) -> Option<SocketAddr> {
+        match *self {
+            Latch::Unpointed | Latch::Held { .. } => None,
+            Latch::Open { pointed } => Some(pointed),
+            Latch::Locked { source, .. } => Some(source),
+        }
+    }
+
+    /// The source that is locked.
+    #[must_use]
+    pub fn source(&self) -> Option<SocketAddr> {
+        match *self {
+            Latch::Unpointed | Latch::Open { .. } => None,
+            Latch::Locked { source, .. } | Latch::Held { source, .. } => Some(source),
+        }
+    }
+}
+
+/// Whether media may be sent there at all: never to a group, or one call would be an amplifier.
+fn is_unicast(address: &SocketAddr) -> bool {
+    let ip = address.ip();
+    address.port() != 0 && !ip.is_unspecified() && !ip.is_multicast() && ip != IpAddr::V4(Ipv4Addr::BROADCAST)
+}
+
+/// Whether an address means nothing outside of its own network, so that a phone that names it may well be behind a NAT:
+/// RFC 1918, RFC 6598 (carriers' NAT), loopback, link-local, RFC 4193.
+fn is_private(ip: IpAddr) -> bool {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => {
+            let [a, b, ..] = ip.octets();
+            ip.is_private() || ip.is_loopback() || ip.is_link_local() || (a == 100 && b & 0xc0 == 64)
+        }
+        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> SocketAddr {
+        text.parse().unwrap()
+    }
+
+    fn pointed(text: &str) -> Latch {
+        let mut latch = Latch::default();
+        latch.point(Some(at(text)));
+        latch
+    }
+
+    #[test]
+    fn nobody_is_heard_before_an_sdp_came() {
+        let mut latch = Latch::default();
+        assert!(!latch.admit(at("198.51.100.7:4000")));
+        assert_eq!(latch.destination(), None);
+    }
+
+    #[test]
+    fn packets_go_where_the_sdp_says_until_the_party_is_heard_elsewhere() {
+        let mut latch = pointed("192.168.1.5:4000");
+        assert_eq!(latch.destination(), Some(at("192.168.1.5:4000")));
+        assert!(latch.admit(at("198.51.100.7:61000")));
+        assert_eq!(latch.destination(), Some(at("198.51.100.7:61000")));
+    }
+
+    #[test]
+    fn a_locked_source_is_not_taken_over() {
+        let mut latch = pointed("192.168.1.5:4000");
+        assert!(latch.admit(at("198.51.100.7:61000")));
+        for stranger in ["203.0.113.9:4000", "198.51.100.7:61001", "192.168.1.5:4001"] {
+            assert!(!latch.admit(at(stranger)), "{stranger}");
+        }
+        assert_eq!(latch.source(), Some(at("198.51.100.7:61000")));
+    }
+
+    #[test]
+    fn a_public_address_is_held_to_its_ip() {
+        let mut latch = pointed("203.0.113.9:4000");
+        assert!(!latch.admit(at("198.51.100.7:4000")));
+        assert_eq!(latch.source(), None);
+        assert!(latch.admit(at("203.0.113.9:4010")), "its NAT rewrote the port");
+    }
+
+    #[test]
+    fn the_phone_itself_takes_the_latch_back_from_a_stranger_who_was_first() {
+        let mut latch = pointed("10.0.0.50:4000");
+        assert!(latch.admit(at("10.0.0.66:9999")));
+        assert!(latch.admit(at("10.0.0.50:4000")));
+        assert!(!latch.admit(at("10.0.0.66:9999")));
+    }
+
+    #[test]
+    fn only_another_address_unlocks() {
+        let mut latch = pointed("192.168.1.5:4000");
+        assert!(latch.admit(at("198.51.100.7:61000")));
+        latch.point(Some(at("192.168.1.5:4000")));
+        assert!(!latch.admit(at("198.51.100.8:5000")), "a refresh keeps the lock");
+        latch.point(Some(at("192.168.1.5:4002")));
+        assert!(latch.admit(at("198.51.100.8:5000")));
+    }
+
+    #[test]
+    fn a_held_party_is_heard_but_not_sent_to() {
+        let mut latch = pointed("192.168.1.5:4000");
+        assert!(latch.admit(at("198.51.100.7:61000")));
+        latch.point(None);
+        assert_eq!(latch.destination(), None);
+        assert!(latch.admit(at("198.51.100.7:61000")));
+        assert!(!latch.admit(at("192.168.1.5:4000")));
+        latch.point(Some(at("192.168.1.5:4000")));
+        assert_eq!(latch.destination(), Some(at("198.51.100.7:61000")));
+    }
+
+    #[test]
+    fn media_never_goes_to_a_group() {
+        for group in
+            ["224.0.0.1:4000", "255.255.255.255:4000", "0.0.0.0:4000", "198.51.100.7:0", "[ff02::1]:4000"]
+        {
+            assert_eq!(pointed(group).destination(), None, "{group}");
+        }
+    }
+}
