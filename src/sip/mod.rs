@@ -3,11 +3,13 @@
 //! What it is not: it knows no transactions, no dialogs and no policy.
 
 pub mod auth;
+mod check;
 pub mod flow;
 pub mod message;
 pub mod method;
 pub mod name;
 pub mod name_addr;
+pub mod params;
 pub mod parse;
 pub mod status;
 pub mod stream;
@@ -15,11 +17,13 @@ pub mod uri;
 pub mod via;
 pub mod write;
 
+pub use check::Refusal;
 pub use flow::{ConnectionId, Flow, Transport};
-pub use message::{CSeq, Message, Refusal};
+pub use message::{CSeq, Message};
 pub use method::Method;
 pub use name::Name;
 pub use name_addr::NameAddr;
+pub use params::{Elements, Param, Params};
 pub use parse::ParseError;
 pub use uri::{Scheme, Uri};
 pub use via::Via;

@@ -1,0 +1,160 @@
+//! Lists inside a value: `;name=value` parameters, and elements that commas separate. Quoted strings and angle brackets
+//! protect what is inside them (RFC 3261 §7.3.1, §25.1).
+
+use super::parse::is_token;
+
+/// One parameter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Param<'a> {
+    pub name: &'a str,
+    /// Quotes removed, escapes kept; `None` for a flag.
+    pub value: Option<&'a str>,
+    /// As written, without the `;` before it.
+    pub text: &'a str,
+}
+
+/// The parameters of `;a=1;b;c="x;y"`, in order. Empty ones (`;;`) are passed over.
+#[derive(Clone, Debug)]
+pub struct Params<'a> {
+    rest: &'a str,
+}
+
+impl<'a> Params<'a> {
+    /// `text` with its leading `;`, or empty.
+    #[must_use]
+    pub fn new(text: &'a str) -> Params<'a> {
+        Params { rest: text }
+    }
+
+    /// The value of the first parameter of that name, compared without case; `Some("")` for a flag.
+    #[must_use]
+    pub fn find(text: &'a str, name: &str) -> Option<&'a str> {
+        Params::new(text).find(|param| param.name.eq_ignore_ascii_case(name)).map(|p| p.value.unwrap_or(""))
+    }
+
+    /// Whether every parameter has a token for a name and none is empty.
+    pub(super) fn are_sound(text: &'a str) -> bool {
+        let text = text.trim_matches(BLANK);
+        text.is_empty()
+            || text.strip_prefix(';').is_some_and(|inner| {
+                split(inner, b';').all(|param| {
+                    let name = param.split('=').next().unwrap_or("").trim_matches(BLANK);
+                    !name.is_empty() && name.bytes().all(is_token)
+                })
+            })
+    }
+}
+
+impl<'a> Iterator for Params<'a> {
+    type Item = Param<'a>;
+
+    fn next(&mut self) -> Option<Param<'a>> {
+        loop {
+            let rest = self.rest.trim_start_matches(BLANK);
+            if rest.is_empty() {
+                return None;
+            }
+            let rest = rest.strip_prefix(';').unwrap_or(rest);
+            let end = separator(rest, b';').unwrap_or(rest.len());
+            let text = rest.get(..end)?.trim_matches(BLANK);
+            self.rest = rest.get(end..)?;
+            if text.is_empty() {
+                continue;
+            }
+            let (name, value) = match text.split_once('=') {
+                Some((name, value)) => (name.trim_matches(BLANK), Some(unquoted(value.trim_matches(BLANK)))),
+                None => (text, None),
+            };
+            return Some(Param { name, value, text });
+        }
+    }
+}
+
+/// The elements of a comma-separated list, trimmed; empty ones are passed over.
+#[derive(Clone, Debug)]
+pub struct Elements<'a> {
+    rest: &'a str,
+}
+
+impl<'a> Elements<'a> {
+    #[must_use]
+    pub fn new(text: &'a str) -> Elements<'a> {
+        Elements { rest: text }
+    }
+
+    /// What follows the elements taken so far, without the comma.
+    pub(super) fn rest(&self) -> &'a str {
+        self.rest
+    }
+}
+
+impl<'a> Iterator for Elements<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        while !self.rest.is_empty() {
+            let end = separator(self.rest, b',').unwrap_or(self.rest.len());
+            let element = self.rest.get(..end)?.trim_matches(BLANK);
+            self.rest = self.rest.get(end + 1..).unwrap_or("");
+            if !element.is_empty() {
+                return Some(element);
+            }
+        }
+        None
+    }
+}
+
+/// LWS; folds are spaces by the time that text is read.
+pub(super) const BLANK: [char; 2] = [' ', '\t'];
+
+/// Every piece between separators, empty ones too.
+fn split(text: &str, by: u8) -> impl Iterator<Item = &str> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let end = separator(text, by);
+        rest = end.and_then(|end| text.get(end + 1..));
+        text.get(..end.unwrap_or(text.len()))
+    })
+}
+
+/// Where the next separator stands that neither quotes nor angle brackets protect. A quote that isn't closed protects
+/// what follows: its reader refuses it.
+fn separator(text: &str, by: u8) -> Option<usize> {
+    let (mut quoted, mut bracketed, mut escaped) = (false, false, false);
+    text.bytes().position(|b| {
+        if escaped {
+            escaped = false;
+            return false;
+        }
+        match b {
+            b'\\' if quoted => escaped = true,
+            b'"' if !bracketed => quoted = !quoted,
+            b'<' if !quoted => bracketed = true,
+            b'>' if !quoted => bracketed = false,
+            _ => return b == by && !quoted && !bracketed,
+        }
+        false
+    })
+}
+
+/// The text without the quotes around it; escapes are kept.
+fn unquoted(text: &str) -> &str {
+    text.strip_prefix('"').and_then(|t| t.strip_suffix('"')).unwrap_or(text)
+}
+
+/// The text of a quoted string with its backslash escapes resolved.
+pub(super) fn unescaped(text: &str) -> std::borrow::Cow<'_, str> {
+    if !text.contains('\\') {
+        return text.into();
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => out.extend(chars.next()),
+            c => out.push(c),
+        }
+    }
+    out.into()
+}
