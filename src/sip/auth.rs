@@ -213,7 +213,7 @@ mod tests {
             RFC_2617.replace("nc=00000001,", ""),
             RFC_2617.replace("opaque", "realm"),
             RFC_2617.replace("response=", "respond="),
-            RFC_2617.replace("e40e41\"", "e40e41"),
+            RFC_2617.replace("f40e41\"", "f40e41"),
         ] {
             assert_eq!(Credentials::parse(&broken), None, "{broken}");
         }
