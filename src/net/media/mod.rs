@@ -1,0 +1,96 @@
+//! The media plane: relay threads of their own, which the signalling plane only opens, points and closes. A packet never
+//! visits the signalling thread, and no packet takes a lock or allocates.
+//!
+//! ```text
+//! signalling --Command--> bounded queue + waker --> relay thread --Report--> signalling's input queue
+//!                                                      |  ^
+//!                                                   epoll, recvfrom, relay::forward, sendto
+//! ```
+//!
+//! A full command queue makes the signalling thread wait for the relay thread, which never waits for the signalling thread:
+//! reports that find no room are kept (at most one a relay) and offered again.
+
+pub mod ports;
+mod thread;
+
+pub use ports::{Ports, PortsError, Range};
+
+use super::poll::Waker;
+use crate::relay::{Command, RelayId, Report};
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+use std::thread::JoinHandle;
+
+/// Commands that wait for one relay thread. When it is full, the signalling thread waits.
+pub const COMMANDS_MAX: usize = 4096;
+/// The most relay threads.
+pub const THREADS_MAX: usize = 64;
+
+/// Takes a report, or gives it back when there is no room for it just now. Must not block.
+pub type Reporter = Arc<dyn Fn(Report) -> Result<(), Report> + Send + Sync>;
+
+/// The signalling plane's end of the media plane.
+pub struct Plane {
+    threads: Vec<Thread>,
+}
+
+struct Thread {
+    commands: SyncSender<Command>,
+    waker: Waker,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Plane {
+    /// Starts `threads` relay threads (1 to [`THREADS_MAX`]). The pairs that `ports` opened already are reported first.
+    ///
+    /// # Errors
+    /// The system gives no thread or no file descriptor.
+    pub fn start(mut ports: Ports, threads: usize, report: &Reporter) -> io::Result<Plane> {
+        let open = ports.open.clone();
+        let at_first = std::mem::take(&mut ports.at_first);
+        let mut ports = Some(ports);
+        let threads = (0..threads.clamp(1, THREADS_MAX))
+            .map(|n| {
+                let (commands, queue) = std::sync::mpsc::sync_channel(COMMANDS_MAX);
+                let relays = thread::Relays::new(queue, open.clone(), ports.take(), report.clone())?;
+                let waker = relays.waker();
+                let thread =
+                    std::thread::Builder::new().name(format!("media-{n}")).spawn(move || relays.run())?;
+                Ok(Thread { commands, waker, thread: Some(thread) })
+            })
+            .collect::<io::Result<Vec<Thread>>>()?;
+        if report(Report::Opened { pairs: at_first, exhausted: false }).is_err() {
+            return Err(io::Error::other("media: nobody takes the first report"));
+        }
+        Ok(Plane { threads })
+    }
+
+    /// Hands a command to the thread that the relay belongs to; waits while that thread's queue is full.
+    pub fn command(&self, command: Command) {
+        let relay = match command {
+            Command::Open { id, .. } | Command::Point { id, .. } | Command::Close { id } => id,
+            // The first thread owns the ports.
+            Command::Grow { .. } => RelayId(0),
+        };
+        let count = self.threads.len() as u64;
+        if let Some(thread) = self.threads.get((relay.0 % count) as usize) {
+            // It fails only when that thread has died, and the watchdog sees to that.
+            let _ = thread.commands.send(command);
+            thread.waker.wake();
+        }
+    }
+}
+
+impl Drop for Plane {
+    /// Ends the threads: the end of a command queue is the order to stop.
+    fn drop(&mut self) {
+        for Thread { commands, waker, thread } in self.threads.drain(..) {
+            drop(commands);
+            waker.wake();
+            if let Some(thread) = thread {
+                let _ = thread.join();
+            }
+        }
+    }
+}

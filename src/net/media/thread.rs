@@ -1,0 +1,280 @@
+//! One relay thread: waits for packets, passes each on by `relay::forward`, and between two waits carries out commands.
+//!
+//! The sockets of a pair are waited for only while a relay has them: what comes to a free port wakes nobody.
+
+use super::Reporter;
+use super::ports::{Open, Pair, Ports};
+use crate::net::clock;
+use crate::net::poll::{Events, Interest, Poll, Waker};
+use crate::relay::forward::{Channel, Forward, Relay};
+use crate::relay::{Command, Media, PortPair, RelayId, Report, Side};
+use rustc_hash::FxHashMap;
+use std::collections::VecDeque;
+use std::io;
+use std::net::UdpSocket;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, TryRecvError};
+use std::time::{Duration, Instant};
+
+/// The largest datagram there is: none is cut.
+const PACKET_BYTES_MAX: usize = 65_536;
+/// Commands carried out between two looks at the packets.
+const COMMANDS_A_ROUND: usize = 64;
+/// Pairs opened between two looks at the packets: some 10 µs each.
+const PAIRS_A_ROUND: usize = 16;
+/// Stale packets thrown away from one socket when a relay opens. A flood that brings more has to pass the latch.
+const STALE_MAX: usize = 2048;
+/// How soon a report that found no room is offered again.
+const REPORT_AGAIN: Duration = Duration::from_millis(5);
+
+const WAKER: u64 = u64::MAX;
+
+/// All relays of one thread.
+pub(super) struct Relays {
+    poll: Poll,
+    waker: Waker,
+    commands: Receiver<Command>,
+    open: Open,
+    /// Of the first thread only.
+    ports: Option<Ports>,
+    growth: Option<Growth>,
+    report: Reporter,
+    /// Reports that found no room: at most one a relay that was open, and one growth.
+    unreported: VecDeque<Report>,
+    /// Where each relay is. Looked into by commands; packets bring their index.
+    index: FxHashMap<RelayId, usize>,
+    relays: Vec<Option<Live>>,
+    vacant: Vec<usize>,
+    buffer: Box<[u8]>,
+}
+
+/// A relay and its sockets.
+struct Live {
+    relay: Relay,
+    a: Arc<Pair>,
+    b: Arc<Pair>,
+}
+
+impl Live {
+    fn socket(&self, side: Side, channel: Channel) -> &UdpSocket {
+        let pair = match side {
+            Side::A => &self.a,
+            Side::B => &self.b,
+        };
+        match channel {
+            Channel::Rtp => &pair.rtp,
+            Channel::Rtcp => &pair.rtcp,
+        }
+    }
+}
+
+/// A `Command::Grow` under way.
+struct Growth {
+    wanted: usize,
+    pairs: Vec<PortPair>,
+}
+
+/// The four sockets of a relay, as the two low bits of a token.
+const SOCKETS: [(Side, Channel); 4] =
+    [(Side::A, Channel::Rtp), (Side::A, Channel::Rtcp), (Side::B, Channel::Rtp), (Side::B, Channel::Rtcp)];
+
+/// What the round after a wait found out about the queue of commands.
+#[derive(PartialEq, Eq)]
+enum Queue {
+    Empty,
+    MoreToCome,
+    Ended,
+}
+
+impl Relays {
+    pub(super) fn new(
+        commands: Receiver<Command>,
+        open: Open,
+        ports: Option<Ports>,
+        report: Reporter,
+    ) -> io::Result<Relays> {
+        let poll = Poll::new()?;
+        let waker = Waker::new(&poll, WAKER)?;
+        Ok(Relays {
+            poll,
+            waker,
+            commands,
+            open,
+            ports,
+            growth: None,
+            report,
+            unreported: VecDeque::new(),
+            index: FxHashMap::default(),
+            relays: Vec::new(),
+            vacant: Vec::new(),
+            buffer: vec![0; PACKET_BYTES_MAX].into_boxed_slice(),
+        })
+    }
+
+    pub(super) fn waker(&self) -> Waker {
+        self.waker.clone()
+    }
+
+    pub(super) fn run(mut self) {
+        let mut events = Events::default();
+        let mut queue = Queue::Empty;
+        loop {
+            let timeout = if queue == Queue::MoreToCome || self.growth.is_some() {
+                Some(Duration::ZERO)
+            } else if self.unreported.is_empty() {
+                None
+            } else {
+                Some(REPORT_AGAIN)
+            };
+            if let Err(error) = self.poll.wait(&mut events, timeout) {
+                tracing::error!(%error, "a relay thread can't wait for packets, it stops");
+                return;
+            }
+            // One reading of the clock a wait: packets that were ready together came together.
+            let now = clock::now().mono;
+            let mut woken = queue == Queue::MoreToCome;
+            for (token, _) in events.iter() {
+                if token == WAKER {
+                    woken = true;
+                } else {
+                    self.packet(now, token);
+                }
+            }
+            // Commands last: within one wait a token means one relay.
+            if woken {
+                queue = self.carry_out(now);
+            }
+            self.grow();
+            self.offer_reports();
+            if queue == Queue::Ended {
+                return;
+            }
+        }
+    }
+
+    /// Receives one packet and passes it on. If there are more, the next wait says so.
+    fn packet(&mut self, now: Instant, token: u64) {
+        let Some(Some(live)) = self.relays.get_mut((token >> 2) as usize) else { return };
+        let (side, channel) = SOCKETS[(token & 3) as usize];
+        // Errors are those of packets sent before (an ICMP answer), or the packet was dropped for its checksum.
+        let Ok((octets, from)) = live.socket(side, channel).recv_from(&mut self.buffer) else { return };
+        let packet = &self.buffer[..octets];
+        match live.relay.packet(now, side, channel, from, packet) {
+            Forward::SendTo { side, channel, to } => {
+                // Media that can't be sent now is of no use later.
+                let _ = live.socket(side, channel).send_to(packet, to);
+            }
+            Forward::Drop(_) => {}
+        }
+    }
+
+    fn carry_out(&mut self, now: Instant) -> Queue {
+        self.waker.clear();
+        for _ in 0..COMMANDS_A_ROUND {
+            match self.commands.try_recv() {
+                Ok(command) => self.command(now, command),
+                Err(TryRecvError::Empty) => return Queue::Empty,
+                Err(TryRecvError::Disconnected) => return Queue::Ended,
+            }
+        }
+        Queue::MoreToCome
+    }
+
+    fn command(&mut self, now: Instant, command: Command) {
+        match command {
+            Command::Open { id, a, b } => self.open(now, id, &a, &b),
+            Command::Point { id, side, rtp, rtcp } => {
+                let at = self.index.get(&id).copied();
+                if let Some(Some(live)) = at.and_then(|at| self.relays.get_mut(at)) {
+                    live.relay.point(now, side, rtp, rtcp);
+                }
+            }
+            Command::Close { id } => {
+                let media = self.close(now, id);
+                self.unreported.push_back(Report::Closed { id, media });
+            }
+            Command::Grow { pairs } => {
+                if let Some(ports) = &mut self.ports {
+                    ports.restart();
+                    let growth = self.growth.get_or_insert(Growth { wanted: 0, pairs: Vec::new() });
+                    growth.wanted = growth.wanted.saturating_add(pairs);
+                }
+            }
+        }
+    }
+
+    fn open(&mut self, now: Instant, id: RelayId, a: &PortPair, b: &PortPair) {
+        let (Some(a), Some(b)) = (self.open.pair(a), self.open.pair(b)) else {
+            tracing::error!(relay = id.0, "a relay between ports that were never opened");
+            return;
+        };
+        if self.index.contains_key(&id) {
+            tracing::error!(relay = id.0, "a relay was opened twice");
+            return;
+        }
+        let live = Live { relay: Relay::new(now), a, b };
+        let at = self.vacant.pop().unwrap_or_else(|| {
+            self.relays.push(None);
+            self.relays.len() - 1
+        });
+        for (bits, (side, channel)) in (0..).zip(SOCKETS) {
+            let socket = live.socket(side, channel);
+            drain(socket, &mut self.buffer);
+            if let Err(error) = self.poll.add(socket, (at as u64) << 2 | bits, Interest::IN) {
+                tracing::error!(relay = id.0, %error, "no media: the system refuses to wait for a socket");
+            }
+        }
+        self.index.insert(id, at);
+        self.relays[at] = Some(live);
+    }
+
+    /// A relay that isn't there carried nothing; the switch still waits for the report.
+    fn close(&mut self, now: Instant, id: RelayId) -> Media {
+        let Some(at) = self.index.remove(&id) else { return Media::default() };
+        let Some(live) = self.relays.get_mut(at).and_then(Option::take) else { return Media::default() };
+        for (side, channel) in SOCKETS {
+            // It fails only where adding had failed.
+            let _ = self.poll.delete(live.socket(side, channel));
+        }
+        self.vacant.push(at);
+        live.relay.media(now)
+    }
+
+    fn grow(&mut self) {
+        let (Some(ports), Some(growth)) = (&mut self.ports, &mut self.growth) else { return };
+        let mut exhausted = false;
+        for _ in 0..PAIRS_A_ROUND.min(growth.wanted - growth.pairs.len()) {
+            match ports.open_next() {
+                Ok(pair) => growth.pairs.push(pair),
+                Err(error) => {
+                    tracing::warn!(%error, wanted = growth.wanted, opened = growth.pairs.len(), "no more media ports");
+                    exhausted = true;
+                    break;
+                }
+            }
+        }
+        if exhausted || growth.pairs.len() >= growth.wanted {
+            let pairs = std::mem::take(&mut growth.pairs);
+            self.growth = None;
+            self.unreported.push_back(Report::Opened { pairs, exhausted });
+        }
+    }
+
+    fn offer_reports(&mut self) {
+        while let Some(report) = self.unreported.pop_front() {
+            if let Err(report) = (self.report)(report) {
+                self.unreported.push_front(report);
+                return;
+            }
+        }
+    }
+}
+
+/// Throws away what came while the port was free: it belongs to an earlier call.
+fn drain(socket: &UdpSocket, buffer: &mut [u8]) {
+    for _ in 0..STALE_MAX {
+        if socket.recv_from(buffer).is_err() {
+            return;
+        }
+    }
+}

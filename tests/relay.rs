@@ -1,0 +1,240 @@
+//! The media plane over loopback sockets: what two phones and a stranger notice.
+
+use ringtree::net::media::{Plane, Ports, Range, Reporter};
+use ringtree::relay::{Command, Media, PortPair, RelayId, Report, Side};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::Duration;
+
+const SOON: Duration = Duration::from_secs(5);
+const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+struct World {
+    plane: Plane,
+    reports: Receiver<Report>,
+    pairs: Vec<PortPair>,
+}
+
+fn world(threads: usize) -> World {
+    let (sender, reports) = sync_channel(64);
+    let reporter: Reporter = Arc::new(move |report| {
+        sender.try_send(report).map_err(|full| match full {
+            std::sync::mpsc::TrySendError::Full(report)
+            | std::sync::mpsc::TrySendError::Disconnected(report) => report,
+        })
+    });
+    let ports = Ports::open(LOOPBACK, Range::Any, 4).unwrap();
+    let plane = Plane::start(ports, threads, &reporter).unwrap();
+    let Ok(Report::Opened { pairs, exhausted: false }) = reports.recv_timeout(SOON) else {
+        panic!("the pairs opened at first are reported first")
+    };
+    assert_eq!(pairs.len(), 4);
+    World { plane, reports, pairs }
+}
+
+impl World {
+    fn open(&self, id: u64, a: &UdpSocket, b: &UdpSocket) {
+        let id = RelayId(id);
+        self.plane.command(Command::Open { id, a: self.pairs[0], b: self.pairs[1] });
+        for (side, phone) in [(Side::A, a), (Side::B, b)] {
+            let rtp = Some(phone.local_addr().unwrap());
+            self.plane.command(Command::Point { id, side, rtp, rtcp: None });
+        }
+        self.settle();
+    }
+
+    /// Waits until the commands given so far are carried out: a growth by nothing is answered after them. (One thread.)
+    fn settle(&self) {
+        self.plane.command(Command::Grow { pairs: 0 });
+        let report = self.reports.recv_timeout(SOON).unwrap();
+        assert_eq!(report, Report::Opened { pairs: vec![], exhausted: false });
+    }
+
+    fn close(&self, id: u64) -> Media {
+        self.plane.command(Command::Close { id: RelayId(id) });
+        match self.reports.recv_timeout(SOON).unwrap() {
+            Report::Closed { id: RelayId(closed), media } if closed == id => media,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn phone(ip: &str) -> UdpSocket {
+    let socket = UdpSocket::bind((ip, 0)).unwrap();
+    socket.set_read_timeout(Some(SOON)).unwrap();
+    socket
+}
+
+/// An RTP packet of PCMU with a payload that tells who spoke.
+fn rtp(sequence: u16, text: &str) -> Vec<u8> {
+    let mut packet = vec![0x80, 0];
+    packet.extend(sequence.to_be_bytes());
+    packet.extend((u32::from(sequence) * 160).to_be_bytes());
+    packet.extend([1, 2, 3, 4]);
+    packet.extend(text.as_bytes());
+    packet
+}
+
+fn hear(socket: &UdpSocket) -> (Vec<u8>, SocketAddr) {
+    let mut buffer = [0; 2048];
+    let (octets, from) = socket.recv_from(&mut buffer).expect("a packet");
+    (buffer[..octets].to_vec(), from)
+}
+
+#[test]
+fn audio_flows_both_ways_and_comes_from_our_ports() {
+    let world = world(1);
+    let (a, b) = (phone("127.0.0.1"), phone("127.0.0.1"));
+    world.open(1, &a, &b);
+    let (ours_a, ours_b) = (world.pairs[0].rtp, world.pairs[1].rtp);
+    for sequence in 1..=50 {
+        a.send_to(&rtp(sequence, "from a"), ours_a).unwrap();
+        assert_eq!(hear(&b), (rtp(sequence, "from a"), ours_b));
+        b.send_to(&rtp(sequence, "from b"), ours_b).unwrap();
+        assert_eq!(hear(&a), (rtp(sequence, "from b"), ours_a));
+    }
+    let media = world.close(1);
+    assert_eq!((media.a_to_b.packets, media.b_to_a.packets), (50, 50));
+    assert_eq!(media.a_to_b.bytes, 50 * 18);
+    assert_eq!((media.a_to_b.lost, media.a_to_b.dropped, media.one_way), (0, 0, false));
+    assert!(media.a_to_b.first_packet_ms.is_some());
+}
+
+#[test]
+fn loss_before_us_is_in_the_record() {
+    let world = world(1);
+    let (a, b) = (phone("127.0.0.1"), phone("127.0.0.1"));
+    world.open(1, &a, &b);
+    for sequence in [65_534, 65_535, 2, 1, 5] {
+        a.send_to(&rtp(sequence, ""), world.pairs[0].rtp).unwrap();
+        hear(&b);
+    }
+    let media = world.close(1);
+    assert_eq!((media.a_to_b.packets, media.a_to_b.lost), (5, 3));
+}
+
+#[test]
+fn rtcp_goes_to_the_port_after_the_rtp_port() {
+    let world = world(1);
+    let a = phone("127.0.0.1");
+    let a_rtcp = phone("127.0.0.1");
+    let (b, b_rtcp) = loop {
+        let rtp = phone("127.0.0.1");
+        let next = rtp.local_addr().unwrap().port().checked_add(1);
+        if let Some(Ok(rtcp)) = next.map(|port| UdpSocket::bind(("127.0.0.1", port))) {
+            break (rtp, rtcp);
+        }
+    };
+    b_rtcp.set_read_timeout(Some(SOON)).unwrap();
+    world.open(1, &a, &b);
+    let report = [0x80, 201, 0, 1, 1, 2, 3, 4];
+    a_rtcp.send_to(&report, world.pairs[0].rtcp).unwrap();
+    assert_eq!(hear(&b_rtcp), (report.to_vec(), world.pairs[1].rtcp));
+}
+
+#[test]
+fn a_stranger_does_not_take_over_a_stream() {
+    let world = world(1);
+    let (a, b) = (phone("127.0.0.1"), phone("127.0.0.1"));
+    let strangers = [phone("127.0.0.1"), phone("127.0.0.2")];
+    world.open(1, &a, &b);
+    a.send_to(&rtp(1, "a"), world.pairs[0].rtp).unwrap();
+    hear(&b);
+    for stranger in &strangers {
+        for sequence in 2..100 {
+            stranger.send_to(&rtp(sequence, "stranger"), world.pairs[0].rtp).unwrap();
+        }
+    }
+    a.send_to(&rtp(2, "a"), world.pairs[0].rtp).unwrap();
+    assert_eq!(hear(&b).0, rtp(2, "a"), "nothing of the strangers came between");
+    b.send_to(&rtp(1, "b"), world.pairs[1].rtp).unwrap();
+    assert_eq!(hear(&a).0, rtp(1, "b"), "and the answer goes where it went");
+    let media = world.close(1);
+    assert_eq!((media.a_to_b.packets, media.a_to_b.dropped), (2, 2 * 98));
+}
+
+#[test]
+fn a_phone_behind_a_nat_is_answered_where_it_is_heard() {
+    let world = world(1);
+    let (a, b) = (phone("127.0.0.1"), phone("127.0.0.1"));
+    world.open(1, &a, &b);
+    let rtp_of_sdp = Some("192.168.77.5:4000".parse().unwrap());
+    world.plane.command(Command::Point { id: RelayId(1), side: Side::A, rtp: rtp_of_sdp, rtcp: None });
+    world.settle();
+    a.send_to(&rtp(1, "hello"), world.pairs[0].rtp).unwrap();
+    hear(&b);
+    b.send_to(&rtp(1, "hello a"), world.pairs[1].rtp).unwrap();
+    assert_eq!(hear(&a).0, rtp(1, "hello a"));
+}
+
+#[test]
+fn what_waits_from_an_earlier_call_is_not_heard_in_the_next() {
+    let world = world(1);
+    let (a, b) = (phone("127.0.0.1"), phone("127.0.0.1"));
+    a.send_to(&rtp(1, "stale"), world.pairs[0].rtp).unwrap();
+    world.open(1, &a, &b);
+    a.send_to(&rtp(2, "fresh"), world.pairs[0].rtp).unwrap();
+    assert_eq!(hear(&b).0, rtp(2, "fresh"));
+    assert_eq!(world.close(1).a_to_b.packets, 1);
+}
+
+#[test]
+fn ports_of_a_closed_relay_serve_the_next_one() {
+    let world = world(1);
+    let (a, b) = (phone("127.0.0.1"), phone("127.0.0.1"));
+    for id in 1..=20 {
+        world.open(id, &a, &b);
+        a.send_to(&rtp(1, "again"), world.pairs[0].rtp).unwrap();
+        assert_eq!(hear(&b).0, rtp(1, "again"));
+        assert_eq!(world.close(id).a_to_b.packets, 1);
+    }
+}
+
+#[test]
+fn closing_what_was_never_opened_is_answered() {
+    let world = world(1);
+    assert_eq!(world.close(99), Media::default());
+}
+
+#[test]
+fn an_exhausted_range_says_so_and_gives_what_it_has() {
+    let (sender, reports) = sync_channel(64);
+    let reporter: Reporter = Arc::new(move |report| sender.send(report).map_err(|gone| gone.0));
+    // Two pairs that were free a moment ago, on an address that no other test uses.
+    let first = phone("127.0.72.1").local_addr().unwrap().port() & !3;
+    let range = Range::Within(first..=first + 3);
+    let ports = Ports::open(IpAddr::from([127, 0, 72, 1]), range, 1).unwrap();
+    let plane = Plane::start(ports, 1, &reporter).unwrap();
+    let _first = reports.recv_timeout(SOON).unwrap();
+    plane.command(Command::Grow { pairs: 100 });
+    match reports.recv_timeout(SOON).unwrap() {
+        Report::Opened { pairs, exhausted } => assert!(exhausted && pairs.len() == 1, "{pairs:?}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn relays_are_spread_over_threads() {
+    let world = world(2);
+    let (a, b) = (phone("127.0.0.1"), phone("127.0.0.1"));
+    let (c, d) = (phone("127.0.0.1"), phone("127.0.0.1"));
+    for (id, pairs, phones) in [(2, &world.pairs[..2], [&a, &b]), (3, &world.pairs[2..], [&c, &d])] {
+        let id = RelayId(id);
+        world.plane.command(Command::Open { id, a: pairs[0], b: pairs[1] });
+        for (side, phone) in [(Side::A, phones[0]), (Side::B, phones[1])] {
+            let rtp = Some(phone.local_addr().unwrap());
+            world.plane.command(Command::Point { id, side, rtp, rtcp: None });
+        }
+    }
+    // There is no word from the second thread that it is ready; a phone repeats itself until it is heard.
+    for (from, to, ours) in [(&a, &b, world.pairs[0].rtp), (&c, &d, world.pairs[2].rtp)] {
+        to.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+        let mut buffer = [0; 64];
+        let heard = (1..250).any(|sequence| {
+            from.send_to(&rtp(sequence, "x"), ours).unwrap();
+            to.recv_from(&mut buffer).is_ok()
+        });
+        assert!(heard);
+    }
+}
