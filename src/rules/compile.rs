@@ -1,140 +1,308 @@
-//! [`Model`] -> [`Domain`]: what the daemon holds of one domain, and decides by.
+//! [`Model`] -> [`Domain`]. Per user and number a tree is built by [`super::compile_tree`]; here everything around them is put
+//! in place.
 
+pub use super::domain::{DeviceView, Domain, Secrets, TrunkView, UserView};
+pub use super::ruleset::{BySource, Overlap, Ruleset};
+
+use super::calendar::Frame;
+use super::compile_tree::{number_tree, user_tree};
 use super::diagnostic::Diagnostic;
-use super::model::Model;
+use super::domain::{ClassEntry, DeviceEntry, Extension, NumberEntry, SiteEntry, TrunkEntry, UserEntry};
+use super::loops;
+use super::model::{AcceptFrom, At, BusyWhen, Device, Model, Name, User};
+use super::patterns::PatternMap;
+use super::tree::{NamedFrame, NamedTree, NumberList, TimedFrame, Trees};
+use crate::number::{Locale, Pattern, emergency_numbers};
 use crate::registrar::binding::DeviceKey;
-use crate::registrar::digest::Ha1;
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
-use std::sync::Arc;
-
-/// The secrets of one domain, resolved at the edge: HA1 by device name, for the realm that is the domain's name.
-#[derive(Clone, Default)]
-pub struct Secrets(pub BTreeMap<Arc<str>, Ha1>);
-
-/// One domain, compiled.
-#[derive(Debug)]
-pub struct Domain {}
+use jiff::tz::TimeZone;
+use rustc_hash::FxHashMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 impl Domain {
     /// # Errors
     /// What can only be seen while compiling (an unconditional forwarding loop).
     pub fn compile(model: &Model, secrets: Secrets, generation: u64) -> Result<Domain, Vec<Diagnostic>> {
-        let _ = (model, secrets, generation);
-        todo!()
-    }
-    #[must_use]
-    pub fn name(&self) -> &Arc<str> {
-        todo!()
-    }
-    #[must_use]
-    pub fn generation(&self) -> u64 {
-        todo!()
-    }
-    /// The device whose `auth.user` this is.
-    #[must_use]
-    pub fn device_by_auth(&self, auth_user: &str) -> Option<&DeviceView> {
-        let _ = auth_user;
-        todo!()
-    }
-    #[must_use]
-    pub fn device(&self, name: &str) -> Option<&DeviceView> {
-        let _ = name;
-        todo!()
-    }
-    #[must_use]
-    pub fn trunk(&self, name: &str) -> Option<&TrunkView> {
-        let _ = name;
-        todo!()
-    }
-    /// The user of this name, with its extensions and devices.
-    #[must_use]
-    pub fn user(&self, name: &str) -> Option<&UserView> {
-        let _ = name;
-        todo!()
-    }
-    pub fn users(&self) -> impl Iterator<Item = &UserView> {
-        std::iter::empty()
+        let found = loops::unconditional(model);
+        if !found.is_empty() {
+            return Err(found);
+        }
+        let devices_of = devices_by_user(model);
+        let none = Vec::new();
+        let mut shared = Shared::of(model);
+        let (mut user_trees, mut users) = (Vec::new(), Vec::new());
+        for (name, user) in &model.users {
+            user_trees.push(NamedTree { name: name.clone(), tree: user_tree(&mut shared, name, user) });
+            users.push(user_entry(model, name, user, devices_of.get(name).unwrap_or(&none)));
+        }
+        let number_trees = model.numbers.iter().map(|(name, number)| NamedTree {
+            name: name.clone(),
+            tree: number_tree(&mut shared, &model.domain.zone, number),
+        });
+        let number_trees: Vec<NamedTree> = number_trees.collect();
+        let Shared { zones, frames, timed, lists, .. } = shared;
+        let trees = Trees { zones, frames, timed, lists, users: user_trees, numbers: number_trees };
+        let user_index = index(model.users.keys());
+        let devices: FxHashMap<Name, DeviceEntry> =
+            model.devices.iter().map(|(name, d)| (name.clone(), device_entry(model, name, d, &secrets))).collect();
+        let (classes, class_patterns) = classes(model);
+        Ok(Domain {
+            name: model.domain.name.clone(),
+            generation,
+            files: model.files.clone(),
+            locale: Locale { country: model.domain.country.clone(), area_code: model.domain.area_code.clone() },
+            zones: trees.zones.iter().map(|name| zone(name)).collect(),
+            zone: zone(&model.domain.zone),
+            outside_line: model.domain.outside_line.clone(),
+            caller_id: model.domain.caller_id.clone().unwrap_or_default(),
+            ring_for: model.domain.ring_for,
+            hops_max: model.domain.max_hops,
+            policy: model.policy.clone(),
+            extensions: extensions(model, &user_index),
+            users,
+            user_index,
+            auth_users: auth_users(model),
+            hotdesks: model.devices.iter().filter(|(_, d)| d.hotdesk).map(|(name, _)| name.clone()).collect(),
+            accepting: accepting(&devices),
+            claims: claims(model),
+            devices,
+            numbers: model.numbers.values().map(number_entry).collect(),
+            number_index: index(model.numbers.keys()),
+            sites: model.sites.iter().map(|(name, site)| (name.clone(), site_entry(site))).collect(),
+            trunks: trunks(model),
+            classes,
+            class_patterns,
+            dial: model.dial.clone(),
+            routes: model.routes.clone(),
+            emergency: model.emergency.clone(),
+            emergency_numbers: emergency(model),
+            callbacks: model.callbacks.iter().map(|(name, c)| (name.clone(), c.value.clone())).collect(),
+            trees,
+        })
     }
 }
 
-/// What the signalling plane needs to know of a device.
-#[derive(Clone, Debug)]
-pub struct DeviceView {
-    pub key: DeviceKey,
-    pub auth_user: Option<Arc<str>>,
-    pub ha1: Option<Ha1>,
-    pub user: Option<Arc<str>>,
-    /// What a To of its REGISTER may name: the extensions of its user, the device's name, its `auth.user`.
-    pub addresses_of_record: Vec<Arc<str>>,
+/// What the trees of a domain share, gathered while they are built.
+pub(super) struct Shared<'m> {
+    pub model: &'m Model,
+    zones: Vec<Name>,
+    frames: Vec<NamedFrame>,
+    frame_index: FxHashMap<Name, u32>,
+    timed: Vec<TimedFrame>,
+    lists: Vec<NumberList>,
+    list_index: FxHashMap<Name, u32>,
 }
 
-#[derive(Clone, Debug)]
-pub struct TrunkView {
-    pub name: Arc<str>,
-    /// `host[:port]`.
-    pub proxy: Option<String>,
-    pub transport: super::model::TrunkTransport,
-    pub diversion: super::model::Diversion,
-    pub trust: bool,
-    pub remote_party_id: bool,
-    pub screens_caller_id: bool,
-    pub channels: Option<u32>,
+impl<'m> Shared<'m> {
+    fn of(model: &'m Model) -> Shared<'m> {
+        let named = |(name, at): (&Name, &At<Frame>)| NamedFrame {
+            name: name.clone(),
+            frame: at.value.clone(),
+            span: at.span,
+        };
+        let list = |(name, at): (&Name, &At<Vec<At<Pattern>>>)| {
+            let mut numbers = PatternMap::default();
+            at.value.iter().for_each(|pattern| numbers.insert(&pattern.value, 0));
+            NumberList { name: name.clone(), numbers }
+        };
+        Shared {
+            model,
+            zones: Vec::new(),
+            frames: model.time_frames.iter().map(named).collect(),
+            frame_index: index(model.time_frames.keys()),
+            timed: Vec::new(),
+            lists: model.lists.iter().map(list).collect(),
+            list_index: index(model.lists.keys()),
+        }
+    }
+
+    /// The frame as read in this zone. The loader has resolved the name.
+    pub(super) fn timed(&mut self, frame: &Name, zone: &Name) -> Option<u32> {
+        let frame = *self.frame_index.get(frame)?;
+        let zone = match self.zones.iter().position(|z| z == zone) {
+            Some(index) => to_u32(index),
+            None => {
+                self.zones.push(zone.clone());
+                to_u32(self.zones.len() - 1)
+            }
+        };
+        let timed = TimedFrame { frame, zone };
+        let index = self.timed.iter().position(|t| *t == timed).unwrap_or_else(|| {
+            self.timed.push(timed);
+            self.timed.len() - 1
+        });
+        Some(to_u32(index))
+    }
+
+    pub(super) fn list(&self, name: &Name) -> Option<u32> {
+        self.list_index.get(name).copied()
+    }
 }
 
-#[derive(Clone, Debug)]
-pub struct UserView {
-    pub name: Arc<str>,
-    pub display: Arc<str>,
-    pub extensions: Vec<Arc<str>>,
-    pub devices: Vec<Arc<str>>,
-    /// For `until` as `HH:MM`.
-    pub zone: Arc<str>,
+/// Tables are capped by the loader far below what would not fit.
+pub(super) fn to_u32(index: usize) -> u32 {
+    u32::try_from(index).unwrap_or(u32::MAX)
 }
 
-/// All domains, immutable; the look-ups that go across them.
-#[derive(Debug, Default)]
-pub struct Ruleset {}
-
-/// Who a request is from, by its source address alone.
-#[derive(Clone, Debug)]
-pub enum BySource {
-    Device(DeviceKey),
-    Trunk { domain: Arc<str>, trunk: Arc<str> },
+fn index<'a>(names: impl Iterator<Item = &'a Name>) -> FxHashMap<Name, u32> {
+    names.enumerate().map(|(index, name)| (name.clone(), to_u32(index))).collect()
 }
 
-impl Ruleset {
-    #[must_use]
-    pub fn new(domains: impl IntoIterator<Item = Arc<Domain>>) -> Ruleset {
-        let _ = domains.into_iter().count();
-        todo!()
+/// Zone names are checked by the loader; UTC stands in only for one that left the system's database since.
+fn zone(name: &str) -> TimeZone {
+    TimeZone::get(name).unwrap_or(TimeZone::UTC)
+}
+
+/// Devices of each user, in the order of names.
+fn devices_by_user(model: &Model) -> FxHashMap<Name, Vec<Name>> {
+    let mut devices: FxHashMap<Name, Vec<Name>> = FxHashMap::default();
+    for (name, device) in &model.devices {
+        if let Some(user) = &device.user {
+            devices.entry(user.clone()).or_default().push(name.clone());
+        }
     }
-    /// This one with the domain put in place of its earlier generation.
-    #[must_use]
-    pub fn with(&self, domain: Arc<Domain>) -> Ruleset {
-        let _ = domain;
-        todo!()
+    devices
+}
+
+fn user_entry(model: &Model, name: &Name, user: &User, devices: &[Name]) -> UserEntry {
+    let primary = devices.iter().find(|d| model.devices.get(*d).is_some_and(|d| d.primary));
+    let only = if devices.len() == 1 { devices.first() } else { None };
+    let busy_from = match (user.call_waiting, user.busy_when) {
+        (false, _) | (true, BusyWhen::AnyCall) => Some(1),
+        (true, BusyWhen::AllPaths) => Some(user.call_paths.max(1)),
+        (true, BusyWhen::DeviceSaysBusy) => None,
+    };
+    UserEntry {
+        view: UserView {
+            name: name.clone(),
+            display: user.display.clone(),
+            extensions: user.extensions.clone(),
+            devices: devices.to_vec(),
+            zone: user.zone.clone(),
+        },
+        span: user.span,
+        site: user.site.clone(),
+        area_code: user.area_code.clone(),
+        roles: user.roles.clone(),
+        ring_for: user.ring_for,
+        busy_from,
+        internal: user.caller_id_internal.clone(),
+        external: user.caller_id_external.clone(),
+        vanity: user.vanity,
+        restrict: user.restrict.clone(),
+        emergency: user.emergency.clone(),
+        mailbox: user.mailbox,
+        primary: primary.or(only).cloned(),
     }
-    /// Compared without case.
-    #[must_use]
-    pub fn domain(&self, name: &str) -> Option<&Arc<Domain>> {
-        let _ = name;
-        todo!()
+}
+
+fn device_entry(model: &Model, name: &Name, device: &Device, secrets: &Secrets) -> DeviceEntry {
+    let owner = device.user.as_ref().and_then(|user| model.users.get(user));
+    let auth_user = device.auth.as_ref().map(|auth| auth.user.clone());
+    let mut addresses: BTreeSet<Name> = owner.map(|user| user.extensions.iter().cloned().collect()).unwrap_or_default();
+    addresses.insert(name.clone());
+    addresses.extend(auth_user.clone());
+    DeviceEntry {
+        view: DeviceView {
+            key: DeviceKey { domain: model.domain.name.clone(), device: name.clone() },
+            auth_user,
+            ha1: secrets.0.get(name).cloned(),
+            user: device.user.clone(),
+            addresses_of_record: addresses.into_iter().collect(),
+        },
+        span: device.span,
+        site: device.site.clone(),
+        hotdesk: device.hotdesk,
+        alert_internal: device.alert_internal.clone(),
+        alert_external: device.alert_external.clone(),
+        restrict: device.restrict.clone(),
+        location: device.location.as_ref().map(|l| l.value.clone()),
+        accept_from: device.accept_from.clone(),
     }
-    pub fn domains(&self) -> impl Iterator<Item = &Arc<Domain>> {
-        std::iter::empty()
+}
+
+fn number_entry(number: &super::model::Number) -> NumberEntry {
+    NumberEntry { span: number.span, caller_id_prefix: number.caller_id_prefix.clone(), alert: number.alert.clone() }
+}
+
+fn site_entry(site: &super::model::Site) -> SiteEntry {
+    SiteEntry {
+        country: site.country.clone(),
+        area_code: site.area_code.clone(),
+        emergency: site.emergency.clone(),
+        caller_id: site.caller_id.clone().unwrap_or_default(),
+        restrict: site.restrict.clone(),
     }
-    /// `accept_from` of devices (with their From user: an extension of the device's user, its name or `auth.user`), then of
-    /// trunks.
-    #[must_use]
-    pub fn by_source(&self, source: SocketAddr, from_user: &str) -> Option<BySource> {
-        let _ = (source, from_user);
-        todo!()
+}
+
+fn trunks(model: &Model) -> BTreeMap<Name, TrunkEntry> {
+    let entry = |(name, trunk): (&Name, &super::model::Trunk)| {
+        let view = TrunkView {
+            name: name.clone(),
+            proxy: trunk.proxy.as_ref().map(|proxy| proxy.value.clone()),
+            transport: trunk.transport,
+            diversion: trunk.diversion,
+            trust: trunk.trust,
+            remote_party_id: trunk.remote_party_id,
+            screens_caller_id: trunk.screens_caller_id,
+            channels: trunk.channels,
+        };
+        let locale = Locale { country: trunk.country.clone(), area_code: trunk.area_code.clone() };
+        (name.clone(), TrunkEntry { view, span: trunk.span, locale, accept_from: trunk.accept_from.clone() })
+    };
+    model.trunks.iter().map(entry).collect()
+}
+
+fn extensions(model: &Model, users: &FxHashMap<Name, u32>) -> FxHashMap<Name, Extension> {
+    let mut extensions = FxHashMap::default();
+    for (extension, to) in &model.system_extensions {
+        extensions.insert(extension.clone(), Extension::System(to.value.clone(), to.span));
     }
-    /// Whether any trunk or device accepts this address at all: such sources are never shut out.
-    #[must_use]
-    pub fn is_known_source(&self, source: SocketAddr) -> bool {
-        let _ = source;
-        todo!()
+    for (name, user) in &model.users {
+        let Some(index) = users.get(name) else { continue };
+        extensions.extend(user.extensions.iter().map(|e| (e.clone(), Extension::User(*index))));
     }
+    extensions
+}
+
+fn auth_users(model: &Model) -> FxHashMap<Name, Name> {
+    model.devices.iter().filter_map(|(name, d)| Some((d.auth.as_ref()?.user.clone(), name.clone()))).collect()
+}
+
+fn accepting(devices: &FxHashMap<Name, DeviceEntry>) -> FxHashMap<Name, Vec<Name>> {
+    let mut accepting: FxHashMap<Name, Vec<Name>> = FxHashMap::default();
+    for (name, device) in devices.iter().filter(|(_, d)| !d.accept_from.is_empty()) {
+        for address in &device.view.addresses_of_record {
+            accepting.entry(address.clone()).or_default().push(name.clone());
+        }
+    }
+    // Two phones of one user may both stand for its extension: the first by name, whatever the order of the hash.
+    accepting.values_mut().for_each(|names| names.sort());
+    accepting
+}
+
+fn claims(model: &Model) -> Vec<(String, AcceptFrom)> {
+    let trunks = model.trunks.iter().flat_map(|(name, t)| t.accept_from.iter().map(move |a| (format!("trunk.{name}"), *a)));
+    let devices = model.devices.iter().flat_map(|(name, d)| d.accept_from.iter().map(move |a| (format!("device.{name}"), *a)));
+    let mut seen = BTreeSet::new();
+    trunks.chain(devices).filter(|(_, a)| seen.insert((a.address, a.prefix, a.port))).collect()
+}
+
+fn classes(model: &Model) -> (Vec<ClassEntry>, PatternMap) {
+    let mut patterns = PatternMap::default();
+    let mut classes = Vec::new();
+    for (index, (name, class)) in model.classes.iter().enumerate() {
+        class.value.iter().for_each(|pattern| patterns.insert(&pattern.value, to_u32(index)));
+        classes.push(ClassEntry { name: name.clone(), span: class.span });
+    }
+    (classes, patterns)
+}
+
+/// The numbers of the domain's and every site's country, and `class.emergency` (with its place).
+fn emergency(model: &Model) -> Vec<(Pattern, Option<super::diagnostic::Span>)> {
+    let sites = model.sites.values().filter_map(|site| site.country.as_ref());
+    let countries: BTreeSet<&Name> = sites.chain([&model.domain.country]).collect();
+    let class = model.classes.get("emergency").map(|class| class.value.as_slice()).unwrap_or_default();
+    let own = class.iter().map(|pattern| (pattern.value.clone(), Some(pattern.span)));
+    let built_in = countries.iter().flat_map(|country| emergency_numbers(country)).map(|n| (Pattern::exact(n), None));
+    own.chain(built_in).collect()
 }

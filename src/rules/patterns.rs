@@ -34,8 +34,7 @@ pub struct Match {
 impl PatternMap {
     pub fn insert(&mut self, pattern: &Pattern, value: u32) {
         let prefix = pattern.literal_prefix();
-        // Only a pattern without wildcards matches what it begins with.
-        if pattern.matches(prefix) {
+        if pattern.is_literal() {
             self.whole.entry(prefix.into()).or_insert(value);
             return;
         }

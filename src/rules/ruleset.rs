@@ -1,0 +1,140 @@
+//! All domains, immutable, and the look-ups that go across them.
+
+use super::diagnostic::{Diagnostic, Severity, Span};
+use super::domain::Domain;
+use super::model::AcceptFrom;
+use crate::registrar::binding::DeviceKey;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+#[derive(Debug, Default)]
+pub struct Ruleset {
+    /// By name in lower case.
+    domains: BTreeMap<Arc<str>, Arc<Domain>>,
+}
+
+/// Who a request is from, by its source address alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BySource {
+    Device(DeviceKey),
+    Trunk { domain: Arc<str>, trunk: Arc<str> },
+}
+
+/// Two domains that would both claim a request: the range of `second` overlaps one of `first`.
+#[derive(Clone, Debug)]
+pub struct Overlap {
+    /// Names of the domains; the diagnostic's place is in the files of `second`.
+    pub first: Arc<str>,
+    pub second: Arc<str>,
+    pub diagnostic: Diagnostic,
+}
+
+impl Ruleset {
+    #[must_use]
+    pub fn new(domains: impl IntoIterator<Item = Arc<Domain>>) -> Ruleset {
+        let by_name = |domain: Arc<Domain>| (Arc::from(domain.name().to_lowercase()), domain);
+        Ruleset { domains: domains.into_iter().map(by_name).collect() }
+    }
+
+    /// This one with the domain put in place of its earlier generation.
+    #[must_use]
+    pub fn with(&self, domain: Arc<Domain>) -> Ruleset {
+        Ruleset::new(self.domains.values().cloned().chain([domain]))
+    }
+
+    /// Compared without case.
+    #[must_use]
+    pub fn domain(&self, name: &str) -> Option<&Arc<Domain>> {
+        self.domains.get(name).or_else(|| self.domains.get(name.to_lowercase().as_str()))
+    }
+
+    pub fn domains(&self) -> impl Iterator<Item = &Arc<Domain>> {
+        self.domains.values()
+    }
+
+    /// `accept_from` of devices (with their From user: an extension of the device's user, its name or `auth.user`), then of
+    /// trunks.
+    #[must_use]
+    pub fn by_source(&self, source: SocketAddr, from_user: &str) -> Option<BySource> {
+        for domain in self.domains.values() {
+            if let Some(device) = device_from(domain, source, from_user) {
+                return Some(BySource::Device(device));
+            }
+        }
+        self.domains.values().find_map(|domain| {
+            let (trunk, _) = domain.trunks.iter().find(|(_, t)| t.accept_from.iter().any(|a| covers(a, source)))?;
+            Some(BySource::Trunk { domain: domain.name.clone(), trunk: trunk.clone() })
+        })
+    }
+
+    /// Whether any trunk or device accepts this address at all: such sources are never shut out.
+    #[must_use]
+    pub fn is_known_source(&self, source: SocketAddr) -> bool {
+        self.domains.values().any(|domain| domain.claims.iter().any(|(_, range)| covers(range, source)))
+    }
+
+    /// The ranges that two domains both claim: a request from there would have no one domain.
+    #[must_use]
+    pub fn check_overlaps(&self) -> Vec<Overlap> {
+        let mut overlaps = Vec::new();
+        let domains: Vec<&Arc<Domain>> = self.domains.values().collect();
+        for (index, second) in domains.iter().enumerate() {
+            for first in domains.iter().take(index) {
+                for (what, range) in &second.claims {
+                    if let Some((other, _)) = first.claims.iter().find(|(_, claimed)| overlap(claimed, range)) {
+                        overlaps.push(overlap_of(first, second, other, what, range.span));
+                    }
+                }
+            }
+        }
+        overlaps
+    }
+}
+
+/// A device of the domain that accepts this source, by the From user.
+fn device_from(domain: &Domain, source: SocketAddr, from_user: &str) -> Option<DeviceKey> {
+    let candidates = domain.accepting.get(from_user)?.iter().filter_map(|name| domain.devices.get(name));
+    let mut accepting = candidates.filter(|device| device.accept_from.iter().any(|range| covers(range, source)));
+    accepting.next().map(|device| device.view.key.clone())
+}
+
+fn overlap_of(first: &Domain, second: &Domain, theirs: &str, ours: &str, span: Span) -> Overlap {
+    Overlap {
+        first: first.name.clone(),
+        second: second.name.clone(),
+        diagnostic: Diagnostic {
+            severity: Severity::Error,
+            code: "accept-from-overlap",
+            span,
+            message: format!("`{ours}` accepts addresses that `{theirs}` of {} accepts too", first.name),
+            help: Some("a source address can belong to one domain only: narrow one of the ranges, or give a port".to_owned()),
+            related: None,
+        },
+    }
+}
+
+/// Whether a source stands inside a range; an IPv4 address that came by an IPv6 socket counts as IPv4.
+fn covers(range: &AcceptFrom, source: SocketAddr) -> bool {
+    range.port.is_none_or(|port| port == source.port()) && same_prefix(range.address, source.ip(), range.prefix)
+}
+
+fn overlap(a: &AcceptFrom, b: &AcceptFrom) -> bool {
+    let ports = a.port.is_none() || b.port.is_none() || a.port == b.port;
+    ports && same_prefix(a.address, b.address, a.prefix.min(b.prefix))
+}
+
+fn same_prefix(a: IpAddr, b: IpAddr, prefix: u8) -> bool {
+    let high = |bits: u32, prefix: u8| bits.checked_sub(u32::from(prefix));
+    match (a.to_canonical(), b.to_canonical()) {
+        (IpAddr::V4(a), IpAddr::V4(b)) => {
+            let shift = high(32, prefix.min(32)).unwrap_or(0);
+            (u64::from(a.to_bits()) >> shift) == (u64::from(b.to_bits()) >> shift)
+        }
+        (IpAddr::V6(a), IpAddr::V6(b)) => {
+            let shift = high(128, prefix.min(128)).unwrap_or(0);
+            a.to_bits().checked_shr(shift).unwrap_or(0) == b.to_bits().checked_shr(shift).unwrap_or(0)
+        }
+        _ => false,
+    }
+}
