@@ -5,11 +5,11 @@ pub use super::domain::{DeviceView, Domain, Secrets, TrunkView, UserView};
 pub use super::ruleset::{BySource, Overlap, Ruleset};
 
 use super::calendar::Frame;
-use super::compile_tree::{number_tree, user_tree};
+use super::compile_tree::{busy_from, number_tree, user_tree};
 use super::diagnostic::Diagnostic;
 use super::domain::{ClassEntry, DeviceEntry, Extension, NumberEntry, SiteEntry, TrunkEntry, UserEntry};
 use super::loops;
-use super::model::{AcceptFrom, At, BusyWhen, Device, Model, Name, User};
+use super::model::{AcceptFrom, At, Device, Model, Name, User};
 use super::patterns::PatternMap;
 use super::tree::{NamedFrame, NamedTree, NumberList, TimedFrame, Trees};
 use crate::number::{Locale, Pattern, emergency_numbers};
@@ -42,14 +42,20 @@ impl Domain {
         let Shared { zones, frames, timed, lists, .. } = shared;
         let trees = Trees { zones, frames, timed, lists, users: user_trees, numbers: number_trees };
         let user_index = index(model.users.keys());
-        let devices: FxHashMap<Name, DeviceEntry> =
-            model.devices.iter().map(|(name, d)| (name.clone(), device_entry(model, name, d, &secrets))).collect();
+        let devices: FxHashMap<Name, DeviceEntry> = model
+            .devices
+            .iter()
+            .map(|(name, d)| (name.clone(), device_entry(model, name, d, &secrets)))
+            .collect();
         let (classes, class_patterns) = classes(model);
         Ok(Domain {
             name: model.domain.name.clone(),
             generation,
             files: model.files.clone(),
-            locale: Locale { country: model.domain.country.clone(), area_code: model.domain.area_code.clone() },
+            locale: Locale {
+                country: model.domain.country.clone(),
+                area_code: model.domain.area_code.clone(),
+            },
             zones: trees.zones.iter().map(|name| zone(name)).collect(),
             zone: zone(&model.domain.zone),
             outside_line: model.domain.outside_line.clone(),
@@ -166,11 +172,6 @@ fn devices_by_user(model: &Model) -> FxHashMap<Name, Vec<Name>> {
 fn user_entry(model: &Model, name: &Name, user: &User, devices: &[Name]) -> UserEntry {
     let primary = devices.iter().find(|d| model.devices.get(*d).is_some_and(|d| d.primary));
     let only = if devices.len() == 1 { devices.first() } else { None };
-    let busy_from = match (user.call_waiting, user.busy_when) {
-        (false, _) | (true, BusyWhen::AnyCall) => Some(1),
-        (true, BusyWhen::AllPaths) => Some(user.call_paths.max(1)),
-        (true, BusyWhen::DeviceSaysBusy) => None,
-    };
     UserEntry {
         view: UserView {
             name: name.clone(),
@@ -184,7 +185,7 @@ fn user_entry(model: &Model, name: &Name, user: &User, devices: &[Name]) -> User
         area_code: user.area_code.clone(),
         roles: user.roles.clone(),
         ring_for: user.ring_for,
-        busy_from,
+        busy_from: busy_from(user),
         internal: user.caller_id_internal.clone(),
         external: user.caller_id_external.clone(),
         vanity: user.vanity,
@@ -198,7 +199,8 @@ fn user_entry(model: &Model, name: &Name, user: &User, devices: &[Name]) -> User
 fn device_entry(model: &Model, name: &Name, device: &Device, secrets: &Secrets) -> DeviceEntry {
     let owner = device.user.as_ref().and_then(|user| model.users.get(user));
     let auth_user = device.auth.as_ref().map(|auth| auth.user.clone());
-    let mut addresses: BTreeSet<Name> = owner.map(|user| user.extensions.iter().cloned().collect()).unwrap_or_default();
+    let mut addresses: BTreeSet<Name> =
+        owner.map(|user| user.extensions.iter().cloned().collect()).unwrap_or_default();
     addresses.insert(name.clone());
     addresses.extend(auth_user.clone());
     DeviceEntry {
@@ -221,7 +223,11 @@ fn device_entry(model: &Model, name: &Name, device: &Device, secrets: &Secrets) 
 }
 
 fn number_entry(number: &super::model::Number) -> NumberEntry {
-    NumberEntry { span: number.span, caller_id_prefix: number.caller_id_prefix.clone(), alert: number.alert.clone() }
+    NumberEntry {
+        span: number.span,
+        caller_id_prefix: number.caller_id_prefix.clone(),
+        alert: number.alert.clone(),
+    }
 }
 
 fn site_entry(site: &super::model::Site) -> SiteEntry {
@@ -281,8 +287,14 @@ fn accepting(devices: &FxHashMap<Name, DeviceEntry>) -> FxHashMap<Name, Vec<Name
 }
 
 fn claims(model: &Model) -> Vec<(String, AcceptFrom)> {
-    let trunks = model.trunks.iter().flat_map(|(name, t)| t.accept_from.iter().map(move |a| (format!("trunk.{name}"), *a)));
-    let devices = model.devices.iter().flat_map(|(name, d)| d.accept_from.iter().map(move |a| (format!("device.{name}"), *a)));
+    let trunks = model
+        .trunks
+        .iter()
+        .flat_map(|(name, t)| t.accept_from.iter().map(move |a| (format!("trunk.{name}"), *a)));
+    let devices = model
+        .devices
+        .iter()
+        .flat_map(|(name, d)| d.accept_from.iter().map(move |a| (format!("device.{name}"), *a)));
     let mut seen = BTreeSet::new();
     trunks.chain(devices).filter(|(_, a)| seen.insert((a.address, a.prefix, a.port))).collect()
 }
@@ -303,6 +315,7 @@ fn emergency(model: &Model) -> Vec<(Pattern, Option<super::diagnostic::Span>)> {
     let countries: BTreeSet<&Name> = sites.chain([&model.domain.country]).collect();
     let class = model.classes.get("emergency").map(|class| class.value.as_slice()).unwrap_or_default();
     let own = class.iter().map(|pattern| (pattern.value.clone(), Some(pattern.span)));
-    let built_in = countries.iter().flat_map(|country| emergency_numbers(country)).map(|n| (Pattern::exact(n), None));
+    let built_in =
+        countries.iter().flat_map(|country| emergency_numbers(country)).map(|n| (Pattern::exact(n), None));
     own.chain(built_in).collect()
 }

@@ -7,12 +7,12 @@
 
 use super::compile::{Shared, to_u32};
 use super::model::{
-    Destination, Forward, ListEntry, Name, Number, NumberTo, Ring, Rule, Strategy, Target, TargetTo, User, When,
-    WhiteListed,
+    Destination, Forward, ListEntry, Name, Number, NumberTo, Ring, Rule, Strategy, Target, TargetTo, User,
+    When, WhiteListed,
 };
 use super::tree::{
-    Builder, Entries, ForwardKey, Leaf, NodeId, Refused, RingOutcome, RingTemplate, TargetPlace, TemplateTarget, Test, Tree,
-    TreeCondition, TreeForward, TreeRule, WhiteList,
+    Builder, Entries, ForwardKey, Leaf, NodeId, Refused, RingOutcome, RingTemplate, TargetPlace,
+    TemplateTarget, Test, Tree, TreeCondition, TreeForward, TreeRule, WhiteList,
 };
 
 /// The tree of a user.
@@ -164,7 +164,7 @@ fn rule_entry(
 }
 
 /// See `busy` in the rulings: call waiting off makes a second call busy, whatever else is set.
-fn busy_from(user: &User) -> Option<u32> {
+pub(super) fn busy_from(user: &User) -> Option<u32> {
     use super::model::BusyWhen;
     match (user.call_waiting, user.busy_when) {
         (false, _) | (true, BusyWhen::AnyCall) => Some(1),
@@ -183,6 +183,7 @@ fn targets(shared: &Shared<'_>, name: &Name, ring: &Ring) -> (bool, bool) {
         TargetTo::Destination(Destination::Device(device)) => {
             shared.model.devices.get(device).and_then(|d| d.user.as_ref()) == Some(name)
         }
+        TargetTo::Destination(Destination::Handset(user)) => user == name,
         TargetTo::Destination(_) => false,
     };
     let places = || ring.targets.iter().flat_map(|target| &target.to).map(|to| own(&to.value));
@@ -191,8 +192,18 @@ fn targets(shared: &Shared<'_>, name: &Name, ring: &Ring) -> (bool, bool) {
 }
 
 /// What follows on an outcome: its own forward, its kin's, `otherwise`, the mailbox, the final response.
-fn after(b: &mut Builder, user: &User, forwards: &[(ForwardKey, TreeForward)], rule: u32, outcome: RingOutcome) -> NodeId {
-    let mut at = if user.mailbox { b.leaf(Leaf::Mailbox { rule, outcome }) } else { b.leaf(Leaf::Final { rule, outcome }) };
+fn after(
+    b: &mut Builder,
+    user: &User,
+    forwards: &[(ForwardKey, TreeForward)],
+    rule: u32,
+    outcome: RingOutcome,
+) -> NodeId {
+    let mut at = if user.mailbox {
+        b.leaf(Leaf::Mailbox { rule, outcome })
+    } else {
+        b.leaf(Leaf::Final { rule, outcome })
+    };
     let keys: &[ForwardKey] = match outcome {
         RingOutcome::Dnd => &[ForwardKey::Dnd, ForwardKey::Busy],
         RingOutcome::Busy => &[ForwardKey::Busy],
@@ -211,7 +222,13 @@ fn has(forwards: &[(ForwardKey, TreeForward)], key: ForwardKey) -> bool {
 }
 
 /// Leaves by this forward where it is set; one for direct calls only is as if absent for all others.
-fn forward(b: &mut Builder, forwards: &[(ForwardKey, TreeForward)], rule: u32, by: ForwardKey, otherwise: NodeId) -> NodeId {
+fn forward(
+    b: &mut Builder,
+    forwards: &[(ForwardKey, TreeForward)],
+    rule: u32,
+    by: ForwardKey,
+    otherwise: NodeId,
+) -> NodeId {
     let Some((_, forward)) = forwards.iter().find(|(key, _)| *key == by) else { return otherwise };
     let leave = b.leaf(Leaf::Forward { rule, by });
     if forward.direct_only { b.ask(Test::Direct, leave, otherwise) } else { leave }
@@ -325,7 +342,10 @@ pub(super) fn number_tree(shared: &mut Shared<'_>, zone: &Name, number: &Number)
                 let entry = b.leaf(Leaf::Goto { rule: to_u32(index) });
                 let when = conditions(shared, &rule.when, zone);
                 let name = rule.name.clone().unwrap_or_else(|| (index + 1).to_string().into());
-                rules.push(TreeRule { span: Some(rule.span), ..number_rule(Some(name), &rule.to, when, entry) });
+                rules.push(TreeRule {
+                    span: Some(rule.span),
+                    ..number_rule(Some(name), &rule.to, when, entry)
+                });
             }
             let mut at = spare;
             for (index, rule) in list.iter().enumerate().rev() {

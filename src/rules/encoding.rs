@@ -57,7 +57,8 @@ impl Trees {
     /// The first tree that breaks an invariant, by name.
     pub fn check(&self) -> Result<(), TreeError> {
         let broken = |name: &str| TreeError::Invariant(name.to_owned());
-        let timed = self.timed.iter().all(|t| inside(t.frame, self.frames.len()) && inside(t.zone, self.zones.len()));
+        let timed =
+            self.timed.iter().all(|t| inside(t.frame, self.frames.len()) && inside(t.zone, self.zones.len()));
         if !timed {
             return Err(broken("the time frames"));
         }
@@ -89,7 +90,9 @@ impl Tree {
             Leaf::Forward { rule: r, by } => {
                 self.rules.get(r as usize).is_some_and(|r| r.forwards.iter().any(|(k, _)| *k == by))
             }
-            Leaf::StatusForward { rule: r } | Leaf::Mailbox { rule: r, .. } | Leaf::Final { rule: r, .. } => rule(r),
+            Leaf::StatusForward { rule: r } | Leaf::Mailbox { rule: r, .. } | Leaf::Final { rule: r, .. } => {
+                rule(r)
+            }
             Leaf::Refuse(_) | Leaf::Spare => true,
         };
         let node = |(at, node): (usize, &Node)| match node {

@@ -6,11 +6,17 @@
 pub mod calendar;
 pub mod check;
 pub mod compile;
+mod compile_tree;
 pub mod diagnostic;
+pub mod domain;
+pub mod encoding;
 pub mod explain;
 pub mod facts;
+mod loops;
 pub mod model;
+pub mod patterns;
 pub mod plan;
+pub mod ruleset;
 pub mod source;
 pub mod tree;
 pub mod walk;

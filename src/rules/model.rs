@@ -252,6 +252,8 @@ pub struct User {
     /// `Ama Osei`.
     pub display: Name,
     pub site: Option<Name>,
+    /// `role`, and every role that it inherits.
+    pub roles: Vec<Name>,
     /// The user's own, else the site's, else the domain's.
     pub zone: Name,
     pub area_code: Option<Name>,

@@ -20,7 +20,10 @@ pub struct PatternMap {
 }
 
 /// The same set gives the same bytes: a hash map's own order would not.
-fn in_order<V: Serialize, S: Serializer>(map: &FxHashMap<Box<str>, V>, serializer: S) -> Result<S::Ok, S::Error> {
+fn in_order<V: Serialize, S: Serializer>(
+    map: &FxHashMap<Box<str>, V>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     map.iter().collect::<BTreeMap<_, _>>().serialize(serializer)
 }
 
@@ -64,10 +67,13 @@ impl PatternMap {
         let whole = self.whole.get(number).map(|value| Match { value: *value, literal: number.len() });
         let wild = self.lengths.iter().filter_map(move |length| {
             let prefix = number.get(..usize::from(*length))?;
-            Some(self.by_prefix.get(prefix)?.iter().filter(|(p, _)| p.matches(number)).map(move |(_, value)| Match {
-                value: *value,
-                literal: prefix.len(),
-            }))
+            Some(
+                self.by_prefix
+                    .get(prefix)?
+                    .iter()
+                    .filter(|(p, _)| p.matches(number))
+                    .map(move |(_, value)| Match { value: *value, literal: prefix.len() }),
+            )
         });
         whole.into_iter().chain(wild.flatten())
     }

@@ -63,7 +63,8 @@ impl Ruleset {
             }
         }
         self.domains.values().find_map(|domain| {
-            let (trunk, _) = domain.trunks.iter().find(|(_, t)| t.accept_from.iter().any(|a| covers(a, source)))?;
+            let (trunk, _) =
+                domain.trunks.iter().find(|(_, t)| t.accept_from.iter().any(|a| covers(a, source)))?;
             Some(BySource::Trunk { domain: domain.name.clone(), trunk: trunk.clone() })
         })
     }
@@ -82,7 +83,8 @@ impl Ruleset {
         for (index, second) in domains.iter().enumerate() {
             for first in domains.iter().take(index) {
                 for (what, range) in &second.claims {
-                    if let Some((other, _)) = first.claims.iter().find(|(_, claimed)| overlap(claimed, range)) {
+                    if let Some((other, _)) = first.claims.iter().find(|(_, claimed)| overlap(claimed, range))
+                    {
                         overlaps.push(overlap_of(first, second, other, what, range.span));
                     }
                 }
@@ -95,7 +97,8 @@ impl Ruleset {
 /// A device of the domain that accepts this source, by the From user.
 fn device_from(domain: &Domain, source: SocketAddr, from_user: &str) -> Option<DeviceKey> {
     let candidates = domain.accepting.get(from_user)?.iter().filter_map(|name| domain.devices.get(name));
-    let mut accepting = candidates.filter(|device| device.accept_from.iter().any(|range| covers(range, source)));
+    let mut accepting =
+        candidates.filter(|device| device.accept_from.iter().any(|range| covers(range, source)));
     accepting.next().map(|device| device.view.key.clone())
 }
 
@@ -108,7 +111,10 @@ fn overlap_of(first: &Domain, second: &Domain, theirs: &str, ours: &str, span: S
             code: "accept-from-overlap",
             span,
             message: format!("`{ours}` accepts addresses that `{theirs}` of {} accepts too", first.name),
-            help: Some("a source address can belong to one domain only: narrow one of the ranges, or give a port".to_owned()),
+            help: Some(
+                "a source address can belong to one domain only: narrow one of the ranges, or give a port"
+                    .to_owned(),
+            ),
             related: None,
         },
     }
@@ -116,7 +122,8 @@ fn overlap_of(first: &Domain, second: &Domain, theirs: &str, ours: &str, span: S
 
 /// Whether a source stands inside a range; an IPv4 address that came by an IPv6 socket counts as IPv4.
 fn covers(range: &AcceptFrom, source: SocketAddr) -> bool {
-    range.port.is_none_or(|port| port == source.port()) && same_prefix(range.address, source.ip(), range.prefix)
+    range.port.is_none_or(|port| port == source.port())
+        && same_prefix(range.address, source.ip(), range.prefix)
 }
 
 fn overlap(a: &AcceptFrom, b: &AcceptFrom) -> bool {

@@ -76,9 +76,15 @@ pub struct Tree {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Node {
-    Ask { test: Test, yes: NodeId, no: NodeId },
+    Ask {
+        test: Test,
+        yes: NodeId,
+        no: NodeId,
+    },
     /// Goes on at the rule that the user picked by hand, else at `no`.
-    Picked { no: NodeId },
+    Picked {
+        no: NodeId,
+    },
     Leaf(Leaf),
 }
 
@@ -309,7 +315,8 @@ impl Entries {
     pub fn find(&self, lists: &[NumberList], keys: &[Arc<str>]) -> Option<u32> {
         let mut best: Option<Match> = None;
         let mut offer = |found: Match| {
-            let better = |b: Match| found.literal > b.literal || (found.literal == b.literal && found.value < b.value);
+            let better =
+                |b: Match| found.literal > b.literal || (found.literal == b.literal && found.value < b.value);
             if best.is_none_or(better) {
                 best = Some(found);
             }
@@ -375,7 +382,13 @@ impl Tree {
     /// Decides from `start`: 0 for a call that comes in, else a node of [`TreeRule::after`] or an `entry`.
     ///
     /// `None` only for a tree that breaks its invariants, which [`Trees::check`] keeps out.
-    pub fn decide<F: Facts>(&self, lists: &[NumberList], start: NodeId, facts: &F, path: &mut Path) -> Option<Decision> {
+    pub fn decide<F: Facts>(
+        &self,
+        lists: &[NumberList],
+        start: NodeId,
+        facts: &F,
+        path: &mut Path,
+    ) -> Option<Decision> {
         let mut at = start;
         let (mut allowed, mut blocked) = (None, None);
         // Edges point forwards, so this many steps are enough.
@@ -422,7 +435,12 @@ impl Tree {
     }
 
     /// Decides from the root.
-    pub fn decide_call<F: Facts>(&self, lists: &[NumberList], facts: &F, path: &mut Path) -> Option<Decision> {
+    pub fn decide_call<F: Facts>(
+        &self,
+        lists: &[NumberList],
+        facts: &F,
+        path: &mut Path,
+    ) -> Option<Decision> {
         self.decide(lists, 0, facts, path)
     }
 }
