@@ -2,11 +2,58 @@
 //!
 //! The transaction user (`switch`) gives requests and responses as bytes; this layer sends them, retransmits them,
 //! absorbs retransmissions, and hands up what is new. It never builds a message but for ACK to a non-2xx final
-//! response, CANCEL, 100 and the 408 of a time-out (which is handed up as [`Event::Failed`], without a message).
+//! response, CANCEL, 100, the 200 and 481 to a CANCEL and the 503 of a full table; a time-out is handed up as
+//! [`Event::Failed`], without a message.
+//!
+//! | file             | what it is                                             |
+//! |------------------|--------------------------------------------------------|
+//! | `client_invite`  | the machine of RFC 3261 §17.1.1                        |
+//! | `client`         | the machine of RFC 3261 §17.1.2                        |
+//! | `server_invite`  | the machine of RFC 3261 §17.2.1                        |
+//! | `server`         | the machine of RFC 3261 §17.2.2                        |
+//! | `timers`, `queue`| the timers A to M in one table; the queue of deadlines |
+//! | `clients`, `servers`, `key` | the tables, and what messages are matched by |
+//! | `return_path`    | `received`, `rport` and the flow of responses          |
+//! | `hop_by_hop`     | ACK to a non-2xx, and CANCEL                           |
+//!
+//! Invariants: a machine in Terminated is in no table; after [`Transactions::timeout`] no deadline is in the past;
+//! a message costs a hash look-up, and a timer O(log n). Merged requests (RFC 3261 §8.2.2.2) are the transaction user's.
+//! A server transaction without a final response lives until the transaction user gives one.
 
-use crate::sip::{Flow, Message};
+mod client;
+mod client_invite;
+mod clients;
+mod hop_by_hop;
+mod key;
+mod queue;
+pub mod return_path;
+mod server;
+mod server_invite;
+mod servers;
+mod status;
+mod timers;
+
+#[cfg(test)]
+mod tests;
+
+use crate::sip::{Flow, Message, Method, Name, Writer};
 use bytes::Bytes;
+use clients::{Clients, Owner};
+use rustc_hash::FxHasher;
+use servers::Servers;
+use status::Class;
+use std::hash::Hasher;
 use std::time::Instant;
+
+/// Live client transactions; one more fails at once with [`Failure::Transport`].
+pub const CLIENTS_MAX: usize = 200_000;
+/// Live server transactions; a new request beyond them is answered with a 503 that keeps nothing.
+pub const SERVERS_MAX: usize = 200_000;
+/// From here on only INVITEs and requests inside a dialog begin a server transaction; everything else is answered as beyond
+/// [`SERVERS_MAX`], so that a storm of registrations doesn't cost a call.
+pub const SERVERS_SHED: usize = SERVERS_MAX / 8 * 7;
+/// What the Retry-After of that 503 says.
+pub const RETRY_AFTER_S: u32 = 5;
 
 /// The name that the transaction user gives to a client transaction: unique while the daemon runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -21,12 +68,13 @@ pub struct ServerId(pub u64);
 pub enum Event {
     /// Bytes to send.
     Send { flow: Flow, bytes: Bytes },
-    /// A new request. For INVITE a 100 has been sent already (`send_trying`), or goes out after 200 ms.
+    /// A new request, its topmost Via completed (`return_path`), and the flow that it came by. For INVITE a 100 has been
+    /// sent already.
     Request { id: ServerId, flow: Flow, message: Message },
     /// An ACK that belongs to a 2xx: to no transaction here, matched by dialog above.
     Ack { flow: Flow, message: Message },
     /// A CANCEL: answered with 200 already where it matches `invite` (then 487 is the transaction user's to send),
-    /// with 481 where it matches nothing (then no event).
+    /// with 481 where it matches nothing (then no event; neither where the INVITE has its final response).
     Cancel { invite: ServerId, message: Message },
     /// A provisional or final response; every 2xx to an INVITE, retransmissions too (RFC 6026 §7.2).
     Response { id: ClientId, flow: Flow, message: Message },
@@ -40,62 +88,205 @@ pub enum Event {
 pub enum Failure {
     /// Timer B or F.
     Timeout,
-    /// The transport said that it can't deliver.
+    /// The transport said that it can't deliver, or there are too many transactions.
     Transport,
 }
 
+/// What the layer counts, since it began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Messages sent again, and retransmissions absorbed.
+    pub retransmissions: u64,
+    /// Responses that match no transaction.
+    pub stray_responses: u64,
+    /// Requests answered with 503, and requests of ours that failed, because a table was full.
+    pub refused: u64,
+}
+
 /// All live transactions.
-pub struct Transactions {}
+pub struct Transactions {
+    clients: Clients,
+    servers: Servers,
+    tally: Tally,
+    /// For building keys; its content means nothing between calls.
+    key: Vec<u8>,
+}
+
+impl Default for Transactions {
+    fn default() -> Transactions {
+        Transactions::new()
+    }
+}
 
 impl Transactions {
-    /// Takes one message from the wire (already through [`Message::check`]).
-    pub fn receive(&mut self, now: Instant, flow: Flow, message: Message, out: &mut Vec<Event>) {
-        let _ = (now, flow, message, out);
-        todo!()
+    #[must_use]
+    pub fn new() -> Transactions {
+        Transactions {
+            clients: Clients::new(),
+            servers: Servers::new(),
+            tally: Tally::default(),
+            key: Vec::new(),
+        }
     }
 
-    /// Sends a request in a new client transaction. `bytes` is the whole message, our Via on top with a fresh branch.
+    /// Takes one message from the wire (already through [`Message::check`]).
+    pub fn receive(&mut self, now: Instant, flow: Flow, message: Message, out: &mut Vec<Event>) {
+        if !message.is_request() {
+            return self.clients.receive(now, flow, message, &mut self.tally, out);
+        }
+        let method = message.method();
+        // RFC 3261 §17.2.3: an ACK belongs to the INVITE.
+        let word = if method == Method::Ack { Method::Invite.word() } else { message.method_text() };
+        key::server(&mut self.key, &message, word);
+        match (self.servers.find(&self.key), method) {
+            (Some(id), Method::Ack) => self.servers.ack(now, id, flow, message, &mut self.tally, out),
+            (Some(id), _) => self.servers.retransmitted(id, &mut self.tally, out),
+            (None, Method::Ack) => out.push(Event::Ack { flow, message }),
+            (None, Method::Cancel) => self.receive_cancel(now, flow, message, out),
+            (None, _) => self.receive_new(flow, message, out),
+        }
+    }
+
+    /// A request that no transaction knows. `self.key` is its key.
+    fn receive_new(&mut self, flow: Flow, message: Message, out: &mut Vec<Event>) {
+        let (message, back) = return_path::complete(flow, message);
+        if self.is_full_for(&message) {
+            self.tally.refused += 1;
+            let tag = stateless_tag(&self.key);
+            let mut response = Writer::reply(&message, 503, "Service Unavailable", Some(&tag));
+            response.header(Name::RetryAfter, RETRY_AFTER_S);
+            out.push(Event::Send { flow: back, bytes: response.finish() });
+            return;
+        }
+        let id = if message.method() == Method::Invite {
+            self.servers.start_invite(&self.key, back, trying(&message), &mut self.tally, out)
+        } else {
+            self.servers.start(&self.key, back)
+        };
+        out.push(Event::Request { id, flow, message });
+    }
+
+    fn is_full_for(&self, request: &Message) -> bool {
+        let len = self.servers.len();
+        if len < SERVERS_SHED {
+            return false;
+        }
+        let in_dialog = request.to().is_some_and(|to| to.tag().is_some());
+        len >= SERVERS_MAX || !(in_dialog || request.method() == Method::Invite)
+    }
+
+    /// RFC 3261 §9.2. `self.key` is the CANCEL's own key. Its own transaction answers its retransmissions; where there is no
+    /// room for one, each is answered anew.
+    ///
+    /// A CANCEL of another method than INVITE is one that §9.1 forbids to send; it finds nothing here.
+    fn receive_cancel(&mut self, now: Instant, flow: Flow, message: Message, out: &mut Vec<Event>) {
+        let own_key = std::mem::take(&mut self.key);
+        key::server(&mut self.key, &message, Method::Invite.word());
+        let (message, back) = return_path::complete(flow, message);
+        let cancelled = self.servers.cancelled(&self.key);
+        let tag = match cancelled.as_ref().and_then(|invite| invite.last_response) {
+            // RFC 3261 §9.2: the same To tag as in the response to the INVITE, where one has gone out.
+            Some(response) => to_tag(response.clone()),
+            None => None,
+        };
+        let tag = tag.unwrap_or_else(|| stateless_tag(&self.key));
+        let invite = cancelled.as_ref().map(|invite| (invite.id, invite.proceeding));
+        let (status, reason) = match invite {
+            Some(_) => (200, "OK"),
+            None => (481, "Call/Transaction Does Not Exist"),
+        };
+        let response = Writer::reply(&message, status, reason, Some(&tag)).finish();
+        if self.servers.len() < SERVERS_MAX {
+            let id = self.servers.start(&own_key, back);
+            self.servers.respond(now, id, Class::of(status), response, &mut self.tally, out);
+        } else {
+            out.push(Event::Send { flow: back, bytes: response });
+        }
+        if let Some((invite, true)) = invite {
+            out.push(Event::Cancel { invite, message });
+        }
+    }
+
+    /// Sends a request in a new client transaction. `bytes` is the whole message, our Via on top, as the first field, with a
+    /// fresh branch.
     pub fn request(&mut self, now: Instant, id: ClientId, flow: Flow, bytes: Bytes, out: &mut Vec<Event>) {
-        let _ = (now, id, flow, bytes, out);
-        todo!()
+        if self.clients.len() >= CLIENTS_MAX {
+            self.tally.refused += 1;
+            out.push(Event::Failed { id, why: Failure::Transport });
+            return;
+        }
+        let started = self.clients.start(now, Owner::User(id), flow, bytes, &mut self.tally, out);
+        debug_assert!(started, "a request of ours needs a new id, and a Via on top with a fresh branch");
+        if !started {
+            out.push(Event::Failed { id, why: Failure::Transport });
+        }
     }
 
     /// Sends a response in a server transaction. A 2xx to an INVITE leads to Accepted (RFC 6026): retransmitting it is
-    /// the transaction user's duty. Nothing happens when the transaction is gone.
+    /// the transaction user's duty, by calling this again. Nothing happens when the transaction is gone.
     pub fn respond(&mut self, now: Instant, id: ServerId, status: u16, bytes: Bytes, out: &mut Vec<Event>) {
-        let _ = (now, id, status, bytes, out);
-        todo!()
+        self.servers.respond(now, id, Class::of(status), bytes, &mut self.tally, out);
     }
 
     /// Cancels an INVITE client transaction (RFC 3261 §9.1): at once if a provisional response came, else when one comes;
     /// nothing if it has ended. `reasons` are the values of Reason fields to carry (RFC 3326). Events of the CANCEL's own
     /// transaction are not handed up. When no final response comes within 64*T1, `Failed` is handed up (§9.1).
     pub fn cancel(&mut self, now: Instant, id: ClientId, reasons: &[&str], out: &mut Vec<Event>) {
-        let _ = (now, id, reasons, out);
-        todo!()
+        self.clients.cancel(now, id, reasons, &mut self.tally, out);
     }
 
-    /// The transport could not deliver on this flow.
+    /// The transport could not deliver on this flow. Requests that were sent on it fail; responses are the transaction
+    /// user's to give up, which hears of the flow as well.
     pub fn transport_failed(&mut self, now: Instant, flow: Flow, out: &mut Vec<Event>) {
-        let _ = (now, flow, out);
-        todo!()
+        self.clients.transport_failed(now, flow, &mut self.tally, out);
     }
 
     /// Fires every timer that is due.
     pub fn timeout(&mut self, now: Instant, out: &mut Vec<Event>) {
-        let _ = (now, out);
-        todo!()
+        self.clients.timeout(now, &mut self.tally, out);
+        self.servers.timeout(now, &mut self.tally, out);
     }
 
     /// When `timeout` is to be called next. May be early, never late.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        todo!()
+        [self.clients.deadline(), self.servers.deadline()].into_iter().flatten().min()
     }
 
     /// Live transactions: (client, server).
     #[must_use]
     pub fn len(&self) -> (usize, usize) {
-        todo!()
+        (self.clients.len(), self.servers.len())
     }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == (0, 0)
+    }
+
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        self.tally
+    }
+}
+
+/// RFC 3261 §8.2.6.1: a 100 repeats the Timestamp, and has no tag.
+fn trying(invite: &Message) -> Bytes {
+    let mut response = Writer::reply(invite, 100, "Trying", None);
+    if let Some(timestamp) = invite.other("Timestamp") {
+        response.field("Timestamp", timestamp);
+    }
+    response.finish()
+}
+
+fn to_tag(response: Bytes) -> Option<String> {
+    let response = Message::parse(response).ok()?;
+    response.to()?.tag().map(str::to_owned)
+}
+
+/// RFC 3261 §8.2.7: the tag of a response that leaves no state is the same each time the request comes.
+fn stateless_tag(key: &[u8]) -> String {
+    let mut hasher = FxHasher::default();
+    hasher.write(key);
+    format!("{:016x}", hasher.finish())
 }
