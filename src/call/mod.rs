@@ -1,3 +1,430 @@
-//! Calls: the back-to-back user agent.
+//! Calls: the back-to-back user agent (RFC 7092: a signalling and media-plane B2BUA). One [`Call`] is one INVITE of a caller, its walk
+//! through the rules, the branches that ring for it, and the bridge of the two dialogs once somebody has answered.
+//!
+//! What it is not: it knows no sockets and no clock; it decides nothing about where a call goes (that is `rules`).
+//!
+//! Invariants: the caller's INVITE gets exactly one final response; at most one branch wins; every 2xx of a branch is ACKed, and
+//! BYEd unless it won; the relay is closed exactly once.
 
+pub mod branch;
+pub mod bridge;
+pub mod caller;
+pub mod fork;
+pub mod headers;
+pub mod log;
+pub mod media;
+pub mod office;
 pub mod record;
+pub mod ring;
+pub mod unacked;
+pub mod verdict;
+
+use crate::clock::Now;
+use crate::relay::{Media, Side};
+use crate::rules::{Domain, Next, Walk};
+use crate::sdp;
+use crate::sip::{Flow, Message, Name};
+use crate::transaction::{ClientId, Failure, ServerId};
+use branch::Branch;
+use bridge::Bridge;
+use caller::Caller;
+use log::{Ending, Log};
+use media::Anchor;
+use office::{CallKey, Effect, Named, Office};
+use record::{CallRecord, Party};
+use ring::{Order, Ring, Stop};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// The caller gave up, or somebody else answered: words of RFC 3326 and RFC 9366.
+const COMPLETED_ELSEWHERE: [&str; 2] = ["SIP;cause=200;text=\"Call completed elsewhere\"", "Q.850;cause=26"];
+const DECLINED_ELSEWHERE: [&str; 1] = ["SIP;cause=603;text=\"Declined\""];
+
+/// An INVITE that is let in: who calls, and whose rules decide.
+pub struct Arrival {
+    pub key: CallKey,
+    pub server: ServerId,
+    pub flow: Flow,
+    pub invite: Message,
+    pub domain: Arc<Domain>,
+    pub walk: Walk,
+    /// The user whose phone it came from.
+    pub maker: Option<Arc<str>>,
+    pub from: Party,
+    pub to: String,
+}
+
+#[derive(Debug)]
+pub struct Call {
+    key: CallKey,
+    domain: Arc<Domain>,
+    caller: Caller,
+    /// What the caller's INVITE offered; `None`: the offer is to come from the callee (RFC 3264 §5, late offer).
+    offer: Option<bytes::Bytes>,
+    walk: Walk,
+    state: State,
+    branches: Vec<Branch>,
+    /// Ring stages so far: branches of an earlier one can't win any more.
+    stage: u32,
+    anchor: Option<Anchor>,
+    /// Client transactions so far: numbers their names.
+    clients: u32,
+    /// BYEs that wait for their response.
+    byes: u32,
+    maker: Option<Named>,
+    taker: Option<Named>,
+    log: Log,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Nobody has answered yet.
+    Ringing(Ring),
+    Answered(Box<Bridge>),
+    /// The caller has its final response or its BYE; stragglers are awaited.
+    Over,
+}
+
+impl Call {
+    /// Takes an INVITE: decides, and rings or refuses. The call may be over on return; it is to be kept until
+    /// [`Call::is_finished`].
+    pub fn begin(office: &mut Office, now: Now, arrival: Arrival) -> Call {
+        let Arrival { key, server, flow, invite, domain, walk, maker, from, to } = arrival;
+        let id = office.ids.call_record_id(now);
+        office.effect(Effect::Started {
+            id: id.clone(),
+            domain: domain.name().to_string(),
+            from: from.raw.clone(),
+            to: to.clone(),
+        });
+        let offer = headers::description(&invite);
+        let maker = maker.map(|user| (domain.name().clone(), user));
+        let caller = Caller::new(office, key, server, flow, invite);
+        office.pending.insert(server, key);
+        if let Some(maker) = &maker {
+            office.seize(maker);
+        }
+        let mut call = Call {
+            key,
+            domain,
+            caller,
+            offer,
+            walk,
+            state: State::Over,
+            branches: Vec::new(),
+            stage: 0,
+            anchor: None,
+            clients: 0,
+            byes: 0,
+            maker,
+            taker: None,
+            log: Log {
+                id,
+                from,
+                to,
+                start: now.wall,
+                answer: None,
+                end: None,
+                ending: None,
+                answered_by: None,
+                legs: Vec::new(),
+                media: None,
+            },
+        };
+        if let Some(Err(broken)) = call.offer.as_deref().map(sdp::audio) {
+            // RFC 3261 §21.4.26, §20.43: 304 is "media type not available", 305 "incompatible network address format".
+            let warning = format!("399 ringtree \"{broken}\"");
+            call.refuse(office, now, 488, "failed", vec![(Name::Warning, warning)]);
+            return call;
+        }
+        let next = call.walk.start(&office.live(&call.domain, now, call.maker.as_ref()));
+        call.proceed(office, now, next);
+        call
+    }
+
+    /// What the rules say next.
+    fn proceed(&mut self, office: &mut Office, now: Now, next: Next) {
+        let mut next = next;
+        loop {
+            match next {
+                Next::Reject { status, cause } => {
+                    let rang = self.stage > 0;
+                    let outcome = verdict::outcome_word(status, cause, rang);
+                    let reason = cause.map(|cause| (Name::Reason, format!("Q.850;cause={cause}")));
+                    return self.refuse(office, now, status, outcome, reason.into_iter().collect());
+                }
+                Next::Service { .. } => return self.refuse(office, now, 480, "failed", Vec::new()),
+                Next::Ring(plan) => {
+                    if self.offer.is_some() && !self.open_media(office) {
+                        let retry = vec![(Name::RetryAfter, "5".to_owned())];
+                        return self.refuse(office, now, 503, "failed", retry);
+                    }
+                    self.stage += 1;
+                    let mut ring = Ring::new(plan, now.mono);
+                    let mut orders = Vec::new();
+                    ring.poll(now.mono, &mut orders);
+                    self.state = State::Ringing(ring);
+                    match self.carry_out(office, now, orders) {
+                        Some(after) => next = after,
+                        None => return,
+                    }
+                }
+            }
+        }
+    }
+
+    /// Carries out what the ring stage orders. `Some`: the stage is over, and this is what the rules say next.
+    fn carry_out(&mut self, office: &mut Office, now: Now, mut orders: Vec<Order>) -> Option<Next> {
+        let mut done = 0;
+        while let Some(order) = orders.get(done).copied() {
+            done += 1;
+            match order {
+                Order::Start(leg) => {
+                    if let Err(outcome) = self.start_leg(office, now, leg)
+                        && let State::Ringing(ring) = &mut self.state
+                    {
+                        ring.ended(now.mono, leg, outcome, &mut orders);
+                    }
+                }
+                Order::Stop(leg, why) => self.stop_leg(office, now, leg, why),
+                Order::Over => {
+                    let State::Ringing(ring) = &self.state else { return None };
+                    let ends = ring.ends();
+                    return Some(
+                        self.walk.ended(&office.live(&self.domain, now, self.maker.as_ref()), &ends),
+                    );
+                }
+            }
+        }
+        None
+    }
+
+    /// Lets the ring stage look at the clock, or takes the orders that an event led to.
+    fn ring_on(&mut self, office: &mut Office, now: Now, orders: Vec<Order>) {
+        if let Some(next) = self.carry_out(office, now, orders) {
+            self.proceed(office, now, next);
+        }
+    }
+
+    fn stop_leg(&mut self, office: &mut Office, now: Now, leg: usize, why: Stop) {
+        let stage = self.stage;
+        let reasons: &[&str] = match why {
+            Stop::TimeUp if self.hides_missed_calls() => &COMPLETED_ELSEWHERE,
+            Stop::TimeUp => &[],
+            Stop::DeclinedElsewhere => &DECLINED_ELSEWHERE,
+        };
+        for branch in self.branches.iter_mut().filter(|branch| branch.stage == stage && branch.leg == leg) {
+            if branch.is_calling() {
+                self.log.leg_ended(now, branch.entry, None, "no_answer");
+                branch.leave(office, now, reasons);
+            }
+        }
+    }
+
+    /// `missed_calls = "never"`: phones are told "completed elsewhere" even when nobody answered.
+    fn hides_missed_calls(&self) -> bool {
+        use crate::rules::model::MissedCalls;
+        matches!(&self.state, State::Ringing(ring) if ring.plan().missed_calls == MissedCalls::Never)
+    }
+
+    /// Ends an unanswered call with a final response to the caller.
+    fn refuse(
+        &mut self,
+        office: &mut Office,
+        now: Now,
+        status: u16,
+        outcome: &'static str,
+        fields: Vec<(Name, String)>,
+    ) {
+        self.caller.reject(office, now, status, &fields);
+        self.leave_all(office, now, &[], "cancelled");
+        self.over(office, now, Ending { outcome, status });
+    }
+
+    /// CANCEL to every branch that still rings.
+    fn leave_all(&mut self, office: &mut Office, now: Now, reasons: &[&str], why: &str) {
+        for branch in &mut self.branches {
+            if branch.is_calling() {
+                self.log.leg_ended(now, branch.entry, None, why);
+                branch.leave(office, now, reasons);
+            }
+        }
+    }
+
+    /// The call is over for its caller: media stops, the users are free, the record is on its way.
+    fn over(&mut self, office: &mut Office, now: Now, ending: Ending) {
+        self.state = State::Over;
+        self.log.end = Some(now.wall);
+        self.log.ending = Some(ending);
+        for user in [self.maker.take(), self.taker.take()].into_iter().flatten() {
+            office.release(&user);
+        }
+        match &self.anchor {
+            Some(anchor) => anchor.close(office), // the record waits for what the relay counted
+            None => office.effect(Effect::Ended(Box::new(self.record()))),
+        }
+    }
+
+    fn open_media(&mut self, office: &mut Office) -> bool {
+        if self.anchor.is_none() {
+            self.anchor = Anchor::open(office, self.key);
+            if let (Some(anchor), Some(offer)) = (&self.anchor, &self.offer) {
+                anchor.point(office, Side::A, offer);
+            }
+        }
+        self.anchor.is_some()
+    }
+
+    /// The media plane has closed the relay: the record is complete, the ports are free.
+    pub fn relay_closed(&mut self, office: &mut Office, media: Media) {
+        if let Some(anchor) = self.anchor.take() {
+            anchor.free(office);
+            self.log.media = Some(media);
+            office.effect(Effect::Ended(Box::new(self.record())));
+        }
+    }
+
+    /// CANCEL of the caller (RFC 3261 §9.2): already answered with 200; its Reasons go to every leg.
+    pub fn cancelled(&mut self, office: &mut Office, now: Now, invite: ServerId, cancel: &Message) {
+        if let State::Answered(_) = self.state {
+            return self.cancel_passed(office, now, invite, cancel);
+        }
+        let State::Ringing(_) = self.state else { return };
+        let reasons: Vec<&str> = cancel.values(Name::Reason).collect();
+        let hides = self.hides_missed_calls() && reasons.is_empty();
+        let reasons: &[&str] = if hides { &COMPLETED_ELSEWHERE } else { &reasons };
+        self.walk.caller_gone();
+        self.caller.reject(office, now, 487, &[]);
+        self.leave_all(office, now, reasons, "caller_gone");
+        self.over(office, now, Ending { outcome: "caller_gone", status: 487 });
+    }
+
+    /// A response to a request of ours.
+    pub fn response(
+        &mut self,
+        office: &mut Office,
+        now: Now,
+        client: ClientId,
+        flow: Flow,
+        message: &Message,
+    ) {
+        if let Some(index) = self.branches.iter().position(|branch| branch.client == client) {
+            return self.branch_response(office, now, index, message);
+        }
+        if self.pass_response(office, now, client, flow, message) {
+            return;
+        }
+        if message.status() >= 200 {
+            self.byes = self.byes.saturating_sub(1);
+        }
+    }
+
+    /// A request of ours got no final response.
+    pub fn failed(&mut self, office: &mut Office, now: Now, client: ClientId, why: Failure) {
+        if let Some(index) = self.branches.iter().position(|branch| branch.client == client) {
+            return self.branch_failed(office, now, index, why);
+        }
+        if !self.pass_failed(office, now, client) {
+            self.byes = self.byes.saturating_sub(1);
+        }
+    }
+
+    /// The admin ends the call, or the daemon does at the end of a drain.
+    pub fn hang_up(&mut self, office: &mut Office, now: Now) {
+        match self.state {
+            State::Ringing(_) => self.refuse(office, now, 480, "failed", Vec::new()),
+            State::Answered(_) => {
+                self.bye(office, now, Side::A, &[]);
+                self.bye(office, now, Side::B, &[]);
+                self.over(office, now, Ending { outcome: "answered", status: 200 });
+            }
+            State::Over => {}
+        }
+    }
+
+    pub fn timeout(&mut self, office: &mut Office, now: Now) {
+        match &mut self.state {
+            State::Ringing(ring) => {
+                let mut orders = Vec::new();
+                ring.poll(now.mono, &mut orders);
+                self.ring_on(office, now, orders);
+            }
+            State::Answered(_) => self.bridge_timeout(office, now),
+            State::Over => {}
+        }
+    }
+
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        match &self.state {
+            State::Ringing(ring) => ring.deadline(),
+            State::Answered(bridge) => bridge.deadline(),
+            State::Over => None,
+        }
+    }
+
+    /// Nothing is awaited any more: no branch, no BYE, no relay.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        matches!(self.state, State::Over)
+            && self.anchor.is_none()
+            && self.byes == 0
+            && self.branches.iter().all(Branch::is_settled)
+    }
+
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        matches!(self.state, State::Over)
+    }
+
+    #[must_use]
+    pub fn record(&self) -> CallRecord {
+        self.log.record(self.caller.invite.call_id(), self.domain.name(), &self.walk)
+    }
+
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.log.id
+    }
+
+    /// The INVITE that began it.
+    #[must_use]
+    pub fn invite(&self) -> &Message {
+        &self.caller.invite
+    }
+
+    fn next_client(&mut self) -> ClientId {
+        self.clients += 1;
+        self.key.client(self.clients)
+    }
+
+    /// The branch that won: it exists as long as the call is answered.
+    fn winner(&mut self) -> Option<&mut Branch> {
+        match &self.state {
+            State::Answered(bridge) => self.branches.get_mut(bridge.winner),
+            State::Ringing(_) | State::Over => None,
+        }
+    }
+}
+
+/// Our tag in a dialog of a call: it names the side, the call and, on side B, the branch, so that an in-dialog request finds its call
+/// without a table. Unpredictable all the same.
+fn tag(office: &mut Office, side: Side, key: CallKey, branch: usize) -> String {
+    let word = office.ids.word();
+    match side {
+        Side::A => format!("a{:x}.{word:016x}", key.0),
+        Side::B => format!("b{:x}.{branch:x}.{word:016x}", key.0),
+    }
+}
+
+/// What a tag of ours names. The whole tag is still to be compared: anybody can write one.
+#[must_use]
+pub fn of_tag(tag: &str) -> Option<(CallKey, Side, usize)> {
+    let mut parts = tag.get(1..)?.split('.');
+    let key = CallKey(u64::from_str_radix(parts.next()?, 16).ok()?);
+    match tag.as_bytes().first()? {
+        b'a' => Some((key, Side::A, 0)),
+        b'b' => Some((key, Side::B, usize::from_str_radix(parts.next()?, 16).ok()?)),
+        _ => None,
+    }
+}

@@ -1,0 +1,102 @@
+//! One INVITE towards one contact or trunk: a branch of the fork. A device with four contacts has one leg and four branches.
+
+use super::headers;
+use super::office::Office;
+use super::verdict;
+use crate::clock::Now;
+use crate::dialog::Dialog;
+use crate::rules::LegOutcome;
+use crate::sip::{Flow, Message, Method};
+use crate::transaction::ClientId;
+use bytes::Bytes;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Whom a branch calls.
+#[derive(Clone, Debug)]
+pub enum Callee {
+    Device {
+        device: Arc<str>,
+        user: Option<Arc<str>>,
+    },
+    /// `next`: the trunks to try if this one fails before ringing.
+    Trunk {
+        number: Arc<str>,
+        next: Vec<Arc<str>>,
+    },
+}
+
+#[derive(Debug)]
+pub struct Branch {
+    pub client: ClientId,
+    /// The ring stage and the leg of its plan that this branch belongs to.
+    pub stage: u32,
+    pub leg: usize,
+    pub callee: Callee,
+    pub flow: Flow,
+    pub behind_nat: bool,
+    /// Our INVITE as sent: what dialogs are made from.
+    pub request: Message,
+    pub sent: Instant,
+    pub state: State,
+    /// Index of its entry in the call record's legs.
+    pub entry: usize,
+}
+
+/// Where a branch is. Data that belongs to a state lives in it.
+#[derive(Debug)]
+pub enum State {
+    /// No response yet, or 100 to 199: `rang` once one came.
+    Calling { rang: bool },
+    /// Cancelled: its final response is awaited.
+    Leaving,
+    /// Somebody answered here: the dialog, and the ACK to repeat when the 2xx is.
+    Answered { dialog: Box<Dialog>, ack: Option<Bytes> },
+    /// Final, for this outcome.
+    Ended(LegOutcome),
+}
+
+impl Branch {
+    #[must_use]
+    pub fn is_calling(&self) -> bool {
+        matches!(self.state, State::Calling { .. })
+    }
+
+    /// The INVITE transaction is over or belongs to a dialog.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        matches!(self.state, State::Answered { .. } | State::Ended(_))
+    }
+
+    #[must_use]
+    pub fn rang(&self) -> bool {
+        matches!(self.state, State::Calling { rang: true })
+    }
+
+    /// What a final response of 300 and above means here.
+    #[must_use]
+    pub fn outcome_of(&self, now: Now, status: u16) -> LegOutcome {
+        verdict::of_status(status, now.mono.saturating_duration_since(self.sent), self.rang())
+    }
+
+    /// Gives up on an unanswered branch: CANCEL, with these Reasons (RFC 3326).
+    pub fn leave(&mut self, office: &mut Office, now: Now, reasons: &[&str]) {
+        if self.is_calling() {
+            self.state = State::Leaving;
+            office.cancel(now, self.client, reasons);
+        }
+    }
+
+    /// The ACK to a 2xx (RFC 3261 §13.2.2.4), in the dialog that it made, and the flow that it takes.
+    #[must_use]
+    pub fn ack(&self, office: &mut Office, dialog: &mut Dialog, description: Option<&[u8]>) -> (Flow, Bytes) {
+        let flow = headers::flow_towards(dialog, self.flow, self.behind_nat);
+        let branch = headers::branch(office, "ack");
+        let ack = dialog.request(Method::Ack, Some(1), headers::hop(office, &flow, &branch));
+        let bytes = match description {
+            Some(description) => ack.body("application/sdp", description),
+            None => ack.finish(),
+        };
+        (flow, bytes)
+    }
+}

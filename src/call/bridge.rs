@@ -1,0 +1,404 @@
+//! Two dialogs joined: in-dialog requests of one side passed to the other, hold and resume with them, and the end (RFC 3261 §12.2,
+//! §14, §15).
+
+use super::branch::State as BranchState;
+use super::caller::plain_response;
+use super::headers::{self, AGENT, ALLOW};
+use super::log::Ending;
+use super::office::{Effect, Office};
+use super::unacked::{Unacked, Wait};
+use super::{Call, State};
+use crate::clock::Now;
+use crate::dialog::Dialog;
+use crate::relay::Side;
+use crate::sip::{Flow, Message, Method, Name, Writer, status};
+use crate::transaction::{ClientId, ServerId};
+use bytes::Bytes;
+use std::time::Instant;
+
+/// In-dialog requests of one call that may be on their way at once; one more is answered with 500.
+const PASSES_MAX: usize = 8;
+
+#[derive(Debug)]
+pub struct Bridge {
+    /// Index of the branch that won.
+    pub winner: usize,
+    unacked: Vec<(Side, Unacked)>,
+    /// Our ACK to this side waits for the answer in the ACK of the other (late offer), for the INVITE of this CSeq.
+    held: Option<(Side, u32)>,
+    passes: Vec<Pass>,
+    /// The ACK of the last re-INVITE that we passed, for its repeated 2xx.
+    reinvite_ack: Option<(ClientId, Flow, Bytes)>,
+}
+
+/// An in-dialog request on its way from one side to the other.
+#[derive(Debug)]
+struct Pass {
+    from: Side,
+    server: ServerId,
+    client: ClientId,
+    request: Message,
+    method: Method,
+    /// Of our request on the other side.
+    cseq: u32,
+}
+
+impl Pass {
+    /// INVITE and UPDATE change the session: only one may at a time (RFC 3261 §14.1, RFC 3311 §5.2).
+    fn renegotiates(&self) -> bool {
+        renegotiates(self.method)
+    }
+}
+
+fn renegotiates(method: Method) -> bool {
+    matches!(method, Method::Invite | Method::Update)
+}
+
+impl Bridge {
+    #[must_use]
+    pub fn new(winner: usize, unacked: Unacked, held: bool) -> Bridge {
+        let held = held.then_some((Side::B, 1));
+        Bridge { winner, unacked: vec![(Side::A, unacked)], held, passes: Vec::new(), reinvite_ack: None }
+    }
+
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.unacked.iter().map(|(_, unacked)| unacked.deadline()).min()
+    }
+}
+
+impl Call {
+    /// An in-dialog request. `side` is where it came from, found by our tag; whether the whole dialog id fits is judged here.
+    pub fn request(
+        &mut self,
+        office: &mut Office,
+        now: Now,
+        server: ServerId,
+        flow: Flow,
+        (side, branch): (Side, usize),
+        message: &Message,
+    ) {
+        let method = message.method();
+        let refuse = |office: &mut Office, code| {
+            office.respond(now, server, code, plain_response(message, code, None))
+        };
+        if matches!(self.state, State::Ringing(_))
+            && side == Side::A
+            && method == Method::Bye
+            && self.is_early(message)
+        {
+            // RFC 3261 §15: a caller may end an early dialog with BYE.
+            refuse(office, 200);
+            let invite = self.caller.server;
+            return self.cancelled(office, now, invite, message);
+        }
+        if !self.fits(side, branch, message) {
+            return refuse(office, 481);
+        }
+        let Some((dialog, _)) = self.dialog(side) else { return refuse(office, 481) };
+        if dialog.receive(message).is_err() {
+            return refuse(office, 500); // RFC 3261 §12.2.2
+        }
+        self.seen_on(side, flow);
+        match method {
+            Method::Bye => {
+                refuse(office, 200);
+                let reasons: Vec<&str> = message.values(Name::Reason).collect();
+                self.answer_passes(office, now, 487);
+                self.bye(office, now, side.other(), &reasons);
+                self.over(office, now, Ending { outcome: "answered", status: 200 });
+            }
+            Method::Options => refuse(office, 200),
+            Method::Invite | Method::Update | Method::Info => self.pass(office, now, side, server, message),
+            _ => {
+                let mut w = Writer::reply(message, 405, status::reason_phrase(405), None);
+                w.header(Name::Allow, ALLOW);
+                office.respond(now, server, 405, w.finish());
+            }
+        }
+    }
+
+    /// An ACK to a 2xx of ours.
+    pub fn acked(&mut self, office: &mut Office, (side, branch): (Side, usize), message: &Message) {
+        if !self.fits(side, branch, message) {
+            return;
+        }
+        let State::Answered(bridge) = &mut self.state else { return };
+        bridge.unacked.retain(|(of, _)| *of != side);
+        let Some((to, cseq)) = bridge.held.take_if(|(to, _)| *to == side.other()) else { return };
+        let description = headers::description(message);
+        let rewritten = match (&description, &self.anchor) {
+            (Some(description), Some(anchor)) => {
+                anchor.point(office, side, description);
+                anchor.rewrite(office, to, description).ok()
+            }
+            _ => None,
+        };
+        self.acknowledge_passed(office, to, cseq, rewritten.as_deref(), None);
+    }
+
+    /// ACK on that side, kept to be repeated.
+    fn acknowledge_passed(
+        &mut self,
+        office: &mut Office,
+        side: Side,
+        cseq: u32,
+        description: Option<&[u8]>,
+        client: Option<ClientId>,
+    ) {
+        let Some((dialog, flow)) = self.dialog(side) else { return };
+        let branch = headers::branch(office, "ack");
+        let ack = dialog.request(Method::Ack, Some(cseq), headers::hop(office, &flow, &branch));
+        let bytes = match description {
+            Some(description) => ack.body("application/sdp", description),
+            None => ack.finish(),
+        };
+        office.effect(Effect::Send { flow, bytes: bytes.clone() });
+        match (client, &mut self.state) {
+            (Some(client), State::Answered(bridge)) => bridge.reinvite_ack = Some((client, flow, bytes)),
+            _ => {
+                if let Some(branch) = self.winner()
+                    && let BranchState::Answered { ack, .. } = &mut branch.state
+                {
+                    *ack = Some(bytes);
+                }
+            }
+        }
+    }
+
+    /// Sends an in-dialog request on to the other side, its SDP pointed at our relay.
+    fn pass(&mut self, office: &mut Office, now: Now, from: Side, server: ServerId, message: &Message) {
+        let method = message.method();
+        let refuse = |office: &mut Office, code| {
+            office.respond(now, server, code, plain_response(message, code, None))
+        };
+        let State::Answered(bridge) = &self.state else { return refuse(office, 481) };
+        if renegotiates(method) && (bridge.held.is_some() || bridge.passes.iter().any(Pass::renegotiates)) {
+            return refuse(office, 491); // RFC 3261 §14.2
+        }
+        if bridge.passes.len() >= PASSES_MAX {
+            return refuse(office, 500);
+        }
+        let Ok(body) = self.body_for(office, from.other(), message) else { return refuse(office, 488) };
+        let client = self.next_client();
+        let Some((dialog, flow)) = self.dialog(from.other()) else { return refuse(office, 481) };
+        let branch = headers::branch(office, "in-dialog");
+        let mut w = dialog.request(method, None, headers::hop(office, &flow, &branch));
+        let cseq = dialog.local_cseq();
+        if renegotiates(method) {
+            w.header(Name::Contact, office.contact(&flow));
+            w.header(Name::Allow, ALLOW);
+        }
+        w.header(Name::UserAgent, AGENT);
+        let bytes = finish(w, message, body.as_deref());
+        if method == Method::Invite {
+            office.pending.insert(server, self.key);
+        }
+        if let State::Answered(bridge) = &mut self.state {
+            bridge.passes.push(Pass { from, server, client, request: message.clone(), method, cseq });
+        }
+        office.request(now, client, flow, bytes);
+    }
+
+    /// A response to a request that we passed on. `false`: it is none.
+    pub(super) fn pass_response(
+        &mut self,
+        office: &mut Office,
+        now: Now,
+        client: ClientId,
+        _flow: Flow,
+        message: &Message,
+    ) -> bool {
+        let State::Answered(bridge) = &mut self.state else { return false };
+        if let Some((of, flow, ack)) = &bridge.reinvite_ack
+            && *of == client
+        {
+            if (200..300).contains(&message.status()) {
+                office.effect(Effect::Send { flow: *flow, bytes: ack.clone() });
+            }
+            return true;
+        }
+        let Some(index) = bridge.passes.iter().position(|pass| pass.client == client) else { return false };
+        if message.status() < 200 {
+            return true; // the sender has had its 100
+        }
+        let pass = bridge.passes.swap_remove(index);
+        office.pending.remove(&pass.server);
+        match message.status() {
+            200..=299 => self.passed(office, now, &pass, message),
+            code => {
+                // 401 and 407 are between us and the other side; a dialog that is gone there is gone here (RFC 3261 §12.2.1.2).
+                let shown = if matches!(code, 401 | 407) { 500 } else { code };
+                office.respond(now, pass.server, shown, plain_response(&pass.request, shown, None));
+                if matches!(code, 408 | 481) {
+                    self.hang_up(office, now);
+                }
+            }
+        }
+        true
+    }
+
+    fn passed(&mut self, office: &mut Office, now: Now, pass: &Pass, message: &Message) {
+        let (from, to) = (pass.from, pass.from.other());
+        let offered = headers::description(&pass.request);
+        let answered = headers::description(message);
+        if let Some((dialog, _)) = self.dialog(to) {
+            dialog.refresh(message);
+        }
+        let body = self.body_for(office, from, message).ok().flatten();
+        if let (true, Some(anchor)) = (renegotiates(pass.method), &self.anchor) {
+            for (side, description) in [(from, &offered), (to, &answered)] {
+                if let Some(description) = description {
+                    anchor.point(office, side, description);
+                }
+            }
+        }
+        if pass.method == Method::Invite {
+            if offered.is_some() {
+                self.acknowledge_passed(office, to, pass.cseq, None, Some(pass.client));
+            } else if let State::Answered(bridge) = &mut self.state {
+                bridge.held = Some((to, pass.cseq));
+            }
+        }
+        let Some((_, flow)) = self.dialog(from) else { return };
+        let code = message.status();
+        let mut w = Writer::reply(&pass.request, code, message.reason_phrase(), None);
+        if renegotiates(pass.method) {
+            w.header(Name::Contact, office.contact(&flow));
+            w.header(Name::Allow, ALLOW);
+        }
+        w.header(Name::Server, AGENT);
+        let bytes = finish(w, message, body.as_deref());
+        office.respond(now, pass.server, code, bytes.clone());
+        if let (Method::Invite, State::Answered(bridge)) = (pass.method, &mut self.state) {
+            bridge.unacked.push((from, Unacked::new(now, pass.server, bytes)));
+        }
+    }
+
+    /// A request that we passed on got no final response. `false`: it is none.
+    pub(super) fn pass_failed(&mut self, office: &mut Office, now: Now, client: ClientId) -> bool {
+        let State::Answered(bridge) = &mut self.state else { return false };
+        let Some(index) = bridge.passes.iter().position(|pass| pass.client == client) else { return false };
+        let pass = bridge.passes.swap_remove(index);
+        office.pending.remove(&pass.server);
+        office.respond(now, pass.server, 408, plain_response(&pass.request, 408, None));
+        self.hang_up(office, now); // RFC 3261 §12.2.1.2
+        true
+    }
+
+    /// CANCEL of a re-INVITE.
+    pub(super) fn cancel_passed(
+        &mut self,
+        office: &mut Office,
+        now: Now,
+        invite: ServerId,
+        cancel: &Message,
+    ) {
+        let State::Answered(bridge) = &self.state else { return };
+        if let Some(pass) = bridge.passes.iter().find(|pass| pass.server == invite) {
+            let reasons: Vec<&str> = cancel.values(Name::Reason).collect();
+            office.cancel(now, pass.client, &reasons);
+        }
+    }
+
+    /// Requests that are on their way when the call ends get a final response all the same.
+    fn answer_passes(&mut self, office: &mut Office, now: Now, code: u16) {
+        let State::Answered(bridge) = &mut self.state else { return };
+        for pass in std::mem::take(&mut bridge.passes) {
+            office.pending.remove(&pass.server);
+            office.respond(now, pass.server, code, plain_response(&pass.request, code, None));
+        }
+    }
+
+    pub(super) fn bridge_timeout(&mut self, office: &mut Office, now: Now) {
+        let State::Answered(bridge) = &mut self.state else { return };
+        let given_up =
+            bridge.unacked.iter_mut().any(|(_, unacked)| unacked.timeout(office, now) == Wait::GivenUp);
+        if given_up {
+            self.answer_passes(office, now, 500);
+            self.hang_up(office, now); // RFC 3261 §13.3.1.4
+        }
+    }
+
+    /// BYE on that side (RFC 3261 §15.1.1).
+    pub(super) fn bye(&mut self, office: &mut Office, now: Now, side: Side, reasons: &[&str]) {
+        let client = self.next_client();
+        let Some((dialog, flow)) = self.dialog(side) else { return };
+        let branch = headers::branch(office, "bye");
+        let mut w = dialog.request(Method::Bye, None, headers::hop(office, &flow, &branch));
+        for reason in reasons {
+            w.header(Name::Reason, reason);
+        }
+        w.header(Name::UserAgent, AGENT);
+        self.byes += 1;
+        office.request(now, client, flow, w.finish());
+    }
+
+    /// The body of `message` as the party on side `to` gets it.
+    fn body_for(&self, office: &Office, to: Side, message: &Message) -> Result<Option<Bytes>, ()> {
+        match (headers::description(message), &self.anchor) {
+            (Some(description), Some(anchor)) => {
+                anchor.rewrite(office, to, &description).map(Some).map_err(drop)
+            }
+            (Some(_), None) => Err(()), // media in a call that was set up without: not carried out
+            (None, _) => Ok(Some(message.body()).filter(|body| !body.is_empty())),
+        }
+    }
+
+    /// The dialog of that side, and the flow that a request in it takes.
+    fn dialog(&mut self, side: Side) -> Option<(&mut Dialog, Flow)> {
+        let (dialog, observed, behind_nat) = match side {
+            Side::A => (self.caller.dialog.as_deref_mut()?, self.caller.flow, self.caller.behind_nat),
+            Side::B => {
+                let branch = self.winner()?;
+                let (flow, behind_nat) = (branch.flow, branch.behind_nat);
+                let BranchState::Answered { dialog, .. } = &mut branch.state else { return None };
+                (&mut **dialog, flow, behind_nat)
+            }
+        };
+        let flow = headers::flow_towards(dialog, observed, behind_nat);
+        Some((dialog, flow))
+    }
+
+    /// Whether the request belongs to the dialog that the call has on that side: Call-ID and both tags (RFC 3261 §12.2.2).
+    fn fits(&mut self, side: Side, branch: usize, message: &Message) -> bool {
+        let State::Answered(bridge) = &self.state else { return false };
+        if side == Side::B && bridge.winner != branch {
+            return false;
+        }
+        let Some((dialog, _)) = self.dialog(side) else { return false };
+        message.call_id() == dialog.id.call_id
+            && message.to().and_then(|to| to.tag()) == Some(dialog.id.local_tag.as_str())
+            && message.from().and_then(|from| from.tag()).unwrap_or("") == dialog.id.remote_tag
+    }
+
+    fn is_early(&self, message: &Message) -> bool {
+        let invite = &self.caller.invite;
+        message.call_id() == invite.call_id()
+            && message.to().and_then(|to| to.tag()) == Some(self.caller.tag.as_str())
+            && message.from().and_then(|from| from.tag()) == invite.from().and_then(|from| from.tag())
+    }
+
+    /// A connection may have been opened anew, a NAT binding may have moved: the newest flow is the one that works.
+    fn seen_on(&mut self, side: Side, flow: Flow) {
+        match side {
+            Side::A => self.caller.flow = flow,
+            Side::B => {
+                if let Some(branch) = self.winner() {
+                    branch.flow = flow;
+                }
+            }
+        }
+    }
+}
+
+/// The end of a message that passes: with the body it is to carry.
+fn finish(mut w: Writer, message: &Message, body: Option<&[u8]>) -> Bytes {
+    match body {
+        Some(body) => w.body(message.content_type().unwrap_or("application/octet-stream"), body),
+        None => {
+            w.copy(message, Name::ContentType);
+            w.finish()
+        }
+    }
+}

@@ -1,0 +1,388 @@
+//! The callee's side until somebody answers: legs started as branches, their responses, the winner.
+
+use super::branch::{Branch, Callee, State as BranchState};
+use super::bridge::Bridge;
+use super::headers::{self, Outgoing};
+use super::office::{Effect, Office};
+use super::record::AnsweredBy;
+use super::{COMPLETED_ELSEWHERE, Call, State, caller::Heard, verdict};
+use crate::clock::Now;
+use crate::dialog::Dialog;
+use crate::relay::Side;
+use crate::rules::model::{Diversion, MissedCalls};
+use crate::rules::{LegOutcome, LegTarget, PlannedLeg};
+use crate::sip::{Flow, Message, Method};
+use crate::transaction::Failure;
+use bytes::Bytes;
+use std::sync::Arc;
+
+/// One branch to be invited.
+struct Invitation<'a> {
+    leg: usize,
+    planned: &'a PlannedLeg,
+    callee: Callee,
+    target: &'a str,
+    flow: Flow,
+    diversion: bool,
+}
+
+impl Call {
+    /// Invites everything that the leg leads to.
+    pub(super) fn start_leg(&mut self, office: &mut Office, now: Now, leg: usize) -> Result<(), LegOutcome> {
+        let State::Ringing(ring) = &self.state else { return Err(LegOutcome::Failed) };
+        let planned = ring.plan().legs[leg].clone();
+        if planned.confirm.is_some() {
+            return Err(LegOutcome::Failed); // answer confirmation is not carried out yet; the explanation says so
+        }
+        match &planned.to {
+            LegTarget::Device(device) => self.invite_device(office, now, leg, &planned, device),
+            LegTarget::Outside { number, trunks } => {
+                self.invite_trunk(office, now, leg, &planned, number, trunks)
+            }
+        }
+    }
+
+    fn invite_device(
+        &mut self,
+        office: &mut Office,
+        now: Now,
+        leg: usize,
+        planned: &PlannedLeg,
+        device: &Arc<str>,
+    ) -> Result<(), LegOutcome> {
+        let bindings = office.bindings(self.domain.name(), device).to_vec();
+        if bindings.is_empty() {
+            return Err(LegOutcome::Offline);
+        }
+        let user = self.domain.device(device).and_then(|view| view.user.clone());
+        let mut invited = Err(LegOutcome::Failed);
+        for binding in bindings {
+            let callee = Callee::Device { device: device.clone(), user: user.clone() };
+            let invitation = Invitation {
+                leg,
+                planned,
+                callee,
+                target: &binding.uri,
+                flow: binding.flow,
+                diversion: false,
+            };
+            invited = self.ring_at(office, now, &invitation).or(invited);
+        }
+        invited
+    }
+
+    /// By the first trunk that has an address.
+    fn invite_trunk(
+        &mut self,
+        office: &mut Office,
+        now: Now,
+        leg: usize,
+        planned: &PlannedLeg,
+        number: &Arc<str>,
+        trunks: &[Arc<str>],
+    ) -> Result<(), LegOutcome> {
+        for (index, name) in trunks.iter().enumerate() {
+            let Some(trunk) = self.domain.trunk(name) else { continue };
+            let Some(transport) = headers::transport_of(trunk.transport) else { continue };
+            let key = (self.domain.name().clone(), name.clone());
+            let Some(remote) = office.trunks.get(&key).and_then(|addresses| addresses.first()).copied()
+            else {
+                continue;
+            };
+            let Some(local) = office.listener(transport).map(|listener| listener.bound) else { continue };
+            let flow = Flow { transport, local, remote, connection: None };
+            let host = trunk.proxy.clone().unwrap_or_else(|| remote.to_string());
+            let target = format!("sip:{}@{host}", headers::escape_user(number));
+            let diversion = matches!(trunk.diversion, Diversion::Diversion | Diversion::Both);
+            let next = trunks.get(index + 1..).unwrap_or_default().to_vec();
+            let callee = Callee::Trunk { number: number.clone(), next };
+            return self.ring_at(
+                office,
+                now,
+                &Invitation { leg, planned, callee, target: &target, flow, diversion },
+            );
+        }
+        Err(LegOutcome::Failed)
+    }
+
+    fn ring_at(
+        &mut self,
+        office: &mut Office,
+        now: Now,
+        invitation: &Invitation<'_>,
+    ) -> Result<(), LegOutcome> {
+        let Invitation { leg, planned, callee, target, flow, diversion } = invitation;
+        let offer = match (&self.offer, &self.anchor) {
+            (Some(offer), Some(anchor)) => {
+                Some(anchor.rewrite(office, Side::B, offer).map_err(|_| LegOutcome::Failed)?)
+            }
+            _ => None,
+        };
+        let index = self.branches.len();
+        let tag = super::tag(office, Side::B, self.key, index);
+        let outgoing = Outgoing {
+            leg: planned,
+            target,
+            flow: *flow,
+            domain: self.domain.name(),
+            tag: &tag,
+            invite: &self.caller.invite,
+            offer: offer.as_deref(),
+            diversion: *diversion,
+        };
+        let bytes = headers::invite(office, &outgoing);
+        let request = Message::parse(bytes.clone()).map_err(|_| LegOutcome::Failed)?;
+        let client = self.next_client();
+        let entry = self.log.leg(now, callee.label());
+        let behind_nat = headers::address_of(target) != Some(flow.remote);
+        self.branches.push(Branch {
+            client,
+            stage: self.stage,
+            leg: *leg,
+            callee: callee.clone(),
+            flow: *flow,
+            behind_nat,
+            request,
+            sent: now.mono,
+            state: BranchState::Calling { rang: false },
+            entry,
+        });
+        office.request(now, client, *flow, bytes);
+        Ok(())
+    }
+
+    pub(super) fn branch_response(&mut self, office: &mut Office, now: Now, index: usize, message: &Message) {
+        match message.status() {
+            100 => self.trying(index),
+            101..=199 => self.provisional(office, now, index, message),
+            200..=299 => self.success(office, now, index, message),
+            status => self.rejected(office, now, index, status),
+        }
+    }
+
+    /// 100: the phone is there. That is all that tells no-answer from offline.
+    fn trying(&mut self, index: usize) {
+        let branch = &mut self.branches[index];
+        if let BranchState::Calling { rang } = &mut branch.state {
+            *rang = true;
+            if let State::Ringing(ring) = &mut self.state
+                && branch.stage == self.stage
+            {
+                ring.rang(branch.leg);
+            }
+        }
+    }
+
+    fn provisional(&mut self, office: &mut Office, now: Now, index: usize, message: &Message) {
+        self.trying(index);
+        let branch = &self.branches[index];
+        let State::Ringing(ring) = &self.state else { return };
+        if !branch.is_calling() || branch.stage != self.stage {
+            return;
+        }
+        // Early media while more than one leg is alive would mix; from an inside phone nobody expects it (RFC 3960).
+        let alone = ring.alive() == 1 && matches!(branch.callee, Callee::Trunk { .. });
+        if let (true, Some(description), Some(anchor)) = (alone, headers::description(message), &self.anchor)
+            && self.caller.heard < Heard::EarlyMedia
+            && let Ok(rewritten) = anchor.rewrite(office, Side::A, &description)
+        {
+            anchor.point(office, Side::B, &description);
+            self.caller.early_media(office, now, &rewritten);
+        } else {
+            self.caller.ringing(office, now);
+        }
+        let (id, leg) = (self.log.id.clone(), self.branches[index].callee.label());
+        office.effect(Effect::Ringing { id, leg });
+    }
+
+    /// A final response of 300 and above.
+    fn rejected(&mut self, office: &mut Office, now: Now, index: usize, status: u16) {
+        let branch = &mut self.branches[index];
+        let outcome = match branch.state {
+            BranchState::Calling { .. } => branch.outcome_of(now, status),
+            BranchState::Leaving => LegOutcome::Cancelled,
+            BranchState::Answered { .. } | BranchState::Ended(_) => return,
+        };
+        self.log.leg_ended(now, branch.entry, Some(status), verdict::word(outcome));
+        let rang = branch.rang();
+        let awaited = branch.is_calling();
+        branch.state = BranchState::Ended(outcome);
+        if awaited && !self.tries_next_trunk(office, now, index, verdict::tries_next_trunk(status, rang)) {
+            self.branch_ended(office, now, index);
+        }
+    }
+
+    pub(super) fn branch_failed(&mut self, office: &mut Office, now: Now, index: usize, why: Failure) {
+        let branch = &mut self.branches[index];
+        let awaited = branch.is_calling();
+        let outcome = match branch.state {
+            BranchState::Calling { rang: true } => LegOutcome::NoAnswer,
+            BranchState::Calling { rang: false } => LegOutcome::Offline,
+            BranchState::Leaving => LegOutcome::Cancelled,
+            BranchState::Answered { .. } | BranchState::Ended(_) => return,
+        };
+        let status = matches!(why, Failure::Timeout).then_some(408);
+        self.log.leg_ended(now, branch.entry, status, verdict::word(outcome));
+        branch.state = BranchState::Ended(outcome);
+        if awaited && !self.tries_next_trunk(office, now, index, outcome == LegOutcome::Offline) {
+            self.branch_ended(office, now, index);
+        }
+    }
+
+    /// Whether another trunk takes the leg over.
+    fn tries_next_trunk(&mut self, office: &mut Office, now: Now, index: usize, may: bool) -> bool {
+        let branch = &self.branches[index];
+        let (leg, stage) = (branch.leg, branch.stage);
+        let Callee::Trunk { number, next } = branch.callee.clone() else { return false };
+        let State::Ringing(ring) = &self.state else { return false };
+        if !may || stage != self.stage || !ring.is_ringing(leg) {
+            return false;
+        }
+        let planned = ring.plan().legs[leg].clone();
+        self.invite_trunk(office, now, leg, &planned, &number, &next).is_ok()
+    }
+
+    /// A branch of the present stage ended by itself: when it was the last of its leg, the leg has ended.
+    fn branch_ended(&mut self, office: &mut Office, now: Now, index: usize) {
+        let (stage, leg) = (self.branches[index].stage, self.branches[index].leg);
+        let State::Ringing(ring) = &mut self.state else { return };
+        if stage != self.stage {
+            return;
+        }
+        let mut outcomes = Vec::new();
+        for branch in self.branches.iter().filter(|branch| branch.stage == stage && branch.leg == leg) {
+            match branch.state {
+                BranchState::Ended(outcome) => outcomes.push(outcome),
+                _ => return,
+            }
+        }
+        let mut orders = Vec::new();
+        ring.ended(now.mono, leg, verdict::together(&outcomes), &mut orders);
+        self.ring_on(office, now, orders);
+    }
+
+    /// A 2xx: the first one wins; a later one is ACKed and BYEd (RFC 3261 §13.2.2.4); a repeated one gets its ACK again.
+    fn success(&mut self, office: &mut Office, now: Now, index: usize, message: &Message) {
+        let branch = &self.branches[index];
+        if let BranchState::Answered { dialog, ack } = &branch.state {
+            let same = message.to().and_then(|to| to.tag()) == Some(dialog.id.remote_tag.as_str());
+            match ack {
+                Some(ack) if same => {
+                    let flow = headers::flow_towards(dialog, branch.flow, branch.behind_nat);
+                    let bytes = ack.clone();
+                    return office.effect(Effect::Send { flow, bytes });
+                }
+                None if same => return, // a late offer: the ACK waits for the caller's
+                _ => return self.dismiss(office, now, index, message), // another phone behind a forking proxy
+            }
+        }
+        let wins = branch.is_calling()
+            && branch.stage == self.stage
+            && matches!(&self.state, State::Ringing(ring) if ring.is_ringing(branch.leg));
+        if wins {
+            self.win(office, now, index, message);
+        } else {
+            let outcome = if branch.is_settled() { None } else { Some(LegOutcome::Cancelled) };
+            self.dismiss(office, now, index, message);
+            if let Some(outcome) = outcome {
+                let branch = &mut self.branches[index];
+                self.log.leg_ended(now, branch.entry, Some(message.status()), "answered_too_late");
+                branch.state = BranchState::Ended(outcome);
+            }
+        }
+    }
+
+    /// ACK and BYE for an answer that comes too late.
+    fn dismiss(&mut self, office: &mut Office, now: Now, index: usize, message: &Message) {
+        let branch = &self.branches[index];
+        let Some(mut dialog) = Dialog::uac(&branch.request, message) else { return };
+        let (flow, bytes) = branch.ack(office, &mut dialog, None);
+        office.effect(Effect::Send { flow, bytes });
+        let name = headers::branch(office, "bye");
+        let bytes = dialog.request(Method::Bye, None, headers::hop(office, &flow, &name)).finish();
+        let client = self.next_client();
+        self.byes += 1;
+        office.request(now, client, flow, bytes);
+    }
+
+    fn win(&mut self, office: &mut Office, now: Now, index: usize, message: &Message) {
+        let branch = &self.branches[index];
+        let description = headers::description(message);
+        if self.offer.is_none() && description.is_some() && self.anchor.is_none() {
+            self.anchor = super::media::Anchor::open(office, self.key); // a late offer: the first SDP of the call
+        }
+        let rewritten = match (&description, &self.anchor) {
+            (Some(description), Some(anchor)) => anchor.rewrite(office, Side::A, description).ok(),
+            _ => None,
+        };
+        let dialog = Dialog::uac(&branch.request, message);
+        let (Some(mut dialog), true) = (dialog, description.is_some() == rewritten.is_some()) else {
+            // No Contact, or an answer that can't be relayed: nobody can talk here.
+            self.dismiss(office, now, index, message);
+            let branch = &mut self.branches[index];
+            self.log.leg_ended(now, branch.entry, Some(message.status()), "failed");
+            branch.state = BranchState::Ended(LegOutcome::Failed);
+            return self.branch_ended(office, now, index);
+        };
+        let late_offer = self.offer.is_none() && description.is_some();
+        if let (Some(description), Some(anchor)) = (&description, &self.anchor) {
+            anchor.point(office, Side::B, description);
+        }
+        let ack = if late_offer { None } else { Some(self.acknowledge(office, index, &mut dialog)) };
+        self.bridge(office, now, index, (dialog, ack), rewritten);
+    }
+
+    fn acknowledge(&self, office: &mut Office, index: usize, dialog: &mut Dialog) -> Bytes {
+        let (flow, bytes) = self.branches[index].ack(office, dialog, None);
+        office.effect(Effect::Send { flow, bytes: bytes.clone() });
+        bytes
+    }
+
+    /// The branch has won: the losers are told, the caller gets its 200.
+    fn bridge(
+        &mut self,
+        office: &mut Office,
+        now: Now,
+        index: usize,
+        (dialog, ack): (Dialog, Option<Bytes>),
+        description: Option<Bytes>,
+    ) {
+        let State::Ringing(ring) = &self.state else { return };
+        let always_missed = ring.plan().missed_calls == MissedCalls::Always;
+        let branch = &mut self.branches[index];
+        let leg = branch.leg;
+        let held = ack.is_none();
+        branch.state = BranchState::Answered { dialog: Box::new(dialog), ack };
+        let callee = branch.callee.clone();
+        let reasons: &[&str] = if always_missed { &[] } else { &COMPLETED_ELSEWHERE };
+        self.leave_all(office, now, reasons, "answered_elsewhere");
+        let unacked = self.caller.answer(office, now, description.as_deref());
+        self.walk.answered(leg);
+        self.log.answer = Some(now.wall);
+        let answered_by = match callee {
+            Callee::Device { device, user } => {
+                if let Some(user) = &user {
+                    let taker = (self.domain.name().clone(), user.clone());
+                    office.seize(&taker);
+                    self.taker = Some(taker);
+                }
+                AnsweredBy { user: user.map(|user| user.to_string()), device: Some(device.to_string()) }
+            }
+            Callee::Trunk { number, .. } => AnsweredBy { user: None, device: Some(format!("tel:{number}")) },
+        };
+        office.effect(Effect::Answered { id: self.log.id.clone(), answered_by: answered_by.device.clone() });
+        self.log.answered_by = Some(answered_by);
+        self.state = State::Answered(Box::new(Bridge::new(index, unacked, held)));
+    }
+}
+
+impl Callee {
+    /// As it stands in records and events.
+    #[must_use]
+    pub fn label(&self) -> String {
+        match self {
+            Callee::Device { device, .. } => format!("device:{device}"),
+            Callee::Trunk { number, .. } => format!("tel:{number}"),
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! What crosses the back-to-back user agent, and what we say of ourselves: the header fields of requests that we make.
+
+use super::office::{Listener, Office};
+use crate::dialog::{Dialog, Hop};
+use crate::rules::PlannedLeg;
+use crate::sip::{Flow, Message, Name, Transport, Uri, Writer};
+use bytes::Bytes;
+use std::fmt::Write as _;
+use std::net::{IpAddr, SocketAddr};
+
+/// Methods that we take (RFC 3261 §20.5).
+pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, UPDATE, INFO";
+/// RFC 3261 §8.1.1.6.
+pub const MAX_FORWARDS: u8 = 70;
+/// User-Agent and Server.
+pub const AGENT: &str = concat!("ringtree/", env!("CARGO_PKG_VERSION"));
+
+/// RFC 3261 §8.1.1.7.
+const MAGIC_COOKIE: &str = "z9hG4bK";
+
+/// What an INVITE to a leg is made of.
+pub struct Outgoing<'a> {
+    pub leg: &'a PlannedLeg,
+    /// Request-URI, and the To without a tag.
+    pub target: &'a str,
+    pub flow: Flow,
+    /// Of our From: the domain that the call is in.
+    pub domain: &'a str,
+    pub tag: &'a str,
+    /// The INVITE of the caller.
+    pub invite: &'a Message,
+    pub offer: Option<&'a [u8]>,
+    /// The leg leads to a trunk that wants Diversion (RFC 5806).
+    pub diversion: bool,
+}
+
+/// An INVITE that starts a new dialog (RFC 3261 §13.2.1). Max-Forwards goes down by one across us (RFC 7332).
+#[must_use]
+pub fn invite(office: &mut Office, outgoing: &Outgoing<'_>) -> Bytes {
+    let Outgoing { leg, target, flow, domain, tag, invite, offer, diversion } = outgoing;
+    let branch = branch(office, target);
+    let call_id = office.ids.call_id();
+    let mut w = Writer::request("INVITE", target);
+    let sent_by = office.sent_by(flow);
+    w.header(
+        Name::Via,
+        format_args!("SIP/2.0/{} {sent_by};rport;branch={branch}", flow.transport.via_word()),
+    );
+    w.header(Name::MaxForwards, invite.max_forwards().unwrap_or(MAX_FORWARDS).saturating_sub(1));
+    w.header(Name::From, format_args!("{};tag={tag}", from(leg, domain)));
+    w.header(Name::To, format_args!("<{target}>"));
+    w.header(Name::CallId, call_id);
+    w.header(Name::CSeq, "1 INVITE");
+    w.header(Name::Contact, office.contact(flow));
+    w.header(Name::Allow, ALLOW);
+    w.header(Name::UserAgent, AGENT);
+    if leg.anonymous {
+        w.header(Name::Privacy, "id"); // RFC 3323, RFC 3325 §9.3
+    }
+    if let Some(alert) = &leg.alert {
+        w.header(Name::AlertInfo, format_args!("<{alert}>"));
+    }
+    if let (true, Some((forwarder, reason))) = (diversion, &leg.diversion) {
+        let user = escape_user(forwarder);
+        w.header(
+            Name::Diversion,
+            format_args!("<sip:{user}@{domain}>;reason={reason};counter=1;privacy=off"),
+        );
+    }
+    for name in [Name::Priority, Name::Subject] {
+        w.copy(invite, name);
+    }
+    match offer {
+        Some(offer) => w.body("application/sdp", offer),
+        None => w.finish(),
+    }
+}
+
+/// A branch of ours: the cookie, a digest of what the request is for (a request that comes back unchanged is a loop, RFC 3261 §16.6
+/// step 8), and an unpredictable part.
+#[must_use]
+pub fn branch(office: &mut Office, target: &str) -> String {
+    format!("{MAGIC_COOKIE}{:08x}{:016x}", loop_token(target), office.ids.word())
+}
+
+/// Whether the request has been here with the same target (RFC 3261 §16.3 step 4): one of its Vias is ours, and its branch was made
+/// for this user.
+#[must_use]
+pub fn is_loop(listeners: &[Listener], request: &Message) -> bool {
+    let token = format!("{MAGIC_COOKIE}{:08x}", loop_token(request.request_uri()));
+    request.elements(Name::Via).filter_map(crate::sip::Via::parse).any(|via| {
+        let ours = |l: &Listener| {
+            l.advertise.rsplit_once(':').is_some_and(|(host, port)| {
+                host.trim_matches(['[', ']']) == via.host && port.parse() == Ok(via.port.unwrap_or(5060))
+            })
+        };
+        via.branch().is_some_and(|branch| branch.starts_with(&token)) && listeners.iter().any(ours)
+    })
+}
+
+/// The user part alone: the host changes at each hop.
+fn loop_token(target: &str) -> u32 {
+    let user = Uri::parse(target).map_or(target, |uri| uri.user);
+    crc32fast::hash(user.as_bytes())
+}
+
+/// The From of a leg, without its tag: the caller as the plan shows it.
+fn from(leg: &PlannedLeg, domain: &str) -> String {
+    if leg.anonymous {
+        return "\"Anonymous\" <sip:anonymous@anonymous.invalid>".to_owned();
+    }
+    let user = leg.caller_id.number.as_deref().unwrap_or("unknown");
+    let address = format!("<sip:{}@{domain}>", escape_user(user));
+    match leg.caller_id.name.as_deref() {
+        Some(name) if !name.is_empty() => format!("{} {address}", quote(name)),
+        _ => address,
+    }
+}
+
+/// A quoted string (RFC 3261 §25.1); control characters are left out.
+#[must_use]
+pub fn quote(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for c in text.chars().filter(|c| !c.is_control()) {
+        if matches!(c, '"' | '\\') {
+            quoted.push('\\');
+        }
+        quoted.push(c);
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// The user part of a SIP URI: what may not stand there is escaped (RFC 3261 §25.1, `user`).
+#[must_use]
+pub fn escape_user(user: &str) -> String {
+    let mut escaped = String::with_capacity(user.len());
+    for byte in user.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.!~*'()&=+$,;?/".contains(&byte) {
+            escaped.push(byte as char);
+        } else {
+            let _ = write!(escaped, "%{byte:02X}"); // writing to a String can't fail
+        }
+    }
+    escaped
+}
+
+/// What our Via says of an in-dialog request.
+#[must_use]
+pub fn hop<'a>(office: &'a Office, flow: &Flow, branch: &'a str) -> Hop<'a> {
+    Hop { transport: flow.transport.via_word(), sent_by: office.sent_by(flow), branch }
+}
+
+/// Where an in-dialog request goes. A phone behind NAT or on a connection is reached by the flow that it came by; any other by its
+/// route set or Contact (RFC 3261 §12.2.1.1), where that is an address.
+#[must_use]
+pub fn flow_towards(dialog: &Dialog, observed: Flow, behind_nat: bool) -> Flow {
+    if behind_nat || observed.transport.is_reliable() {
+        return observed;
+    }
+    address_of(dialog.next_hop()).map_or(observed, |remote| Flow { remote, ..observed })
+}
+
+/// The address that a URI names, where it names one rather than a name.
+#[must_use]
+pub fn address_of(uri: &str) -> Option<SocketAddr> {
+    let uri = Uri::parse(uri)?;
+    let host: IpAddr = uri.host.parse().ok()?;
+    Some(SocketAddr::new(host, uri.port.unwrap_or(5060)))
+}
+
+/// Whether the sender is behind NAT: the address that it gives in its Via is not the one that it sends from (RFC 3581 §4).
+#[must_use]
+pub fn is_behind_nat(request: &Message, flow: &Flow) -> bool {
+    request.top_via().is_none_or(|via| {
+        let host: Option<IpAddr> = via.host.parse().ok();
+        host != Some(flow.remote.ip()) || via.port.unwrap_or(5060) != flow.remote.port()
+    })
+}
+
+/// The SDP that a message carries, if it does.
+#[must_use]
+pub fn description(message: &Message) -> Option<Bytes> {
+    let is_sdp = message.content_type().is_some_and(|t| {
+        t.split(';')
+            .next()
+            .is_some_and(|media_type| media_type.trim().eq_ignore_ascii_case("application/sdp"))
+    });
+    let body = message.body();
+    (is_sdp && !body.is_empty()).then_some(body)
+}
+
+/// The transport that a trunk is reached by.
+#[must_use]
+pub fn transport_of(trunk: crate::rules::model::TrunkTransport) -> Option<Transport> {
+    use crate::rules::model::TrunkTransport;
+    match trunk {
+        TrunkTransport::Udp => Some(Transport::Udp),
+        TrunkTransport::Tcp => Some(Transport::Tcp),
+        TrunkTransport::Tls => None, // not carried out yet: `check` says so
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_display_name_cannot_leave_its_quotes() {
+        assert_eq!(quote("Rita \"R\" \\ Front\r\nEvil: yes"), "\"Rita \\\"R\\\" \\\\ FrontEvil: yes\"");
+    }
+
+    #[test]
+    fn a_user_part_cannot_leave_its_place() {
+        assert_eq!(escape_user("a@b:c>#é"), "a%40b%3Ac%3E%23%C3%A9");
+        assert_eq!(escape_user("+12025550100"), "+12025550100");
+    }
+}

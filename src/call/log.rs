@@ -1,0 +1,90 @@
+//! A call's record while the call is up: what happened, when.
+
+use super::record::{AnsweredBy, CallRecord, ForwardRecord, LegRecord, Party};
+use crate::clock::Now;
+use crate::relay::Media;
+use crate::rules::Walk;
+use jiff::Timestamp;
+
+/// How the call ended, for its record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ending {
+    /// The record's `outcome`.
+    pub outcome: &'static str,
+    /// The final status that the caller got.
+    pub status: u16,
+}
+
+#[derive(Debug)]
+pub struct Log {
+    pub id: String,
+    pub from: Party,
+    pub to: String,
+    pub start: Timestamp,
+    pub answer: Option<Timestamp>,
+    pub end: Option<Timestamp>,
+    pub ending: Option<Ending>,
+    pub answered_by: Option<AnsweredBy>,
+    pub legs: Vec<LegRecord>,
+    pub media: Option<Media>,
+}
+
+impl Log {
+    /// A leg is invited; returns the index of its entry.
+    pub fn leg(&mut self, now: Now, to: String) -> usize {
+        self.legs.push(LegRecord { to, start: text(now.wall), end: None, status: None, reason: None });
+        self.legs.len() - 1
+    }
+
+    /// A leg is over. The first end counts.
+    pub fn leg_ended(&mut self, now: Now, entry: usize, status: Option<u16>, reason: &str) {
+        if let Some(leg) = self.legs.get_mut(entry)
+            && leg.end.is_none()
+        {
+            leg.end = Some(text(now.wall));
+            leg.status = status;
+            leg.reason = Some(reason.to_owned());
+        }
+    }
+
+    /// The record as it stands.
+    #[must_use]
+    pub fn record(&self, call_id: &str, domain: &str, walk: &Walk) -> CallRecord {
+        let explanation = walk.explanation();
+        let forwards = walk.forwards().into_iter();
+        CallRecord {
+            id: self.id.clone(),
+            call_id: call_id.to_owned(),
+            generation: explanation.generation,
+            domain: domain.to_owned(),
+            from: Party { e164: walk.caller_e164().map(str::to_owned), ..self.from.clone() },
+            to: self.to.clone(),
+            did: walk.did().map(str::to_owned),
+            start: text(self.start),
+            answer: self.answer.map(text),
+            end: self.end.map(text),
+            outcome: self.ending.map_or("", |ending| ending.outcome).to_owned(),
+            status: self.ending.map_or(0, |ending| ending.status),
+            answered_by: self.answered_by.clone(),
+            tags: explanation.tags.clone(),
+            legs: self.legs.clone(),
+            media: self.media,
+            forwards: forwards
+                .map(|(user, reason, to)| ForwardRecord {
+                    user: user.to_string(),
+                    reason: reason.to_owned(),
+                    to,
+                })
+                .collect(),
+            emergency: walk.is_emergency(),
+            screen_pop: None,
+            explanation,
+        }
+    }
+}
+
+/// RFC 3339 in UTC with milliseconds.
+#[must_use]
+pub fn text(at: Timestamp) -> String {
+    format!("{at:.3}")
+}

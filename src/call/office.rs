@@ -1,0 +1,223 @@
+//! What all calls share: the transaction layer, the location service, free relay ports, live state, our addresses. And where their
+//! effects go, in order.
+
+use super::record::CallRecord;
+use crate::clock::Now;
+use crate::ids::Ids;
+use crate::registrar::binding::DeviceKey;
+use crate::registrar::{Binding, Change, Location};
+use crate::relay::Command;
+use crate::relay::pool::Pool;
+use crate::rules::{Domain, Live, UserStatus};
+use crate::sip::{Flow, Transport};
+use crate::transaction::{self, ClientId, ServerId, Transactions};
+use bytes::Bytes;
+use rustc_hash::FxHashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+/// The name of a live call within the core: part of its tags and of its transactions' names. Never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CallKey(pub u64);
+
+/// Client transactions of one call are numbered within it; the rest of the name is the call's.
+const CLIENTS_BITS: u32 = 20;
+
+impl CallKey {
+    /// The name of this call's client transaction number `n`.
+    #[must_use]
+    pub fn client(self, n: u32) -> ClientId {
+        ClientId(self.0 << CLIENTS_BITS | u64::from(n) & ((1 << CLIENTS_BITS) - 1))
+    }
+
+    /// The call that a client transaction belongs to.
+    #[must_use]
+    pub fn of_client(id: ClientId) -> CallKey {
+        CallKey(id.0 >> CLIENTS_BITS)
+    }
+}
+
+/// A user or trunk of a domain, by name.
+pub type Named = (Arc<str>, Arc<str>);
+
+/// One of our listeners: where it is bound, and what Via and Contact say of it.
+#[derive(Clone, Debug)]
+pub struct Listener {
+    pub transport: Transport,
+    pub bound: SocketAddr,
+    /// `host:port`; behind NAT not what is bound.
+    pub advertise: String,
+}
+
+/// What calls want done beside their transactions.
+#[derive(Debug)]
+pub enum Effect {
+    /// Outside any transaction: an ACK to a 2xx.
+    Send {
+        flow: Flow,
+        bytes: Bytes,
+    },
+    Media(Command),
+    /// A registration changed.
+    Binding(Change),
+    Started {
+        id: String,
+        domain: String,
+        from: String,
+        to: String,
+    },
+    Ringing {
+        id: String,
+        leg: String,
+    },
+    Answered {
+        id: String,
+        answered_by: Option<String>,
+    },
+    Ended(Box<CallRecord>),
+}
+
+pub struct Office {
+    pub ids: Ids,
+    pub transactions: Transactions,
+    pub location: Location,
+    pub ports: Pool,
+    pub listeners: Vec<Listener>,
+    pub statuses: FxHashMap<Named, UserStatus>,
+    /// Addresses of trunk proxies, resolved at the edge.
+    pub trunks: FxHashMap<Named, Vec<SocketAddr>>,
+    /// Calls that each user is part of: made by them, or answered by them.
+    pub active: FxHashMap<Named, u32>,
+    /// INVITE server transactions that wait for their final response, for CANCEL.
+    pub pending: FxHashMap<ServerId, CallKey>,
+    /// What the transaction layer handed up and nobody has looked at yet.
+    pub events: Vec<transaction::Event>,
+    pub effects: Vec<Effect>,
+    /// What our SDP says instead of the address that relay ports are bound to (behind NAT).
+    pub media_advertise: Option<IpAddr>,
+}
+
+impl Office {
+    #[must_use]
+    pub fn new(ids: Ids, listeners: Vec<Listener>, transactions: Transactions) -> Office {
+        Office {
+            ids,
+            transactions,
+            location: Location::default(),
+            ports: Pool::default(),
+            listeners,
+            statuses: FxHashMap::default(),
+            trunks: FxHashMap::default(),
+            active: FxHashMap::default(),
+            pending: FxHashMap::default(),
+            events: Vec::new(),
+            effects: Vec::new(),
+            media_advertise: None,
+        }
+    }
+
+    /// What Via and Contact say on this flow: `host:port`.
+    #[must_use]
+    pub fn sent_by(&self, flow: &Flow) -> &str {
+        let same = |l: &&Listener| l.transport == flow.transport && l.bound == flow.local;
+        let listener = self.listeners.iter().find(same).or_else(|| self.listener(flow.transport));
+        listener.map_or("127.0.0.1", |l| l.advertise.as_str())
+    }
+
+    /// Our first listener of that transport.
+    #[must_use]
+    pub fn listener(&self, transport: Transport) -> Option<&Listener> {
+        self.listeners.iter().find(|l| l.transport == transport)
+    }
+
+    /// Our Contact on this flow (RFC 3261 §8.1.1.8).
+    #[must_use]
+    pub fn contact(&self, flow: &Flow) -> String {
+        let parameter = if flow.transport.is_reliable() { ";transport=tcp" } else { "" };
+        format!("<sip:{}{parameter}>", self.sent_by(flow))
+    }
+
+    pub fn effect(&mut self, effect: Effect) {
+        self.effects.push(effect);
+    }
+
+    pub fn respond(&mut self, now: Now, id: ServerId, status: u16, bytes: Bytes) {
+        self.transactions.respond(now.mono, id, status, bytes, &mut self.events);
+    }
+
+    pub fn request(&mut self, now: Now, id: ClientId, flow: Flow, bytes: Bytes) {
+        self.transactions.request(now.mono, id, flow, bytes, &mut self.events);
+    }
+
+    pub fn cancel(&mut self, now: Now, id: ClientId, reasons: &[&str]) {
+        self.transactions.cancel(now.mono, id, reasons, &mut self.events);
+    }
+
+    /// The user is part of one call more.
+    pub fn seize(&mut self, user: &Named) {
+        *self.active.entry(user.clone()).or_default() += 1;
+    }
+
+    /// The user is part of one call less.
+    pub fn release(&mut self, user: &Named) {
+        if let Some(count) = self.active.get_mut(user) {
+            *count -= 1;
+            if *count == 0 {
+                self.active.remove(user);
+            }
+        }
+    }
+
+    #[must_use]
+    pub fn bindings(&self, domain: &Arc<str>, device: &Arc<str>) -> &[Binding] {
+        self.location.of(&DeviceKey { domain: domain.clone(), device: device.clone() })
+    }
+
+    /// Live state of a domain, as a decision about a call sees it; a call made by `own` doesn't count against its own maker.
+    #[must_use]
+    pub fn live<'a>(&'a self, domain: &'a Domain, now: Now, own: Option<&'a Named>) -> OfficeLive<'a> {
+        OfficeLive { office: self, domain, now, own }
+    }
+}
+
+/// See [`Office::live`].
+pub struct OfficeLive<'a> {
+    office: &'a Office,
+    domain: &'a Domain,
+    now: Now,
+    own: Option<&'a Named>,
+}
+
+impl Live for OfficeLive<'_> {
+    fn offline(&self, device: &str) -> bool {
+        let key = self.domain.device(device).map(|view| &view.key);
+        key.is_none_or(|key| self.office.location.of(key).is_empty())
+    }
+
+    fn active_calls(&self, user: &str) -> u32 {
+        if self.office.active.is_empty() {
+            return 0;
+        }
+        let count =
+            self.office.active.get(&(self.domain.name().clone(), Arc::from(user))).copied().unwrap_or(0);
+        let own = self.own.is_some_and(|(domain, own)| domain == self.domain.name() && &**own == user);
+        count.saturating_sub(u32::from(own))
+    }
+
+    fn status(&self, user: &str) -> Option<&UserStatus> {
+        if self.office.statuses.is_empty() {
+            return None;
+        }
+        let status = self.office.statuses.get(&(self.domain.name().clone(), Arc::from(user)))?;
+        status.until.is_none_or(|until| self.now.wall < until).then_some(status)
+    }
+
+    fn frame_override(&self, _frame: &str) -> Option<bool> {
+        None // set by the admin in later work; the files' own override is compiled in
+    }
+
+    fn trunk_down(&self, trunk: &str) -> bool {
+        let key = (self.domain.name().clone(), Arc::from(trunk));
+        self.office.trunks.get(&key).is_none_or(Vec::is_empty)
+    }
+}
