@@ -166,6 +166,12 @@ pub struct UserView {
 }
 
 impl Domain {
+    /// What strangers get.
+    #[must_use]
+    pub fn unknown_source(&self) -> super::model::UnknownSource {
+        self.policy.unknown_source
+    }
+
     #[must_use]
     pub fn name(&self) -> &Arc<str> {
         &self.name

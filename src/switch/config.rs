@@ -1,8 +1,9 @@
 //! What the switch is told at start; every limit is here by name.
 
+pub use crate::call::office::Listener;
 use crate::registrar::location::Expiry;
-use crate::sip::{Transport, auth::Algorithm};
-use std::net::SocketAddr;
+use crate::sip::auth::Algorithm;
+use std::net::IpAddr;
 use std::time::Duration;
 
 #[derive(Clone, Debug)]
@@ -20,14 +21,8 @@ pub struct Config {
     pub node: u16,
     /// Free port pairs below which the media plane is asked to open more.
     pub ports_low: usize,
+    /// What our SDP says instead of the address that relay ports are bound to (behind NAT).
+    pub media_advertise: Option<IpAddr>,
     /// How long a drain waits for calls to end by themselves.
     pub drain_after: Duration,
-}
-
-#[derive(Clone, Debug)]
-pub struct Listener {
-    pub transport: Transport,
-    pub bound: SocketAddr,
-    /// `host:port` of our Via and Contact on this listener.
-    pub advertise: String,
 }

@@ -1,61 +1,398 @@
 //! The pure core: transactions, dialogs, registrar, rules and calls composed into one machine. Input in, all of its effects out,
 //! in order. No IO, no clock, no randomness of its own: the daemon, the simulator and the fuzzer drive the same code.
+//!
+//! ```text
+//! packet -> check -> transactions -> request --+-- REGISTER -> digest -> location
+//!                         |                    +-- INVITE   -> identity -> Walk -> Call
+//!                         +-- response ------------ the Call that its transaction is named after
+//! ```
 
 pub mod action;
+pub mod calls;
 pub mod config;
+pub mod drain;
 pub mod event;
+pub mod identity;
 pub mod input;
+mod invite;
+mod register;
+mod response;
 
 pub use action::Action;
 pub use config::Config;
 pub use event::Event;
 pub use input::{Input, StatusKey};
 
+use crate::call::office::{CallKey, Effect, Office};
+use crate::call::record::CallRecord;
+use crate::call::{Call, of_tag};
 use crate::clock::Now;
+use crate::ids::Ids;
+use crate::registrar::binding::DeviceKey;
+use crate::registrar::digest::Digest;
+use crate::registrar::location::Removal;
+use crate::registrar::{Binding, Change};
+use crate::relay::{Command, Report};
+use crate::rules::{Ruleset, UserStatus};
+use crate::sip::{Flow, Message, Method};
+use crate::transaction::{self, ServerId, Transactions};
+use calls::Calls;
+use drain::Drain;
+use std::sync::Arc;
 use std::time::Instant;
 
-pub struct Switch {}
+/// Pairs that the media plane is asked to open at a time.
+const GROW_PAIRS: usize = 64;
+
+pub struct Switch {
+    config: Config,
+    office: Office,
+    digest: Digest,
+    rules: Arc<Ruleset>,
+    calls: Calls,
+    drain: Drain,
+    growth: Growth,
+    counters: Counters,
+}
+
+/// Whether more relay ports are to be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Growth {
+    Possible,
+    /// Asked for; the report is awaited.
+    Asked,
+    Exhausted,
+}
 
 impl Switch {
     /// `seed` feeds branches, tags, Call-IDs and nonce keys.
     #[must_use]
     pub fn new(config: Config, seed: [u8; 32]) -> Switch {
-        let _ = (config, seed);
-        todo!()
+        let ids = Ids::new(seed, config.node);
+        let digest = Digest::new(ids.key("nonce"), config.digest.clone());
+        let mut office = Office::new(ids, config.listeners.clone(), Transactions::default());
+        office.media_advertise = config.media_advertise;
+        Switch {
+            config,
+            office,
+            digest,
+            rules: Arc::default(),
+            calls: Calls::default(),
+            drain: Drain::Off,
+            growth: Growth::Possible,
+            counters: Counters::default(),
+        }
     }
 
     /// Takes one input; its effects are appended to `out` in order. `Input::Timeout` is due at [`Switch::deadline`].
     pub fn handle(&mut self, now: Now, input: Input, out: &mut Vec<Action>) {
-        let _ = (now, input, out);
-        todo!()
+        match input {
+            Input::Packet { flow, message } => self.packet(now, flow, message),
+            Input::FlowFailed { flow } => {
+                self.office.transactions.transport_failed(now.mono, flow, &mut self.office.events);
+            }
+            Input::Rules(rules) => self.publish(rules, out),
+            Input::Status { key, status } => self.set_status(key, status, out),
+            Input::Restore(binding) => self.office.location.restore(now, binding),
+            Input::TrunkResolved { domain, trunk, addresses } => {
+                self.office.trunks.insert((domain, trunk), addresses);
+            }
+            Input::Media(report) => self.media(report),
+            Input::Hangup { call } => self.hang_up(now, &call),
+            Input::Drain => self.drain = Drain::until(now.mono + self.config.drain_after),
+            Input::Timeout => self.timeout(now),
+        }
+        self.pump(now, out);
+        self.grow(out);
+        self.drain_on(now, out);
     }
 
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        todo!()
+        let deadlines = [
+            self.office.transactions.deadline(),
+            self.office.location.deadline(),
+            self.calls.deadline(),
+            self.drain.deadline(),
+        ];
+        deadlines.into_iter().flatten().min()
     }
 
-    /// The calls that are up, as the admin shows them (`GET /v1/calls`).
+    /// Works through what the transaction layer hands up, until nothing is left; then passes effects on.
+    fn pump(&mut self, now: Now, out: &mut Vec<Action>) {
+        loop {
+            self.flush(out);
+            let mut events = std::mem::take(&mut self.office.events);
+            if events.is_empty() {
+                self.office.events = events;
+                return;
+            }
+            for event in events.drain(..) {
+                match event {
+                    transaction::Event::Send { flow, bytes } => out.push(Action::Send { flow, bytes }),
+                    other => self.event(now, other),
+                }
+                self.flush(out);
+            }
+        }
+    }
+
+    fn event(&mut self, now: Now, event: transaction::Event) {
+        use transaction::Event;
+        match event {
+            Event::Send { .. } | Event::Unacknowledged { .. } => {}
+            Event::Request { id, flow, message } => self.request(now, id, flow, message),
+            Event::Ack { message, .. } => {
+                if let Some((key, side)) = in_dialog(&message) {
+                    self.with_call(key, |call, office| call.acked(office, side, &message));
+                }
+            }
+            Event::Cancel { invite, message } => {
+                if let Some(key) = self.office.pending.get(&invite).copied() {
+                    self.with_call(key, |call, office| call.cancelled(office, now, invite, &message));
+                }
+            }
+            Event::Response { id, flow, message } => {
+                self.counters.responses_total += 1;
+                let key = CallKey::of_client(id);
+                self.with_call(key, |call, office| call.response(office, now, id, flow, &message));
+            }
+            Event::Failed { id, why } => {
+                let key = CallKey::of_client(id);
+                self.with_call(key, |call, office| call.failed(office, now, id, why));
+            }
+        }
+    }
+
+    /// Gives an event to its call, if it is still there.
+    fn with_call(&mut self, key: CallKey, act: impl FnOnce(&mut Call, &mut Office)) -> bool {
+        let Some(call) = self.calls.get_mut(key) else { return false };
+        act(call, &mut self.office);
+        self.calls.settle(key);
+        true
+    }
+
+    fn packet(&mut self, now: Now, flow: Flow, message: Message) {
+        if let Err(refusal) = message.check() {
+            self.counters.bad_requests_total += 1;
+            if message.is_request() && message.method() != Method::Ack {
+                let (message, flow) = transaction::return_path::complete(flow, message);
+                let bytes = response::with_reason(&message, refusal.status, refusal.reason);
+                self.office.effect(Effect::Send { flow, bytes });
+            }
+            return; // a response that is wrong is dropped (RFC 3261 §18.1.2)
+        }
+        if message.is_request() {
+            self.counters.requests_total += 1;
+        }
+        self.office.transactions.receive(now.mono, flow, message, &mut self.office.events);
+    }
+
+    /// A new request (RFC 3261 §8.2, §12.2.2).
+    fn request(&mut self, now: Now, server: ServerId, flow: Flow, message: Message) {
+        if message.to().is_some_and(|to| to.tag().is_some()) {
+            return self.request_in_dialog(now, server, flow, &message);
+        }
+        let (code, bytes) = match message.method() {
+            Method::Invite if message.max_forwards() == Some(0) => (483, response::plain(&message, 483)), // RFC 7332
+            Method::Invite => return self.invite(now, server, flow, message),
+            Method::Register => return self.register(now, server, flow, &message),
+            Method::Options => (200, response::options(&message)),
+            Method::Bye | Method::Cancel | Method::Update | Method::Info | Method::Prack => {
+                (481, response::plain(&message, 481)) // RFC 3261 §12.2.2
+            }
+            Method::Refer | Method::Subscribe | Method::Notify | Method::Message | Method::Publish => {
+                (405, response::not_allowed(&message, 405))
+            }
+            Method::Ack => return,
+            Method::Other => (501, response::not_allowed(&message, 501)), // RFC 3261 §21.5.2
+        };
+        self.office.respond(now, server, code, bytes);
+    }
+
+    fn request_in_dialog(&mut self, now: Now, server: ServerId, flow: Flow, message: &Message) {
+        let found = in_dialog(message).is_some_and(|(key, side)| {
+            self.with_call(key, |call, office| call.request(office, now, server, flow, side, message))
+        });
+        if !found {
+            self.office.respond(now, server, 481, response::plain(message, 481));
+        }
+    }
+
+    fn timeout(&mut self, now: Now) {
+        self.office.transactions.timeout(now.mono, &mut self.office.events);
+        let mut changes = Vec::new();
+        self.office.location.timeout(now, &mut changes);
+        self.changed(changes);
+        while let Some(key) = self.calls.due(now.mono) {
+            self.with_call(key, |call, office| call.timeout(office, now));
+        }
+    }
+
+    fn publish(&mut self, rules: Arc<Ruleset>, out: &mut Vec<Action>) {
+        for domain in rules.domains() {
+            let (name, generation) = (domain.name(), domain.generation());
+            if self.rules.domain(name).is_none_or(|old| old.generation() != generation) {
+                let applied = Event::RulesApplied { domain: name.to_string(), generation };
+                out.push(Action::Event(applied));
+            }
+        }
+        self.rules = rules; // calls keep the generation that they began with
+    }
+
+    fn set_status(&mut self, key: StatusKey, status: Option<UserStatus>, out: &mut Vec<Action>) {
+        let changed = Event::StatusChanged { domain: key.domain.to_string(), user: key.user.to_string() };
+        match status {
+            Some(status) => self.office.statuses.insert((key.domain, key.user), status),
+            None => self.office.statuses.remove(&(key.domain, key.user)),
+        };
+        out.push(Action::Event(changed));
+    }
+
+    fn media(&mut self, report: Report) {
+        match report {
+            Report::Opened { pairs, exhausted } => {
+                self.office.ports.add(pairs);
+                self.growth = if exhausted { Growth::Exhausted } else { Growth::Possible };
+            }
+            Report::Closed { id, media } => {
+                self.with_call(CallKey(id.0), |call, office| call.relay_closed(office, media));
+            }
+        }
+    }
+
+    /// Asks for more relay ports before they run out.
+    fn grow(&mut self, out: &mut Vec<Action>) {
+        if self.growth == Growth::Possible && self.office.ports.len() < self.config.ports_low {
+            self.growth = Growth::Asked;
+            out.push(Action::Media(Command::Grow { pairs: GROW_PAIRS.max(self.config.ports_low) }));
+        }
+    }
+
+    fn hang_up(&mut self, now: Now, id: &str) {
+        let key = self.calls.iter().find(|(_, call)| call.id() == id || call.invite().call_id() == id);
+        if let Some(key) = key.map(|(key, _)| key) {
+            self.with_call(key, |call, office| call.hang_up(office, now));
+        }
+    }
+
+    fn drain_on(&mut self, now: Now, out: &mut Vec<Action>) {
+        if self.drain.is_due(now.mono) {
+            let keys: Vec<CallKey> = self.calls.iter().map(|(key, _)| key).collect();
+            for key in keys {
+                self.with_call(key, |call, office| call.hang_up(office, now));
+            }
+            self.pump(now, out);
+        }
+        if self.drain.is_done(now.mono, self.calls.is_empty()) {
+            out.push(Action::Drained);
+        }
+    }
+
+    /// Passes changes of registrations on.
+    fn changed(&mut self, changes: Vec<Change>) {
+        self.office.effects.extend(changes.into_iter().map(Effect::Binding));
+    }
+
+    fn flush(&mut self, out: &mut Vec<Action>) {
+        for effect in self.office.effects.drain(..) {
+            match effect {
+                Effect::Send { flow, bytes } => out.push(Action::Send { flow, bytes }),
+                Effect::Media(command) => out.push(Action::Media(command)),
+                Effect::Binding(change) => {
+                    out.extend(registration_event(&change).map(Action::Event));
+                    out.push(Action::Binding(change));
+                }
+                Effect::Started { id, domain, from, to } => {
+                    out.push(Action::Event(Event::CallStarted { id, domain, from, to }));
+                }
+                Effect::Ringing { id, leg } => out.push(Action::Event(Event::CallRinging { id, leg })),
+                Effect::Answered { id, answered_by } => {
+                    out.push(Action::Event(Event::CallAnswered { id, answered_by }));
+                }
+                Effect::Ended(record) => out.push(Action::Event(Event::CallEnded(record))),
+            }
+        }
+    }
+
+    /// The calls that are up, oldest first, as the admin shows them (`GET /v1/calls`).
     #[must_use]
-    pub fn calls(&self) -> Vec<crate::call::record::CallRecord> {
-        todo!()
+    pub fn calls(&self) -> Vec<CallRecord> {
+        let mut calls: Vec<CallRecord> =
+            self.calls.iter().filter(|(_, call)| !call.is_over()).map(|(_, call)| call.record()).collect();
+        calls.sort_by(|a, b| a.id.cmp(&b.id));
+        calls
     }
 
     /// Every registration in force (`GET /v1/registrations`).
-    pub fn registrations(&self) -> impl Iterator<Item = &crate::registrar::Binding> {
-        std::iter::empty()
+    pub fn registrations(&self) -> impl Iterator<Item = &Binding> {
+        self.office.location.iter()
+    }
+
+    /// The bindings of one device.
+    #[must_use]
+    pub fn bindings(&self, device: &DeviceKey) -> &[Binding] {
+        self.office.location.of(device)
     }
 
     /// Gauges and counters for `GET /v1/status` and `/metrics`.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        todo!()
+        let (clients, servers) = self.office.transactions.len();
+        Counters {
+            calls_active: self.calls.iter().filter(|(_, call)| !call.is_over()).count() as u64,
+            registrations: self.office.location.len() as u64,
+            transactions: (clients + servers) as u64,
+            ports_free: self.office.ports.len() as u64,
+            ..self.counters
+        }
     }
 
-    /// Decides a call that never was, with live state as it is (`POST /v1/route`).
+    /// The rules in force.
     #[must_use]
-    pub fn ruleset(&self) -> &std::sync::Arc<crate::rules::Ruleset> {
-        todo!()
+    pub fn ruleset(&self) -> &Arc<Ruleset> {
+        &self.rules
+    }
+
+    /// A user's live status, as it was set.
+    #[must_use]
+    pub fn status(&self, key: &StatusKey) -> Option<&UserStatus> {
+        self.office.statuses.get(&(key.domain.clone(), key.user.clone()))
+    }
+
+    /// What all calls share: for a decision about a call that never was, with live state as it is (`POST /v1/route`).
+    #[must_use]
+    pub fn office(&self) -> &Office {
+        &self.office
+    }
+}
+
+/// Which call an in-dialog request is for, by our tag in its To.
+fn in_dialog(message: &Message) -> Option<(CallKey, (crate::relay::Side, usize))> {
+    let (key, side, branch) = of_tag(message.to()?.tag()?)?;
+    Some((key, (side, branch)))
+}
+
+/// A refresh is no event.
+fn registration_event(change: &Change) -> Option<Event> {
+    match change {
+        Change::Added(binding) => Some(Event::RegistrationAdded {
+            domain: binding.key.device.domain.to_string(),
+            device: binding.key.device.device.to_string(),
+            contact: binding.uri.to_string(),
+        }),
+        Change::Refreshed(_) => None,
+        Change::Removed { key, why } => Some(Event::RegistrationRemoved {
+            domain: key.device.domain.to_string(),
+            device: key.device.device.to_string(),
+            contact: key.contact.to_string(),
+            why: match why {
+                Removal::Unregistered => "unregistered",
+                Removal::Expired => "expired",
+                Removal::Evicted => "evicted",
+            }
+            .to_owned(),
+        }),
     }
 }
 
@@ -67,11 +404,12 @@ pub struct Counters {
     pub registrations: u64,
     pub requests_total: u64,
     pub responses_total: u64,
-    /// Requests answered with 400.
+    /// Messages refused by their form: requests answered with 400 and the like, responses dropped.
     pub bad_requests_total: u64,
     pub challenges_total: u64,
     pub auth_failures_total: u64,
+    /// Live transactions, client and server.
     pub transactions: u64,
-    pub retransmissions_total: u64,
-    pub relays_open: u64,
+    /// Port pairs that are open and unused.
+    pub ports_free: u64,
 }

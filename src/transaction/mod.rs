@@ -31,7 +31,7 @@ mod server;
 mod server_invite;
 mod servers;
 mod status;
-mod timers;
+pub mod timers;
 
 #[cfg(test)]
 mod tests;

@@ -22,9 +22,9 @@
 use std::time::{Duration, Instant};
 
 /// The estimate of a round trip.
-pub(super) const T1: Duration = Duration::from_millis(500);
+pub const T1: Duration = Duration::from_millis(500);
 /// The longest wait between two retransmissions of a non-INVITE request or of a response to an INVITE.
-pub(super) const T2: Duration = Duration::from_secs(4);
+pub const T2: Duration = Duration::from_secs(4);
 /// How long a message may stay in the network.
 pub(super) const T4: Duration = Duration::from_secs(5);
 

@@ -1,0 +1,134 @@
+//! Who a request is from (rulings, "People, identity, lists"): a registered flow or credentials, then `accept_from` of a device or a
+//! trunk, then a stranger.
+
+use super::Switch;
+use crate::clock::Now;
+use crate::registrar::binding::DeviceKey;
+use crate::registrar::digest::Verdict;
+use crate::rules::compile::BySource;
+use crate::rules::model::UnknownSource;
+use crate::rules::{Domain, Ruleset};
+use crate::sip::{Flow, Message, Name, Uri, Writer, status};
+use bytes::Bytes;
+use std::sync::Arc;
+
+/// Who a request is from.
+#[derive(Clone, Debug)]
+pub enum Sender {
+    Device { domain: Arc<Domain>, key: DeviceKey },
+    Trunk { domain: Arc<Domain>, trunk: Arc<str> },
+}
+
+/// What a request that is from nobody we know gets.
+#[derive(Debug)]
+pub enum Unknown {
+    /// 401 with challenges (RFC 3261 §22.2), or another refusal.
+    Answer(u16, Bytes),
+    /// `unknown_source = "silent"`: nothing at all.
+    Silence,
+}
+
+impl Switch {
+    /// The domain that a request is for: what its Request-URI names, else the default one, else the only one.
+    pub(super) fn domain_of(&self, request: &Message) -> Option<Arc<Domain>> {
+        let named = Uri::parse(request.request_uri()).and_then(|uri| self.rules.domain(uri.host));
+        let default = || self.config.default_domain.as_deref().and_then(|name| self.rules.domain(name));
+        let only = || {
+            let mut domains = self.rules.domains();
+            domains.next().filter(|_| domains.next().is_none())
+        };
+        named.or_else(default).or_else(only).cloned()
+    }
+
+    /// Who sent this.
+    pub(super) fn identify(&mut self, now: Now, flow: &Flow, request: &Message) -> Result<Sender, Unknown> {
+        let from_user = request.from().map(|from| from.uri.user_unescaped()).unwrap_or_default();
+        if let Some(key) = self.registered_flow(flow, &from_user) {
+            let domain = self.rules.domain(&key.domain).cloned();
+            if let Some(domain) = domain.filter(|domain| domain.device(&key.device).is_some()) {
+                return Ok(Sender::Device { domain, key });
+            }
+        }
+        if request.value(Name::Authorization).is_none()
+            && request.value(Name::ProxyAuthorization).is_none()
+            && let Some(sender) = by_source(&self.rules, flow, &from_user)
+        {
+            return Ok(sender);
+        }
+        let Some(domain) = self.domain_of(request) else {
+            return Err(Unknown::Answer(404, super::response::plain(request, 404)));
+        };
+        match self.verify(now, &domain, request) {
+            Verdict::Verified(key) => Ok(Sender::Device { domain, key }),
+            Verdict::Malformed => {
+                Err(Unknown::Answer(400, super::response::with_reason(request, 400, "Bad Credentials")))
+            }
+            verdict => match by_source(&self.rules, flow, &from_user) {
+                // Its credentials are for somebody else, or stale; its address is enough.
+                Some(sender) => Ok(sender),
+                None => Err(self.challenge(now, &domain, request, verdict)),
+            },
+        }
+    }
+
+    /// Judges the credentials for this domain's realm.
+    pub(super) fn verify(&mut self, now: Now, domain: &Arc<Domain>, request: &Message) -> Verdict {
+        let secret = |user: &str| {
+            let device = domain.device_by_auth(user)?;
+            Some((device.key.clone(), device.ha1.clone()?))
+        };
+        let verdict = self.digest.verify(now, domain.name(), request, &secret);
+        if matches!(verdict, Verdict::Wrong) {
+            self.counters.auth_failures_total += 1;
+        }
+        verdict
+    }
+
+    /// 401: the same for users that exist and users that don't.
+    pub(super) fn challenge(
+        &mut self,
+        now: Now,
+        domain: &Arc<Domain>,
+        request: &Message,
+        verdict: Verdict,
+    ) -> Unknown {
+        if domain.unknown_source() == UnknownSource::Silent && verdict == Verdict::Missing {
+            return Unknown::Silence;
+        }
+        self.counters.challenges_total += 1;
+        let mut w = Writer::reply(
+            request,
+            401,
+            status::reason_phrase(401),
+            Some(&super::response::tag(&mut self.office)),
+        );
+        for challenge in self.digest.challenge(now, domain.name(), verdict == Verdict::Stale) {
+            w.header(Name::WwwAuthenticate, challenge);
+        }
+        Unknown::Answer(401, w.finish())
+    }
+
+    /// A device whose registration came by this flow; where several share it (a phone with several accounts), the one that the From
+    /// names.
+    fn registered_flow(&self, flow: &Flow, from_user: &str) -> Option<DeviceKey> {
+        let names = |key: &&DeviceKey| {
+            let device = self.rules.domain(&key.domain).and_then(|domain| domain.device(&key.device));
+            device.is_some_and(|device| {
+                device.addresses_of_record.iter().any(|address| &**address == from_user)
+            })
+        };
+        self.office.location.by_flow(flow).filter(names).cloned()
+    }
+}
+
+fn by_source(rules: &Ruleset, flow: &Flow, from_user: &str) -> Option<Sender> {
+    match rules.by_source(flow.remote, from_user)? {
+        BySource::Device(key) => {
+            let domain = rules.domain(&key.domain)?.clone();
+            Some(Sender::Device { domain, key })
+        }
+        BySource::Trunk { domain, trunk } => {
+            Some(Sender::Trunk { domain: rules.domain(&domain)?.clone(), trunk })
+        }
+    }
+}
