@@ -91,4 +91,25 @@ mod tests {
         assert!(!is_rtcp(&PCMU));
         assert!(!is_rtcp(&[0x80, 200, 0, 6]));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn headers_are_read_as_rtp_rs_reads_them(
+            first in 0x80u8..0x84,
+            second in 0u8..=255,
+            rest in proptest::collection::vec(proptest::num::u8::ANY, 0..40),
+        ) {
+            let packet = [&[first, second][..], &rest].concat();
+            match (Header::parse(&packet), rtp_rs::RtpReader::new(&packet)) {
+                (Some(ours), Ok(theirs)) => {
+                    let sequence = u16::from(theirs.sequence_number());
+                    proptest::prop_assert_eq!((ours.payload_type, ours.marker), (theirs.payload_type(), theirs.mark()));
+                    proptest::prop_assert_eq!((ours.sequence, ours.timestamp), (sequence, theirs.timestamp()));
+                    proptest::prop_assert_eq!(ours.ssrc, theirs.ssrc());
+                }
+                (None, Ok(_)) => proptest::prop_assert!((192..=223).contains(&second), "{:?}", packet),
+                (ours, Err(_)) => proptest::prop_assert_eq!(ours, None),
+            }
+        }
+    }
 }
