@@ -234,3 +234,145 @@ fn target(message: &Message) -> Option<&str> {
     let contact = message.elements(Name::Contact).next()?;
     Some(NameAddr::parse(contact)?.uri.text)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+
+    const HOP: Hop<'_> = Hop { transport: "UDP", sent_by: "192.0.2.1:5060", branch: "z9hG4bKx" };
+
+    fn parse(bytes: Bytes) -> Message {
+        let message = Message::parse(bytes).unwrap();
+        assert_eq!(message.check(), Ok(()));
+        message
+    }
+
+    fn request(method: &str, cseq: u32, to: &str, more: &[(Name, &str)]) -> Message {
+        let mut writer = Writer::request(method, "sip:bob@example.com");
+        writer
+            .header(Name::Via, "SIP/2.0/UDP 198.51.100.9;branch=z9hG4bKa")
+            .header(Name::From, "\"Alice\" <sip:alice@example.com>;tag=a")
+            .header(Name::To, to)
+            .header(Name::CallId, "call")
+            .header(Name::CSeq, format_args!("{cseq} {method}"));
+        for (name, value) in more {
+            writer.header(*name, value);
+        }
+        parse(writer.finish())
+    }
+
+    fn response(status: u16, more: &[(Name, &str)]) -> Message {
+        let mut writer = Writer::reply(&invite(&[]), status, "", Some("b"));
+        for (name, value) in more {
+            writer.header(*name, value);
+        }
+        parse(writer.finish())
+    }
+
+    const CONTACT: (Name, &str) = (Name::Contact, "<sip:there@198.51.100.9:5070;transport=udp>;expires=5");
+    const ROUTES: (Name, &str) = (Name::RecordRoute, "<sip:p1;lr>, <sip:p2;lr>");
+
+    fn invite(more: &[(Name, &str)]) -> Message {
+        request("INVITE", 314, "<sip:bob@example.com>", more)
+    }
+
+    fn written(dialog: &mut Dialog, method: Method, cseq: Option<u32>) -> Message {
+        parse(dialog.request(method, cseq, HOP).finish())
+    }
+
+    #[test]
+    fn the_called_side_answers_with_the_parties_turned_round() {
+        let mut dialog = Dialog::uas(&invite(&[CONTACT, ROUTES]), "ours").unwrap();
+        assert_eq!(
+            dialog.id,
+            DialogId { call_id: "call".into(), local_tag: "ours".into(), remote_tag: "a".into() }
+        );
+        let bye = written(&mut dialog, Method::Bye, None);
+        assert_eq!(bye.request_uri(), "sip:there@198.51.100.9:5070;transport=udp");
+        assert_eq!(bye.elements(Name::Route).collect::<Vec<_>>(), ["<sip:p1;lr>", "<sip:p2;lr>"]);
+        assert_eq!(bye.value(Name::From), Some("<sip:bob@example.com>;tag=ours"));
+        assert_eq!(bye.value(Name::To), Some("\"Alice\" <sip:alice@example.com>;tag=a"));
+        assert_eq!(bye.value(Name::Via), Some("SIP/2.0/UDP 192.0.2.1:5060;rport;branch=z9hG4bKx"));
+        assert_eq!((bye.value(Name::CSeq), bye.max_forwards()), (Some("1 BYE"), Some(70)));
+        assert_eq!(dialog.next_hop(), "sip:p1;lr");
+    }
+
+    #[test]
+    fn the_calling_side_meets_the_proxies_in_reverse() {
+        let mut dialog = Dialog::uac(&invite(&[]), &response(200, &[CONTACT, ROUTES])).unwrap();
+        assert_eq!((dialog.id.local_tag.as_str(), dialog.id.remote_tag.as_str()), ("a", "b"));
+        let bye = written(&mut dialog, Method::Bye, None);
+        assert_eq!(bye.elements(Name::Route).collect::<Vec<_>>(), ["<sip:p2;lr>", "<sip:p1;lr>"]);
+        assert_eq!(bye.value(Name::CSeq), Some("315 BYE"));
+        assert_eq!(bye.value(Name::To), Some("<sip:bob@example.com>;tag=b"));
+    }
+
+    #[test]
+    fn an_ack_has_the_number_of_its_invite_and_uses_none_up() {
+        let mut dialog = Dialog::uac(&invite(&[]), &response(200, &[CONTACT])).unwrap();
+        assert_eq!(written(&mut dialog, Method::Ack, Some(314)).value(Name::CSeq), Some("314 ACK"));
+        assert_eq!(dialog.local_cseq(), 314);
+        assert_eq!(written(&mut dialog, Method::Invite, None).value(Name::CSeq), Some("315 INVITE"));
+        assert_eq!(dialog.local_cseq(), 315);
+    }
+
+    #[test]
+    fn a_strict_router_gets_the_request_uri_and_the_target_waits_last() {
+        let routes = (Name::RecordRoute, "<sip:old>, <sip:p2;lr>");
+        let mut dialog = Dialog::uas(&invite(&[CONTACT, routes]), "ours").unwrap();
+        let bye = written(&mut dialog, Method::Bye, None);
+        assert_eq!(bye.request_uri(), "sip:old");
+        let target = "<sip:there@198.51.100.9:5070;transport=udp>";
+        assert_eq!(bye.elements(Name::Route).collect::<Vec<_>>(), ["<sip:p2;lr>", target]);
+        assert_eq!(dialog.next_hop(), "sip:old");
+    }
+
+    #[test]
+    fn an_early_dialog_needs_a_tag_and_a_confirmed_one_a_contact() {
+        assert!(Dialog::uac(&invite(&[]), &response(100, &[CONTACT])).is_none());
+        assert!(Dialog::uac(&invite(&[]), &response(200, &[])).is_none());
+        assert!(Dialog::uac(&invite(&[]), &response(486, &[CONTACT])).is_none());
+        let untagged = Writer::reply(&invite(&[]), 180, "", None).finish();
+        assert!(Dialog::uac(&invite(&[]), &parse(untagged)).is_none());
+        let early = Dialog::uac(&invite(&[]), &response(180, &[])).unwrap();
+        assert_eq!(early.next_hop(), "sip:bob@example.com");
+        assert!(Dialog::uas(&invite(&[]), "ours").is_none(), "an INVITE without a Contact");
+    }
+
+    #[test]
+    fn a_lower_cseq_is_refused_and_an_equal_or_higher_one_taken() {
+        let mut dialog = Dialog::uas(&invite(&[CONTACT]), "ours").unwrap();
+        let to = "<sip:bob@example.com>;tag=ours";
+        assert_eq!(dialog.receive(&request("ACK", 314, to, &[])), Ok(()));
+        assert_eq!(dialog.receive(&request("INFO", 320, to, &[])), Ok(()));
+        assert_eq!(dialog.receive(&request("BYE", 319, to, &[])), Err(OutOfOrder::OldCSeq));
+        assert_eq!(dialog.remote_cseq(), Some(320));
+        // The ACK to a re-INVITE that an INFO overtook.
+        assert_eq!(dialog.receive(&request("ACK", 315, to, &[])), Ok(()));
+        assert_eq!(dialog.receive(&request("BYE", 321, to, &[])), Ok(()));
+    }
+
+    #[test]
+    fn a_target_moves_with_re_invite_update_and_our_2xx_alone() {
+        let mut dialog = Dialog::uas(&invite(&[CONTACT]), "ours").unwrap();
+        let to = "<sip:bob@example.com>;tag=ours";
+        dialog.receive(&request("INVITE", 315, to, &[(Name::Contact, "<sip:moved@a>")])).unwrap();
+        assert_eq!(dialog.remote_target(), "sip:moved@a");
+        dialog.receive(&request("INFO", 316, to, &[(Name::Contact, "<sip:wrong@a>")])).unwrap();
+        dialog.receive(&request("UPDATE", 317, to, &[])).unwrap();
+        assert_eq!(dialog.remote_target(), "sip:moved@a");
+        dialog.refresh(&response(200, &[(Name::Contact, "<sip:again@a>")]));
+        assert_eq!(dialog.remote_target(), "sip:again@a");
+    }
+
+    #[test]
+    fn both_sides_of_a_dialog_name_it_by_their_own_view() {
+        let theirs = request("BYE", 1, "<sip:bob@example.com>;tag=b", &[]);
+        let id = DialogId::of_request(&theirs).unwrap();
+        assert_eq!((id.local_tag.as_str(), id.remote_tag.as_str()), ("b", "a"));
+        let id = DialogId::of_response(&response(200, &[])).unwrap();
+        assert_eq!((id.local_tag.as_str(), id.remote_tag.as_str()), ("a", "b"));
+        assert_eq!(DialogId::of_request(&invite(&[])), None);
+    }
+}

@@ -13,7 +13,7 @@
 //! | `server`         | the machine of RFC 3261 §17.2.2                        |
 //! | `timers`, `queue`| the timers A to M in one table; the queue of deadlines |
 //! | `clients`, `servers`, `key` | the tables, and what messages are matched by |
-//! | `return_path`    | `received`, `rport` and the flow of responses          |
+//! | `return_path`    | the flow of responses                                  |
 //! | `hop_by_hop`     | ACK to a non-2xx, and CANCEL                           |
 //!
 //! Invariants: a machine in Terminated is in no table; after [`Transactions::timeout`] no deadline is in the past;
@@ -68,8 +68,7 @@ pub struct ServerId(pub u64);
 pub enum Event {
     /// Bytes to send.
     Send { flow: Flow, bytes: Bytes },
-    /// A new request, its topmost Via completed (`return_path`), and the flow that it came by. For INVITE a 100 has been
-    /// sent already.
+    /// A new request, and the flow that it came by. For INVITE a 100 has been sent already.
     Request { id: ServerId, flow: Flow, message: Message },
     /// An ACK that belongs to a 2xx: to no transaction here, matched by dialog above.
     Ack { flow: Flow, message: Message },
@@ -108,6 +107,9 @@ pub struct Transactions {
     clients: Clients,
     servers: Servers,
     tally: Tally,
+    /// [`SERVERS_MAX`] and [`SERVERS_SHED`], but in a test.
+    servers_max: usize,
+    servers_shed: usize,
     /// For building keys; its content means nothing between calls.
     key: Vec<u8>,
 }
@@ -125,6 +127,8 @@ impl Transactions {
             clients: Clients::new(),
             servers: Servers::new(),
             tally: Tally::default(),
+            servers_max: SERVERS_MAX,
+            servers_shed: SERVERS_SHED,
             key: Vec::new(),
         }
     }
@@ -148,8 +152,8 @@ impl Transactions {
     }
 
     /// A request that no transaction knows. `self.key` is its key.
-    fn receive_new(&mut self, flow: Flow, message: Message, out: &mut Vec<Event>) {
-        let (message, back) = return_path::complete(flow, message);
+    fn receive_new(&mut self, flow: Flow, mut message: Message, out: &mut Vec<Event>) {
+        let back = return_path::open(flow, &mut message);
         if self.is_full_for(&message) {
             self.tally.refused += 1;
             let tag = stateless_tag(&self.key);
@@ -168,21 +172,21 @@ impl Transactions {
 
     fn is_full_for(&self, request: &Message) -> bool {
         let len = self.servers.len();
-        if len < SERVERS_SHED {
+        if len < self.servers_shed {
             return false;
         }
         let in_dialog = request.to().is_some_and(|to| to.tag().is_some());
-        len >= SERVERS_MAX || !(in_dialog || request.method() == Method::Invite)
+        len >= self.servers_max || !(in_dialog || request.method() == Method::Invite)
     }
 
     /// RFC 3261 §9.2. `self.key` is the CANCEL's own key. Its own transaction answers its retransmissions; where there is no
     /// room for one, each is answered anew.
     ///
     /// A CANCEL of another method than INVITE is one that §9.1 forbids to send; it finds nothing here.
-    fn receive_cancel(&mut self, now: Instant, flow: Flow, message: Message, out: &mut Vec<Event>) {
+    fn receive_cancel(&mut self, now: Instant, flow: Flow, mut message: Message, out: &mut Vec<Event>) {
         let own_key = std::mem::take(&mut self.key);
         key::server(&mut self.key, &message, Method::Invite.word());
-        let (message, back) = return_path::complete(flow, message);
+        let back = return_path::open(flow, &mut message);
         let cancelled = self.servers.cancelled(&self.key);
         let tag = match cancelled.as_ref().and_then(|invite| invite.last_response) {
             // RFC 3261 §9.2: the same To tag as in the response to the INVITE, where one has gone out.
@@ -196,7 +200,7 @@ impl Transactions {
             None => (481, "Call/Transaction Does Not Exist"),
         };
         let response = Writer::reply(&message, status, reason, Some(&tag)).finish();
-        if self.servers.len() < SERVERS_MAX {
+        if self.servers.len() < self.servers_max {
             let id = self.servers.start(&own_key, back);
             self.servers.respond(now, id, Class::of(status), response, &mut self.tally, out);
         } else {

@@ -57,3 +57,34 @@ impl<K: Ord + Copy> Queue<K> {
         self.heap.len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    #[allow(clippy::disallowed_methods)] // an origin for virtual time
+    fn outdated_entries_do_not_pile_up() {
+        let start = Instant::now();
+        let mut queue = Queue::new();
+        for n in 0..100_000u32 {
+            // Each ends long before its deadline: nothing is live but the newest.
+            queue.arm(n, &mut None, Some(start + Duration::from_secs(32)));
+            queue.sweep(1, |_, key| key == n);
+        }
+        assert!(queue.len() <= SWEEP_FLOOR + 2, "{}", queue.len());
+    }
+
+    #[test]
+    #[allow(clippy::disallowed_methods)] // an origin for virtual time
+    fn a_deadline_that_moves_later_costs_no_entry_and_one_that_moves_earlier_does() {
+        let start = Instant::now();
+        let (mut queue, mut armed) = (Queue::new(), None);
+        for after in [5, 9, 2] {
+            queue.arm((), &mut armed, Some(start + Duration::from_secs(after)));
+        }
+        assert_eq!((queue.len(), queue.next()), (2, Some(start + Duration::from_secs(2))));
+        assert_eq!(queue.pop(start + Duration::from_secs(1)), None);
+    }
+}
