@@ -172,11 +172,11 @@ impl Switch {
         true
     }
 
-    fn packet(&mut self, now: Now, flow: Flow, message: Message) {
+    fn packet(&mut self, now: Now, flow: Flow, mut message: Message) {
         if let Err(refusal) = message.check() {
             self.counters.bad_requests_total += 1;
             if message.is_request() && message.method() != Method::Ack {
-                let (message, flow) = transaction::return_path::complete(flow, message);
+                let flow = transaction::return_path::open(flow, &mut message);
                 let bytes = response::with_reason(&message, refusal.status, refusal.reason);
                 self.office.effect(Effect::Send { flow, bytes });
             }
