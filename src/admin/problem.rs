@@ -72,7 +72,7 @@ impl From<StoreError> for Problem {
                 Problem::new(StatusCode::PRECONDITION_FAILED, "generation-conflict", said)
                     .with("current", json!(current))
             }
-            StoreError::Write(_) | StoreError::Read(_) | StoreError::Locked(_) => {
+            StoreError::Write(_) | StoreError::Read(_) | StoreError::Locked(_) | StoreError::Open { .. } => {
                 Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "store", said)
             }
         }

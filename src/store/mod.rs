@@ -1,4 +1,64 @@
-//! What outlives the daemon: rules, status, registrations, call records. One small trait; the only folder that names sled.
+//! What outlives the daemon: rules, status, registrations, call records. One small trait, [`Store`]; the only folder that names sled.
+//!
+//! # What is durable when
+//!
+//! Rules and status: when the call returns. Registrations and call records: within 250 ms (gathered for 100 ms, then written and synced).
+//! Nothing is published here: whoever edits swaps the live value after the call has returned.
+//!
+//! # What lies in the directory (mode 0700)
+//!
+//! | name | what | written |
+//! |---|---|---|
+//! | `sled.N/` | the database, sled 0.34.7; the highest N counts | by every commit |
+//! | `snapshots/` | rules, status and registrations at each generation, newest 16, unmasked | before a generation is acknowledged |
+//! | `edits.journal` | every status edit since the newest snapshot | before an edit is acknowledged |
+//! | `manifest` | count and checksum of all keys, by kind | after each commit, so at most one commit behind |
+//! | `damaged-TIME/` | a database that was damaged, whole | never again; delete it by hand |
+//! | `lock` | held by the process that has the store open | never |
+//!
+//! # Why so
+//!
+//! sled 0.34.7 may panic on a flipped bit, and opens a truncated file as if nothing were missing. So it is never asked whether it is whole:
+//!
+//! - Snapshot and journal, ours and synced first, say **exactly** which rules and statuses were acknowledged. At open the database is
+//!   held against them: what a crash left undone is carried over, any other difference is damage.
+//! - For registrations and records, which are too many to be written twice, a commit is bracketed by a begin and a done mark with
+//!   counts and checksums (`ledger`), and the manifest repeats the last one outside of the database. A torn commit is told from a
+//!   damaged database, and a missing tail from a whole log.
+//! - Every value carries a checksum and a format. Every call into sled is run where a panic is caught.
+//!
+//! A damaged database is moved aside, and a new one made: rules and statuses exactly as acknowledged; registrations from the newest
+//! snapshot and from what can still be read; records from what can still be read. [`report::OpenReport`] says what was done and lost.
+//!
+//! # What to expect after a kill -9
+//!
+//! `open` succeeds, every acknowledged edit is there, and so is every registration and record older than 250 ms. An edit that was under
+//! way is there whole or not at all. The report may say that something was carried over, torn or removed; none of that is alarming.
+//! It never says that a database was moved aside. (A large generation is written in one go and may keep registrations waiting
+//! for as long as it takes to write the snapshot.)
+//!
+//! # When the disk is full
+//!
+//! The first write that fails ends all writing until a restart: edits get [`StoreError::Write`], registrations and records are counted
+//! as not stored, reads and calls go on. A refused edit is taken out of journal and snapshots; if the disk refuses even that, it may
+//! stand after the restart, whole.
+
+pub mod engine;
+pub mod frame;
+pub mod journal;
+pub mod ledger;
+pub mod manifest;
+pub mod open;
+pub mod queue;
+mod recover;
+pub mod report;
+pub mod sled_store;
+pub mod snapshot;
+pub mod value;
+mod writer;
+
+pub use report::{OpenEvent, OpenReport};
+pub use sled_store::SledStore;
 
 use crate::call::record::CallRecord;
 use crate::registrar::{Binding, BindingKey};
@@ -23,7 +83,7 @@ pub struct StoredRules {
 }
 
 /// Why the store could not do what it was asked.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     #[error("the store can't be written any more: {0}")]
     Write(String),
@@ -31,6 +91,8 @@ pub enum StoreError {
     Read(String),
     #[error("another process holds the store at {0}")]
     Locked(String),
+    #[error("the store at {path} can't be opened: {why}")]
+    Open { path: String, why: String },
     #[error("the rules of {domain} are at generation {current}, not {expected}")]
     Conflict { domain: String, expected: u64, current: u64 },
 }

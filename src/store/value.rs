@@ -1,0 +1,241 @@
+//! Keys and values as they lie in the store: what belongs to which kind, in which format, under which checksum.
+//!
+//! A key begins with its kind. A binding's key then carries its node (0 until there are several) and a record's id carries one in
+//! itself; rules and status belong to no node. Parts of a key are length-prefixed, so no name can pretend to be another key.
+//!
+//! A value is: CRC-32 of all that follows and of the key, format version, payload. The key is in the checksum so that a value that
+//! turns up under another key is found out. postcard for rules and bindings; JSON for status and records, whose attributes are made
+//! for JSON. **A change of [`StoredRules`] or [`Binding`] needs a new [`FORMAT`] and a reader of the old one**: postcard says nothing
+//! about its own shape, and a test below holds the bytes still.
+
+use super::StoredRules;
+use crate::call::record::CallRecord;
+use crate::registrar::{Binding, BindingKey};
+use crate::rules::UserStatus;
+use crate::switch::StatusKey;
+
+/// The format of every value that this version writes.
+pub const FORMAT: u8 = 1;
+/// Checksum and format.
+const SEAL_LEN: usize = 5;
+/// The node whose bindings these are.
+const NODE: [u8; 2] = [0, 0];
+/// A Call-ID is indexed by this many bytes of it; the record itself is compared in full.
+const CALL_ID_INDEXED_MAX: usize = 255;
+
+/// The first byte of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    Binding = b'b',
+    Record = b'c',
+    /// Call-ID to record; derived, so neither counted nor checked, but made good at open.
+    CallId = b'i',
+    /// The marks of a commit (`ledger`).
+    Mark = b'm',
+    Rules = b'r',
+    Status = b's',
+}
+
+impl Kind {
+    /// The kind of a key that is ours.
+    #[must_use]
+    pub fn of(key: &[u8]) -> Option<Kind> {
+        Some(match key.first()? {
+            b'b' => Kind::Binding,
+            b'c' => Kind::Record,
+            b'i' => Kind::CallId,
+            b'm' => Kind::Mark,
+            b'r' => Kind::Rules,
+            b's' => Kind::Status,
+            _ => return None,
+        })
+    }
+
+    #[must_use]
+    pub fn prefix(self) -> [u8; 1] {
+        [self as u8]
+    }
+}
+
+/// Why stored bytes are not a value.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ValueError {
+    #[error("too short")]
+    Short,
+    #[error("its checksum does not match")]
+    Checksum,
+    /// Not damage: another version of ringtree wrote it.
+    #[error("it is in format {0}, and this version reads format {FORMAT}")]
+    Format(u8),
+    #[error("{0}")]
+    Decode(String),
+}
+
+/// A key with its sealed value.
+pub type Entry = (Vec<u8>, Vec<u8>);
+
+fn checksum(key: &[u8], rest: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(key);
+    hasher.update(rest);
+    hasher.finalize()
+}
+
+/// Puts checksum and format before a payload.
+#[must_use]
+pub fn seal(key: &[u8], payload: &[u8]) -> Vec<u8> {
+    let mut value = Vec::with_capacity(SEAL_LEN + payload.len());
+    value.extend([0; 4]);
+    value.push(FORMAT);
+    value.extend(payload);
+    let crc = checksum(key, &value[4..]);
+    value[..4].copy_from_slice(&crc.to_le_bytes());
+    value
+}
+
+/// The payload of a value, its checksum proved.
+///
+/// # Errors
+/// [`ValueError`]; the checksum is judged before the format, so that a flipped bit is not taken for another version.
+pub fn unseal<'a>(key: &[u8], value: &'a [u8]) -> Result<&'a [u8], ValueError> {
+    let (crc, rest) = value.split_first_chunk::<4>().ok_or(ValueError::Short)?;
+    if checksum(key, rest) != u32::from_le_bytes(*crc) {
+        return Err(ValueError::Checksum);
+    }
+    match rest.split_first() {
+        Some((&FORMAT, payload)) => Ok(payload),
+        Some((&format, _)) => Err(ValueError::Format(format)),
+        None => Err(ValueError::Short),
+    }
+}
+
+fn part(key: &mut Vec<u8>, text: &str) {
+    // Longer than 4 GiB can't come: a SIP message and a rule file are both capped far below.
+    key.extend(u32::try_from(text.len()).unwrap_or(u32::MAX).to_be_bytes());
+    key.extend(text.as_bytes());
+}
+
+fn decode(error: impl std::fmt::Display) -> ValueError {
+    ValueError::Decode(error.to_string())
+}
+
+#[must_use]
+pub fn rules_key(domain: &str) -> Vec<u8> {
+    let mut key = Kind::Rules.prefix().to_vec();
+    part(&mut key, domain);
+    key
+}
+
+#[must_use]
+pub fn status_key(status: &StatusKey) -> Vec<u8> {
+    let mut key = Kind::Status.prefix().to_vec();
+    part(&mut key, &status.domain);
+    part(&mut key, &status.user);
+    key
+}
+
+#[must_use]
+pub fn binding_key(binding: &BindingKey) -> Vec<u8> {
+    let mut key = Kind::Binding.prefix().to_vec();
+    key.extend(NODE);
+    part(&mut key, &binding.device.domain);
+    part(&mut key, &binding.device.device);
+    part(&mut key, &binding.contact);
+    key
+}
+
+/// Records lie in the order of their ids, which is that of time.
+#[must_use]
+pub fn record_key(id: &str) -> Vec<u8> {
+    let mut key = Kind::Record.prefix().to_vec();
+    key.extend(id.as_bytes());
+    key
+}
+
+/// What all index entries of one Call-ID begin with.
+#[must_use]
+pub fn call_id_prefix(call_id: &str) -> Vec<u8> {
+    let mut key = Kind::CallId.prefix().to_vec();
+    let indexed = call_id.as_bytes().get(..CALL_ID_INDEXED_MAX).unwrap_or(call_id.as_bytes());
+    key.push(u8::try_from(indexed.len()).unwrap_or(u8::MAX));
+    key.extend(indexed);
+    key
+}
+
+/// The index entry of the record under `record_key`.
+#[must_use]
+pub fn call_id_key(call_id: &str, record_key: &[u8]) -> Vec<u8> {
+    let mut key = call_id_prefix(call_id);
+    key.extend(record_key.get(1..).unwrap_or_default());
+    key
+}
+
+/// # Errors
+/// [`ValueError::Decode`] where serde refuses.
+pub fn encode_rules(rules: &StoredRules) -> Result<Entry, ValueError> {
+    let key = rules_key(&rules.domain);
+    let value = seal(&key, &postcard::to_stdvec(rules).map_err(decode)?);
+    Ok((key, value))
+}
+
+/// # Errors
+/// [`ValueError`].
+pub fn decode_rules(key: &[u8], value: &[u8]) -> Result<StoredRules, ValueError> {
+    postcard::from_bytes(unseal(key, value)?).map_err(decode)
+}
+
+/// # Errors
+/// [`ValueError::Decode`] where serde refuses.
+pub fn encode_status(status_of: &StatusKey, status: &UserStatus) -> Result<Entry, ValueError> {
+    let key = status_key(status_of);
+    let value = seal(&key, &serde_json::to_vec(&(status_of, status)).map_err(decode)?);
+    Ok((key, value))
+}
+
+/// # Errors
+/// [`ValueError`].
+pub fn decode_status(key: &[u8], value: &[u8]) -> Result<(StatusKey, UserStatus), ValueError> {
+    serde_json::from_slice(unseal(key, value)?).map_err(decode)
+}
+
+/// # Errors
+/// [`ValueError::Decode`] where serde refuses.
+pub fn encode_binding(binding: &Binding) -> Result<Entry, ValueError> {
+    let key = binding_key(&binding.key);
+    let value = seal(&key, &postcard::to_stdvec(binding).map_err(decode)?);
+    Ok((key, value))
+}
+
+/// # Errors
+/// [`ValueError`].
+pub fn decode_binding(key: &[u8], value: &[u8]) -> Result<Binding, ValueError> {
+    postcard::from_bytes(unseal(key, value)?).map_err(decode)
+}
+
+/// A record's payload begins with its Call-ID, so that the index is made good without reading the JSON.
+///
+/// # Errors
+/// [`ValueError::Decode`] where serde refuses.
+pub fn encode_record(record: &CallRecord) -> Result<Entry, ValueError> {
+    let key = record_key(&record.id);
+    let mut payload = postcard::to_stdvec(&record.call_id).map_err(decode)?;
+    serde_json::to_writer(&mut payload, record).map_err(decode)?;
+    let value = seal(&key, &payload);
+    Ok((key, value))
+}
+
+/// # Errors
+/// [`ValueError`].
+pub fn decode_record(key: &[u8], value: &[u8]) -> Result<CallRecord, ValueError> {
+    let (_, json) = postcard::take_from_bytes::<&str>(unseal(key, value)?).map_err(decode)?;
+    serde_json::from_slice(json).map_err(decode)
+}
+
+/// The Call-ID of a record, without reading the rest of it.
+///
+/// # Errors
+/// [`ValueError`].
+pub fn record_call_id<'a>(key: &[u8], value: &'a [u8]) -> Result<&'a str, ValueError> {
+    postcard::take_from_bytes::<&str>(unseal(key, value)?).map(|(call_id, _)| call_id).map_err(decode)
+}
