@@ -1,5 +1,8 @@
 //! Sockets, threads and the clock: the edge that moves bytes.
 
 pub mod clock;
+pub mod listen;
 pub mod media;
 pub mod poll;
+pub mod signalling;
+pub mod traffic;

@@ -28,7 +28,7 @@ pub const COMMANDS_MAX: usize = 4096;
 pub const THREADS_MAX: usize = 64;
 
 /// Takes a report, or gives it back when there is no room for it just now. Must not block.
-pub type Reporter = Arc<dyn Fn(Report) -> Result<(), Report> + Send + Sync>;
+pub type Reporter = Arc<dyn Fn(Report) -> Option<Report> + Send + Sync>;
 
 /// The signalling plane's end of the media plane.
 pub struct Plane {
@@ -60,7 +60,7 @@ impl Plane {
                 Ok(Thread { commands, waker, thread: Some(thread) })
             })
             .collect::<io::Result<Vec<Thread>>>()?;
-        if report(Report::Opened { pairs: at_first, exhausted: false }).is_err() {
+        if report(Report::Opened { pairs: at_first, exhausted: false }).is_some() {
             return Err(io::Error::other("media: nobody takes the first report"));
         }
         Ok(Plane { threads })

@@ -262,7 +262,7 @@ impl Relays {
 
     fn offer_reports(&mut self) {
         while let Some(report) = self.unreported.pop_front() {
-            if let Err(report) = (self.report)(report) {
+            if let Some(report) = (self.report)(report) {
                 self.unreported.push_front(report);
                 return;
             }

@@ -1,0 +1,173 @@
+//! The signalling plane: one thread that owns the [`Switch`] and every signalling socket. Nothing is locked; whoever
+//! wants something of the switch puts it into the thread's queue.
+//!
+//! ```text
+//! UDP, TCP --> parse --> Switch::handle --> Actions --> UDP, TCP, media plane, Sinks
+//! admin, daemon, media plane --> bounded queue + waker --^
+//! ```
+//!
+//! The queue is bounded: a full one makes the asker wait, and never the thread itself or a relay thread.
+
+mod connections;
+mod thread;
+
+use crate::clock::Now;
+use crate::net::listen::Bound;
+use crate::net::media::{self, Ports, Reporter};
+use crate::net::poll::{Poll, Waker};
+use crate::net::traffic::Traffic;
+use crate::registrar::Change;
+use crate::switch::{Config, Event, Input, Switch};
+use std::io;
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use thread::{Edge, Machine, WAKER, Work};
+
+/// Inputs and queries that wait for the thread. When it is full, the one who asks waits.
+pub const WORK_MAX: usize = 4096;
+
+/// Where the switch's other effects go. Called on the signalling thread: must not block, and must not ask the [`Handle`].
+pub trait Sinks {
+    /// A change of a registration, to be kept within 250 ms.
+    fn binding(&mut self, change: Change);
+    /// For the event stream and the call records.
+    fn event(&mut self, event: Event);
+    /// The drain is over.
+    fn drained(&mut self);
+}
+
+/// What the media plane is started with.
+pub struct Media {
+    pub ports: Ports,
+    /// 1 to [`media::THREADS_MAX`].
+    pub threads: usize,
+}
+
+/// Starts the plane.
+pub struct Plane;
+
+impl Plane {
+    /// Starts the media plane and the signalling thread on sockets that are bound already.
+    ///
+    /// # Errors
+    /// The system gives no thread or no file descriptor.
+    pub fn start(
+        config: Config,
+        seed: [u8; 32],
+        bound: Bound,
+        media: Media,
+        sinks: impl Sinks + Send + 'static,
+    ) -> io::Result<Handle> {
+        start(move || Switch::new(config, seed), bound, media, sinks)
+    }
+}
+
+/// Starts any machine: the switch, or in tests one that is simpler.
+fn start<M: Machine + 'static>(
+    machine: impl FnOnce() -> M + Send + 'static,
+    bound: Bound,
+    media: Media,
+    sinks: impl Sinks + Send + 'static,
+) -> io::Result<Handle<M>> {
+    let poll = Poll::new()?;
+    let waker = Waker::new(&poll, WAKER)?;
+    let (sender, work) = sync_channel(WORK_MAX);
+    let reporter = reporter(sender.clone(), waker.clone());
+    let media = media::Plane::start(media.ports, media.threads, &reporter)?;
+    let traffic = Arc::new(Traffic::default());
+    let handle_traffic = traffic.clone();
+    let handle_waker = waker.clone();
+    // The machine is made in its thread: it need not be able to leave it.
+    let thread = std::thread::Builder::new().name("signalling".into()).spawn(move || {
+        match Edge::new(machine(), sinks, media, poll, waker, work, bound, traffic) {
+            Ok(edge) => edge.run(),
+            Err(error) => tracing::error!(%error, "the signalling thread can't wait for its sockets"),
+        }
+    })?;
+    Ok(Handle {
+        work: sender,
+        waker: handle_waker,
+        traffic: handle_traffic,
+        thread: Arc::new(Mutex::new(Some(thread))),
+    })
+}
+
+/// Reports of relay threads, which must not wait.
+fn reporter<M: 'static>(work: SyncSender<Work<M>>, waker: Waker) -> Reporter {
+    Arc::new(move |report| match work.try_send(Work::Media(report)) {
+        Ok(()) => {
+            waker.wake();
+            None
+        }
+        Err(TrySendError::Full(Work::Media(report))) => Some(report),
+        // Only what was put in comes back; and after the end nobody wants a report.
+        Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => None,
+    })
+}
+
+/// What the rest of the daemon holds of the signalling thread. Cheap to clone.
+pub struct Handle<M = Switch> {
+    work: SyncSender<Work<M>>,
+    waker: Waker,
+    traffic: Arc<Traffic>,
+    thread: Arc<Mutex<Option<JoinHandle<()>>>>,
+}
+
+impl<M> Clone for Handle<M> {
+    fn clone(&self) -> Handle<M> {
+        Handle {
+            work: self.work.clone(),
+            waker: self.waker.clone(),
+            traffic: self.traffic.clone(),
+            thread: self.thread.clone(),
+        }
+    }
+}
+
+impl<M> Handle<M> {
+    /// Gives the switch an input, in the order of the calls. Waits while the queue is full.
+    pub fn input(&self, input: Input) {
+        self.put(Work::Input(Box::new(input)));
+    }
+
+    /// Asks the switch something, between two inputs. `None`: the thread has ended. The question runs on the signalling
+    /// thread, so it copies what it wants and is quick.
+    pub async fn query<R: Send + 'static>(
+        &self,
+        question: impl FnOnce(&mut M, Now) -> R + Send + 'static,
+    ) -> Option<R> {
+        let (answer, answered) = tokio::sync::oneshot::channel();
+        self.put(Work::Query(Box::new(move |machine, now| {
+            // Nobody waits any longer: nothing to do.
+            let _ = answer.send(question(machine, now));
+        })));
+        answered.await.ok()
+    }
+
+    /// What the edge counted so far.
+    #[must_use]
+    pub fn traffic(&self) -> &Traffic {
+        &self.traffic
+    }
+
+    /// Ends the thread and the media plane, and waits for them. What was put in before is still carried out.
+    pub fn stop(&self) {
+        self.put(Work::Stop);
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            // A thread that panicked has said so itself.
+            let _ = thread.join();
+        }
+    }
+
+    fn put(&self, work: Work<M>) {
+        // It fails only when the thread has ended; a question then learns it by its answer.
+        if self.work.send(work).is_ok() {
+            self.waker.wake();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

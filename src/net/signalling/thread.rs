@@ -1,0 +1,312 @@
+//! The signalling thread: waits for sockets, the queue and the switch's deadline; gives the switch one input at a time and
+//! carries out its actions before the next.
+
+use super::Sinks;
+use super::connections::{Connections, Limits};
+use crate::clock::Now;
+use crate::net::clock;
+use crate::net::listen::{Bound, Listener};
+use crate::net::media;
+use crate::net::poll::{Events, Interest, Poll, Waker};
+use crate::net::traffic::Traffic;
+use crate::relay::Report;
+use crate::sip::parse::MESSAGE_BYTES_MAX;
+use crate::sip::{ConnectionId, Flow, Message, Transport};
+use crate::switch::{Action, Input, Switch};
+use bytes::{Bytes, BytesMut};
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind};
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, TryRecvError};
+use std::time::{Duration, Instant};
+
+/// Datagrams taken from one socket between two looks at the others.
+const DATAGRAMS_A_ROUND: usize = 64;
+/// Inputs and queries taken from the queue between two looks at the sockets.
+const WORK_A_ROUND: usize = 256;
+/// Received datagrams share blocks of this size, so that few of them cost an allocation. A message that is kept keeps its
+/// block: larger blocks would let one long call hold many strangers' bytes.
+const BLOCK_BYTES: usize = 16 * 1024;
+/// How often connections are looked at for silence, and a listener that had no file descriptor left is tried again.
+const SWEEP_EVERY: Duration = Duration::from_secs(2);
+
+/// Tokens: what kind of socket in the upper byte, which one below.
+const UDP: u64 = 1 << 56;
+const TCP_LISTENER: u64 = 2 << 56;
+const CONNECTION: u64 = 3 << 56;
+const KIND: u64 = 0xff << 56;
+pub(super) const WAKER: u64 = 4 << 56;
+
+/// What the thread drives: input in, actions out, a deadline.
+pub(crate) trait Machine {
+    fn handle(&mut self, now: Now, input: Input, out: &mut Vec<Action>);
+    fn deadline(&self) -> Option<Instant>;
+}
+
+impl Machine for Switch {
+    fn handle(&mut self, now: Now, input: Input, out: &mut Vec<Action>) {
+        Switch::handle(self, now, input, out);
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        Switch::deadline(self)
+    }
+}
+
+type Question<M> = Box<dyn FnOnce(&mut M, Now) + Send>;
+
+/// What other threads put into the queue.
+pub(super) enum Work<M> {
+    Input(Box<Input>),
+    Media(Report),
+    Query(Question<M>),
+    Stop,
+}
+
+/// What a look into the queue found out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Queue {
+    Empty,
+    MoreToCome,
+    Ended,
+}
+
+/// The thread's whole state.
+pub(super) struct Edge<M, S> {
+    machine: M,
+    sinks: S,
+    media: media::Plane,
+    poll: Poll,
+    waker: Waker,
+    work: Receiver<Work<M>>,
+    listeners: Vec<(SocketAddr, Listener)>,
+    /// TCP listeners that had no file descriptor left, by index; tried again at the next sweep.
+    paused: Vec<usize>,
+    connections: Connections,
+    swept: Option<Instant>,
+    /// UDP flows that failed, to be told to the machine.
+    failed: VecDeque<Flow>,
+    actions: Vec<Action>,
+    buffer: Box<[u8]>,
+    block: BytesMut,
+    traffic: Arc<Traffic>,
+}
+
+impl<M: Machine, S: Sinks> Edge<M, S> {
+    #[allow(clippy::too_many_arguments)] // all that one thread owns, once
+    pub(super) fn new(
+        machine: M,
+        sinks: S,
+        media: media::Plane,
+        poll: Poll,
+        waker: Waker,
+        work: Receiver<Work<M>>,
+        bound: Bound,
+        traffic: Arc<Traffic>,
+    ) -> io::Result<Edge<M, S>> {
+        for (n, (_, listener)) in (0..).zip(&bound.listeners) {
+            match listener {
+                Listener::Udp(socket) => poll.add(socket, UDP | n, Interest::IN)?,
+                Listener::Tcp(listener) => poll.add(listener, TCP_LISTENER | n, Interest::IN)?,
+            }
+        }
+        Ok(Edge {
+            machine,
+            sinks,
+            media,
+            poll,
+            waker,
+            work,
+            listeners: bound.listeners,
+            paused: Vec::new(),
+            connections: Connections::new(Limits::default(), CONNECTION),
+            swept: None,
+            failed: VecDeque::new(),
+            actions: Vec::new(),
+            buffer: vec![0; MESSAGE_BYTES_MAX + 1].into_boxed_slice(),
+            block: BytesMut::new(),
+            traffic,
+        })
+    }
+
+    pub(super) fn run(mut self) {
+        let mut events = Events::default();
+        let mut queue = Queue::Empty;
+        let mut now = clock::now();
+        loop {
+            if let Err(error) = self.poll.wait(&mut events, self.timeout(now, queue)) {
+                tracing::error!(%error, "the signalling thread can't wait for its sockets, it stops");
+                return;
+            }
+            now = clock::now();
+            let mut woken = queue == Queue::MoreToCome;
+            for (token, interest) in events.iter() {
+                match token & KIND {
+                    UDP => self.datagrams(now, (token & !KIND) as usize),
+                    TCP_LISTENER => self.accept(now, (token & !KIND) as usize),
+                    CONNECTION => self.stream(now, ConnectionId(token & !KIND), interest),
+                    _ => woken = true,
+                }
+            }
+            if woken {
+                queue = self.queued(now);
+            }
+            self.timers(now);
+            self.tell_failures(now);
+            if queue == Queue::Ended {
+                return;
+            }
+        }
+    }
+
+    /// How long nothing has to be done.
+    fn timeout(&self, now: Now, queue: Queue) -> Option<Duration> {
+        if queue == Queue::MoreToCome || !self.failed.is_empty() || self.connections.has_ended() {
+            return Some(Duration::ZERO);
+        }
+        let deadline = self.machine.deadline();
+        let sweep = self.swept.map(|swept| swept + SWEEP_EVERY);
+        let next = deadline.into_iter().chain(sweep).min();
+        next.map(|next| next.saturating_duration_since(now.mono))
+    }
+
+    fn datagrams(&mut self, now: Now, n: usize) {
+        for _ in 0..DATAGRAMS_A_ROUND {
+            let Some((local, Listener::Udp(socket))) = self.listeners.get(n) else { return };
+            let (octets, remote) = match socket.recv_from(&mut self.buffer) {
+                Ok(received) => received,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                // An ICMP answer to something that was sent before, or a bad checksum: the next one may be sound.
+                Err(_) => continue,
+            };
+            let flow = Flow { transport: Transport::Udp, local: *local, remote, connection: None };
+            self.traffic.udp.received.add();
+            if self.block.capacity() < octets {
+                self.block = BytesMut::with_capacity(BLOCK_BYTES.max(octets));
+            }
+            self.block.extend_from_slice(self.buffer.get(..octets).unwrap_or_default());
+            let bytes = self.block.split().freeze();
+            self.message(now, flow, bytes);
+        }
+    }
+
+    fn accept(&mut self, now: Now, n: usize) {
+        let Some((local, Listener::Tcp(listener))) = self.listeners.get(n) else { return };
+        if let Err(error) = self.connections.accept(now.mono, &self.poll, listener, *local, &self.traffic) {
+            // It would be reported as ready again and again.
+            tracing::warn!(%error, listener = %local, "connections can't be accepted for a while");
+            let _ = self.poll.modify(listener, TCP_LISTENER | n as u64, Interest::empty());
+            self.paused.push(n);
+        }
+        self.swept.get_or_insert(now.mono);
+    }
+
+    fn stream(&mut self, now: Now, id: ConnectionId, interest: Interest) {
+        let read =
+            self.connections.ready(now.mono, &self.poll, id, interest, &mut self.buffer, &self.traffic);
+        if !read {
+            return;
+        }
+        while let Some((flow, bytes)) = self.connections.message(now.mono, &self.poll, id, &self.traffic) {
+            self.message(now, flow, bytes);
+        }
+    }
+
+    fn message(&mut self, now: Now, flow: Flow, bytes: Bytes) {
+        match Message::parse(bytes) {
+            Ok(message) => self.input(now, Input::Packet { flow, message }),
+            // RFC 3261 §18.3: what can't be answered is dropped. It is counted, and that is all it costs.
+            Err(error) => self.traffic.wire(flow.transport).refused(error),
+        }
+    }
+
+    fn queued(&mut self, now: Now) -> Queue {
+        self.waker.clear();
+        for _ in 0..WORK_A_ROUND {
+            match self.work.try_recv() {
+                Ok(Work::Input(input)) => self.input(now, *input),
+                Ok(Work::Media(report)) => self.input(now, Input::Media(report)),
+                Ok(Work::Query(question)) => question(&mut self.machine, now),
+                Ok(Work::Stop) | Err(TryRecvError::Disconnected) => return Queue::Ended,
+                Err(TryRecvError::Empty) => return Queue::Empty,
+            }
+        }
+        Queue::MoreToCome
+    }
+
+    fn timers(&mut self, now: Now) {
+        if self.machine.deadline().is_some_and(|deadline| deadline <= now.mono) {
+            self.input(now, Input::Timeout);
+        }
+        if self.swept.is_some_and(|swept| now.mono.saturating_duration_since(swept) >= SWEEP_EVERY) {
+            self.connections.sweep(now.mono, &self.traffic);
+            for n in std::mem::take(&mut self.paused) {
+                if let Some((_, Listener::Tcp(listener))) = self.listeners.get(n) {
+                    let _ = self.poll.modify(listener, TCP_LISTENER | n as u64, Interest::IN);
+                }
+            }
+            self.swept = (!self.connections.is_empty()).then_some(now.mono);
+        }
+    }
+
+    /// Tells the machine which flows failed: those known by now. What fails by that is told in the next round, so that a
+    /// machine that answers each failure by another send still leaves time for everything else.
+    fn tell_failures(&mut self, now: Now) {
+        while let Some(flow) = self.connections.ended() {
+            self.failed.push_back(flow);
+        }
+        for _ in 0..self.failed.len() {
+            if let Some(flow) = self.failed.pop_front() {
+                self.input(now, Input::FlowFailed { flow });
+            }
+        }
+    }
+
+    fn input(&mut self, now: Now, input: Input) {
+        let mut actions = std::mem::take(&mut self.actions);
+        self.machine.handle(now, input, &mut actions);
+        for action in actions.drain(..) {
+            match action {
+                Action::Send { flow, bytes } => self.send(now, flow, bytes),
+                Action::Media(command) => self.media.command(command),
+                Action::Binding(change) => self.sinks.binding(change),
+                Action::Event(event) => self.sinks.event(event),
+                Action::Drained => self.sinks.drained(),
+            }
+        }
+        self.actions = actions;
+    }
+
+    fn send(&mut self, now: Now, flow: Flow, bytes: Bytes) {
+        match flow.transport {
+            Transport::Udp => self.send_datagram(flow, &bytes),
+            Transport::Tcp => {
+                self.connections.send(now.mono, &self.poll, flow, bytes, &self.traffic);
+                self.swept.get_or_insert(now.mono);
+            }
+        }
+    }
+
+    fn send_datagram(&mut self, flow: Flow, bytes: &[u8]) {
+        let sent = match udp(&self.listeners, flow.local) {
+            Some(socket) => socket.send_to(bytes, flow.remote),
+            None => Err(ErrorKind::AddrNotAvailable.into()),
+        };
+        let Err(error) = sent else { return self.traffic.udp.sent.add() };
+        self.traffic.udp.send_errors.add();
+        match error.kind() {
+            // No room, or the answer to an earlier datagram: lost as datagrams are; the transaction sends it again.
+            ErrorKind::WouldBlock | ErrorKind::OutOfMemory | ErrorKind::ConnectionRefused => {}
+            // RFC 3261 §18.4: the transaction layer is told.
+            _ => self.failed.push_back(flow),
+        }
+    }
+}
+
+fn udp(listeners: &[(SocketAddr, Listener)], local: SocketAddr) -> Option<&UdpSocket> {
+    listeners.iter().find_map(|(address, listener)| match listener {
+        Listener::Udp(socket) if *address == local => Some(socket),
+        Listener::Udp(_) | Listener::Tcp(_) => None,
+    })
+}
