@@ -1,6 +1,9 @@
 //! Explanations: the path of a walk, rendered in the operator's own names.
 
+use super::domain::Domain;
+use super::trail::{FrameSeen, Standing, Trail, Why};
 use serde::{Deserialize, Serialize};
+use std::fmt::Write as _;
 
 /// `route --json`, the body of `POST /v1/route`, and part of each call record.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -49,4 +52,109 @@ pub struct Outcome {
     /// `ring`, `answered_by_system`, `outside`, `reject`.
     pub kind: String,
     pub status: Option<u16>,
+}
+
+impl Explanation {
+    /// For people: a line a step with its place, what was passed over below it, then the legs and the end.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        let width =
+            self.steps.iter().map(|step| step.tag.chars().count()).max().unwrap_or(0).min(TAG_WIDTH_MAX);
+        for step in &self.steps {
+            let _ = write!(text, "{:width$}  {}", step.tag, step.why);
+            let _ = if step.at.is_empty() { writeln!(text) } else { writeln!(text, "  [{}]", step.at) };
+            for other in &step.passed_over {
+                let _ = writeln!(text, "{:width$}    not {}: {}", "", other.what, other.why);
+            }
+        }
+        for leg in &self.legs {
+            let _ = write!(text, "rings {} from {} s for {} s", leg.to, leg.start_s, leg.for_s);
+            let shown =
+                [&leg.caller_id.name, &leg.caller_id.number].into_iter().flatten().map(String::as_str);
+            let shown: Vec<&str> = shown.collect();
+            if !shown.is_empty() {
+                let _ = write!(text, ", showing {}", shown.join(" "));
+            }
+            let _ = match &leg.confirm {
+                Some(key) => writeln!(text, ", who takes it confirms with {key}"),
+                None => writeln!(text),
+            };
+        }
+        let _ = match (self.outcome.kind.as_str(), self.outcome.status) {
+            ("reject", Some(status)) => writeln!(text, "=> refused with {status}"),
+            ("answered_by_system", _) => writeln!(text, "=> answered by the system"),
+            (kind, _) => writeln!(text, "=> {kind}"),
+        };
+        text
+    }
+}
+
+/// A longer tag pushes its own line to the right, not all of them.
+const TAG_WIDTH_MAX: usize = 36;
+
+/// Renders a trail.
+pub(super) fn render(domain: &Domain, at: jiff::Timestamp, trail: &Trail) -> Explanation {
+    let step = |entry: &super::trail::Entry| Step {
+        tag: entry.tag.clone(),
+        at: entry.span.map(|span| domain.files.place(span).to_string()).unwrap_or_default(),
+        why: say(domain, at, &entry.why, true),
+        passed_over: entry
+            .passed_over
+            .iter()
+            .map(|(what, why)| PassedOver { what: what.clone(), why: say(domain, at, why, false) })
+            .collect(),
+    };
+    let (kind, status) = match trail.standing {
+        Standing::Undecided => ("", None),
+        Standing::Ringing => ("ring", None),
+        Standing::Outside => ("outside", None),
+        Standing::Service => ("answered_by_system", None),
+        Standing::Rejected(status) => ("reject", Some(status)),
+    };
+    Explanation {
+        tags: trail.entries.iter().map(|entry| entry.tag.clone()).collect(),
+        steps: trail.entries.iter().map(step).collect(),
+        legs: trail
+            .legs
+            .iter()
+            .map(|leg| Leg {
+                to: leg.to.clone(),
+                start_s: leg.start_s,
+                for_s: leg.for_s,
+                confirm: leg.confirm.map(str::to_owned),
+                caller_id: LegCallerId {
+                    name: leg.name.as_deref().map(str::to_owned),
+                    number: leg.number.as_deref().map(str::to_owned),
+                },
+            })
+            .collect(),
+        outcome: Outcome { kind: kind.to_owned(), status },
+        generation: domain.generation,
+    }
+}
+
+fn say(domain: &Domain, at: jiff::Timestamp, why: &Why, named: bool) -> String {
+    match why {
+        Why::Said(text) => text.to_string(),
+        Why::Frames(frames) if frames.is_empty() => "always".to_owned(),
+        Why::Frames(frames) => {
+            frames.iter().map(|seen| frame(domain, at, *seen, named)).collect::<Vec<_>>().join("; ")
+        }
+    }
+}
+
+/// `open: Tue 10:00 is inside mon-thu 08:00-17:30`; of what was passed over, the reading alone.
+fn frame(domain: &Domain, at: jiff::Timestamp, seen: FrameSeen, named: bool) -> String {
+    let Some((compiled, zone)) = domain.timed(seen.condition.timed) else { return String::new() };
+    let why = match seen.forced {
+        Some(true) => "switched on by hand".to_owned(),
+        Some(false) => "switched off by hand".to_owned(),
+        None => compiled.frame.why(at, zone),
+    };
+    match (seen.condition.negated, named || seen.forced.is_some()) {
+        (true, _) => format!("not {}: {why}", compiled.name),
+        (false, true) => format!("{}: {why}", compiled.name),
+        (false, false) => why,
+    }
 }

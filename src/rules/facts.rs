@@ -63,6 +63,11 @@ pub trait Live {
     /// `Some(true)`: forced on; `Some(false)`: forced off; `None`: by the clock.
     fn frame_override(&self, frame: &str) -> Option<bool>;
     fn trunk_down(&self, trunk: &str) -> bool;
+    /// The user who has logged in to this hot-desk phone.
+    fn seated(&self, device: &str) -> Option<&str> {
+        let _ = device;
+        None
+    }
 }
 
 /// What a user has set, outside the rules: `PATCH .../users/{name}/status`. `None` returns to the rules.

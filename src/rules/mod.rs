@@ -4,21 +4,28 @@
 //! [`Ruleset`], an immutable value behind an `Arc`: a call keeps the one that it began with.
 
 pub mod calendar;
+mod caller;
 pub mod check;
 pub mod compile;
 mod compile_tree;
+pub mod destination;
 pub mod diagnostic;
 pub mod domain;
 pub mod encoding;
 pub mod explain;
 pub mod facts;
+mod identity;
 mod loops;
 pub mod model;
+mod outgoing;
 pub mod patterns;
 pub mod plan;
+mod planner;
 pub mod ruleset;
 pub mod source;
+mod trail;
 pub mod tree;
+mod user_facts;
 pub mod walk;
 
 pub use compile::{Domain, Ruleset};

@@ -74,6 +74,42 @@ pub struct LegEnd {
 /// offline, failed. `None` when a leg was answered, or there are none.
 #[must_use]
 pub fn verdict(ends: &[LegOutcome], decline: Decline) -> Option<LegOutcome> {
-    let _ = (ends, decline);
-    todo!()
+    let any = |outcome: LegOutcome| ends.contains(&outcome);
+    if any(LegOutcome::Answered) {
+        return None;
+    }
+    if decline == Decline::Stop && any(LegOutcome::Declined) {
+        return Some(LegOutcome::Declined);
+    }
+    [LegOutcome::NoAnswer, LegOutcome::Busy, LegOutcome::Declined, LegOutcome::Offline, LegOutcome::Failed]
+        .into_iter()
+        .find(|outcome| any(*outcome))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::LegOutcome::{Answered, Busy, Cancelled, Declined, Failed, NoAnswer, Offline};
+    use super::*;
+
+    #[test]
+    fn a_busy_member_counts_only_when_nobody_else_rang() {
+        assert_eq!(verdict(&[Busy, NoAnswer], Decline::Continue), Some(NoAnswer));
+        assert_eq!(verdict(&[Busy, Offline], Decline::Continue), Some(Busy));
+        assert_eq!(verdict(&[Busy, Busy], Decline::Stop), Some(Busy));
+    }
+
+    #[test]
+    fn a_decline_ends_it_by_policy_alone() {
+        assert_eq!(verdict(&[NoAnswer, Declined, Cancelled], Decline::Stop), Some(Declined));
+        assert_eq!(verdict(&[NoAnswer, Declined], Decline::Continue), Some(NoAnswer));
+        assert_eq!(verdict(&[Declined, Offline], Decline::Continue), Some(Declined));
+    }
+
+    #[test]
+    fn failure_is_the_last_word_and_an_answer_the_first() {
+        assert_eq!(verdict(&[Offline, Failed], Decline::Stop), Some(Offline));
+        assert_eq!(verdict(&[Failed], Decline::Stop), Some(Failed));
+        assert_eq!(verdict(&[Answered, Cancelled], Decline::Stop), None);
+        assert_eq!(verdict(&[], Decline::Stop), None);
+    }
 }

@@ -348,6 +348,14 @@ pub struct WhiteList {
     pub span: Option<Span>,
 }
 
+impl WhiteList {
+    /// Empty: anybody may call.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.span.is_none()
+    }
+}
+
 /// What a tree asks of a call. Each is asked at most once on a path, and only when the path comes by it.
 pub trait Facts {
     fn psap_callback(&self) -> bool;

@@ -1,0 +1,204 @@
+//! What leaves the domain: emergency numbers, classes of numbers and who may dial them, routes, and the caller ID that goes out.
+
+use super::caller::Party;
+use super::diagnostic::Span;
+use super::domain::{DeviceEntry, Domain, SiteEntry, UserEntry};
+use super::facts::Live;
+use super::model::{At, CallerId, EmergencyKeys, Name, Permission};
+use super::patterns::Match;
+use crate::number::Locale;
+use std::collections::BTreeMap;
+
+/// What everybody dials before an emergency number out of habit, whatever the outside line is.
+const HABITUAL_PREFIXES: [&str; 2] = ["9", "0"];
+
+/// The class that is never denied.
+pub(super) const EMERGENCY: &str = "emergency";
+
+/// The class of extensions and numbers of ours.
+pub(super) const INTERNAL: &str = "internal";
+
+/// An emergency number that was dialled.
+pub(super) struct EmergencyNumber {
+    pub number: Name,
+    /// Where `class.emergency` has it; none for a built-in one.
+    pub span: Option<Span>,
+    /// The digit that stood before it.
+    pub after: Option<Name>,
+}
+
+/// Whose rights and identity an outgoing leg has: a caller inside, or somebody who forwards.
+#[derive(Clone, Copy)]
+pub(super) struct Sender<'d> {
+    pub user: Option<&'d UserEntry>,
+    pub device: Option<&'d DeviceEntry>,
+}
+
+/// The class of a number, and what else would have matched.
+pub(super) struct Classified {
+    pub name: Name,
+    pub span: Option<Span>,
+    pub passed_over: Vec<Name>,
+}
+
+/// Why an outgoing call is refused.
+pub(super) struct Denied {
+    pub tag: String,
+    pub why: String,
+    pub span: Option<Span>,
+}
+
+/// The way out.
+pub(super) struct Way {
+    pub trunks: Vec<Name>,
+    /// On this route, and down.
+    pub down: Vec<Name>,
+    pub span: Option<Span>,
+    pub caller_id: CallerId,
+    /// Routes looked at before, and why each did not fit.
+    pub passed_over: Vec<(String, String)>,
+}
+
+impl<'d> Sender<'d> {
+    pub fn of(domain: &'d Domain, party: &Party) -> Sender<'d> {
+        Sender {
+            user: party.user.as_ref().and_then(|user| domain.user_entry(user)),
+            device: party.device.as_ref().and_then(|device| domain.devices.get(device)),
+        }
+    }
+
+    /// The site that calls leave from: the phone's, else the user's.
+    pub fn site(&self) -> Option<&'d Name> {
+        self.device.and_then(|d| d.site.as_ref()).or_else(|| self.user.and_then(|u| u.site.as_ref()))
+    }
+
+    /// Somebody else's hot-desk phone: what is the visitor's own says nothing about where it stands.
+    fn visits(&self) -> bool {
+        let owner = self.device.and_then(|d| d.view.user.as_ref());
+        self.device.is_some_and(|d| d.hotdesk) && owner != self.user.map(|u| &u.view.name)
+    }
+}
+
+impl Domain {
+    /// Whether the text is an emergency number, also after the outside-line digit, 9 or 0.
+    pub(super) fn emergency_number(&self, text: &str) -> Option<EmergencyNumber> {
+        let find = |text: &str, after: Option<&str>| {
+            let (_, span) = self.emergency_numbers.iter().find(|(pattern, _)| pattern.matches(text))?;
+            Some(EmergencyNumber { number: text.into(), span: *span, after: after.map(Name::from) })
+        };
+        if let Some(found) = find(text, None) {
+            return Some(found);
+        }
+        let prefixes = self.outside_line.as_deref().into_iter().chain(HABITUAL_PREFIXES);
+        prefixes
+            .filter(|prefix| !prefix.is_empty())
+            .find_map(|prefix| find(text.strip_prefix(prefix)?, Some(prefix)))
+    }
+
+    /// By the longest literal prefix.
+    pub(super) fn class_of(&self, number: &str) -> Option<Classified> {
+        let name = |found: Match| self.classes.get(found.value as usize);
+        let mut matches =
+            self.class_patterns.all(number).filter_map(name).filter(|class| &*class.name != EMERGENCY);
+        let class = matches.next()?;
+        let passed_over =
+            matches.map(|other| other.name.clone()).filter(|name| *name != class.name).collect();
+        Some(Classified { name: class.name.clone(), span: Some(class.span), passed_over })
+    }
+
+    /// Who may dial what: the stricter of phone and user, each by itself or by what it inherits. Emergency is never asked about.
+    pub(super) fn denied(&self, sender: Sender<'_>, class: &str, outside: bool) -> Option<Denied> {
+        if class == EMERGENCY {
+            return None;
+        }
+        let site = |name: Option<&Name>| self.site(name).map(|site: &SiteEntry| &site.restrict);
+        let deny = |own: &BTreeMap<Name, Permission>, inherited: Option<&BTreeMap<Name, Permission>>| {
+            let decided = |map: &BTreeMap<Name, Permission>| {
+                map.get(class).filter(|p| **p != Permission::Inherit).copied()
+            };
+            decided(own).or_else(|| inherited.and_then(decided)) == Some(Permission::Deny)
+        };
+        if let Some(user) = sender.user {
+            if let (true, Some(span)) = (outside, user.vanity) {
+                let why = format!("{} only receives calls (vanity)", user.view.name);
+                return Some(Denied { tag: "denied:vanity".to_owned(), why, span: Some(span) });
+            }
+            if deny(&user.restrict, site(user.site.as_ref())) {
+                return Some(denial(class, format!("{} may not dial {class}", user.view.name), user.span));
+            }
+        }
+        let device = sender.device?;
+        deny(&device.restrict, site(device.site.as_ref())).then(|| {
+            denial(class, format!("phone {} may not dial {class}", device.view.key.device), device.span)
+        })
+    }
+
+    /// The first route for this class and site, with those of its trunks that are up.
+    pub(super) fn way(&self, class: &str, site: Option<&Name>, live: &dyn Live) -> Option<Way> {
+        let mut passed_over = Vec::new();
+        for (index, route) in self.routes.iter().enumerate() {
+            let name = route.name.clone().unwrap_or_else(|| format!("the route number {}", index + 1).into());
+            if !route.classes.iter().any(|c| &**c == class) {
+                continue;
+            }
+            if route.site.is_some() && route.site.as_ref() != site {
+                let only = route.site.as_deref().unwrap_or_default();
+                passed_over.push((name.to_string(), format!("for calls of site {only} alone")));
+                continue;
+            }
+            let (down, trunks) = route.via.iter().cloned().partition(|trunk| live.trunk_down(trunk));
+            let caller_id = route.caller_id.clone().unwrap_or_default();
+            return Some(Way { trunks, down, span: Some(route.span), caller_id, passed_over });
+        }
+        None
+    }
+
+    /// For an emergency call without a route: any trunk is better than none.
+    pub(super) fn any_way(&self, live: &dyn Live) -> Way {
+        let (down, trunks) = self.trunks.keys().cloned().partition(|trunk| live.trunk_down(trunk));
+        Way { trunks, down, span: None, caller_id: CallerId::default(), passed_over: Vec::new() }
+    }
+
+    /// By which numbers of this sender are normalised.
+    pub(super) fn locale_of(&self, sender: Sender<'_>) -> Locale {
+        let site = self.site(sender.site());
+        let area_code = sender.user.and_then(|user| user.area_code.clone());
+        Locale {
+            country: site.and_then(|s| s.country.clone()).unwrap_or_else(|| self.locale.country.clone()),
+            area_code: area_code
+                .or_else(|| site.and_then(|s| s.area_code.clone()))
+                .or_else(|| self.locale.area_code.clone()),
+        }
+    }
+
+    /// What a sender shows outside: route, user, site, domain; each key by itself.
+    pub(super) fn external_id(&self, sender: Sender<'_>, route: &CallerId) -> CallerId {
+        let user = sender.user.map(|user| &user.external);
+        let site = self.site(sender.site()).map(|site| &site.caller_id);
+        let layers = [Some(route), user, site, Some(&self.caller_id)];
+        CallerId {
+            name: layers.iter().flatten().find_map(|layer| layer.name.clone()),
+            number: layers.iter().flatten().find_map(|layer| layer.number.clone()),
+        }
+    }
+
+    /// Call-back and location of an emergency call, key by key: phone, user, site, domain; of a hot-desk phone never the
+    /// visitor's own.
+    pub(super) fn emergency_of(&self, sender: Sender<'_>) -> (Option<Name>, Option<Name>) {
+        let user = sender.user.filter(|_| !sender.visits()).map(|user| &user.emergency);
+        let site = match sender.visits() {
+            true => sender.device.and_then(|device| self.site(device.site.as_ref())),
+            false => self.site(sender.site()),
+        };
+        let layers = [user, site.map(|site| &site.emergency), Some(&self.emergency)];
+        let key = |of: fn(&EmergencyKeys) -> &Option<At<Name>>| {
+            layers.iter().flatten().find_map(|layer| of(layer).as_ref().map(|at| at.value.clone()))
+        };
+        let location = sender.device.and_then(|d| d.location.clone()).or_else(|| key(|keys| &keys.location));
+        (key(|keys| &keys.callback), location)
+    }
+}
+
+fn denial(class: &str, why: String, span: Span) -> Denied {
+    Denied { tag: format!("denied:class:{class}"), why, span: Some(span) }
+}

@@ -1,0 +1,161 @@
+//! What the tree of one user asks, answered from the call and live state. Nothing is looked at before the path comes by it.
+
+use super::caller::Party;
+use super::destination::parse_destination;
+use super::domain::{Domain, UserEntry};
+use super::facts::{CallFacts, Live, UserStatus};
+use super::model::{Destination, Name};
+use super::tree::{Facts, Tree, TreeCondition, WhiteList};
+use std::sync::Arc;
+
+pub(super) struct UserFacts<'a> {
+    pub domain: &'a Domain,
+    pub live: &'a dyn Live,
+    pub call: &'a CallFacts,
+    pub party: &'a Party,
+    pub user: &'a UserEntry,
+    pub tree: &'a Tree,
+    /// The user on whose behalf the call comes: who forwards it, or has this user in a ring list. `None`: the caller.
+    pub by: Option<&'a UserEntry>,
+}
+
+impl Domain {
+    /// What overrides the clock, if something does, and whether the frame holds.
+    pub(super) fn frame_holds(
+        &self,
+        timed: u32,
+        at: jiff::Timestamp,
+        live: &dyn Live,
+    ) -> (Option<bool>, bool) {
+        let Some((named, zone)) = self.timed(timed) else { return (None, false) };
+        let forced = live.frame_override(&named.name);
+        (forced, forced.unwrap_or_else(|| named.frame.contains(at, zone)))
+    }
+
+    /// The phones of a user: their own, without those that somebody else has logged in to, and hot-desk phones they sit at.
+    /// The primary first, then by name.
+    pub(super) fn phones<'a>(
+        &'a self,
+        user: &'a UserEntry,
+        live: &'a dyn Live,
+    ) -> impl Iterator<Item = &'a Name> + 'a {
+        let theirs = move |device: &Name| live.seated(device).is_none_or(|seated| seated == &*user.view.name);
+        let primary = user.primary.iter().filter(move |device| theirs(device));
+        let own = user.view.devices.iter().filter(move |d| Some(*d) != user.primary.as_ref() && theirs(d));
+        let visited = self.hotdesks.iter().filter(move |device| {
+            live.seated(device) == Some(&*user.view.name) && !user.view.devices.contains(device)
+        });
+        primary.chain(own).chain(visited)
+    }
+}
+
+impl<'a> UserFacts<'a> {
+    pub fn status(&self) -> Option<&'a UserStatus> {
+        self.live.status(&self.user.view.name)
+    }
+
+    /// The forward that the user has set outside the rules.
+    pub fn forward_set(&self) -> Option<Destination> {
+        parse_destination(self.status()?.forward.as_deref()?)
+    }
+
+    /// The rule that is active now, without asking anything else.
+    pub fn rule_in_force(&self) -> Option<u32> {
+        let holds = |c: &TreeCondition| self.frame(c.timed) != c.negated;
+        let active =
+            self.tree.rules.iter().position(|r| r.enabled && (r.when.is_empty() || r.when.iter().any(holds)));
+        self.picked().or_else(|| active.and_then(|index| u32::try_from(index).ok()))
+    }
+
+    /// Do not disturb, by status or by the rule in force.
+    pub fn dnd(&self) -> bool {
+        let by_rule = || {
+            let rule = self.rule_in_force().and_then(|index| self.tree.rules.get(index as usize));
+            rule.is_some_and(|rule| rule.dnd)
+        };
+        self.status_dnd().unwrap_or_else(by_rule)
+    }
+
+    /// Busy by the count of calls.
+    pub fn busy(&self) -> bool {
+        self.user.busy_from.is_some_and(|calls| self.active_calls() >= calls)
+    }
+}
+
+impl Facts for UserFacts<'_> {
+    fn psap_callback(&self) -> bool {
+        self.call.psap_callback
+    }
+
+    fn keys(&self) -> &[Arc<str>] {
+        &self.party.keys
+    }
+
+    fn anonymous(&self) -> bool {
+        self.party.anonymous
+    }
+
+    fn unknown(&self) -> bool {
+        self.party.unknown
+    }
+
+    /// A forwarded call, and one by somebody's ring list, is judged by whose list or forward it is; any other by the caller.
+    fn passes(&self, list: &WhiteList) -> bool {
+        let user = match self.by {
+            Some(by) => Some(by),
+            None => self.party.user.as_ref().and_then(|name| self.domain.user_entry(name)),
+        };
+        if self.by.is_none() {
+            if !self.party.inside && !list.covers_all {
+                return true;
+            }
+            let named = match &self.party.via {
+                Some(Destination::Hunt(name)) => list.hunts.contains(name),
+                Some(Destination::Queue(name)) => list.queues.contains(name),
+                _ => false,
+            };
+            if named || self.party.keys.iter().any(|key| list.patterns.find(key).is_some()) {
+                return true;
+            }
+        }
+        user.is_some_and(|user| {
+            list.users.contains(&user.view.name)
+                || user.roles.iter().any(|role| list.roles.contains(role))
+                || user.view.extensions.iter().any(|extension| list.patterns.find(extension).is_some())
+        })
+    }
+
+    fn frame(&self, timed: u32) -> bool {
+        self.domain.frame_holds(timed, self.call.at, self.live).1
+    }
+
+    fn picked(&self) -> Option<u32> {
+        let name = self.status()?.rule.as_deref()?;
+        let index = self.tree.rules.iter().position(|rule| rule.name.as_deref() == Some(name))?;
+        u32::try_from(index).ok()
+    }
+
+    fn status_forward(&self) -> bool {
+        self.forward_set().is_some()
+    }
+
+    fn status_dnd(&self) -> Option<bool> {
+        self.status()?.dnd
+    }
+
+    fn own_offline(&self) -> bool {
+        self.domain.phones(self.user, self.live).all(|device| self.live.offline(device))
+    }
+
+    fn active_calls(&self) -> u32 {
+        self.live.active_calls(&self.user.view.name)
+    }
+
+    fn direct(&self) -> bool {
+        self.party.direct()
+    }
+
+    fn from_trunk(&self) -> bool {
+        !self.party.inside
+    }
+}
