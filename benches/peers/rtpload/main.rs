@@ -11,11 +11,11 @@
 
 mod phones;
 
-use mio::{Events, Interest, Poll, Token};
 use phones::Phones;
+use ringtree::net::poll::{Events, Interest, Poll};
 use std::collections::VecDeque;
 use std::io::ErrorKind;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 /// 20 ms of G.711 behind an RTP header.
@@ -28,7 +28,7 @@ const DRAIN: Duration = Duration::from_millis(500);
 
 /// One direction of one call's audio: what this phone sends to the relay, and what it hears from it.
 struct Leg {
-    socket: mio::net::UdpSocket,
+    socket: UdpSocket,
     relay: SocketAddr,
     sequence: u16,
     heard: u64,
@@ -68,7 +68,11 @@ fn main() {
 fn set_up(phones: &mut Phones, local: IpAddr, calls: usize) -> Vec<Leg> {
     let mut legs = Vec::with_capacity(2 * calls);
     for call in 1..=calls {
-        let sockets = [(); 2].map(|()| mio::net::UdpSocket::bind(SocketAddr::new(local, 0)).expect("a port"));
+        let sockets = [(); 2].map(|()| {
+            let socket = UdpSocket::bind(SocketAddr::new(local, 0)).expect("a port");
+            socket.set_nonblocking(true).expect("set");
+            socket
+        });
         let own = [&sockets[0], &sockets[1]].map(|socket| socket.local_addr().expect("bound"));
         let relays = phones.call(&format!("u{call}"), own);
         assert!(!relays.iter().any(|relay| own.contains(relay)), "the server does not relay media");
@@ -81,11 +85,11 @@ fn set_up(phones: &mut Phones, local: IpAddr, calls: usize) -> Vec<Leg> {
 
 /// Sends `rate` packets a second in all, evenly spread over the legs, for the warm-up and then `span`.
 fn load(legs: &mut [Leg], rate: f64, span: Duration) -> Counted {
-    let mut poll = Poll::new().expect("epoll");
-    for (n, leg) in legs.iter_mut().enumerate() {
-        poll.registry().register(&mut leg.socket, Token(n), Interest::READABLE).expect("registered");
+    let poll = Poll::new().expect("epoll");
+    for (token, leg) in (0..).zip(legs.iter()) {
+        poll.add(&leg.socket, token, Interest::IN).expect("added");
     }
-    let mut events = Events::with_capacity(legs.len());
+    let mut events = Events::default();
     let mut counted = Counted::default();
     let mut next: VecDeque<usize> = (0..legs.len()).collect();
     let (mut sent, mut measured) = (0.0, false);
@@ -104,12 +108,12 @@ fn load(legs: &mut [Leg], rate: f64, span: Duration) -> Counted {
             next.rotate_left(1);
             send(&mut legs[next[0]], start, measured, &mut counted);
         }
-        receive(&mut poll, &mut events, legs, start, &mut counted);
+        receive(&poll, &mut events, legs, start, &mut counted);
     }
     println!("stop");
     let stop = start.elapsed();
     while start.elapsed() < stop + DRAIN {
-        receive(&mut poll, &mut events, legs, start, &mut counted);
+        receive(&poll, &mut events, legs, start, &mut counted);
     }
     counted
 }
@@ -129,27 +133,24 @@ fn send(leg: &mut Leg, start: Instant, measured: bool, counted: &mut Counted) {
     counted.sent += u64::from(measured);
 }
 
-fn receive(poll: &mut Poll, events: &mut Events, legs: &mut [Leg], start: Instant, counted: &mut Counted) {
-    poll.poll(events, Some(Duration::ZERO)).expect("epoll");
-    for event in events.iter() {
-        let leg = &mut legs[event.token().0];
+fn receive(poll: &Poll, events: &mut Events, legs: &mut [Leg], start: Instant, counted: &mut Counted) {
+    poll.wait(events, Some(Duration::ZERO)).expect("epoll");
+    for (token, _) in events.iter() {
+        let leg = &mut legs[token as usize];
         let mut packet = [0; 2 * PACKET_BYTES];
-        loop {
-            match leg.socket.recv(&mut packet) {
-                Ok(PACKET_BYTES) => {
-                    leg.heard += 1;
-                    if packet[HEADER_BYTES] == 1 {
-                        let at = packet[HEADER_BYTES + 1..HEADER_BYTES + 9].try_into().expect("eight bytes");
-                        let nanos =
-                            (start.elapsed().as_nanos() as u64).saturating_sub(u64::from_be_bytes(at));
-                        counted.received += 1;
-                        counted.latencies.push(u32::try_from(nanos).unwrap_or(u32::MAX));
-                    }
+        match leg.socket.recv(&mut packet) {
+            Ok(PACKET_BYTES) => {
+                leg.heard += 1;
+                if packet[HEADER_BYTES] == 1 {
+                    let at = packet[HEADER_BYTES + 1..HEADER_BYTES + 9].try_into().expect("eight bytes");
+                    let nanos = (start.elapsed().as_nanos() as u64).saturating_sub(u64::from_be_bytes(at));
+                    counted.received += 1;
+                    counted.latencies.push(u32::try_from(nanos).unwrap_or(u32::MAX));
                 }
-                Ok(_) => {} // a relay's own RTCP on a shared port, or a stray datagram
-                Err(why) if why.kind() == ErrorKind::WouldBlock => break,
-                Err(why) => panic!("receiving: {why}"),
             }
+            Ok(_) => {} // a stray datagram
+            Err(why) if why.kind() == ErrorKind::WouldBlock => {}
+            Err(why) => panic!("receiving: {why}"),
         }
     }
 }
