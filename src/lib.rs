@@ -1,12 +1,13 @@
 //! ringtree: a call-routing engine. `ARCHITECTURE.md` says which room a line belongs in; in short, the modules stand in
 //! layers, and a lower one never names a higher one.
 //!
-//! - layer 0, bytes and values: [`sip`], [`sdp`], [`rtp`], [`number`], [`clock`], [`ids`]
+//! - layer 0, bytes and values: [`sip`], [`sdp`], [`rtp`], [`number`], [`clock`], [`deadlines`], [`ids`]
 //! - layer 1, machines, `now` in and actions out: [`transaction`], [`dialog`], [`registrar`], [`rules`], [`call`], [`relay`]
 //! - layer 2, the pure core: [`switch`]
 //! - layer 3, the only async, clock, randomness and disk: [`net`], [`store`], [`admin`], [`daemon`], [`cli`]
 
 pub mod clock;
+pub mod deadlines;
 pub mod ids;
 pub mod number;
 pub mod rtp;

@@ -2,8 +2,8 @@
 
 use super::client::Client;
 use super::client_invite::ClientInvite;
-use super::queue::{Armed, Queue};
 use super::{ClientId, Event, Failure, Tally, hop_by_hop, key};
+use crate::deadlines::{Armed, Deadlines};
 use crate::sip::{Flow, Message, Transport};
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
@@ -99,7 +99,7 @@ pub(super) struct Clients {
     /// The keys are ours (random branches), so nobody can make them collide.
     by_key: FxHashMap<Arc<[u8]>, Owner>,
     by_peer: FxHashMap<Peer, Vec<Owner>>,
-    queue: Queue<Owner>,
+    deadlines: Deadlines<Owner>,
     key: Vec<u8>,
 }
 
@@ -109,7 +109,7 @@ impl Clients {
             entries: FxHashMap::default(),
             by_key: FxHashMap::default(),
             by_peer: FxHashMap::default(),
-            queue: Queue::new(),
+            deadlines: Deadlines::new(),
             key: Vec::new(),
         }
     }
@@ -141,7 +141,7 @@ impl Clients {
         let place = peers.len();
         peers.push(owner);
         let mut entry = Entry { key: key.clone(), flow, place, machine, armed: None };
-        self.queue.arm(owner, &mut entry.armed, entry.machine.deadline());
+        self.deadlines.arm(owner, &mut entry.armed, entry.machine.deadline());
         self.by_key.insert(key, owner);
         self.entries.insert(owner, entry);
         true
@@ -206,7 +206,7 @@ impl Clients {
     }
 
     pub(super) fn timeout(&mut self, now: Instant, tally: &mut Tally, out: &mut Vec<Event>) {
-        while let Some((at, owner)) = self.queue.pop(now) {
+        while let Some((at, owner)) = self.deadlines.pop(now) {
             let Some(entry) = self.entries.get_mut(&owner).filter(|entry| entry.armed == Some(at)) else {
                 continue;
             };
@@ -238,7 +238,7 @@ impl Clients {
         if entry.machine.is_terminated() {
             self.remove(owner);
         } else {
-            self.queue.arm(owner, &mut entry.armed, entry.machine.deadline());
+            self.deadlines.arm(owner, &mut entry.armed, entry.machine.deadline());
         }
         if let (Some(bytes), Owner::User(id)) = (cancel, owner) {
             self.start(now, Owner::Cancel(id), flow, bytes, tally, out);
@@ -260,13 +260,13 @@ impl Clients {
             }
         }
         let entries = &self.entries;
-        self.queue.sweep(entries.len(), |at, owner| {
+        self.deadlines.sweep(entries.len(), |at, owner| {
             entries.get(&owner).is_some_and(|entry| entry.armed == Some(at))
         });
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.queue.next()
+        self.deadlines.next()
     }
 
     pub(super) fn len(&self) -> usize {

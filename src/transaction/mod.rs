@@ -11,7 +11,7 @@
 //! | `client`         | the machine of RFC 3261 §17.1.2                        |
 //! | `server_invite`  | the machine of RFC 3261 §17.2.1                        |
 //! | `server`         | the machine of RFC 3261 §17.2.2                        |
-//! | `timers`, `queue`| the timers A to M in one table; the queue of deadlines |
+//! | `timers`         | the timers A to M in one table                         |
 //! | `clients`, `servers`, `key` | the tables, and what messages are matched by |
 //! | `return_path`    | the flow of responses                                  |
 //! | `hop_by_hop`     | ACK to a non-2xx, and CANCEL                           |
@@ -25,7 +25,6 @@ mod client_invite;
 mod clients;
 mod hop_by_hop;
 mod key;
-mod queue;
 pub mod return_path;
 mod server;
 mod server_invite;

@@ -1,10 +1,10 @@
 //! The table of server transactions.
 
-use super::queue::{Armed, Queue};
 use super::server::Server;
 use super::server_invite::ServerInvite;
 use super::status::Class;
 use super::{Event, ServerId, Tally};
+use crate::deadlines::{Armed, Deadlines};
 use crate::sip::{Flow, Message};
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
@@ -87,13 +87,18 @@ pub(super) struct Servers {
     entries: FxHashMap<ServerId, Entry>,
     /// The keys are chosen by strangers: hashed with a key, so that they can't be made to collide.
     by_key: HashMap<Arc<[u8]>, ServerId>,
-    queue: Queue<ServerId>,
+    deadlines: Deadlines<ServerId>,
     last_id: u64,
 }
 
 impl Servers {
     pub(super) fn new() -> Servers {
-        Servers { entries: FxHashMap::default(), by_key: HashMap::new(), queue: Queue::new(), last_id: 0 }
+        Servers {
+            entries: FxHashMap::default(),
+            by_key: HashMap::new(),
+            deadlines: Deadlines::new(),
+            last_id: 0,
+        }
     }
 
     pub(super) fn find(&self, key: &[u8]) -> Option<ServerId> {
@@ -181,7 +186,7 @@ impl Servers {
     }
 
     pub(super) fn timeout(&mut self, now: Instant, tally: &mut Tally, out: &mut Vec<Event>) {
-        while let Some((at, id)) = self.queue.pop(now) {
+        while let Some((at, id)) = self.deadlines.pop(now) {
             let Some(entry) = self.entries.get_mut(&id).filter(|entry| entry.armed == Some(at)) else {
                 continue;
             };
@@ -207,7 +212,7 @@ impl Servers {
         if entry.machine.is_terminated() {
             self.remove(id);
         } else {
-            self.queue.arm(id, &mut entry.armed, entry.machine.deadline());
+            self.deadlines.arm(id, &mut entry.armed, entry.machine.deadline());
         }
     }
 
@@ -215,12 +220,12 @@ impl Servers {
         let Some(entry) = self.entries.remove(&id) else { return };
         self.by_key.remove(&entry.key);
         let entries = &self.entries;
-        self.queue
+        self.deadlines
             .sweep(entries.len(), |at, id| entries.get(&id).is_some_and(|entry| entry.armed == Some(at)));
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.queue.next()
+        self.deadlines.next()
     }
 
     pub(super) fn len(&self) -> usize {

@@ -1,0 +1,213 @@
+//! What the Contact fields of a REGISTER ask for (RFC 3261 §10.2.1, §10.2.2, §10.3 steps 6 and 7).
+
+use super::location::{CONTACTS_MAX, Expiry};
+use crate::sip::{Flow, Message, Name, NameAddr, Refusal, Scheme, Transport, Uri};
+use smallvec::SmallVec;
+use std::borrow::Cow;
+use std::net::{IpAddr, SocketAddr};
+
+/// The longest contact URI or instance that is kept; a REGISTER with a longer one is refused with 400. Push parameters
+/// (RFC 8599) make them long.
+pub const CONTACT_BYTES_MAX: usize = 2_048;
+
+/// Where a URI or a Via gives no port (RFC 3261 §19.1.2, §18.2.2).
+const DEFAULT_PORT: u16 = 5060;
+
+/// What one REGISTER wants of the bindings.
+#[derive(Debug)]
+pub(super) enum Wishes<'a> {
+    /// No Contact: a question only.
+    Fetch,
+    /// `Contact: *`.
+    RemoveAll,
+    Contacts(SmallVec<[Wish<'a>; 2]>),
+}
+
+#[derive(Debug)]
+pub(super) struct Wish<'a> {
+    pub uri: Uri<'a>,
+    /// What tells this contact from the device's others.
+    pub key: Cow<'a, str>,
+    /// Thousandths.
+    pub q: u16,
+    /// Seconds, within the limits; 0 removes.
+    pub expires_s: u32,
+}
+
+impl<'a> Wishes<'a> {
+    /// # Errors
+    /// 400 where a Contact can't be read or `*` stands wrongly, 423 where one wishes for too short a time.
+    pub(super) fn read(message: &'a Message, expiry: Expiry) -> Result<Wishes<'a>, Refusal> {
+        let mut wishes = SmallVec::new();
+        let mut star = false;
+        for element in message.elements(Name::Contact) {
+            if element == "*" {
+                star = true;
+            } else if wishes.len() == CONTACTS_MAX {
+                return Err(bad("Too Many Contacts"));
+            } else {
+                wishes.push(Wish::read(element, message, expiry)?);
+            }
+        }
+        match (star, wishes.is_empty()) {
+            (false, true) => Ok(Wishes::Fetch),
+            (false, false) => Ok(Wishes::Contacts(wishes)),
+            // RFC 3261 §10.3 step 6: alone, and with Expires: 0.
+            (true, true) if message.number(Name::Expires) == Some(0) => Ok(Wishes::RemoveAll),
+            (true, _) => Err(bad("Wildcard Contact Needs Expires 0 And No Other")),
+        }
+    }
+
+    /// Whether the binding with this key is to be changed.
+    pub(super) fn name(&self, key: &str) -> bool {
+        match self {
+            Wishes::Fetch => false,
+            Wishes::RemoveAll => true,
+            Wishes::Contacts(wishes) => wishes.iter().any(|wish| wish.key == key),
+        }
+    }
+}
+
+impl<'a> Wish<'a> {
+    fn read(element: &'a str, message: &Message, expiry: Expiry) -> Result<Wish<'a>, Refusal> {
+        let contact = NameAddr::parse(element).ok_or(bad("Bad Contact"))?;
+        if !matches!(contact.uri.scheme, Scheme::Sip | Scheme::Sips) {
+            return Err(bad("Contact Is No SIP URI"));
+        }
+        let key = key(&contact);
+        if contact.uri.text.len() > CONTACT_BYTES_MAX || key.len() > CONTACT_BYTES_MAX {
+            return Err(bad("Contact Too Long"));
+        }
+        // RFC 3261 §10.3 step 7: the parameter, else the header field, else our default. What isn't a number counts
+        // as absent (§20.10).
+        let wished = match contact.param("expires").and_then(seconds) {
+            Some(seconds) => seconds,
+            None => message.number(Name::Expires).unwrap_or(expiry.default_s),
+        };
+        if wished > 0 && wished < expiry.min_s {
+            return Err(Refusal { status: 423, reason: "Interval Too Brief" });
+        }
+        let q = contact.param("q").and_then(thousandths).unwrap_or(1_000);
+        Ok(Wish { uri: contact.uri, key, q, expires_s: wished.min(expiry.max_s) })
+    }
+
+    /// Where an INVITE for this contact goes (rulings, On the wire): the observed flow where the phone stands behind
+    /// something that changes addresses, came by a connection, or names an address that can't be used as it is;
+    /// else the contact's own address and transport.
+    pub(super) fn flow(&self, observed: Flow, message: &Message) -> Flow {
+        if observed.transport.is_reliable() || !sent_by_is(message, observed.remote) {
+            return observed;
+        }
+        let transport = match self.uri.param("transport") {
+            None => Transport::Udp,
+            Some(word) if word.eq_ignore_ascii_case("udp") => Transport::Udp,
+            Some(word) if word.eq_ignore_ascii_case("tcp") => Transport::Tcp,
+            Some(_) => return observed,
+        };
+        let port = self.uri.port.unwrap_or(DEFAULT_PORT);
+        match self.uri.host.parse::<IpAddr>() {
+            Ok(ip)
+                if self.uri.scheme == Scheme::Sip
+                    && port != 0
+                    && !ip.is_unspecified()
+                    && !ip.is_multicast()
+                    && ip.is_ipv4() == observed.remote.is_ipv4() =>
+            {
+                Flow { transport, remote: SocketAddr::new(ip, port), connection: None, ..observed }
+            }
+            Ok(_) | Err(_) => observed,
+        }
+    }
+}
+
+/// Whether the topmost Via names the source itself: no NAT between.
+fn sent_by_is(message: &Message, source: SocketAddr) -> bool {
+    message.top_via().is_some_and(|via| {
+        via.port.unwrap_or(DEFAULT_PORT) == source.port()
+            && via.host.parse::<IpAddr>().is_ok_and(|ip| ip == source.ip())
+    })
+}
+
+/// RFC 5626 §4.1: the instance and the flow of it, whatever the URI; else the URI.
+fn key<'a>(contact: &NameAddr<'a>) -> Cow<'a, str> {
+    match (contact.param("+sip.instance").filter(|instance| !instance.is_empty()), contact.param("reg-id")) {
+        (Some(instance), None) => instance.into(),
+        (Some(instance), Some(reg_id)) => format!("{instance};reg-id={reg_id}").into(),
+        (None, _) => comparable(contact.uri),
+    }
+}
+
+/// The URI so that equal ones read the same (RFC 3261 §19.1.4), as far as a phone that repeats itself needs it: scheme, host
+/// and parameters without case. The order of parameters counts, and so do escapes.
+fn comparable(uri: Uri<'_>) -> Cow<'_, str> {
+    let scheme_end = uri.text.find(':').map_or(0, |colon| colon + 1);
+    let host_start = uri.text.rfind('@').map_or(scheme_end, |at| at + 1);
+    let (Some(scheme), Some(user), Some(rest)) =
+        (uri.text.get(..scheme_end), uri.text.get(scheme_end..host_start), uri.text.get(host_start..))
+    else {
+        return uri.text.into();
+    };
+    let upper = |text: &str| text.bytes().any(|byte| byte.is_ascii_uppercase());
+    if !upper(scheme) && !upper(rest) {
+        return uri.text.into();
+    }
+    format!("{}{user}{}", scheme.to_ascii_lowercase(), rest.to_ascii_lowercase()).into()
+}
+
+/// A number too large to be held is as large as can be.
+fn seconds(text: &str) -> Option<u32> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().unwrap_or(u32::MAX))
+}
+
+/// A qvalue (RFC 3261 §25.1) as thousandths.
+fn thousandths(text: &str) -> Option<u16> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    if fraction.len() > 3 || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let fraction: u16 = format!("{fraction:0<3}").parse().ok()?;
+    match whole {
+        "0" | "" => Some(fraction),
+        "1" if fraction == 0 => Some(1_000),
+        _ => None,
+    }
+}
+
+pub(super) fn bad(reason: &'static str) -> Refusal {
+    Refusal { status: 400, reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_qvalue_is_read_as_thousandths() {
+        for (text, q) in
+            [("1", 1_000), ("1.0", 1_000), ("0", 0), ("0.5", 500), ("0.25", 250), ("0.001", 1), (".7", 700)]
+        {
+            assert_eq!(thousandths(text), Some(q), "{text}");
+        }
+        for text in ["1.1", "2", "0.1234", "-1", "x", "0.x"] {
+            assert_eq!(thousandths(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn uris_compare_without_case_but_for_the_user() {
+        let of = |text: &'static str| comparable(Uri::parse(text).unwrap());
+        assert_eq!(of("SIP:Bob@Example.COM;Transport=TCP"), "sip:Bob@example.com;transport=tcp");
+        assert_eq!(of("sip:Example.com"), "sip:example.com");
+        assert!(matches!(of("sip:Bob@example.com"), Cow::Borrowed(_)));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_a_qvalue_or_not_without_a_panic(text in ".*") {
+            if let Some(q) = thousandths(&text) {
+                proptest::prop_assert!(q <= 1_000);
+            }
+        }
+    }
+}
