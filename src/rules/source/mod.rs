@@ -1,0 +1,218 @@
+//! The TOML files of one domain -> [`Model`], with every diagnostic at once.
+//!
+//! Parse each file; merge their objects; learn all names; read each table in their light; check the whole. One file here a
+//! group of tables. Nothing stops at a mistake: reading goes on without the value, and no model comes of it. Invariant:
+//! whatever the files hold, `load` returns.
+
+mod answering;
+mod devices;
+mod domain;
+mod expect;
+mod lists;
+mod names;
+mod numbers;
+mod outbound;
+mod pending;
+mod people;
+mod reader;
+mod services;
+mod suggest;
+mod time;
+mod value;
+
+pub use expect::given;
+
+use super::check;
+use super::diagnostic::{Diagnostic, Files, Severity, Span};
+use super::model::{Destination, Model};
+use names::{Kind, Objects};
+use people::Surroundings;
+use reader::{Reader, span};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use toml::Spanned;
+use toml::de::DeTable;
+
+/// Spans are 32 bits, and a rule file of this size is a mistake.
+const FILE_BYTES_MAX: usize = 32 << 20;
+/// Of each file: one slip makes the parser stumble over what follows.
+const SYNTAX_ERRORS_SHOWN: usize = 5;
+
+/// What came of loading: the model when there is no error; the diagnostics in order of place in any case.
+#[derive(Debug)]
+pub struct Loaded {
+    pub model: Option<Model>,
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Reads, merges and checks the files of one domain. Files that don't end in `.toml` are what the others refer to.
+#[must_use]
+pub fn load(files: &Files) -> Loaded {
+    let mut diagnostics = Vec::new();
+    let mut broken: BTreeSet<u32> = BTreeSet::new();
+    let documents = parse(files, &mut diagnostics, &mut broken);
+    let mut r = Reader::new(files, files.0.values().map(AsRef::as_ref).collect());
+    let mut objects = Objects::default();
+    for (file, document) in &documents {
+        objects.merge(&mut r, *file, document.get_ref());
+    }
+    let model = read(&mut r, &objects, files);
+    let mut found = r.diagnostics;
+    if let Some(model) = model.as_ref().filter(|_| !has_errors(&found) && broken.is_empty()) {
+        check::check(model, &mut found);
+    }
+    // What a broken file should have defined is missing everywhere: only what is certain is said.
+    found.retain(|finding| {
+        broken.is_empty() || (!broken.contains(&finding.span.file) && !is_about_others(finding.code))
+    });
+    diagnostics.extend(found);
+    diagnostics.sort_by(|a, b| {
+        (a.span, a.severity, a.code, &a.message).cmp(&(b.span, b.severity, b.code, &b.message))
+    });
+    diagnostics.dedup();
+    let model = model.filter(|_| !has_errors(&diagnostics));
+    Loaded { model, diagnostics }
+}
+
+/// A destination by itself, for live status; its name is not looked up.
+///
+/// # Errors
+/// How to write it.
+pub fn destination(text: &str) -> Result<Destination, String> {
+    let files = Files::default();
+    let mut r = Reader::new(&files, Vec::new());
+    r.names_are_given = true;
+    value::destination(&mut r, text, Span::default(), None).ok_or_else(|| {
+        let wrong = r.diagnostics.into_iter().find(|finding| finding.severity == Severity::Error);
+        wrong.map_or_else(String::new, |wrong| match wrong.help {
+            Some(help) => format!("{}: {help}", wrong.message),
+            None => wrong.message,
+        })
+    })
+}
+
+fn has_errors(diagnostics: &[Diagnostic]) -> bool {
+    diagnostics.iter().any(|finding| finding.severity == Severity::Error)
+}
+
+/// Findings that may only be there because another file could not be read.
+fn is_about_others(code: &str) -> bool {
+    matches!(code, "dangling" | "missing-table" | "bad-entry" | "no-device" | "no-primary")
+}
+
+fn parse<'t>(
+    files: &'t Files,
+    diagnostics: &mut Vec<Diagnostic>,
+    broken: &mut BTreeSet<u32>,
+) -> Vec<(u32, Spanned<DeTable<'t>>)> {
+    let mut documents = Vec::new();
+    for (index, (name, text)) in (0_u32..).zip(&files.0) {
+        if !name.ends_with(".toml") {
+            continue;
+        }
+        if text.len() > FILE_BYTES_MAX {
+            broken.insert(index);
+            let message = format!("this file has more than {} MiB", FILE_BYTES_MAX >> 20);
+            let finding = Diagnostic::error("file-too-large", span(index, 0..0), message);
+            diagnostics
+                .push(finding.help("put long lists into a `.txt` and name it: `file = \"lists/x.txt\"`"));
+            continue;
+        }
+        let (document, errors) = DeTable::parse_recoverable(text);
+        if !errors.is_empty() {
+            broken.insert(index);
+        }
+        let mut lines_seen = BTreeSet::new();
+        for error in errors {
+            let place = span(index, error.span().unwrap_or(0..0));
+            // The first on each line; the rest are its echoes.
+            if lines_seen.len() < SYNTAX_ERRORS_SHOWN && lines_seen.insert(files.place(place).line) {
+                diagnostics.push(syntax_error(text, place, error.message()));
+            }
+        }
+        documents.push((index, document));
+    }
+    documents
+}
+
+/// The parser's words, and for what people dial the one thing to do.
+fn syntax_error(text: &str, place: Span, message: &str) -> Diagnostic {
+    let finding = Diagnostic::error("syntax", place, message);
+    let before = text.get(..place.start as usize).unwrap_or_default();
+    let line = before.rsplit('\n').next().unwrap_or_default();
+    match line.split_once('=') {
+        Some((key, _)) if message.contains("leading zero") || message.contains("must be quoted") => {
+            finding.help(format!("put it in quotes: `{} = \"...\"`", key.trim()))
+        }
+        _ => finding,
+    }
+}
+
+/// Everything in the order in which one needs the other.
+fn read<'t>(r: &mut Reader<'t>, objects: &Objects<'t>, files: &Files) -> Option<Model> {
+    r.names.add_all(objects);
+    r.names.mailboxes_off = mailboxes_off(objects);
+    people::extensions(r, objects);
+    devices::owners(r, objects);
+    let domain = domain::domain(r, objects)?;
+    let policy = domain::policy(r, objects);
+    let sites = domain::sites(r, objects);
+    domain::roles(r, objects);
+    let (calendars, time_frames) = time::time_frames(r, objects);
+    let lists = lists::lists(r, objects);
+    let around = Surroundings {
+        objects,
+        domain: &domain,
+        sites: &sites,
+        lists: &lists,
+        forward_excludes_follow: policy.forward_excludes_follow,
+    };
+    people::defaults(r, &around);
+    let users = people::users(r, &around);
+    let system_extensions = services::services(r, objects, &domain);
+    Some(Model {
+        files: Arc::new(files.clone()),
+        policy,
+        calendars,
+        time_frames,
+        trunks: outbound::trunks(r, objects),
+        classes: lists::classes(r, objects),
+        dial: outbound::dial(r, objects),
+        routes: outbound::routes(r, objects),
+        emergency: domain::emergency(r, objects),
+        callbacks: domain::callbacks(r, objects),
+        locations: domain::locations(r, objects),
+        numbers: numbers::numbers(r, objects),
+        devices: devices::devices(r, objects),
+        expects: expect::expects(r, objects),
+        system_extensions,
+        users,
+        lists,
+        sites,
+        domain,
+    })
+}
+
+/// Users whose mailbox is off, by their own word or the defaults'.
+fn mailboxes_off<'t>(objects: &Objects<'t>) -> HashMap<&'t str, Span> {
+    let enabled = |file: u32, table: &'t DeTable<'t>, within: Option<&str>| {
+        let table = match within {
+            Some(key) => table.get(key)?.get_ref().as_table()?,
+            None => table,
+        };
+        let value = table.get("enabled")?;
+        Some((value.get_ref().as_bool()?, span(file, value.span())))
+    };
+    let of = |object: names::Object<'t>, within| enabled(object.span.file, object.table, within);
+    let default = objects
+        .default_user
+        .and_then(|object| of(object, Some("voicemail")))
+        .or_else(|| objects.default_voicemail.and_then(|object| of(object, None)));
+    let mut off = HashMap::new();
+    for (name, object) in objects.of(Kind::User) {
+        if let Some((false, place)) = of(object, Some("voicemail")).or(default) {
+            off.insert(name, place);
+        }
+    }
+    off
+}

@@ -1,0 +1,175 @@
+//! Trunks, dial rules and routes.
+
+use super::super::diagnostic::Diagnostic;
+use super::super::model::{At, Dial, Diversion, Name, Route, Trunk, TrunkTransport};
+use super::domain::required;
+use super::lists::class_pattern;
+use super::names::{Kind, Objects};
+use super::reader::{Item, Reader, Table};
+use super::value::locale_or;
+use std::collections::BTreeMap;
+
+const CHANNELS_MAX: u32 = 1_000_000;
+const STRIP_MAX: u32 = 32;
+
+pub(super) fn trunks<'t>(r: &mut Reader<'t>, objects: &Objects<'t>) -> BTreeMap<Name, Trunk> {
+    let mut trunks = BTreeMap::new();
+    for (name, object) in objects.of(Kind::Trunk) {
+        let mut t = Table::new(object.span, "trunk", object.table);
+        let locale = t.locale(r);
+        let locale = locale_or(locale, &r.locale);
+        let trunk = Trunk {
+            span: object.span,
+            proxy: t.item(r, "proxy").and_then(|item| proxy(r, item)),
+            transport: t
+                .choice(
+                    r,
+                    "transport",
+                    &[
+                        ("udp", TrunkTransport::Udp),
+                        ("tcp", TrunkTransport::Tcp),
+                        ("tls", TrunkTransport::Tls),
+                    ],
+                )
+                .unwrap_or(TrunkTransport::Udp),
+            registers: t.item(r, "register").map(|item| {
+                credentials(r, item, true);
+                item.span
+            }),
+            accept_from: accept_from(r, &mut t),
+            channels: t.count(r, "channels", 1..=CHANNELS_MAX),
+            country: locale.country,
+            area_code: locale.area_code,
+            screens_caller_id: t.boolean(r, "screens_caller_id").unwrap_or(false),
+            diversion: t
+                .choice(
+                    r,
+                    "diversion",
+                    &[
+                        ("none", Diversion::None),
+                        ("diversion", Diversion::Diversion),
+                        ("history-info", Diversion::HistoryInfo),
+                        ("both", Diversion::Both),
+                    ],
+                )
+                .unwrap_or(Diversion::None),
+            trust: t.boolean(r, "trust").unwrap_or(false),
+            remote_party_id: t.boolean(r, "remote_party_id").unwrap_or(false),
+        };
+        if let Some(item) = t.item(r, "auth") {
+            credentials(r, item, false);
+        }
+        t.choice(r, "identity", &[("pass", ()), ("strip", ())]);
+        t.choice(r, "srtp", &[("off", ()), ("optional", ()), ("required", ())]);
+        t.texts(r, "codecs");
+        t.finish(r);
+        if trunk.proxy.is_none() && trunk.accept_from.is_empty() {
+            r.report(
+                Diagnostic::warning(
+                    "useless-trunk",
+                    object.span,
+                    format!("nothing comes or goes by the trunk `{name}`"),
+                )
+                .help("give it `proxy` for calls out, `accept_from` for calls in"),
+            );
+        }
+        trunks.insert(name.into(), trunk);
+    }
+    trunks
+}
+
+/// `host`, `host:port`, `[v6]:port`.
+fn proxy<'t>(r: &mut Reader<'t>, item: Item<'t>) -> Option<At<String>> {
+    let text = item.text(r)?;
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !host.contains(':') || host.ends_with(']') => (host, Some(port)),
+        _ => (text, None),
+    };
+    let inside = host.strip_prefix('[').and_then(|inside| inside.strip_suffix(']'));
+    let host_is_good = match inside {
+        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-')),
+    };
+    if host_is_good && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0)) {
+        return Some(At { value: text.into(), span: item.span });
+    }
+    let help = "write a host and, if it isn't 5060, a port: `sip.carrier.example`, `127.0.0.2:5070`";
+    r.error("bad-address", item.span, format!("`{text}` is no host"), help);
+    None
+}
+
+/// `{ user, secret }` and, for a registration, `expires`.
+fn credentials<'t>(r: &mut Reader<'t>, item: Item<'t>, expires: bool) {
+    let Some(mut t) = item.table(r, item.key) else { return };
+    required(r, &mut t, "user").and_then(|item| item.text(r));
+    required(r, &mut t, "secret").and_then(|item| item.secret(r));
+    if expires {
+        t.duration(r, "expires");
+    }
+    t.finish(r);
+}
+
+pub(super) fn accept_from<'t>(r: &mut Reader<'t>, t: &mut Table<'t>) -> Vec<super::super::model::AcceptFrom> {
+    let Some(item) = t.item(r, "accept_from") else { return Vec::new() };
+    item.one_or_several().into_iter().filter_map(|item| item.accept_from(r)).collect()
+}
+
+pub(super) fn dial<'t>(r: &mut Reader<'t>, objects: &Objects<'t>) -> Vec<Dial> {
+    let mut rules = Vec::new();
+    for item in objects.ordered.get("dial").into_iter().flatten() {
+        let Some(mut t) = item.table(r, "dial") else { continue };
+        let dialled = required(r, &mut t, "dialled").and_then(|item| class_pattern(r, item));
+        let strip = t.count(r, "strip", 0..=STRIP_MAX).unwrap_or(0) as usize;
+        let prefix = t.item(r, "prefix").and_then(|item| dialable(r, item));
+        let rewrite_as = t.item(r, "as").and_then(|item| dialable(r, item));
+        let class = t.reference(r, "class", Kind::Class).map(|class| class.value);
+        if rewrite_as.is_some() && (strip > 0 || prefix.is_some()) {
+            let help = "`as` gives the whole number; leave `strip` and `prefix` out";
+            r.error("dial-as", t.span, "`as` and `strip` or `prefix` exclude each other", help);
+        }
+        let span = t.span;
+        t.finish(r);
+        if let Some(dialled) = dialled {
+            rules.push(Dial { span, dialled, strip, prefix: prefix.unwrap_or_default(), rewrite_as, class });
+        }
+    }
+    rules
+}
+
+fn dialable<'t>(r: &mut Reader<'t>, item: Item<'t>) -> Option<Name> {
+    let text = item.text(r)?;
+    let body = text.strip_prefix('+').unwrap_or(text);
+    if text.len() <= 32 && body.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'*' | b'#')) {
+        return Some(text.into());
+    }
+    r.error(
+        "bad-number",
+        item.span,
+        format!("`{text}` can't be dialled"),
+        "write digits, `*`, `#` and a leading `+`",
+    );
+    None
+}
+
+pub(super) fn routes<'t>(r: &mut Reader<'t>, objects: &Objects<'t>) -> Vec<Route> {
+    let mut routes = Vec::new();
+    for item in objects.ordered.get("route").into_iter().flatten() {
+        let Some(mut t) = item.table(r, "route") else { continue };
+        let name = t.name(r, "name");
+        let mut named = |r: &mut Reader<'t>, key, kind| -> Vec<Name> {
+            let Some(item) = required(r, &mut t, key) else { return Vec::new() };
+            item.one_or_several()
+                .into_iter()
+                .filter_map(|item| item.text(r).and_then(|text| r.reference(kind, text, item.span)))
+                .collect()
+        };
+        let classes = named(r, "classes", Kind::Class);
+        let via = named(r, "via", Kind::Trunk);
+        let site = t.reference(r, "site", Kind::Site).map(|site| site.value);
+        let caller_id = t.caller_id(r, "caller_id");
+        let span = t.span;
+        t.finish(r);
+        routes.push(Route { span, name, classes, site, via, caller_id });
+    }
+    routes
+}

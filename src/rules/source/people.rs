@@ -1,0 +1,282 @@
+//! `[user.X]`: who has an extension, and what holds for all of their rules.
+
+use super::super::diagnostic::{Diagnostic, Span};
+use super::super::model::{At, BusyWhen, CallerId, DomainTable, Name, Rule, Site, User};
+use super::answering;
+use super::domain::{emergency_keys, required, restrict};
+use super::lists::{entries, white_list};
+use super::names::{Kind, Object, Objects};
+use super::reader::{Item, Reader, Table};
+use super::services::{screen_pop, voicemail};
+use crate::number::{Pattern, is_e164};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// A call that rings longer has been given up by its caller.
+pub(super) const RING_FOR_MAX: Duration = Duration::from_secs(600);
+const CALL_PATHS_MAX: u32 = 1000;
+
+/// What users are read in the light of.
+pub(super) struct Surroundings<'a, 't> {
+    pub(super) objects: &'a Objects<'t>,
+    pub(super) domain: &'a DomainTable,
+    pub(super) sites: &'a BTreeMap<Name, Site>,
+    pub(super) lists: &'a BTreeMap<Name, At<Vec<At<Pattern>>>>,
+    pub(super) forward_excludes_follow: bool,
+}
+
+pub(super) fn users<'t>(r: &mut Reader<'t>, around: &Surroundings<'_, 't>) -> BTreeMap<Name, User> {
+    let mut users = BTreeMap::new();
+    for (name, object) in around.objects.of(Kind::User) {
+        let user = user(r, around, name, object);
+        users.insert(name.into(), user);
+    }
+    users
+}
+
+/// `[defaults.user]` and `[defaults.voicemail]` by themselves, so that their mistakes show without any user.
+pub(super) fn defaults<'t>(r: &mut Reader<'t>, around: &Surroundings<'_, 't>) {
+    if let Some(object) = around.objects.default_user {
+        for own in ["ext", "exts", "name", "email", "rule", "hotdesk", "sms_number"] {
+            if let Some((key, _)) = object.table.get_key_value(own) {
+                let place = super::reader::span(object.span.file, key.span());
+                r.error("own-key", place, format!("`{own}` is each user's own"), "write it in `[user.NAME]`");
+            }
+        }
+        let mut t = Table::new(object.span, "user", object.table);
+        for own in ["ext", "exts", "name", "email", "rule", "hotdesk", "sms_number"] {
+            t.own(r, own);
+        }
+        common(r, around, &mut t, None);
+        t.finish(r);
+    }
+    if let Some(object) = around.objects.default_voicemail {
+        r.pending("user.voicemail", "[defaults.voicemail]", object.span);
+        voicemail(r, Table::new(object.span, "voicemail", object.table), None);
+    }
+}
+
+/// Keys that may stand in `[defaults.user]` too.
+struct Common {
+    site: Option<Name>,
+    zone: Name,
+    area_code: Option<Name>,
+    ring_for: Duration,
+    call_paths: u32,
+    call_waiting: bool,
+    busy_when: BusyWhen,
+    caller_id: (CallerId, CallerId),
+    block_anonymous: Option<Span>,
+    block_unknown: Option<Span>,
+    white_list_covers_all: bool,
+    vanity: Option<Span>,
+}
+
+fn common<'t>(
+    r: &mut Reader<'t>,
+    around: &Surroundings<'_, 't>,
+    t: &mut Table<'t>,
+    owner: Option<&'t str>,
+) -> Common {
+    let site = t.reference(r, "site", Kind::Site).map(|site| site.value);
+    let at_site = site.as_ref().and_then(|site| around.sites.get(site));
+    let zone = t.item(r, "timezone").and_then(|item| item.zone(r)).map(|zone| zone.name().clone());
+    let common = Common {
+        zone: zone.or_else(|| at_site?.zone.clone()).unwrap_or_else(|| around.domain.zone.clone()),
+        area_code: t.item(r, "area_code").and_then(|item| item.area_code(r)),
+        ring_for: ring_for(r, t, "ring_for").unwrap_or(around.domain.ring_for),
+        call_paths: t.count(r, "call_paths", 1..=CALL_PATHS_MAX).unwrap_or(around.domain.call_paths),
+        call_waiting: t.boolean(r, "call_waiting").unwrap_or(true),
+        busy_when: t
+            .choice(
+                r,
+                "busy_when",
+                &[
+                    ("all-paths", BusyWhen::AllPaths),
+                    ("any-call", BusyWhen::AnyCall),
+                    ("device-says-busy", BusyWhen::DeviceSaysBusy),
+                ],
+            )
+            .unwrap_or(BusyWhen::AllPaths),
+        caller_id: caller_ids(r, t),
+        block_anonymous: t.flag(r, "block_anonymous"),
+        block_unknown: t.flag(r, "block_unknown"),
+        white_list_covers_all: t
+            .choice(r, "white_list_covers", &[("all", true), ("internal", false)])
+            .unwrap_or(true),
+        vanity: t.flag(r, "vanity"),
+        site,
+    };
+    t.flag(r, "block_unverified");
+    t.flag(r, "ignore_caller_id");
+    t.text(r, "department");
+    t.texts(r, "tags");
+    t.reference(r, "role", Kind::Role);
+    t.reference(r, "moh", Kind::Moh);
+    t.choice(r, "record", &[("always", ()), ("never", ()), ("inbound", ()), ("outbound", ())]);
+    if let Some(mut directory) = t.table(r, "directory", "directory of a user") {
+        directory.boolean(r, "announce");
+        directory.boolean(r, "list");
+        directory.finish(r);
+    }
+    screen_pop(r, t);
+    if let Some(inner) = t.own(r, "voicemail").and_then(|item| item.table(r, "voicemail")) {
+        voicemail(r, inner, owner);
+    }
+    common
+}
+
+/// A time to ring: at least a second.
+pub(super) fn ring_for<'t>(r: &mut Reader<'t>, t: &mut Table<'t>, key: &'static str) -> Option<Duration> {
+    let item = t.item(r, key)?;
+    let duration = item.duration(r)?;
+    if (Duration::from_secs(1)..=RING_FOR_MAX).contains(&duration) {
+        return Some(duration);
+    }
+    let message = format!("`{key}` must be from 1s to {}m", RING_FOR_MAX.as_secs() / 60);
+    r.report(Diagnostic::error("out-of-range", item.span, message));
+    None
+}
+
+/// `caller_id = { internal, external }`, key by key through the layers.
+fn caller_ids<'t>(r: &mut Reader<'t>, t: &mut Table<'t>) -> (CallerId, CallerId) {
+    let (mut internal, mut external) = (CallerId::default(), CallerId::default());
+    for item in t.layers(r, "caller_id") {
+        let Some(mut layer) = item.table(r, "caller_id of a user") else { continue };
+        if let Some(mut inner) = layer.table(r, "internal", "caller_id") {
+            internal.name = internal.name.or_else(|| inner.name(r, "name"));
+            // Towards colleagues it is an extension as often as a number.
+            internal.number = internal.number.or_else(|| inner.name(r, "number"));
+            inner.name(r, "name");
+            inner.name(r, "number");
+            inner.finish(r);
+        }
+        if let Some(outer) = layer.caller_id(r, "external") {
+            external =
+                CallerId { name: external.name.or(outer.name), number: external.number.or(outer.number) };
+        }
+        layer.finish(r);
+    }
+    (internal, external)
+}
+
+fn user<'t>(r: &mut Reader<'t>, around: &Surroundings<'_, 't>, name: &'t str, object: Object<'t>) -> User {
+    let defaults = around.objects.default_user.map(|object| (object.span.file, object.table));
+    let mut t = Table::new(object.span, "user", object.table).or_else(defaults);
+    let mut extensions: Vec<Name> =
+        required(r, &mut t, "ext").and_then(|item| item.text(r)).map(Name::from).into_iter().collect();
+    extensions.extend(t.texts(r, "exts").into_iter().map(|(text, _)| Name::from(text)));
+    let display = display_name(r, &mut t).unwrap_or_else(|| name.into());
+    for item in t.item(r, "email").iter().flat_map(Item::one_or_several) {
+        email(r, item);
+    }
+    if let Some(item) = t.item(r, "sms_number") {
+        item.e164(r);
+    }
+    hotdesk(r, &mut t);
+    let common = common(r, around, &mut t, Some(name));
+    let at_site = common.site.as_ref().and_then(|site| around.sites.get(site));
+    let rules = answering::rules(r, &mut t, name, common.ring_for, around.forward_excludes_follow);
+    let (internal, external) = common.caller_id;
+    let outward = [at_site.and_then(|site| site.caller_id.clone()), around.domain.caller_id.clone()];
+    let user = User {
+        span: object.span,
+        caller_id_internal: CallerId {
+            name: internal.name.or_else(|| Some(display.clone())),
+            number: internal.number.or_else(|| extensions.first().cloned()),
+        },
+        caller_id_external: outward.into_iter().flatten().fold(external, |own, wider| CallerId {
+            name: own.name.or(wider.name),
+            number: own.number.or(wider.number),
+        }),
+        extensions,
+        display,
+        zone: common.zone,
+        area_code: common.area_code,
+        ring_for: common.ring_for,
+        call_paths: common.call_paths,
+        call_waiting: common.call_waiting,
+        busy_when: common.busy_when,
+        allow: entries(r, &mut t, "allow"),
+        block: entries(r, &mut t, "block"),
+        block_anonymous: common.block_anonymous,
+        block_unknown: common.block_unknown,
+        white_list: white_list(r, &mut t, around.lists),
+        white_list_covers_all: common.white_list_covers_all,
+        vanity: common.vanity,
+        restrict: restrict(r, &mut t, at_site.map(|site| &site.restrict)),
+        emergency: emergency_keys(r, &mut t),
+        mailbox: !r.names.mailboxes_off.contains_key(name),
+        rules: if rules.is_empty() { vec![Rule::implied(object.span, common.ring_for)] } else { rules },
+        site: common.site,
+    };
+    t.finish(r);
+    user
+}
+
+/// `name = { first, last }`, or one text.
+fn display_name<'t>(r: &mut Reader<'t>, t: &mut Table<'t>) -> Option<Name> {
+    let item = t.item(r, "name")?;
+    if item.is_text() {
+        return item.text(r).map(Name::from);
+    }
+    let mut name = item.table(r, "name")?;
+    let parts = [name.text(r, "first"), name.text(r, "last")];
+    name.finish(r);
+    let display = parts.into_iter().flatten().collect::<Vec<_>>().join(" ");
+    (!display.is_empty()).then(|| display.into())
+}
+
+pub(super) fn email<'t>(r: &mut Reader<'t>, item: Item<'t>) {
+    let Some(text) = item.text(r) else { return };
+    let good = text.split_once('@').is_some_and(|(user, host)| !user.is_empty() && host.contains('.'));
+    if !good || text.chars().any(char::is_whitespace) {
+        r.error("bad-email", item.span, format!("`{text}` is no mail address"), "write `name@example.com`");
+    }
+}
+
+fn hotdesk<'t>(r: &mut Reader<'t>, t: &mut Table<'t>) {
+    let Some(mut hotdesk) = t.table(r, "hotdesk", "hotdesk") else { return };
+    required(r, &mut hotdesk, "id").and_then(|item| item.text(r));
+    if let Some(pin) = hotdesk.item(r, "pin") {
+        pin.pin(r);
+    }
+    hotdesk.boolean(r, "keep_elsewhere");
+    hotdesk.text(r, "log_out_at");
+    hotdesk.finish(r);
+}
+
+/// Every extension of the domain before anything refers to one: its shape, and whose it is.
+pub(super) fn extensions<'t>(r: &mut Reader<'t>, objects: &Objects<'t>) {
+    const KINDS: [Kind; 6] =
+        [Kind::User, Kind::Hunt, Kind::Queue, Kind::Attendant, Kind::Conference, Kind::Directory];
+    for kind in KINDS {
+        for (name, object) in objects.of(kind) {
+            for key in ["ext", "exts"] {
+                let Some(value) = object.table.get(key) else { continue };
+                for item in Item::new(object.span.file, "ext", value).one_or_several() {
+                    // What is no text is reported where the table is read.
+                    if let Some(text) = item.value.as_str() {
+                        extension(r, text, item.span, &format!("{}.{name}", kind.word()));
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn extension(r: &mut Reader<'_>, text: &str, span: Span, owner: &str) {
+    let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '*' | '#' | '-');
+    if !(1..=32).contains(&text.len()) || !text.chars().all(good) || is_e164(text) {
+        let help = "an extension is 1 to 32 of A-Z, a-z, 0-9, `.`, `_`, `*`, `#` and `-`";
+        r.error("bad-extension", span, format!("`{text}` can't be an extension"), help);
+        return;
+    }
+    if let Some((first, place)) = r.names.extensions.get(text) {
+        let message = format!("the extension `{text}` is taken by `{first}`, at {}", r.files.place(*place));
+        let finding = Diagnostic::error("extension-twice", span, message).related(*place, "first given here");
+        r.report(finding.help("extensions of users, groups and services are one namespace: choose another"));
+        return;
+    }
+    r.names.extensions.insert(text.into(), (owner.into(), span));
+}
