@@ -91,15 +91,15 @@ fn national(digits: &str, country: &Country, area_code: Option<&str>) -> Option<
         (usize::from(shortest)..=usize::from(longest)).contains(&digits.len())
     };
     let whole = |digits: &str| e164(&format!("{}{digits}", country.calling_code));
-    if !country.trunk.is_empty() {
-        if let Some(significant) = digits.strip_prefix(country.trunk) {
-            return if possible(significant) { whole(significant) } else { None };
-        }
+    if !country.trunk.is_empty()
+        && let Some(significant) = digits.strip_prefix(country.trunk)
+    {
+        return if possible(significant) { whole(significant) } else { None };
     }
-    if let (Some(local), Some(area)) = (country.local_digits, area_code) {
-        if digits.len() == usize::from(local) {
-            return whole(&format!("{area}{digits}"));
-        }
+    if let (Some(local), Some(area)) = (country.local_digits, area_code)
+        && digits.len() == usize::from(local)
+    {
+        return whole(&format!("{area}{digits}"));
     }
     // Where a trunk prefix is dialled, a number without it is local and wants the area code.
     let local =

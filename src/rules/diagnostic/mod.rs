@@ -131,10 +131,10 @@ pub fn render(files: &Files, diagnostics: &[Diagnostic], colour: bool) -> String
         if let Some(snippet) = snippet(files, &masked, one.span, AnnotationKind::Primary, "") {
             group = group.element(snippet);
         }
-        if let Some((span, label)) = &one.related {
-            if let Some(snippet) = snippet(files, &masked, *span, AnnotationKind::Context, label) {
-                group = group.element(snippet);
-            }
+        if let Some((span, label)) = &one.related
+            && let Some(snippet) = snippet(files, &masked, *span, AnnotationKind::Context, label)
+        {
+            group = group.element(snippet);
         }
         if let Some(help) = &one.help {
             group = group.element(Level::HELP.message(help.as_str()));

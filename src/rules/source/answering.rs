@@ -293,13 +293,11 @@ fn target<'t>(r: &mut Reader<'t>, item: Item<'t>, owner: Option<&'t str>) -> Opt
     };
     t.finish(r);
     let inside = |to: &At<TargetTo>| !matches!(to.value, TargetTo::Destination(Destination::Tel(_)));
-    if let Some(confirm) = target.confirm.as_ref().filter(|_| !target.confirm_on_net) {
-        if target.to.iter().all(inside) {
-            let help = "phones of ours are not asked; `confirm_on_net = true` asks them too";
-            r.report(
-                Diagnostic::warning("confirm-inside", confirm.span, "`confirm` is ignored here").help(help),
-            );
-        }
+    if let Some(confirm) = target.confirm.as_ref().filter(|_| !target.confirm_on_net)
+        && target.to.iter().all(inside)
+    {
+        let help = "phones of ours are not asked; `confirm_on_net = true` asks them too";
+        r.report(Diagnostic::warning("confirm-inside", confirm.span, "`confirm` is ignored here").help(help));
     }
     (!target.to.is_empty()).then_some(target)
 }

@@ -42,12 +42,12 @@ pub(super) fn devices<'t>(r: &mut Reader<'t>, objects: &Objects<'t>) -> BTreeMap
             let help = "give it `auth = { user, secret }`, or `accept_from` where it has a fixed address";
             r.report(Diagnostic::warning("no-auth", object.span, message).help(help));
         }
-        if let Some(user) = device.user.as_ref().filter(|_| device.primary) {
-            if let Some((other, first)) = primaries.insert(user.clone(), (name.into(), object.span)) {
-                let message = format!("`{user}` has two primary devices: `{other}` and `{name}`");
-                let finding = Diagnostic::error("two-primaries", object.span, message);
-                r.report(finding.related(first, "the other one").help("leave `primary` on one of them"));
-            }
+        if let Some(user) = device.user.as_ref().filter(|_| device.primary)
+            && let Some((other, first)) = primaries.insert(user.clone(), (name.into(), object.span))
+        {
+            let message = format!("`{user}` has two primary devices: `{other}` and `{name}`");
+            let finding = Diagnostic::error("two-primaries", object.span, message);
+            r.report(finding.related(first, "the other one").help("leave `primary` on one of them"));
         }
         devices.insert(name.into(), device);
     }

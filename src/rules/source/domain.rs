@@ -265,6 +265,18 @@ pub(super) fn roles<'t>(r: &mut Reader<'t>, objects: &Objects<'t>) {
     }
 }
 
+/// The role and every one that it inherits.
+pub(super) fn roles_of(objects: &Objects<'_>, role: Name) -> Vec<Name> {
+    let mut roles = vec![role];
+    while let Some(next) = roles.last().and_then(|role| objects.get(Kind::Role, role)).and_then(inherited) {
+        if roles.iter().any(|role| role.as_ref() == next) {
+            break;
+        }
+        roles.push(next.into());
+    }
+    roles
+}
+
 fn inherited<'t>(role: Object<'t>) -> Option<&'t str> {
     role.table.get("inherit").and_then(|value| value.get_ref().as_str())
 }

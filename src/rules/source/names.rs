@@ -67,6 +67,8 @@ impl Kind {
     }
 }
 
+/// Roles that need no table; one of the same name takes their place.
+const BUILT_IN_ROLES: [&str; 4] = ["basic", "office-manager", "agent", "supervisor"];
 /// Tables that there is one of.
 const SINGLE: [&str; 4] = ["domain", "policy", "emergency", "codes"];
 /// Lists whose order counts, so that they stand in one file.
@@ -248,11 +250,14 @@ impl<'t> Reader<'t> {
         if let Some(name) = self.names.find(kind, name) {
             return Some(Arc::clone(name));
         }
-        if self.names_are_given {
+        if self.names_are_given || (kind == Kind::Role && BUILT_IN_ROLES.contains(&name)) {
             return Some(name.into());
         }
         let word = kind.word();
         let mut candidates: Vec<&str> = self.names.of(kind).collect();
+        if kind == Kind::Role {
+            candidates.extend(BUILT_IN_ROLES);
+        }
         candidates.sort_unstable();
         let help = match nearest(name, candidates.iter().copied()) {
             Some(meant) => format!("did you mean `{meant}`?"),

@@ -34,7 +34,8 @@ pub(super) const NOT_CARRIED_OUT: &[(&str, &str)] = &[
     ("ring.hear", "music instead of ringback"),
     ("ring.strategy=random", "ringing in random order"),
     ("ring.strategy=sequential-memory", "a sequence that keeps earlier phones ringing"),
-    ("role", "roles and what they may"),
+    ("role.may", "rights of roles"),
+    ("role.may_not", "rights of roles"),
     ("rule.screen", "call screening"),
     ("target.confirm", "asking before an outside leg is connected"),
     ("target.follow", "following a target's own forwards"),
@@ -51,7 +52,6 @@ pub(super) const NOT_CARRIED_OUT: &[(&str, &str)] = &[
     ("user.ignore_caller_id", "sending the caller ID of the device"),
     ("user.moh", "music on hold"),
     ("user.record", "recording"),
-    ("user.role", "roles and what they may"),
     ("user.screen_pop", "screen pops"),
     ("user.sms_number", "text messages"),
     ("user.voicemail", "voicemail"),
@@ -64,6 +64,11 @@ pub(super) fn words(entry: &str) -> Option<&'static str> {
         .ok()
         .and_then(|at| NOT_CARRIED_OUT.get(at))
         .map(|x| x.1)
+}
+
+/// Whether a call that needs it can't go on: where it goes, whom it rings and who is asked. All else is a trimming.
+pub(super) fn ends_the_call(entry: &str) -> bool {
+    ["destination.", "rule.", "ring.", "target.", "forward."].iter().any(|table| entry.starts_with(table))
 }
 
 #[cfg(test)]

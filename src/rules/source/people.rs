@@ -3,7 +3,7 @@
 use super::super::diagnostic::{Diagnostic, Span};
 use super::super::model::{At, BusyWhen, CallerId, DomainTable, Name, Rule, Site, User};
 use super::answering;
-use super::domain::{emergency_keys, required, restrict};
+use super::domain::{emergency_keys, required, restrict, roles_of};
 use super::lists::{entries, white_list};
 use super::names::{Kind, Object, Objects};
 use super::reader::{Item, Reader, Table};
@@ -48,6 +48,11 @@ pub(super) fn defaults<'t>(r: &mut Reader<'t>, around: &Surroundings<'_, 't>) {
             t.own(r, own);
         }
         common(r, around, &mut t, None);
+        entries(r, &mut t, "allow");
+        entries(r, &mut t, "block");
+        white_list(r, &mut t, around.lists);
+        restrict(r, &mut t, None);
+        emergency_keys(r, &mut t);
         t.finish(r);
     }
     if let Some(object) = around.objects.default_voicemail {
@@ -70,6 +75,7 @@ struct Common {
     block_unknown: Option<Span>,
     white_list_covers_all: bool,
     vanity: Option<Span>,
+    roles: Vec<Name>,
 }
 
 fn common<'t>(
@@ -81,6 +87,7 @@ fn common<'t>(
     let site = t.reference(r, "site", Kind::Site).map(|site| site.value);
     let at_site = site.as_ref().and_then(|site| around.sites.get(site));
     let zone = t.item(r, "timezone").and_then(|item| item.zone(r)).map(|zone| zone.name().clone());
+    let role = t.reference(r, "role", Kind::Role);
     let common = Common {
         zone: zone.or_else(|| at_site?.zone.clone()).unwrap_or_else(|| around.domain.zone.clone()),
         area_code: t.item(r, "area_code").and_then(|item| item.area_code(r)),
@@ -105,13 +112,13 @@ fn common<'t>(
             .choice(r, "white_list_covers", &[("all", true), ("internal", false)])
             .unwrap_or(true),
         vanity: t.flag(r, "vanity"),
+        roles: role.map(|role| roles_of(around.objects, role.value)).unwrap_or_default(),
         site,
     };
     t.flag(r, "block_unverified");
     t.flag(r, "ignore_caller_id");
     t.text(r, "department");
     t.texts(r, "tags");
-    t.reference(r, "role", Kind::Role);
     t.reference(r, "moh", Kind::Moh);
     t.choice(r, "record", &[("always", ()), ("never", ()), ("inbound", ()), ("outbound", ())]);
     if let Some(mut directory) = t.table(r, "directory", "directory of a user") {
@@ -209,6 +216,7 @@ fn user<'t>(r: &mut Reader<'t>, around: &Surroundings<'_, 't>, name: &'t str, ob
         mailbox: !r.names.mailboxes_off.contains_key(name),
         rules: if rules.is_empty() { vec![Rule::implied(object.span, common.ring_for)] } else { rules },
         site: common.site,
+        roles: common.roles,
     };
     t.finish(r);
     user

@@ -59,10 +59,11 @@ impl<'t> Reader<'t> {
             return true;
         }
         let message = format!("`{what}` is not carried out yet: {words}");
-        self.report(
-            Diagnostic::warning("not-carried-out", span, message)
-                .help("it is read and kept; a call that needs it ends with 480, and its explanation says so"),
-        );
+        let help = match pending::ends_the_call(entry) {
+            true => "it is read and kept; a call that needs it ends with 480, and its explanation says so",
+            false => "it is read and kept; calls go on without it",
+        };
+        self.report(Diagnostic::warning("not-carried-out", span, message).help(help));
         true
     }
 

@@ -34,10 +34,10 @@ pub(super) fn services<'t>(
                 Kind::Directory => Destination::Directory,
                 _ => continue,
             };
-            if let Some(item) = service(r, kind, t, domain) {
-                if let Some(extension) = item.text(r) {
-                    extensions.insert(extension.into(), At { value: to(name.into()), span: item.span });
-                }
+            if let Some(item) = service(r, kind, t, domain)
+                && let Some(extension) = item.text(r)
+            {
+                extensions.insert(extension.into(), At { value: to(name.into()), span: item.span });
             }
         }
     }

@@ -9,12 +9,12 @@ pub(super) fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c s
     if word.len() > WORD_CHARS_MAX {
         return None;
     }
-    let allowed = (word.len() / 3).clamp(1, 3);
+    let allowed = (word.len().div_ceil(3)).clamp(1, 3);
     candidates
         .into_iter()
         .map(|candidate| (distance(&word, candidate), candidate))
         .filter(|(distance, candidate)| *distance <= allowed && *distance < candidate.chars().count())
-        .min_by_key(|(distance, _)| *distance)
+        .min_by_key(|(distance, candidate)| (*distance, candidate.chars().count().abs_diff(word.len())))
         .map(|(_, candidate)| candidate)
 }
 
