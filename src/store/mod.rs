@@ -40,7 +40,8 @@
 //! # When the disk is full
 //!
 //! The first write that fails ends all writing until a restart: edits get [`StoreError::Write`], registrations and records are counted
-//! as not stored, reads and calls go on. A refused edit is taken out of journal and snapshots; if the disk refuses even that, it may
+//! as not stored, reads and calls go on: sled can't read what it failed to write, so rules and statuses are then read from snapshot
+//! and journal, and records up to the failed ones. A refused edit is taken out of journal and snapshots; if the disk refuses even that, it may
 //! stand after the restart, whole.
 
 pub mod engine;
@@ -51,6 +52,7 @@ pub mod manifest;
 pub mod open;
 pub mod queue;
 mod recover;
+pub mod reference;
 pub mod report;
 pub mod sled_store;
 pub mod snapshot;

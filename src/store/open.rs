@@ -3,10 +3,11 @@
 use super::StoreError;
 use super::engine::{self, Engine, EngineError};
 use super::frame;
-use super::journal::{self, Journal, JournalContent};
+use super::journal::Journal;
 use super::ledger::{self, Change, Findings, Ledger};
 use super::manifest::{Manifest, Marks};
 use super::recover::{self, Recovery};
+use super::reference::{self, Read, Reference};
 use super::report::{OpenEvent, OpenReport};
 use super::snapshot::{self, SnapshotHeader};
 use super::value::{Entry, Kind};
@@ -27,18 +28,6 @@ pub struct Opened {
     pub journalled: u64,
     /// Held as long as the store is open.
     pub lock: File,
-}
-
-/// What snapshot and journal say that the rules and statuses are: every acknowledged edit, exactly.
-#[derive(Debug, Default)]
-pub struct Reference {
-    pub edit: u64,
-    pub generation: u64,
-    pub facts: BTreeMap<Vec<u8>, Vec<u8>>,
-    /// As old as the snapshot.
-    pub bindings: Vec<Entry>,
-    /// The snapshot's name and moment, for people.
-    pub from: String,
 }
 
 /// One directory being opened.
@@ -93,51 +82,11 @@ impl Opening<'_> {
         }
     }
 
-    /// Snapshot and journal, read and put together. `None` where there never was an edit, or none can be read.
-    fn reference(&mut self) -> Result<(Option<Reference>, JournalContent), StoreError> {
-        let (snapshot, unreadable) =
-            snapshot::newest(self.directory).map_err(|e| self.refused("its snapshots", e))?;
-        for (path, why) in unreadable {
-            self.say(OpenEvent::SnapshotUnreadable { path, why });
-        }
-        let journal = journal::read(self.directory).map_err(|e| self.refused("its journal", e))?;
-        if let Some(why) = &journal.torn {
-            self.say(OpenEvent::JournalTorn(why.clone()));
-        }
-        let mut reference = Reference::default();
-        if let Some(snapshot) = snapshot {
-            let SnapshotHeader { edit, generation, taken } = snapshot.header;
-            reference = Reference { edit, generation, from: format!("the snapshot of {taken}"), ..reference };
-            for (key, value) in snapshot.entries {
-                match Kind::of(&key) {
-                    Some(Kind::Binding) => reference.bindings.push((key, value)),
-                    _ => {
-                        reference.facts.insert(key, value);
-                    }
-                }
-            }
-        }
-        let snapshot_edit = reference.edit;
-        let mut carried = 0;
-        for entry in journal.entries.iter().filter(|entry| entry.edit > snapshot_edit) {
-            // Behind a gap the journal belongs to a newer snapshot, one that can't be read: what it says is not the whole truth.
-            if entry.edit != reference.edit + 1 {
-                break;
-            }
-            match &entry.value {
-                Some(value) => reference.facts.insert(entry.key.clone(), value.clone()),
-                None => reference.facts.remove(&entry.key),
-            };
-            reference.edit = entry.edit;
-            carried += 1;
-        }
-        reference.from = match (snapshot_edit, carried) {
-            (0, _) => format!("the journal's {carried} edits"),
-            (_, 0) => reference.from,
-            (_, _) => format!("{} and {carried} edits of the journal", reference.from),
-        };
-        let some = reference.edit > 0;
-        Ok((some.then_some(reference), journal))
+    fn reference(&mut self) -> Result<Read, StoreError> {
+        let read =
+            reference::read(self.directory).map_err(|e| self.refused("its snapshots or journal", e))?;
+        self.report.events.extend(read.events.iter().cloned());
+        Ok(read)
     }
 }
 
@@ -160,7 +109,7 @@ pub fn open(directory: &Path) -> Result<(Opened, OpenReport), StoreError> {
     opening.directory()?;
     let lock = opening.lock()?;
     let manifest = opening.manifest()?;
-    let (reference, journal) = opening.reference()?;
+    let Read { reference, journal, .. } = opening.reference()?;
     let path = recover::settle_directories(&mut opening)?;
     opening.report.created = manifest.is_none() && reference.is_none() && !path.exists();
 

@@ -3,6 +3,7 @@
 use super::engine::{Engine, EngineError};
 use super::open::{self, Opened};
 use super::queue::{Edit, Queue};
+use super::reference;
 use super::report::OpenReport;
 use super::value::{self, Kind, ValueError};
 use super::writer::Writer;
@@ -11,9 +12,10 @@ use crate::call::record::CallRecord;
 use crate::registrar::{Binding, BindingKey};
 use crate::rules::UserStatus;
 use crate::switch::StatusKey;
+use std::collections::VecDeque;
 use std::fs::File;
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
@@ -23,6 +25,7 @@ pub const RECORDS_KEPT: u64 = 100_000;
 
 /// The store of the daemon. Dropping it writes what is queued and closes it.
 pub struct SledStore {
+    directory: PathBuf,
     queue: Arc<Queue>,
     engine: Arc<Engine>,
     writer: Option<JoinHandle<()>>,
@@ -51,13 +54,19 @@ impl SledStore {
         let directory = path.as_ref().to_owned();
         let (Opened { engine, ledger, journal, journalled, lock }, report) = open::open(&directory)?;
         let queue = Arc::new(Queue::default());
-        let writer =
-            Writer { directory, ledger, journal, journalled, records_kept, queue: Arc::clone(&queue) };
+        let writer = Writer {
+            directory: directory.clone(),
+            ledger,
+            journal,
+            journalled,
+            records_kept,
+            queue: Arc::clone(&queue),
+        };
         let writer = std::thread::Builder::new()
             .name("store writer".to_owned())
             .spawn(|| writer.run())
             .map_err(|e| StoreError::Write(e.to_string()))?;
-        Ok((SledStore { queue, engine, writer: Some(writer), _lock: lock }, report))
+        Ok((SledStore { directory, queue, engine, writer: Some(writer), _lock: lock }, report))
     }
 
     /// Registrations and call records that were not written because the writer did not keep up or had stopped.
@@ -82,6 +91,25 @@ impl SledStore {
         }
     }
 
+    /// Rules or statuses: those of the database, or once writing has failed those that were acknowledged.
+    fn facts<T>(
+        &self,
+        kind: Kind,
+        decode: impl Fn(&[u8], &[u8]) -> Result<T, ValueError>,
+    ) -> Result<Vec<T>, StoreError> {
+        if self.queue.refused().is_none() {
+            return self.all(kind, decode);
+        }
+        let read = reference::read(&self.directory).map_err(|e| StoreError::Read(e.to_string()))?;
+        let facts = read.reference.unwrap_or_default().facts;
+        facts
+            .iter()
+            .filter(|(key, _)| Kind::of(key) == Some(kind))
+            .map(|(key, sealed)| decode(key, sealed))
+            .collect::<Result<_, _>>()
+            .map_err(|e| StoreError::Read(format!("{kind:?}: {e}")))
+    }
+
     fn all<T>(
         &self,
         kind: Kind,
@@ -102,6 +130,22 @@ impl SledStore {
         read.map_err(unreadable)?;
         wrong.map_or(Ok(values), |error| Err(StoreError::Read(format!("{kind:?}: {error}"))))
     }
+
+    /// The newest records up to the first that can't be read: what is left once writing has failed in the midst of the newest.
+    fn records_before_the_failure(&self, limit: usize) -> Vec<CallRecord> {
+        let mut newest = VecDeque::new();
+        let read = self.engine.scan(&Kind::Record.prefix(), false, |key, sealed| {
+            newest.extend(readable_record(key, sealed));
+            if newest.len() > limit {
+                newest.pop_front();
+            }
+            ControlFlow::Continue(())
+        });
+        if let Err(error) = read {
+            tracing::warn!(%error, "the newest call records can't be read until a restart");
+        }
+        newest.into_iter().rev().collect()
+    }
 }
 
 fn unreadable(error: EngineError) -> StoreError {
@@ -117,7 +161,7 @@ fn readable_record(key: &[u8], sealed: &[u8]) -> Option<CallRecord> {
 
 impl Store for SledStore {
     fn rules(&self) -> Result<Vec<StoredRules>, StoreError> {
-        self.all(Kind::Rules, value::decode_rules)
+        self.facts(Kind::Rules, value::decode_rules)
     }
 
     fn put_rules(&self, rules: StoredRules, expected: Option<u64>) -> Result<u64, StoreError> {
@@ -125,7 +169,7 @@ impl Store for SledStore {
     }
 
     fn statuses(&self) -> Result<Vec<(StatusKey, UserStatus)>, StoreError> {
-        self.all(Kind::Status, value::decode_status)
+        self.facts(Kind::Status, value::decode_status)
     }
 
     fn put_status(&self, key: &StatusKey, status: Option<&UserStatus>) -> Result<(), StoreError> {
@@ -183,13 +227,14 @@ impl Store for SledStore {
         if limit == 0 {
             return Ok(records);
         }
-        self.engine
-            .scan(&Kind::Record.prefix(), true, |key, sealed| {
-                records.extend(readable_record(key, sealed));
-                if records.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-            })
-            .map_err(unreadable)?;
-        Ok(records)
+        let read = self.engine.scan(&Kind::Record.prefix(), true, |key, sealed| {
+            records.extend(readable_record(key, sealed));
+            if records.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        });
+        match read {
+            Err(_) if self.queue.refused().is_some() => Ok(self.records_before_the_failure(limit)),
+            read => read.map(|()| records).map_err(unreadable),
+        }
     }
 
     fn flush(&self) -> Result<(), StoreError> {
