@@ -48,24 +48,27 @@ pub struct Media {
 pub struct Plane;
 
 impl Plane {
-    /// Starts the media plane and the signalling thread on sockets that are bound already.
+    /// Starts the media plane and the signalling thread on sockets that are bound already. `first` is what the switch has to
+    /// know before the first packet is read: rules, statuses, registrations.
     ///
     /// # Errors
     /// The system gives no thread or no file descriptor.
     pub fn start(
         config: Config,
         seed: [u8; 32],
+        first: Vec<Input>,
         bound: Bound,
         media: Media,
         sinks: impl Sinks + Send + 'static,
     ) -> io::Result<Handle> {
-        start(move || Switch::new(config, seed), bound, media, sinks)
+        start(move || Switch::new(config, seed), first, bound, media, sinks)
     }
 }
 
 /// Starts any machine: the switch, or in tests one that is simpler.
 fn start<M: Machine + 'static>(
     machine: impl FnOnce() -> M + Send + 'static,
+    first: Vec<Input>,
     bound: Bound,
     media: Media,
     sinks: impl Sinks + Send + 'static,
@@ -81,7 +84,7 @@ fn start<M: Machine + 'static>(
     // The machine is made in its thread: it need not be able to leave it.
     let thread = std::thread::Builder::new().name("signalling".into()).spawn(move || {
         match Edge::new(machine(), sinks, media, poll, waker, work, bound, traffic) {
-            Ok(edge) => edge.run(),
+            Ok(edge) => edge.run(first),
             Err(error) => tracing::error!(%error, "the signalling thread can't wait for its sockets"),
         }
     })?;

@@ -83,7 +83,7 @@ impl World {
         let ports = Ports::open(IpAddr::from([127, 0, 0, 1]), Range::Any, 1).unwrap();
         let (sender, inputs) = sync_channel(4096);
         let echo = move || Echo { inputs: sender, deadline: None };
-        let handle = start(echo, bound, Media { ports, threads: 1 }, Quiet).unwrap();
+        let handle = start(echo, Vec::new(), bound, Media { ports, threads: 1 }, Quiet).unwrap();
         let world = World { handle, udp: addresses[0], tcp: addresses[1], inputs };
         assert_eq!(world.input(), "Opened", "the first media ports");
         world

@@ -130,10 +130,14 @@ impl<M: Machine, S: Sinks> Edge<M, S> {
         })
     }
 
-    pub(super) fn run(mut self) {
+    /// Gives the machine what it has to know `first`, then runs until it is told to stop.
+    pub(super) fn run(mut self, first: Vec<Input>) {
         let mut events = Events::default();
         let mut queue = Queue::Empty;
         let mut now = clock::now();
+        for input in first {
+            self.input(now, input);
+        }
         loop {
             if let Err(error) = self.poll.wait(&mut events, self.timeout(now, queue)) {
                 tracing::error!(%error, "the signalling thread can't wait for its sockets, it stops");
