@@ -75,6 +75,12 @@ impl Roles {
         self.group.as_ref()
     }
 
+    /// Whether single users have roles, so that the file's group can't be the gate.
+    #[must_use]
+    pub fn names_others(&self) -> bool {
+        !self.by_uid.is_empty()
+    }
+
     /// The role of a peer, if it has one.
     #[must_use]
     pub fn of(&self, peer: Peer) -> Option<Role> {

@@ -6,6 +6,9 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
+/// Of a problem document (RFC 9457 §3).
+pub const CONTENT_TYPE: &str = "application/problem+json";
+
 /// One problem document.
 #[derive(Debug)]
 pub struct Problem {
@@ -86,7 +89,6 @@ impl IntoResponse for Problem {
         body.insert("title".into(), self.name.replace('-', " ").into());
         body.insert("status".into(), self.status.as_u16().into());
         body.insert("detail".into(), self.detail.into());
-        (self.status, [(header::CONTENT_TYPE, "application/problem+json")], Value::Object(body).to_string())
-            .into_response()
+        (self.status, [(header::CONTENT_TYPE, CONTENT_TYPE)], Value::Object(body).to_string()).into_response()
     }
 }

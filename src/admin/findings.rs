@@ -1,0 +1,86 @@
+//! What `check --json` prints and the rules routes answer: diagnostics with places in words, and what came of the golden tests.
+
+use crate::rules::diagnostic::{Diagnostic, Files, Severity};
+use serde::{Deserialize, Serialize};
+
+/// `{"diagnostics": [...], "expectations": {...}}`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Findings {
+    pub diagnostics: Vec<Finding>,
+    pub expectations: Expectations,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Finding {
+    /// `error`, `warning`.
+    pub severity: String,
+    pub code: String,
+    pub file: String,
+    pub line: usize,
+    pub column: usize,
+    pub message: String,
+    pub help: Option<String>,
+}
+
+/// How the golden tests went.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Expectations {
+    pub passed: usize,
+    pub failed: usize,
+    pub failures: Vec<Failure>,
+}
+
+/// A golden test that failed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Failure {
+    pub name: String,
+    /// `expect.toml:12:1`.
+    pub at: String,
+    /// What was expected and did not come, or came and was not wanted.
+    pub message: String,
+}
+
+impl Finding {
+    #[must_use]
+    pub fn new(files: &Files, diagnostic: &Diagnostic) -> Finding {
+        let place = files.place(diagnostic.span);
+        Finding {
+            severity: match diagnostic.severity {
+                Severity::Error => "error",
+                Severity::Warning => "warning",
+            }
+            .to_owned(),
+            code: diagnostic.code.to_owned(),
+            file: place.file.to_string(),
+            line: place.line,
+            column: place.column,
+            message: diagnostic.message.clone(),
+            help: diagnostic.help.clone(),
+        }
+    }
+
+    #[must_use]
+    pub fn all(files: &Files, diagnostics: &[Diagnostic]) -> Vec<Finding> {
+        diagnostics.iter().map(|d| Finding::new(files, d)).collect()
+    }
+}
+
+impl Findings {
+    #[must_use]
+    pub fn count(&self, severity: &str) -> usize {
+        self.diagnostics.iter().filter(|d| d.severity == severity).count()
+    }
+
+    /// `2 errors, 1 warning; 4 golden tests passed, 0 failed`.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let some = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+        let Expectations { passed, failed, .. } = self.expectations;
+        format!(
+            "{}, {}; {} passed, {failed} failed",
+            some(self.count("error"), "error"),
+            some(self.count("warning"), "warning"),
+            some(passed, "golden test"),
+        )
+    }
+}
