@@ -127,7 +127,7 @@ impl Config {
             digest: vec![Algorithm::Md5, Algorithm::Sha256],
             expiry,
             media: MediaConfig { listen: loopback, advertise: None, ports: (20000, 40000), threads: 1 },
-            store: "ringtree-data".into(),
+            store: "ringtree-data/store".into(),
             admin: AdminConfig {
                 socket: "ringtree-data/admin.sock".into(),
                 group: None,
@@ -163,6 +163,25 @@ impl Config {
         }
         config.file = Some(file.to_owned());
         Ok(config)
+    }
+
+    /// The keys in which a daemon that runs by `running` would have to be restarted to run by this one.
+    #[must_use]
+    pub fn needs_restart(&self, running: &Config) -> Vec<&'static str> {
+        let (new, old) = (self, running);
+        let keys = [
+            ("[sip] listen", new.listen != old.listen),
+            ("[sip] advertise", new.advertise != old.advertise),
+            ("[sip] default_domain", new.default_domain != old.default_domain),
+            ("[sip] digest", new.digest != old.digest),
+            ("[sip] expires_*", new.expiry != old.expiry),
+            ("[media]", new.media != old.media),
+            ("[store] path", new.store != old.store),
+            ("[admin]", new.admin != old.admin),
+            ("[rules] base", new.base != old.base),
+            ("[limits]", (new.calls_max, new.drain_after) != (old.calls_max, old.drain_after)),
+        ];
+        keys.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key).collect()
     }
 
     /// # Errors

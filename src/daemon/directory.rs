@@ -121,6 +121,16 @@ impl Reading<'_> {
     }
 }
 
+/// The domain that the files say they are, from their `[domain] name`, even where the rest of them is broken.
+#[must_use]
+pub fn domain_name(files: &Files) -> Option<Arc<str>> {
+    files.0.values().find_map(|text| {
+        let table = toml::de::DeTable::parse(text).ok()?;
+        let name = table.get_ref().get("domain")?.get_ref().get("name")?.get_ref().as_str()?;
+        Some(name.into())
+    })
+}
+
 /// What of a directory is rules: `*.toml` and `*.ics` anywhere, `*.txt` under `lists/`.
 #[must_use]
 pub fn is_rules_text(relative: &Path) -> bool {

@@ -69,8 +69,8 @@ pub const KEYS: &[Key] = &[
     key(
         "store",
         "path",
-        r#""ringtree-data""#,
-        "The directory of the store. It is made if its parent exists. Relative paths start at this file's directory.",
+        r#""ringtree-data/store""#,
+        "The directory of the store, for the daemon alone. It and its parent are made; what is above must exist. Relative paths start at this file's directory.",
     ),
     key(
         "admin",

@@ -1,0 +1,122 @@
+//! `/metrics`: the counters of the switch as OpenMetrics text.
+
+use crate::net::traffic::{Traffic, Wire};
+use crate::switch::Counters;
+use std::fmt::Write;
+
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// `generations`: each domain and the generation of its rules.
+#[must_use]
+pub fn render<'a>(
+    counters: &Counters,
+    traffic: &Traffic,
+    started: jiff::Timestamp,
+    generations: impl Iterator<Item = (&'a str, u64)>,
+) -> String {
+    // All fields by name: a counter that is added and not shown doesn't compile.
+    let Counters {
+        calls_active,
+        calls_total,
+        registrations,
+        requests_total,
+        responses_total,
+        bad_requests_total,
+        challenges_total,
+        auth_failures_total,
+        transactions,
+        ports_free,
+    } = *counters;
+    let mut out = String::new();
+    for (name, value, help) in [
+        ("calls_active", calls_active, "Calls that are up."),
+        ("registrations", registrations, "Contacts in force."),
+        ("transactions", transactions, "SIP transactions in progress."),
+        ("media_ports_free", ports_free, "Media port pairs that are open and free."),
+    ] {
+        family(&mut out, name, "gauge", help);
+        line(&mut out, name, "", value);
+    }
+    for (name, value, help) in [
+        ("calls", calls_total, "Calls since the start."),
+        ("requests", requests_total, "SIP requests taken."),
+        ("responses", responses_total, "SIP responses taken."),
+        ("bad_requests", bad_requests_total, "SIP requests answered with 400."),
+        ("challenges", challenges_total, "Digest challenges sent."),
+        ("auth_failures", auth_failures_total, "Requests with wrong credentials."),
+    ] {
+        family(&mut out, name, "counter", help);
+        line(&mut out, &format!("{name}_total"), "", value);
+    }
+    on_the_wire(&mut out, traffic);
+    family(&mut out, "rules_generation", "gauge", "The generation of a domain's rules.");
+    for (domain, generation) in generations {
+        let escaped = domain.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+        line(&mut out, "rules_generation", &format!("{{domain=\"{escaped}\"}}"), generation);
+    }
+    family(&mut out, "start_time_seconds", "gauge", "When the daemon started, in seconds since 1970.");
+    line(&mut out, "start_time_seconds", "", started.as_second());
+    out.push_str("# EOF\n");
+    out
+}
+
+/// One counter of a transport.
+type Of = fn(&Wire) -> u64;
+
+fn on_the_wire(out: &mut String, traffic: &Traffic) {
+    let by_transport = [("udp", &traffic.udp), ("tcp", &traffic.tcp)];
+    let families: [(&str, Of, &str); 6] = [
+        ("received", |w| w.received.value(), "Datagrams and framed messages received."),
+        ("sent", |w| w.sent.value(), "Messages sent."),
+        ("send_errors", |w| w.send_errors.value(), "Messages that could not be sent."),
+        ("not_sip", |w| w.not_sip.value(), "What came and was no SIP."),
+        ("keep_alives", |w| w.keep_alives.value(), "Keep-alives of phones."),
+        ("oversize", |w| w.oversize.value(), "Messages larger than they may be."),
+    ];
+    for (name, value, help) in families {
+        family(out, &format!("wire_{name}"), "counter", help);
+        for (transport, wire) in by_transport {
+            line(out, &format!("wire_{name}_total"), &format!("{{transport=\"{transport}\"}}"), value(wire));
+        }
+    }
+    family(out, "connections", "gauge", "TCP connections that stand.");
+    line(out, "connections", "", traffic.connections.value());
+    for (name, value, help) in [
+        ("connections_accepted", &traffic.connections_accepted, "TCP connections accepted."),
+        ("connections_opened", &traffic.connections_opened, "TCP connections opened by us."),
+        ("connections_refused", &traffic.connections_refused, "TCP connections closed at once: too many."),
+        ("slow_readers", &traffic.slow_readers, "TCP connections closed because the peer did not read."),
+        ("idle_closed", &traffic.idle_closed, "TCP connections closed because nothing came."),
+    ] {
+        family(out, name, "counter", help);
+        line(out, &format!("{name}_total"), "", value.value());
+    }
+}
+
+fn family(out: &mut String, name: &str, kind: &str, help: &str) {
+    // Writing to a String can't fail.
+    let _ = write!(out, "# TYPE ringtree_{name} {kind}\n# HELP ringtree_{name} {help}\n");
+}
+
+fn line(out: &mut String, name: &str, labels: &str, value: impl std::fmt::Display) {
+    let _ = writeln!(out, "ringtree_{name}{labels} {value}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_family_is_typed_and_the_text_ends_as_openmetrics_asks() {
+        let counters = Counters { calls_active: 3, calls_total: 9, ..Counters::default() };
+        let text =
+            render(&counters, &Traffic::default(), jiff::Timestamp::UNIX_EPOCH, [("a\"b", 7)].into_iter());
+        assert!(text.ends_with("# EOF\n"));
+        assert!(text.contains("\nringtree_calls_total 9\n"), "{text}");
+        assert!(text.contains("ringtree_rules_generation{domain=\"a\\\"b\"} 7\n"));
+        for line in text.lines().filter(|l| !l.starts_with('#')) {
+            let name = line.split([' ', '{']).next().unwrap().trim_end_matches("_total");
+            assert!(text.contains(&format!("# TYPE {name} ")), "{line}");
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! Where the signalling thread puts what is not for the wire: registrations and call records to the store, events to their
+//! readers, the end of the drain to the daemon. Nothing here waits.
+
+use crate::admin::events::Announcer;
+use crate::net::signalling::Sinks;
+use crate::registrar::Change;
+use crate::store::Store;
+use crate::switch::Event;
+use std::sync::Arc;
+use tokio::sync::Notify;
+
+pub struct Outlet {
+    store: Arc<dyn Store>,
+    events: Arc<Announcer>,
+    drained: Arc<Notify>,
+}
+
+impl Outlet {
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, events: Arc<Announcer>, drained: Arc<Notify>) -> Outlet {
+        Outlet { store, events, drained }
+    }
+}
+
+impl Sinks for Outlet {
+    fn binding(&mut self, change: Change) {
+        match change {
+            Change::Added(binding) | Change::Refreshed(binding) => self.store.put_binding(binding),
+            Change::Removed { key, .. } => self.store.remove_binding(key),
+        }
+    }
+
+    fn event(&mut self, event: Event) {
+        match &event {
+            Event::CallEnded(record) => self.store.put_record((**record).clone()),
+            Event::Alarm { what } => tracing::warn!("{what}"),
+            Event::CallStarted { .. }
+            | Event::CallRinging { .. }
+            | Event::CallAnswered { .. }
+            | Event::RegistrationAdded { .. }
+            | Event::RegistrationRemoved { .. }
+            | Event::RulesApplied { .. }
+            | Event::StatusChanged { .. } => {}
+        }
+        self.events.announce(Arc::new(event));
+    }
+
+    fn drained(&mut self) {
+        self.drained.notify_one();
+    }
+}

@@ -1,0 +1,110 @@
+//! Secrets of the rules, resolved at the edge: `file:`, `env:`, `ha1:` and `plain:` become HA1 for the realm that is the domain's
+//! name. One that can't be is a warning, and only its device is off. No secret is in a message of this file.
+
+use crate::registrar::digest::Ha1;
+use crate::rules::compile::Secrets;
+use crate::rules::model::{Auth, Model, SecretRef};
+use crate::sip::auth::{Algorithm, ha1};
+use std::path::{Component, Path};
+use zeroize::Zeroizing;
+
+/// The longest secret; a file with more is not one.
+pub const SECRET_BYTES_MAX: u64 = 4096;
+
+/// The secrets of a domain, and a line for each that could not be resolved.
+pub struct Resolved {
+    pub secrets: Secrets,
+    pub warnings: Vec<String>,
+}
+
+/// `base`: the directory that `file:` starts at.
+#[must_use]
+pub fn resolve(model: &Model, base: Option<&Path>) -> Resolved {
+    let mut resolved = Resolved { secrets: Secrets::default(), warnings: Vec::new() };
+    for (name, device) in &model.devices {
+        let Some(auth) = &device.auth else { continue };
+        match one(auth, &model.domain.name, base) {
+            Ok(ha1) => {
+                resolved.secrets.0.insert(name.clone(), ha1);
+            }
+            Err(why) => resolved.warnings.push(format!(
+                "{}: the secret of device {name} can't be resolved: {why}; until it can, this phone can't register",
+                model.files.place(auth.secret.span)
+            )),
+        }
+    }
+    resolved
+}
+
+fn one(auth: &Auth, realm: &str, base: Option<&Path>) -> Result<Ha1, String> {
+    let password = match &auth.secret.value {
+        SecretRef::Ha1Md5(hex) => return Ok(Ha1 { md5: Some(hex.to_ascii_lowercase()), sha256: None }),
+        SecretRef::Ha1Sha256(hex) => return Ok(Ha1 { md5: None, sha256: Some(hex.to_ascii_lowercase()) }),
+        SecretRef::Plain(text) => Zeroizing::new(text.clone()),
+        SecretRef::Env(name) => {
+            Zeroizing::new(std::env::var(name).map_err(|_| format!("the environment has no {name}"))?)
+        }
+        SecretRef::File(path) => from_file(path, base)?,
+        SecretRef::Masked => {
+            return Err("`plain:***` stands for a secret that is already here, and there is none".into());
+        }
+    };
+    if password.is_empty() {
+        return Err("it is empty".into());
+    }
+    let of = |algorithm| Some(ha1(algorithm, &auth.user, realm, &password));
+    Ok(Ha1 { md5: of(Algorithm::Md5), sha256: of(Algorithm::Sha256) })
+}
+
+/// The first line of a file below `base`: rules that come over the socket can't point anywhere else.
+fn from_file(path: &str, base: Option<&Path>) -> Result<Zeroizing<String>, String> {
+    let base = base.ok_or_else(|| format!("file:{path} needs `[rules] base` in the configuration"))?;
+    let inside = Path::new(path).components().all(|c| matches!(c, Component::Normal(_) | Component::CurDir));
+    if !inside {
+        return Err(format!("file:{path} leaves the rules' base directory"));
+    }
+    let file = base.join(path);
+    let unreadable = |e: std::io::Error| format!("{}: {e}", file.display());
+    let size = std::fs::metadata(&file).map_err(unreadable)?.len();
+    if size > SECRET_BYTES_MAX {
+        return Err(format!("{} has {size} bytes; a secret has at most {SECRET_BYTES_MAX}", file.display()));
+    }
+    let text = Zeroizing::new(std::fs::read_to_string(&file).map_err(unreadable)?);
+    Ok(Zeroizing::new(text.lines().next().unwrap_or_default().to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::model::At;
+
+    fn auth(secret: SecretRef) -> Auth {
+        Auth { user: "101a".into(), secret: At { value: secret, span: Default::default() } }
+    }
+
+    #[test]
+    fn a_file_outside_of_the_base_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("x"), "s\n").unwrap();
+        for path in ["../x", "/etc/hostname", "a/../../x"] {
+            let base = dir.path().join("rules");
+            let why = one(&auth(SecretRef::File(path.into())), "d", Some(&base)).unwrap_err();
+            assert!(why.contains("leaves the rules' base directory"), "{why}");
+        }
+        assert_eq!(*from_file("x", Some(dir.path())).unwrap(), "s");
+    }
+
+    #[test]
+    fn a_missing_secret_says_which_and_never_what() {
+        let why = one(&auth(SecretRef::Env("RINGTREE_TEST_NO_SUCH".into())), "d", None).unwrap_err();
+        assert_eq!(why, "the environment has no RINGTREE_TEST_NO_SUCH");
+        assert!(one(&auth(SecretRef::Plain(String::new())), "d", None).unwrap_err().contains("empty"));
+        assert!(one(&auth(SecretRef::Masked), "d", None).is_err());
+    }
+
+    #[test]
+    fn an_ha1_is_taken_for_its_algorithm_alone() {
+        let given = one(&auth(SecretRef::Ha1Md5("ABCD".into())), "d", None).unwrap();
+        assert_eq!(given, Ha1 { md5: Some("abcd".into()), sha256: None });
+    }
+}
