@@ -1,1 +1,156 @@
-//! cli
+//! The command line: one file a verb. Exit codes are promises: 0 done, 1 the answer is no, 2 the input is wrong, 3 the daemon
+//! can't be reached, 70 a fault of ours.
+
+mod apply;
+mod calls;
+mod check;
+mod daemon;
+mod events;
+mod explain;
+mod explanation;
+mod export;
+mod hangup;
+mod offline;
+mod out;
+mod registrations;
+mod route;
+mod run;
+mod tree;
+mod user;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// How a verb ended, as its exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    Done = 0,
+    /// A golden test failed, nothing was found.
+    No = 1,
+    /// A diagnostic was printed.
+    Input = 2,
+    /// The daemon can't be reached.
+    Unreachable = 3,
+    /// A fault of ours.
+    Fault = 70,
+}
+
+/// Why a verb did not do what it was asked: a line for the operator, and the exit code.
+#[derive(Debug)]
+pub struct Failure {
+    exit: Exit,
+    line: String,
+}
+
+impl Failure {
+    fn input(line: impl ToString) -> Failure {
+        Failure { exit: Exit::Input, line: line.to_string() }
+    }
+    fn no(line: impl ToString) -> Failure {
+        Failure { exit: Exit::No, line: line.to_string() }
+    }
+    fn fault(line: impl ToString) -> Failure {
+        Failure { exit: Exit::Fault, line: line.to_string() }
+    }
+}
+
+#[derive(Parser)]
+#[command(name = "ringtree", version, about, long_about = LONG, after_help = AFTER, max_term_width = 110)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+const LONG: &str = "A call-routing engine: registers phones, holds calls as a back-to-back user agent, relays media, and explains \
+every decision.\n\nThe rules are TOML files, a directory a domain. `check`, `route --rules` and `tree --rules` need no daemon; the \
+other verbs speak to a running one over its Unix socket.";
+
+const AFTER: &str = "Exit codes: 0 done; 1 the answer is no (a golden test failed, nothing was found); 2 the input is wrong, and a \
+diagnostic says where; 3 the daemon can't be reached; 70 a fault of ours.\n\nThe daemon is found by --socket, else RINGTREE_SOCKET, \
+else `[admin] socket` of ./ringtree.toml, else ./ringtree-data/admin.sock, else /run/ringtree/admin.sock.";
+
+#[derive(Subcommand)]
+enum Verb {
+    Run(run::Run),
+    Check(check::Check),
+    Route(route::Route),
+    Tree(tree::Tree),
+    Apply(apply::Apply),
+    Export(export::Export),
+    #[command(subcommand)]
+    User(user::User),
+    Calls(calls::Calls),
+    Hangup(hangup::Hangup),
+    Registrations(registrations::Registrations),
+    Explain(explain::Explain),
+    Events(events::Events),
+}
+
+impl Verb {
+    fn carry_out(self) -> Result<Exit, Failure> {
+        match self {
+            Verb::Run(verb) => verb.carry_out(),
+            Verb::Check(verb) => verb.carry_out(),
+            Verb::Route(verb) => verb.carry_out(),
+            Verb::Tree(verb) => verb.carry_out(),
+            Verb::Apply(verb) => verb.carry_out(),
+            Verb::Export(verb) => verb.carry_out(),
+            Verb::User(verb) => verb.carry_out(),
+            Verb::Calls(verb) => verb.carry_out(),
+            Verb::Hangup(verb) => verb.carry_out(),
+            Verb::Registrations(verb) => verb.carry_out(),
+            Verb::Explain(verb) => verb.carry_out(),
+            Verb::Events(verb) => verb.carry_out(),
+        }
+    }
+}
+
+/// The whole program.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let why = panic.payload().downcast_ref::<String>().map(String::as_str);
+        let why =
+            why.or_else(|| panic.payload().downcast_ref::<&str>().copied()).unwrap_or("no reason given");
+        eprintln!("ringtree: a fault of ours at {place}: {why}");
+    }));
+    let exit = match std::panic::catch_unwind(|| arguments.verb.carry_out()) {
+        Ok(Ok(exit)) => exit,
+        Ok(Err(failure)) => {
+            eprintln!("ringtree: {}", failure.line);
+            failure.exit
+        }
+        // The hook has said what.
+        Err(_) => Exit::Fault,
+    };
+    ExitCode::from(exit as u8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definitions_are_consistent_and_every_verb_and_flag_has_help() {
+        let mut command = Arguments::command();
+        command.build();
+        command.clone().debug_assert();
+        let mut todo = vec![command];
+        while let Some(command) = todo.pop() {
+            assert!(command.get_about().is_some(), "{} has no help", command.get_name());
+            for argument in command.get_arguments().filter(|a| !a.is_hide_set()) {
+                assert!(
+                    argument.get_help().is_some(),
+                    "{} {} has no help",
+                    command.get_name(),
+                    argument.get_id()
+                );
+            }
+            todo.extend(command.get_subcommands().cloned());
+        }
+    }
+}

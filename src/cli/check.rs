@@ -1,0 +1,74 @@
+//! `ringtree check`.
+
+use super::offline::Offline;
+use super::{Exit, Failure, out};
+use crate::admin::findings::{Expectations, Finding, Findings};
+use crate::admin::proof;
+use crate::net::clock;
+use clap::Args;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
+/// Check rules: every diagnostic at once, then the golden tests
+///
+/// Needs no daemon. Each diagnostic names file, line and column, shows the line, and says what to write instead; then the [[expect]]
+/// tables are run; a summary line ends it. Exit 2 with any error, 1 when a golden test fails, 0 with warnings alone.
+#[derive(Args)]
+pub struct Check {
+    /// A directory with a domain.toml, or one whose children have one; default: what `[rules] load` names
+    dir: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Check {
+    pub fn carry_out(self) -> Result<Exit, Failure> {
+        let colour = std::io::stdout().is_terminal();
+        let domains = Offline::all(self.dir.as_deref())?;
+        let several = domains.len() > 1;
+        let mut all = Findings::default();
+        for one in &domains {
+            let expectations = one
+                .domain
+                .as_ref()
+                .map(|d| proof::golden(d, &one.expects, clock::now().wall))
+                .unwrap_or_default();
+            if !self.json {
+                if several {
+                    out::line(&format!("{}:", one.dir.display()));
+                }
+                out::text(&one.rendered(colour));
+                print_failures(&expectations);
+            }
+            let mut diagnostics = Finding::all(&one.files, &one.diagnostics);
+            if several {
+                for finding in &mut diagnostics {
+                    finding.file = one.dir.join(&finding.file).display().to_string();
+                }
+            }
+            all.diagnostics.extend(diagnostics);
+            all.expectations.passed += expectations.passed;
+            all.expectations.failed += expectations.failed;
+            all.expectations.failures.extend(expectations.failures);
+        }
+        if self.json {
+            out::json(&all);
+        } else {
+            out::line(&all.summary());
+        }
+        Ok(if all.count("error") > 0 {
+            Exit::Input
+        } else if all.expectations.failed > 0 {
+            Exit::No
+        } else {
+            Exit::Done
+        })
+    }
+}
+
+fn print_failures(expectations: &Expectations) {
+    for failure in &expectations.failures {
+        out::line(&format!("{}: golden test `{}` failed: {}", failure.at, failure.name, failure.message));
+    }
+}
