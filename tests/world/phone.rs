@@ -1,0 +1,389 @@
+//! A scripted phone. It reads what the switch writes through `rsip`, code that is not ours, and writes its own messages as text.
+//! It retransmits as RFC 3261 §17 says, in a few lines: what it sends again, until when, is all that it keeps.
+
+use bytes::Bytes;
+use rsip::SipMessage;
+use rsip::prelude::{HasHeaders, HeadersExt, UntypedHeader};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+const T1: Duration = Duration::from_millis(500);
+
+/// What the phone does with an INVITE.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Script {
+    /// 180, then 200.
+    Answer { after: Duration },
+    /// 180, then nothing.
+    Ring,
+    /// 180, then this.
+    Refuse { status: u16, after: Duration },
+    /// Nothing at all.
+    Dead,
+}
+
+/// Something that is sent until it is answered.
+struct Repeat {
+    bytes: Bytes,
+    next: Duration,
+    interval: Duration,
+    until: Duration,
+}
+
+/// An INVITE that this phone has got.
+struct Incoming {
+    invite: rsip::Request,
+    tag: String,
+    /// When the script answers.
+    due: Option<Duration>,
+    finished: bool,
+}
+
+/// A call that this phone makes.
+struct Outgoing {
+    to_tag: Option<String>,
+    invite_branch: String,
+    /// Hangs up this long after the answer.
+    talk: Duration,
+    hang_up_at: Option<Duration>,
+}
+
+pub struct Phone {
+    pub address: SocketAddr,
+    pub user: String,
+    pub script: Script,
+    pub outbox: Vec<Bytes>,
+    /// Final responses to this phone's INVITEs: by Call-ID, each once.
+    pub finals: BTreeMap<String, Vec<u16>>,
+    /// Provisional responses other than 100, in order.
+    pub provisionals: Vec<u16>,
+    /// The CANCELs that came: their Reasons.
+    pub cancels: Vec<Vec<String>>,
+    /// ACKs to this phone's 2xx, and BYEs in its calls.
+    pub acks: u32,
+    pub byes: u32,
+    /// Calls that this phone answered and that were neither ACKed nor BYEd yet.
+    pub open_answers: BTreeMap<String, bool>,
+    repeats: BTreeMap<String, Repeat>,
+    answers: BTreeMap<String, Bytes>,
+    incoming: BTreeMap<String, Incoming>,
+    outgoing: BTreeMap<String, Outgoing>,
+    count: u64,
+    now: Duration,
+}
+
+impl Phone {
+    pub fn new(address: &str, user: &str, script: Script) -> Phone {
+        Phone {
+            address: address.parse().unwrap(),
+            user: user.to_owned(),
+            script,
+            outbox: Vec::new(),
+            finals: BTreeMap::new(),
+            provisionals: Vec::new(),
+            cancels: Vec::new(),
+            acks: 0,
+            byes: 0,
+            open_answers: BTreeMap::new(),
+            repeats: BTreeMap::new(),
+            answers: BTreeMap::new(),
+            incoming: BTreeMap::new(),
+            outgoing: BTreeMap::new(),
+            count: 0,
+            now: Duration::ZERO,
+        }
+    }
+
+    pub fn register(&mut self, now: Duration) {
+        self.now = now;
+        let call_id = self.fresh("reg");
+        let extra = format!("Contact: <sip:{}@{}>\r\nExpires: 3600\r\n", self.user, self.address);
+        let user = self.user.clone();
+        self.request("REGISTER", &format!("sip:{}", crate::DOMAIN), &user, None, &call_id, 1, &extra, "");
+    }
+
+    /// Calls, and hangs up `talk` after the answer. Returns the Call-ID.
+    pub fn call(&mut self, now: Duration, to: &str, talk: Duration) -> String {
+        self.now = now;
+        let call_id = self.fresh("call");
+        let extra = format!("Contact: <sip:{}@{}>\r\n", self.user, self.address);
+        let uri = format!("sip:{to}@{}", crate::DOMAIN);
+        let branch = self.request("INVITE", &uri, to, None, &call_id, 1, &extra, &self.offer());
+        self.finals.insert(call_id.clone(), Vec::new());
+        self.outgoing.insert(
+            call_id.clone(),
+            Outgoing { to_tag: None, invite_branch: branch, talk, hang_up_at: None },
+        );
+        call_id
+    }
+
+    pub fn cancel(&mut self, now: Duration, call_id: &str, to: &str) {
+        self.now = now;
+        let branch = self.outgoing[call_id].invite_branch.clone();
+        let uri = format!("sip:{to}@{}", crate::DOMAIN);
+        let bytes = self.message("CANCEL", &uri, to, None, call_id, 1, &branch, "", "");
+        self.send_repeating(format!("{branch}CANCEL"), bytes);
+    }
+
+    pub fn receive(&mut self, now: Duration, bytes: &Bytes) {
+        self.now = now;
+        match SipMessage::try_from(bytes.clone()).expect("rsip reads what we write") {
+            SipMessage::Request(request) => self.receive_request(request),
+            SipMessage::Response(response) => self.receive_response(&response),
+        }
+    }
+
+    pub fn wake(&mut self, now: Duration) {
+        self.now = now;
+        self.repeats.retain(|_, repeat| repeat.until > now);
+        for repeat in self.repeats.values_mut().filter(|repeat| repeat.next <= now) {
+            self.outbox.push(repeat.bytes.clone());
+            repeat.interval = (repeat.interval * 2).min(8 * T1);
+            repeat.next = now + repeat.interval;
+        }
+        let due: Vec<String> = self.due_answers();
+        for call_id in due {
+            self.answer(&call_id);
+        }
+        let ending: Vec<String> = self
+            .outgoing
+            .iter()
+            .filter(|(_, call)| call.hang_up_at.is_some_and(|at| at <= now))
+            .map(|(id, _)| id.clone())
+            .collect();
+        for call_id in ending {
+            self.hang_up(&call_id);
+        }
+    }
+
+    pub fn deadline(&self) -> Option<Duration> {
+        let repeats = self.repeats.values().map(|repeat| repeat.next.min(repeat.until));
+        let answers = self.incoming.values().filter(|call| !call.finished).filter_map(|call| call.due);
+        let ends = self.outgoing.values().filter_map(|call| call.hang_up_at);
+        repeats.chain(answers).chain(ends).min()
+    }
+
+    fn due_answers(&self) -> Vec<String> {
+        let due = |call: &Incoming| !call.finished && call.due.is_some_and(|at| at <= self.now);
+        self.incoming.iter().filter(|(_, call)| due(call)).map(|(id, _)| id.clone()).collect()
+    }
+
+    fn receive_request(&mut self, request: rsip::Request) {
+        let call_id = request.call_id_header().unwrap().value().to_owned();
+        let branch = format!("{}{}", branch_of(&request), request.method());
+        if let Some(answer) = self.answers.get(&branch) {
+            return self.outbox.push(answer.clone());
+        }
+        match request.method() {
+            rsip::Method::Invite => self.receive_invite(call_id, branch, request),
+            rsip::Method::Ack => {
+                self.acks += 1;
+                self.repeats.remove(&format!("{call_id} final"));
+                if let Some(acked) = self.open_answers.get_mut(&call_id) {
+                    *acked = true;
+                }
+            }
+            rsip::Method::Cancel => {
+                let reasons =
+                    request.headers().iter().map(ToString::to_string).filter(|h| h.starts_with("Reason:"));
+                self.cancels.push(reasons.map(|h| h["Reason:".len()..].trim().to_owned()).collect());
+                self.reply(&request, 200, "x", "", &branch);
+                if let Some(call) = self.incoming.get_mut(&call_id)
+                    && !call.finished
+                {
+                    call.finished = true;
+                    let (invite, tag) = (call.invite.clone(), call.tag.clone());
+                    let key = format!("{}INVITE", branch_of(&invite));
+                    let bytes = self.reply(&invite, 487, &tag, "", &key);
+                    self.send_again(format!("{call_id} final"), bytes);
+                }
+            }
+            rsip::Method::Bye => {
+                self.byes += 1;
+                self.open_answers.remove(&call_id);
+                self.repeats.remove(&format!("{call_id} final"));
+                if let Some(call) = self.outgoing.get_mut(&call_id) {
+                    call.hang_up_at = None;
+                }
+                self.reply(&request, 200, "x", "", &branch);
+            }
+            _ => {
+                self.reply(&request, 200, "x", "", &branch);
+            }
+        }
+    }
+
+    fn receive_invite(&mut self, call_id: String, branch: String, request: rsip::Request) {
+        if self.script == Script::Dead {
+            return;
+        }
+        let tag = self.fresh("tag");
+        let due = match self.script {
+            Script::Answer { after } | Script::Refuse { after, .. } => Some(self.now + after),
+            Script::Ring | Script::Dead => None,
+        };
+        self.reply(&request, 180, &tag, "", &branch);
+        self.incoming.insert(call_id, Incoming { invite: request, tag, due, finished: false });
+        let now = self.now;
+        self.wake(now);
+    }
+
+    fn answer(&mut self, call_id: &str) {
+        let Some(call) = self.incoming.get_mut(call_id) else { return };
+        call.finished = true;
+        let (invite, tag) = (call.invite.clone(), call.tag.clone());
+        let key = format!("{}INVITE", branch_of(&invite));
+        let (status, body) = match self.script {
+            Script::Refuse { status, .. } => (status, String::new()),
+            _ => (200, self.offer()),
+        };
+        if status == 200 {
+            self.open_answers.insert(call_id.to_owned(), false);
+        }
+        let bytes = self.reply(&invite, status, &tag, &body, &key);
+        self.send_again(format!("{call_id} final"), bytes);
+    }
+
+    fn hang_up(&mut self, call_id: &str) {
+        let Some(call) = self.outgoing.get_mut(call_id) else { return };
+        call.hang_up_at = None;
+        let tag = call.to_tag.clone();
+        let uri = format!("sip:{}", crate::net::switch_address());
+        self.request("BYE", &uri, "x", tag.as_deref(), call_id, 2, "", "");
+    }
+
+    fn receive_response(&mut self, response: &rsip::Response) {
+        let status = response.status_code().code();
+        let call_id = response.call_id_header().unwrap().value().to_owned();
+        let cseq = response.cseq_header().unwrap().value().to_owned();
+        let branch = branch_of(response);
+        let method = cseq.split_whitespace().nth(1).unwrap();
+        if status > 100 && status < 200 {
+            self.provisionals.push(status);
+        }
+        if status >= 200 || method == "INVITE" {
+            self.repeats.remove(&format!("{branch}{method}"));
+        }
+        if method == "INVITE" && status >= 200 {
+            self.final_response(response, status, &call_id);
+        }
+    }
+
+    fn final_response(&mut self, response: &rsip::Response, status: u16, call_id: &str) {
+        let to = response.to_header().unwrap().value().to_owned();
+        let tag = to.split("tag=").nth(1).map(str::to_owned);
+        let (now, Some(call)) = (self.now, self.outgoing.get_mut(call_id)) else { return };
+        let finals = self.finals.entry(call_id.to_owned()).or_default();
+        let again = call.to_tag.is_some() && call.to_tag == tag;
+        if !again {
+            finals.push(status);
+        }
+        call.to_tag = tag.clone();
+        if status < 300 && !again {
+            call.hang_up_at = Some(now + call.talk);
+        }
+        // RFC 3261 §17.1.1.3: the ACK to a refusal has the INVITE's branch; to a 2xx it is a request of its own.
+        let branch = if status < 300 { self.fresh("z9hG4bKack") } else { call.invite_branch.clone() };
+        let uri = format!("sip:{}", crate::net::switch_address());
+        let bytes = self.message("ACK", &uri, "x", tag.as_deref(), call_id, 1, &branch, "", "");
+        self.outbox.push(bytes);
+    }
+
+    #[allow(clippy::too_many_arguments)] // the parts of a request, in their order on the wire
+    fn request(
+        &mut self,
+        method: &str,
+        uri: &str,
+        to: &str,
+        to_tag: Option<&str>,
+        call_id: &str,
+        cseq: u32,
+        extra: &str,
+        body: &str,
+    ) -> String {
+        let branch = self.fresh("z9hG4bK");
+        let bytes = self.message(method, uri, to, to_tag, call_id, cseq, &branch, extra, body);
+        self.send_repeating(format!("{branch}{method}"), bytes);
+        branch
+    }
+
+    #[allow(clippy::too_many_arguments)] // as above
+    fn message(
+        &self,
+        method: &str,
+        uri: &str,
+        to: &str,
+        to_tag: Option<&str>,
+        call_id: &str,
+        cseq: u32,
+        branch: &str,
+        extra: &str,
+        body: &str,
+    ) -> Bytes {
+        let (address, user, domain) = (self.address, &self.user, crate::DOMAIN);
+        let to_tag = to_tag.map(|tag| format!(";tag={tag}")).unwrap_or_default();
+        let content = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
+        format!(
+            "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {address};branch={branch}\r\nMax-Forwards: 70\r\n\
+             From: \"{user}\" <sip:{user}@{domain}>;tag=t{call_id}\r\nTo: <sip:{to}@{domain}>{to_tag}\r\n\
+             Call-ID: {call_id}\r\nCSeq: {cseq} {method}\r\n{extra}{content}Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .into()
+    }
+
+    fn reply(&mut self, request: &rsip::Request, status: u16, tag: &str, body: &str, key: &str) -> Bytes {
+        let mut text = format!("SIP/2.0 {status} Whatever\r\n");
+        for header in request.headers().iter() {
+            match header {
+                rsip::Header::To(to) if !to.value().contains("tag=") => {
+                    text += &format!("To: {};tag={tag}\r\n", to.value());
+                }
+                rsip::Header::Via(_)
+                | rsip::Header::From(_)
+                | rsip::Header::To(_)
+                | rsip::Header::CallId(_)
+                | rsip::Header::CSeq(_) => text += &format!("{header}\r\n"),
+                _ => {}
+            }
+        }
+        text += &format!("Contact: <sip:{}@{}>\r\n", self.user, self.address);
+        if !body.is_empty() {
+            text += "Content-Type: application/sdp\r\n";
+        }
+        text += &format!("Content-Length: {}\r\n\r\n{body}", body.len());
+        let bytes = Bytes::from(text);
+        self.answers.insert(key.to_owned(), bytes.clone());
+        self.outbox.push(bytes.clone());
+        bytes
+    }
+
+    fn send_repeating(&mut self, key: String, bytes: Bytes) {
+        self.outbox.push(bytes.clone());
+        self.send_again(key, bytes);
+    }
+
+    fn send_again(&mut self, key: String, bytes: Bytes) {
+        let repeat = Repeat { bytes, next: self.now + T1, interval: T1, until: self.now + 64 * T1 };
+        self.repeats.insert(key, repeat);
+    }
+
+    fn fresh(&mut self, prefix: &str) -> String {
+        self.count += 1;
+        format!("{prefix}{}n{}", self.address.port(), self.count)
+            + &self.address.ip().to_string().replace('.', "x")
+    }
+
+    fn offer(&self) -> String {
+        let ip = self.address.ip();
+        format!(
+            "v=0\r\no=- 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\na=sendrecv\r\n"
+        )
+    }
+}
+
+fn branch_of(message: &impl HeadersExt) -> String {
+    let via = message.via_header().unwrap().value();
+    via.split("branch=").nth(1).unwrap().split(';').next().unwrap().to_owned()
+}
