@@ -50,15 +50,22 @@ impl Switch {
             Dialled::Destination(_) => String::new(),
         };
         let full = self.calls.len() >= self.config.calls_max || self.drain.is_on();
-        let walk = Walk::new(domain.clone(), facts);
-        if full && !walk.is_emergency() {
+        if full && !self.is_emergency(now, &domain, &facts) {
             return self.office.respond(now, server, 503, response::unavailable(&message, RETRY_AFTER_S));
         }
+        let walk = Walk::new(domain.clone(), facts);
         self.counters.calls_total += 1;
         let key = CallKey(self.counters.calls_total);
         let arrival = Arrival { key, server, flow, invite: message, domain, walk, maker, from, to };
         let call = Call::begin(&mut self.office, now, arrival);
         self.calls.insert(key, call);
+    }
+
+    /// Whether the rules take this for an emergency call: never limited, never shed.
+    fn is_emergency(&self, now: Now, domain: &std::sync::Arc<Domain>, facts: &CallFacts) -> bool {
+        let mut walk = Walk::new(domain.clone(), facts.clone());
+        walk.start(&self.office.live(domain, now, None));
+        walk.is_emergency()
     }
 
     /// Refusals that ask for nobody's name: extensions that we lack, a request that has been here, one that came twice.
