@@ -50,13 +50,13 @@ fn failure(domain: &Arc<Domain>, expect: &Expect, now: jiff::Timestamp) -> Optio
 }
 
 /// The first of `then` that does not follow those before it; others may stand between.
-fn first_missing<'t>(then: &[&'t str], tags: &[String]) -> Option<&'t str> {
+pub(super) fn first_missing<'t>(then: &[&'t str], tags: &[String]) -> Option<&'t str> {
     let mut rest = tags.iter();
     then.iter().find(|wanted| !rest.any(|tag| matches(wanted, tag))).copied()
 }
 
 /// A tag without its `@` or `/` part, or with `@START` alone, matches any such; one that ends in `*` matches by prefix.
-fn matches(wanted: &str, tag: &str) -> bool {
+pub(super) fn matches(wanted: &str, tag: &str) -> bool {
     if let Some(prefix) = wanted.strip_suffix('*') {
         return tag.starts_with(prefix);
     }

@@ -139,20 +139,22 @@ fn say(domain: &Domain, at: jiff::Timestamp, why: &Why, named: bool) -> String {
         Why::Said(text) => text.to_string(),
         Why::Frames(frames) if frames.is_empty() => "always".to_owned(),
         Why::Frames(frames) => {
-            frames.iter().map(|seen| frame(domain, at, *seen, named)).collect::<Vec<_>>().join("; ")
+            frames.iter().map(|seen| frame(domain, at, seen, named)).collect::<Vec<_>>().join("; ")
         }
     }
 }
 
 /// `open: Tue 10:00 is inside mon-thu 08:00-17:30`; of what was passed over, the reading alone.
-fn frame(domain: &Domain, at: jiff::Timestamp, seen: FrameSeen, named: bool) -> String {
+fn frame(domain: &Domain, at: jiff::Timestamp, seen: &FrameSeen, named: bool) -> String {
     let Some((compiled, zone)) = domain.timed(seen.condition.timed) else { return String::new() };
-    let why = match seen.forced {
+    let forced = |name: &str| seen.forced.iter().find(|(n, _)| &**n == name).map(|(_, on)| *on);
+    let by_hand = forced(&compiled.name);
+    let why = match by_hand {
         Some(true) => "switched on by hand".to_owned(),
         Some(false) => "switched off by hand".to_owned(),
-        None => compiled.frame.why(at, zone),
+        None => compiled.frame.why_with(at, zone, &forced),
     };
-    match (seen.condition.negated, named || seen.forced.is_some()) {
+    match (seen.condition.negated, named || by_hand.is_some()) {
         (true, _) => format!("not {}: {why}", compiled.name),
         (false, true) => format!("{}: {why}", compiled.name),
         (false, false) => why,

@@ -22,11 +22,11 @@ pub(super) enum Why {
     Frames(SmallVec<[FrameSeen; 2]>),
 }
 
-/// A condition and what overrode the clock, if something did.
-#[derive(Clone, Copy, Debug)]
+/// A condition, and the overrides of the clock that were met on the way (of the frame itself or one that it excepts).
+#[derive(Clone, Debug)]
 pub(super) struct FrameSeen {
     pub condition: TreeCondition,
-    pub forced: Option<bool>,
+    pub forced: Vec<(Name, bool)>,
 }
 
 /// A leg as the explanation lists it.

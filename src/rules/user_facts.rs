@@ -20,16 +20,11 @@ pub(super) struct UserFacts<'a> {
 }
 
 impl Domain {
-    /// What overrides the clock, if something does, and whether the frame holds.
-    pub(super) fn frame_holds(
-        &self,
-        timed: u32,
-        at: jiff::Timestamp,
-        live: &dyn Live,
-    ) -> (Option<bool>, bool) {
-        let Some((named, zone)) = self.timed(timed) else { return (None, false) };
-        let forced = live.frame_override(&named.name);
-        (forced, forced.unwrap_or_else(|| named.frame.contains(at, zone)))
+    /// Whether the frame holds, live overrides included.
+    pub(super) fn frame_holds(&self, timed: u32, at: jiff::Timestamp, live: &dyn Live) -> bool {
+        let Some((named, zone)) = self.timed(timed) else { return false };
+        let overrides = |name: &str| live.frame_override(name);
+        overrides(&named.name).unwrap_or_else(|| named.frame.contains_with(at, zone, &overrides))
     }
 
     /// The phones of a user: their own, without those that somebody else has logged in to, and hot-desk phones they sit at.
@@ -126,7 +121,7 @@ impl Facts for UserFacts<'_> {
     }
 
     fn frame(&self, timed: u32) -> bool {
-        self.domain.frame_holds(timed, self.call.at, self.live).1
+        self.domain.frame_holds(timed, self.call.at, self.live)
     }
 
     fn picked(&self) -> Option<u32> {

@@ -10,6 +10,7 @@ use crate::rules::tree::{
     Decision, ForwardKey, Leaf, Node, NodeId, Path, Refused, RingOutcome, Test, Tree, TreeCondition, TreeRule,
 };
 use crate::rules::user_facts::UserFacts;
+use std::cell::RefCell;
 
 impl Walk {
     /// From outside one reaches numbers of ours only, never bare extensions.
@@ -165,9 +166,25 @@ impl Walk {
     fn frames(&self, live: &dyn Live, rule: &TreeRule) -> Why {
         let seen = |condition: &TreeCondition| FrameSeen {
             condition: *condition,
-            forced: self.domain.frame_holds(condition.timed, self.call.at, live).0,
+            forced: self.overrides(condition.timed, live),
         };
         Why::Frames(rule.when.iter().map(seen).collect())
+    }
+
+    /// The overrides of the clock that a frame met.
+    fn overrides(&self, timed: u32, live: &dyn Live) -> Vec<(Name, bool)> {
+        let met = RefCell::new(Vec::new());
+        let overrides = |name: &str| {
+            let forced = live.frame_override(name);
+            met.borrow_mut().extend(forced.map(|on| (Name::from(name), on)));
+            forced
+        };
+        if let Some((named, zone)) = self.domain.timed(timed)
+            && overrides(&named.name).is_none()
+        {
+            let _ = named.frame.contains_with(self.call.at, zone, &overrides);
+        }
+        met.into_inner()
     }
 
     /// The branch taken after the rule was chosen, as its tag.
@@ -311,7 +328,7 @@ impl Walk {
             return self.broken();
         };
         if self.mode == Mode::Live
-            && let Some((key, span)) = chosen.not_carried_out.first()
+            && let Some((key, span)) = chosen.not_carried_out.iter().find(|(key, _)| &**key != "screen")
         {
             return self.not_carried_out(key, Some(*span));
         }
@@ -379,7 +396,7 @@ struct FramesOnly<'a> {
 
 impl crate::rules::tree::Facts for FramesOnly<'_> {
     fn frame(&self, timed: u32) -> bool {
-        self.domain.frame_holds(timed, self.at, self.live).1
+        self.domain.frame_holds(timed, self.at, self.live)
     }
     fn psap_callback(&self) -> bool {
         false

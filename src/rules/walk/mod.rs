@@ -8,6 +8,8 @@ mod inbound;
 mod outbound;
 mod outcome;
 mod stage;
+#[cfg(test)]
+mod tests;
 
 use super::caller::Party;
 use super::domain::Domain;

@@ -1,0 +1,106 @@
+//! The live walk: what the call machine sees, and what is not built yet.
+
+use super::{ANN, OUTSIDE, domain};
+use crate::rules::facts::{CallFacts, Caller, Dialled, Origin};
+use crate::rules::plan::{LegEnd, LegOutcome};
+use crate::rules::route::Idle;
+use crate::rules::{Domain, LegTarget, Next, Walk};
+use std::sync::Arc;
+
+fn walk(domain: &Arc<Domain>, origin: Origin, raw: &str, to: &str) -> Walk {
+    let facts = CallFacts {
+        at: "2026-11-24T15:00:00Z".parse().unwrap(),
+        caller: Caller { origin, raw: raw.into(), name: None, anonymous: false },
+        dialled: Dialled::Text(to.into()),
+        psap_callback: false,
+        earlier_hops: 0,
+    };
+    Walk::new(domain.clone(), facts)
+}
+
+fn from_trunk(domain: &Arc<Domain>) -> Walk {
+    walk(domain, Origin::Trunk("t".into()), OUTSIDE, ANN)
+}
+
+#[test]
+fn a_call_rings_is_declined_and_gets_603_with_its_cause() {
+    let mut walk = from_trunk(&domain("", "", ""));
+    let Next::Ring(plan) = walk.start(&Idle) else { panic!() };
+    assert_eq!(plan.legs[0].to, LegTarget::Device("a1".into()));
+    assert_eq!(plan.legs[0].caller_id.number.as_deref(), Some(OUTSIDE));
+    let next = walk.ended(&Idle, &[LegEnd { leg: 0, outcome: LegOutcome::Declined }]);
+    assert_eq!(next, Next::Reject { status: 603, cause: Some(21) });
+    assert_eq!(walk.did(), Some(ANN));
+    assert_eq!(walk.user(), Some("ann"));
+    assert_eq!(walk.caller_e164(), Some(OUTSIDE));
+    assert_eq!(walk.explanation().outcome.status, Some(603));
+}
+
+#[test]
+fn an_answered_leg_is_named_in_the_explanation() {
+    let mut walk = from_trunk(&domain("", "", ""));
+    assert!(matches!(walk.start(&Idle), Next::Ring(_)));
+    walk.answered(0);
+    assert_eq!(walk.explanation().tags.last().unwrap(), "answered:a1");
+    assert_eq!(walk.explanation().outcome.kind, "ring");
+}
+
+#[test]
+fn a_forward_is_kept_for_the_record() {
+    let d =
+        domain("[[user.ann.rule]]\nname = \"R\"\nwhen = \"always\"\nforward.always = \"user:bob\"", "", "");
+    let mut walk = from_trunk(&d);
+    assert!(matches!(walk.start(&Idle), Next::Ring(_)));
+    assert_eq!(walk.forwards(), [("ann".into(), "always", "user:bob".to_owned())]);
+}
+
+#[test]
+fn a_live_call_that_needs_what_is_not_built_gets_480_and_is_told() {
+    let screened = domain("[[user.ann.rule]]\nname = \"R\"\nwhen = \"always\"\nscreen = true", "", "");
+    let mut walk = from_trunk(&screened);
+    assert_eq!(walk.start(&Idle), Next::Reject { status: 480, cause: Some(79) });
+    assert!(walk.explanation().steps.last().unwrap().why.contains("not carried out yet"));
+    let mut inside = self::walk(&screened, Origin::Device("b1".into()), "102", "101");
+    assert!(matches!(inside.start(&Idle), Next::Ring(_)), "screening asks callers from trunks only");
+}
+
+#[test]
+fn a_mailbox_is_named_and_refused_while_there_is_none() {
+    let mut walk = from_trunk(&domain("voicemail = { enabled = true }", "", ""));
+    let Next::Ring(_) = walk.start(&Idle) else { panic!() };
+    let next = walk.ended(&Idle, &[LegEnd { leg: 0, outcome: LegOutcome::NoAnswer }]);
+    assert_eq!(next, Next::Service { what: "voicemail:ann/unavailable".into() });
+    let explanation = walk.explanation();
+    assert_eq!(explanation.outcome.status, Some(480));
+    assert_eq!(explanation.tags[explanation.tags.len() - 2..], ["voicemail:ann/unavailable", "reject:480"]);
+}
+
+#[test]
+fn an_emergency_call_says_so() {
+    let mut walk = walk(&domain("", "", ""), Origin::Device("a1".into()), "101", "911");
+    let Next::Ring(plan) = walk.start(&Idle) else { panic!() };
+    assert!(walk.is_emergency());
+    assert_eq!(plan.legs[0].to, LegTarget::Outside { number: "911".into(), trunks: vec!["t".into()] });
+    assert_eq!(plan.legs[0].caller_id.number.as_deref(), Some("+12025550100"));
+    let next = walk.ended(&Idle, &[LegEnd { leg: 0, outcome: LegOutcome::Failed }]);
+    assert_eq!(next, Next::Reject { status: 500, cause: Some(38) });
+}
+
+#[test]
+fn hops_taken_before_count_against_the_budget() {
+    let facts = CallFacts {
+        at: "2026-11-24T15:00:00Z".parse().unwrap(),
+        caller: Caller {
+            origin: Origin::Trunk("t".into()),
+            raw: OUTSIDE.into(),
+            name: None,
+            anonymous: false,
+        },
+        dialled: Dialled::Text(ANN.into()),
+        psap_callback: false,
+        earlier_hops: 8,
+    };
+    let mut walk = Walk::new(domain("", "", ""), facts);
+    assert!(matches!(walk.start(&Idle), Next::Reject { status: 480, .. }));
+    assert!(walk.explanation().tags.contains(&"hops".to_owned()));
+}
