@@ -33,7 +33,7 @@ match = ["+1."]
 [class.international]
 match = ["+."]
 [[route]]
-classes = ["national", "international", "emergency"]
+classes = ["national", "international"]
 via = ["t"]
 [number."+12025550101"]
 to = "user:ann"
