@@ -110,8 +110,9 @@ impl Dialog {
         // RFC 3261 §12.1.2: a client meets the proxies in the reverse order.
         route_set.reverse();
         Some(Dialog {
-            id: DialogId::of_response(response)?,
-            local: response.value(Name::From)?.to_owned(),
+            // What we sent is believed, not what came back of it.
+            id: DialogId::new(request, request.from()?.tag()?, response.to()?.tag()?)?,
+            local: request.value(Name::From)?.to_owned(),
             remote: response.value(Name::To)?.to_owned(),
             remote_target: remote_target.to_owned(),
             route_set,
@@ -229,10 +230,10 @@ impl Dialog {
     }
 }
 
-/// The URI of the one Contact (RFC 3261 §8.1.1.8).
+/// The URI of the one Contact (RFC 3261 §8.1.1.8), without the headers that no Request-URI may have (§19.1.1).
 fn target(message: &Message) -> Option<&str> {
-    let contact = message.elements(Name::Contact).next()?;
-    Some(NameAddr::parse(contact)?.uri.text)
+    let uri = NameAddr::parse(message.elements(Name::Contact).next()?)?.uri;
+    Some(uri.text.strip_suffix(uri.headers).unwrap_or(uri.text))
 }
 
 #[cfg(test)]
@@ -364,6 +365,13 @@ mod tests {
         assert_eq!(dialog.remote_target(), "sip:moved@a");
         dialog.refresh(&response(200, &[(Name::Contact, "<sip:again@a>")]));
         assert_eq!(dialog.remote_target(), "sip:again@a");
+    }
+
+    #[test]
+    fn a_contact_s_headers_do_not_get_into_a_request_line() {
+        let contact = (Name::Contact, "<sip:there@a;transport=udp?Subject=x>");
+        let mut dialog = Dialog::uas(&invite(&[contact]), "ours").unwrap();
+        assert_eq!(written(&mut dialog, Method::Bye, None).request_uri(), "sip:there@a;transport=udp");
     }
 
     #[test]

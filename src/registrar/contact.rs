@@ -20,12 +20,14 @@ pub(super) enum Wishes<'a> {
     Fetch,
     /// `Contact: *`.
     RemoveAll,
-    Contacts(SmallVec<[Wish<'a>; 2]>),
+    Contacts(SmallVec<[Wish<'a>; 1]>),
 }
 
 #[derive(Debug)]
 pub(super) struct Wish<'a> {
-    pub uri: Uri<'a>,
+    uri: Uri<'a>,
+    /// The URI that an INVITE gets: the contact's, without the headers that no Request-URI may have (RFC 3261 §19.1.1).
+    pub target: &'a str,
     /// What tells this contact from the device's others.
     pub key: Cow<'a, str>,
     /// Thousandths.
@@ -74,8 +76,10 @@ impl<'a> Wish<'a> {
         if !matches!(contact.uri.scheme, Scheme::Sip | Scheme::Sips) {
             return Err(bad("Contact Is No SIP URI"));
         }
-        let key = key(&contact);
-        if contact.uri.text.len() > CONTACT_BYTES_MAX || key.len() > CONTACT_BYTES_MAX {
+        let uri = contact.uri;
+        let target = uri.text.strip_suffix(uri.headers).unwrap_or(uri.text);
+        let key = key(&contact, target);
+        if target.len() > CONTACT_BYTES_MAX || key.len() > CONTACT_BYTES_MAX {
             return Err(bad("Contact Too Long"));
         }
         // RFC 3261 §10.3 step 7: the parameter, else the header field, else our default. What isn't a number counts
@@ -88,7 +92,7 @@ impl<'a> Wish<'a> {
             return Err(Refusal { status: 423, reason: "Interval Too Brief" });
         }
         let q = contact.param("q").and_then(thousandths).unwrap_or(1_000);
-        Ok(Wish { uri: contact.uri, key, q, expires_s: wished.min(expiry.max_s) })
+        Ok(Wish { uri, target, key, q, expires_s: wished.min(expiry.max_s) })
     }
 
     /// Where an INVITE for this contact goes (rulings, On the wire): the observed flow where the phone stands behind
@@ -129,27 +133,27 @@ fn sent_by_is(message: &Message, source: SocketAddr) -> bool {
 }
 
 /// RFC 5626 §4.1: the instance and the flow of it, whatever the URI; else the URI.
-fn key<'a>(contact: &NameAddr<'a>) -> Cow<'a, str> {
+fn key<'a>(contact: &NameAddr<'a>, target: &'a str) -> Cow<'a, str> {
     match (contact.param("+sip.instance").filter(|instance| !instance.is_empty()), contact.param("reg-id")) {
         (Some(instance), None) => instance.into(),
         (Some(instance), Some(reg_id)) => format!("{instance};reg-id={reg_id}").into(),
-        (None, _) => comparable(contact.uri),
+        (None, _) => comparable(target),
     }
 }
 
 /// The URI so that equal ones read the same (RFC 3261 §19.1.4), as far as a phone that repeats itself needs it: scheme, host
 /// and parameters without case. The order of parameters counts, and so do escapes.
-fn comparable(uri: Uri<'_>) -> Cow<'_, str> {
-    let scheme_end = uri.text.find(':').map_or(0, |colon| colon + 1);
-    let host_start = uri.text.rfind('@').map_or(scheme_end, |at| at + 1);
+fn comparable(uri: &str) -> Cow<'_, str> {
+    let scheme_end = uri.find(':').map_or(0, |colon| colon + 1);
+    let host_start = uri.rfind('@').map_or(scheme_end, |at| at + 1);
     let (Some(scheme), Some(user), Some(rest)) =
-        (uri.text.get(..scheme_end), uri.text.get(scheme_end..host_start), uri.text.get(host_start..))
+        (uri.get(..scheme_end), uri.get(scheme_end..host_start), uri.get(host_start..))
     else {
-        return uri.text.into();
+        return uri.into();
     };
     let upper = |text: &str| text.bytes().any(|byte| byte.is_ascii_uppercase());
     if !upper(scheme) && !upper(rest) {
-        return uri.text.into();
+        return uri.into();
     }
     format!("{}{user}{}", scheme.to_ascii_lowercase(), rest.to_ascii_lowercase()).into()
 }
@@ -196,10 +200,9 @@ mod tests {
 
     #[test]
     fn uris_compare_without_case_but_for_the_user() {
-        let of = |text: &'static str| comparable(Uri::parse(text).unwrap());
-        assert_eq!(of("SIP:Bob@Example.COM;Transport=TCP"), "sip:Bob@example.com;transport=tcp");
-        assert_eq!(of("sip:Example.com"), "sip:example.com");
-        assert!(matches!(of("sip:Bob@example.com"), Cow::Borrowed(_)));
+        assert_eq!(comparable("SIP:Bob@Example.COM;Transport=TCP"), "sip:Bob@example.com;transport=tcp");
+        assert_eq!(comparable("sip:Example.com"), "sip:example.com");
+        assert!(matches!(comparable("sip:Bob@example.com"), Cow::Borrowed(_)));
     }
 
     proptest::proptest! {

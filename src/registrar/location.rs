@@ -161,8 +161,8 @@ impl Location {
         let Some((mut binding, old)) = self.device_mut(slot).and_then(|device| device.take(at)) else {
             return;
         };
-        if *binding.uri != *wish.uri.text {
-            binding.uri = Texts::shared(wish.uri.text, &binding.key.contact);
+        if *binding.uri != *wish.target {
+            binding.uri = Texts::shared(wish.target, &binding.key.contact);
         }
         if *binding.call_id != *request.call_id {
             binding.call_id = Arc::from(request.call_id);
@@ -188,7 +188,7 @@ impl Location {
         let Some(device) = self.devices.get_mut(slot as usize) else { return };
         let contact: Arc<str> = Arc::from(&*wish.key);
         let binding = Binding {
-            uri: Texts::shared(wish.uri.text, &contact),
+            uri: Texts::shared(wish.target, &contact),
             key: BindingKey { device: device.key.clone(), contact },
             flow: wish.flow(request.observed, request.message),
             call_id: Arc::from(request.call_id),

@@ -222,7 +222,7 @@ fn broken_credentials_are_malformed() {
         field.replace("nc=00000001", "nc=zz"),
         field.replace("qop=auth", "qop=auth-int"),
     ] {
-        assert_eq!(guard.judge(&register(&[broken.clone()])), Verdict::Malformed, "{broken}");
+        assert_eq!(guard.judge(&register(std::slice::from_ref(&broken))), Verdict::Malformed, "{broken}");
     }
 }
 
