@@ -77,3 +77,62 @@ fn closing_quote(text: &str) -> Option<usize> {
         closes
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn both_forms_are_read() {
+        let full = NameAddr::parse(" \"A \\\"B\\\" <x>\" <sip:a@b;lr> ; tag = 1 ;q=0.5 ").unwrap();
+        assert_eq!((full.display_unescaped().as_ref(), full.uri.text), ("A \"B\" <x>", "sip:a@b;lr"));
+        assert_eq!((full.tag(), full.param("q"), full.param("lr")), (Some("1"), Some("0.5"), None));
+        let bare = NameAddr::parse("sip:a@b;tag=1").unwrap();
+        assert_eq!((bare.display, bare.uri.params, bare.tag()), ("", "", Some("1")));
+        let tokens = NameAddr::parse("Dr. Osei<tel:+1>").unwrap();
+        assert_eq!((tokens.display, tokens.uri.user), ("Dr. Osei", "+1"));
+    }
+
+    #[test]
+    fn quoted_parameters_come_without_quotes_and_protect_semicolons() {
+        let contact = NameAddr::parse("<sip:a@b>;+sip.instance=\"<urn:uuid:1;2>\";reg-id=1").unwrap();
+        assert_eq!(contact.param("+sip.instance"), Some("<urn:uuid:1;2>"));
+        assert_eq!(contact.param("reg-id"), Some("1"));
+    }
+
+    #[test]
+    fn what_is_neither_form_is_refused() {
+        for text in [
+            "",
+            "*",
+            "a b",
+            "\"a <sip:a@b>",
+            "<sip:a@b",
+            "\"a\" sip:a@b",
+            "<sip:a@b> x",
+            "sip:a@b?x=y",
+            "a\" <sip:a@b>",
+        ] {
+            assert_eq!(NameAddr::parse(text), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_written_address_reads_back(display in "\\PC{0,12}", user in "[a-z0-9]{1,8}", tag in "[a-z0-9]{1,8}") {
+            let escaped = display.replace('\\', "\\\\").replace('"', "\\\"");
+            let text = format!("\"{escaped}\" <sip:{user}@example.com>;tag={tag}");
+            let address = NameAddr::parse(&text).unwrap();
+            prop_assert_eq!(address.display_unescaped(), display);
+            prop_assert_eq!((address.uri.user, address.tag()), (user.as_str(), Some(tag.as_str())));
+        }
+
+        #[test]
+        fn any_text_is_read_or_refused(text in "\\PC{0,40}") {
+            if let Some(address) = NameAddr::parse(&text) {
+                let _ = (address.tag(), address.display_unescaped());
+            }
+        }
+    }
+}

@@ -158,3 +158,29 @@ pub(super) fn unescaped(text: &str) -> std::borrow::Cow<'_, str> {
     }
     out.into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn commas_and_semicolons_that_are_protected_do_not_separate() {
+        let elements: Vec<_> = Elements::new("\"a,\\\",b\" <sip:x,y@z> ;q=1,, <sip:\"@z>,c ,").collect();
+        assert_eq!(elements, ["\"a,\\\",b\" <sip:x,y@z> ;q=1", "<sip:\"@z>", "c"]);
+        let params: Vec<_> =
+            Params::new(" ; a ; b=\"x;\\\";y\" ;; c = 1").map(|p| (p.name, p.value)).collect();
+        assert_eq!(params, [("a", None), ("b", Some("x;\\\";y")), ("c", Some("1"))]);
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_but_separators_is_lost(text in "[a;,\"<>\\\\= ü]{0,40}") {
+            let kept = |text: &str, without: &[char]| text.chars().filter(|c| !without.contains(c)).count();
+            let elements: usize = Elements::new(&text).map(|e| kept(e, &[' ', ','])).sum();
+            prop_assert_eq!(elements, kept(&text, &[' ', ',']));
+            let params: usize = Params::new(&text).map(|p| kept(p.text, &[' ', ';'])).sum();
+            prop_assert_eq!(params, kept(&text, &[' ', ';']));
+        }
+    }
+}

@@ -155,6 +155,7 @@ impl Framer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     /// All frames of the pieces, and how the stream ended.
     fn frames<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<Frame>, Option<ParseError>) {
@@ -187,6 +188,50 @@ mod tests {
         assert_eq!(whole, (Vec::from(expected), None));
         for size in 1..TWO.len() {
             assert_eq!(frames(TWO.chunks(size)), whole, "{size}");
+        }
+    }
+
+    /// Pieces of streams, whole and broken.
+    fn piece() -> impl Strategy<Value = Vec<u8>> {
+        prop_oneof![
+            Just(TWO.to_vec()),
+            Just(b"\r\n".to_vec()),
+            Just(b"\r\n\r\n".to_vec()),
+            Just(b"\n".to_vec()),
+            Just(b"BYE sip:a SIP/2.0\nContent-Length: 2\n\nxy".to_vec()),
+            Just(b"BYE sip:a SIP/2.0\r\nl: 2\r\nl: 2\r\n\r\n".to_vec()),
+            "[A-Z]{1,70}( sip:[a-z]{0,9})?( SIP/2.0)?(\r?\n)?([a-z]{0,3}:? ?[0-9]{0,2}\r?\n){0,3}"
+                .prop_map(String::into_bytes),
+            proptest::collection::vec(any::<u8>(), 0..20),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn every_segmentation_gives_the_same_frames_and_the_same_end(
+            pieces in proptest::collection::vec(piece(), 0..6),
+            cuts in proptest::collection::vec(1..40usize, 1..20),
+        ) {
+            let stream = pieces.concat();
+            let whole = frames(std::iter::once(&stream[..]));
+            let (mut rest, mut cuts) = (&stream[..], cuts.iter().cycle());
+            let segments = std::iter::from_fn(|| {
+                let (segment, tail) = rest.split_at((*cuts.next()?).min(rest.len()));
+                rest = tail;
+                (!segment.is_empty()).then_some(segment)
+            });
+            prop_assert_eq!(frames(segments), whole);
+        }
+
+        #[test]
+        fn what_is_framed_is_what_the_parser_takes(pieces in proptest::collection::vec(piece(), 0..6)) {
+            let (framed, _) = frames(std::iter::once(&pieces.concat()[..]));
+            for frame in framed {
+                if let Frame::Message(bytes) = frame {
+                    let message = crate::sip::Message::parse(bytes.clone()).unwrap();
+                    prop_assert!(bytes.ends_with(&message.body()));
+                }
+            }
         }
     }
 

@@ -136,3 +136,101 @@ pub(super) fn host_port(text: &str) -> Option<(&str, Option<u16>)> {
     let port = super::parse::decimal(rest.strip_prefix(':')?.trim_matches(blank).as_bytes())?;
     Some((host, Some(u16::try_from(port).ok()?)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn uri(text: &str) -> Uri<'_> {
+        Uri::parse(text).unwrap_or_else(|| panic!("{text}"))
+    }
+
+    #[test]
+    fn every_part_is_found() {
+        let uri = uri("SIPS:alice:secret@[2001:db8::1]:5061;transport=TCP;LR?Subject=x&Priority=urgent");
+        assert_eq!((uri.scheme, uri.user, uri.host), (Scheme::Sips, "alice", "2001:db8::1"));
+        assert_eq!((uri.port, uri.headers), (Some(5061), "?Subject=x&Priority=urgent"));
+        assert_eq!(
+            (uri.param("Transport"), uri.param("lr"), uri.param("ttl")),
+            (Some("TCP"), Some(""), None)
+        );
+    }
+
+    #[test]
+    fn other_schemes_keep_what_follows_the_colon() {
+        let tel = uri("tel:+1-202-555-0101;phone-context=example.com");
+        assert_eq!((tel.scheme, tel.user, tel.host), (Scheme::Tel, "+1-202-555-0101", ""));
+        assert_eq!(tel.param("phone-context"), Some("example.com"));
+        assert_eq!(
+            (uri("urn:service:sos").scheme, uri("urn:service:sos").user),
+            (Scheme::Urn, "service:sos")
+        );
+        assert_eq!(uri("https://example.com/a;b?c").user, "//example.com/a;b?c");
+    }
+
+    #[test]
+    fn phones_may_leave_a_hash_unescaped_and_the_user_out() {
+        assert_eq!(uri("sip:*72#@example.com").user, "*72#");
+        assert_eq!(uri("sip:example.com:5070").user, "");
+        assert_eq!(uri("sip:x%2@y").user_unescaped(), "x%2");
+        assert_eq!(uri("sip:%ff@y").user_unescaped(), "%ff");
+    }
+
+    /// RFC 5118 §4.1 to §4.5: an IPv6 host stands in brackets.
+    #[test]
+    fn what_can_be_read_in_two_ways_is_refused() {
+        for text in [
+            "",
+            "sip",
+            "sip:",
+            ":a@b",
+            "1sip:a@b",
+            "sip:a@",
+            "sip:a@b:",
+            "sip:a@b:65536",
+            "sip:a@b:+5",
+            "sip:a@b c",
+            "sip:a@b@c",
+            "sip:a@b;x=@c",
+            "sip:a@<b>",
+            "sip:a\"@b",
+            "sip:a@2001:db8::9",
+            "sip:a@[2001:db8::9",
+            "sip:a@[b]",
+            "sip:a@[::1]x",
+            "sip:a@b/c",
+            "tel:",
+            "tel:;a",
+            "sip:a\n@b",
+        ] {
+            assert_eq!(Uri::parse(text), None, "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_written_uri_reads_back(
+            user in "[a-zA-Z0-9._!~*'()+%;/?&=$,-]{0,12}",
+            host in prop_oneof!["[a-z][a-z0-9.-]{0,10}", any::<Ipv6Addr>().prop_map(|ip| format!("[{ip}]"))],
+            port in proptest::option::of(any::<u16>()),
+            params in "(;[a-z]{1,5}(=[a-z0-9]{1,5})?){0,3}",
+            headers in "([?][a-z]{1,5}=[a-z%0-9]{0,5})?",
+        ) {
+            let at = if user.is_empty() { "" } else { "@" };
+            let colon = port.map(|port| format!(":{port}")).unwrap_or_default();
+            let text = format!("sip:{user}{at}{host}{colon}{params}{headers}");
+            let uri = Uri::parse(&text).unwrap();
+            prop_assert_eq!((uri.user, uri.port), (user.as_str(), port));
+            prop_assert_eq!(uri.host, host.trim_matches(['[', ']']));
+            prop_assert_eq!((uri.params, uri.headers), (params.as_str(), headers.as_str()));
+        }
+
+        #[test]
+        fn any_text_is_read_or_refused(text in "(sips?|tel|urn):\\PC{0,40}") {
+            if let Some(uri) = Uri::parse(&text) {
+                let _ = (uri.param("x"), uri.user_unescaped());
+            }
+        }
+    }
+}

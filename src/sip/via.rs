@@ -43,3 +43,39 @@ impl<'a> Via<'a> {
         self.param("branch")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Via;
+
+    #[test]
+    fn a_via_is_read_with_all_the_space_it_may_have() {
+        let via = Via::parse(
+            "SIP / 2.0 / UDP   [2001:db8::9:1] : 5070 ; received=[2001:db8::9:255] ;rport; branch = z9hG4bKas3",
+        );
+        let via = via.unwrap();
+        assert_eq!((via.transport, via.host, via.port), ("UDP", "2001:db8::9:1", Some(5070)));
+        assert_eq!((via.branch(), via.param("rport")), (Some("z9hG4bKas3"), Some("")));
+        assert_eq!(via.param("received"), Some("[2001:db8::9:255]"));
+    }
+
+    #[test]
+    fn what_can_not_be_answered_by_is_refused() {
+        for text in [
+            "",
+            "SIP/2.0/UDP",
+            "SIP/2.0/UDP ",
+            "SIP/2.0/UDP ;branch=x",
+            "SIP/3.0/UDP a",
+            "HTTP/2.0/UDP a",
+            "SIP/2.0/U P a",
+            "SIP/2.0/UDP a b",
+            "SIP/2.0/UDP a:0x1",
+            "SIP/2.0/UDP a;;branch=x",
+            "SIP/2.0/UDP a;=x",
+            "SIP/2.0/UDP 2001:db8::9:1;branch=x",
+        ] {
+            assert_eq!(Via::parse(text), None, "{text}");
+        }
+    }
+}
