@@ -23,8 +23,10 @@ use super::frame;
 const FLUSH_EVERY_MS: u64 = 500;
 /// Its page cache. Rules, statuses and bindings are read at start and records now and then: no need for its default of 1 GiB.
 const CACHE_BYTES: u64 = 64 << 20;
-/// A database that takes longer than this to open or to close hangs: sled waits for a thread of its own that panicked.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// A database that takes longer than this to open hangs: sled waits for a thread of its own that panicked.
+const OPEN_PATIENCE: Duration = Duration::from_secs(60);
+/// The same for closing. Everything is durable by then, so a stop of the daemon need not wait for sled.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
 /// A lock of this process's own that a database dropped a moment ago has not yet given back is waited for, in these steps.
 const LOCK_STEP: Duration = Duration::from_millis(20);
 const LOCK_STEPS: u32 = 150;
@@ -102,9 +104,10 @@ fn guarded<T>(call: impl FnOnce() -> Result<T, EngineError>) -> Result<T, Engine
     })
 }
 
-/// Runs `call` in a thread of its own and gives up on it after [`PATIENCE`].
+/// Runs `call` in a thread of its own and gives up on it after `patience`.
 fn patiently<T: Send + 'static>(
     name: &str,
+    patience: Duration,
     call: impl FnOnce() -> Result<T, EngineError> + Send + 'static,
 ) -> Result<T, EngineError> {
     let (done, outcome) = sync_channel(1);
@@ -113,8 +116,8 @@ fn patiently<T: Send + 'static>(
         .spawn(move || done.send(guarded(call)))
         .map_err(EngineError::Io)?;
     outcome
-        .recv_timeout(PATIENCE)
-        .unwrap_or_else(|_| Err(EngineError::Damaged(format!("sled hangs for {} s", PATIENCE.as_secs()))))
+        .recv_timeout(patience)
+        .unwrap_or_else(|_| Err(EngineError::Damaged(format!("sled hangs for {} s", patience.as_secs()))))
 }
 
 /// One open database.
@@ -161,7 +164,7 @@ impl Engine {
             .flush_every_ms(Some(FLUSH_EVERY_MS))
             .cache_capacity(CACHE_BYTES)
             .mode(sled::Mode::LowSpace);
-        let db = patiently("store open", move || {
+        let db = patiently("store open", OPEN_PATIENCE, move || {
             let mut steps = 0;
             loop {
                 match config.open().map_err(engine_error) {
@@ -277,7 +280,7 @@ impl Engine {
         if self.panicked.load(Ordering::Relaxed) {
             tracing::warn!(path = %self.path.display(), "a database that panicked is left open, not closed");
             std::mem::forget(db);
-        } else if let Err(error) = patiently("store close", move || {
+        } else if let Err(error) = patiently("store close", CLOSE_PATIENCE, move || {
             drop(db);
             Ok(())
         }) {
