@@ -53,11 +53,9 @@ impl Nonces {
         self.last_counter += 1;
         let nonce = Nonce { made_s: now_s, counter: self.last_counter };
         let mut text = String::with_capacity(NONCE_CHARS);
+        let mac = u128::from_be_bytes(self.sign(nonce, realm));
         // Writing to a String doesn't fail.
-        let _ = write!(text, "{:016x}{:016x}", nonce.made_s, nonce.counter);
-        for byte in self.sign(nonce, realm) {
-            let _ = write!(text, "{byte:02x}");
-        }
+        let _ = write!(text, "{:016x}{:016x}{mac:032x}", nonce.made_s, nonce.counter);
         text
     }
 

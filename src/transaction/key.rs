@@ -3,7 +3,7 @@
 //! A key is a run of bytes: branch, sent-by and method, or for a branch without the magic cookie what RFC 2543 compared.
 //! Keys are built in a buffer that the layer reuses, so that looking up allocates nothing.
 
-use crate::sip::{Message, Name};
+use crate::sip::{Message, Name, Via};
 
 /// Every branch made by the rules of RFC 3261 begins so (§8.1.1.7).
 const MAGIC_COOKIE: &str = "z9hG4bK";
@@ -12,11 +12,10 @@ const MAGIC_COOKIE: &str = "z9hG4bK";
 const SEPARATOR: u8 = b'\n';
 
 /// The key of the server transaction that `request` belongs to, were its method `method` (that of an ACK and of what a
-/// CANCEL cancels is INVITE).
-pub(super) fn server(key: &mut Vec<u8>, request: &Message, method: &str) {
+/// CANCEL cancels is INVITE). `via` is its topmost one.
+pub(super) fn server(key: &mut Vec<u8>, request: &Message, via: Option<&Via<'_>>, method: &str) {
     key.clear();
-    let via = request.top_via();
-    match via.as_ref().and_then(|via| Some((via, via.branch().filter(|branch| has_cookie(branch))?))) {
+    match via.and_then(|via| Some((via, via.branch().filter(|branch| has_cookie(branch))?))) {
         Some((via, branch)) => {
             key.extend_from_slice(branch.as_bytes());
             key.push(SEPARATOR);

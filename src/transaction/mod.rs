@@ -133,26 +133,29 @@ impl Transactions {
     }
 
     /// Takes one message from the wire (already through [`Message::check`]).
-    pub fn receive(&mut self, now: Instant, flow: Flow, message: Message, out: &mut Vec<Event>) {
+    pub fn receive(&mut self, now: Instant, flow: Flow, mut message: Message, out: &mut Vec<Event>) {
         if !message.is_request() {
             return self.clients.receive(now, flow, message, &mut self.tally, out);
         }
         let method = message.method();
         // RFC 3261 §17.2.3: an ACK belongs to the INVITE.
         let word = if method == Method::Ack { Method::Invite.word() } else { message.method_text() };
-        key::server(&mut self.key, &message, word);
+        // Read once: it is the costliest part of matching.
+        let via = message.top_via();
+        key::server(&mut self.key, &message, via.as_ref(), word);
+        let back = return_path::back(flow, via.as_ref());
+        message.set_source(flow.remote);
         match (self.servers.find(&self.key), method) {
             (Some(id), Method::Ack) => self.servers.ack(now, id, flow, message, &mut self.tally, out),
             (Some(id), _) => self.servers.retransmitted(id, &mut self.tally, out),
             (None, Method::Ack) => out.push(Event::Ack { flow, message }),
-            (None, Method::Cancel) => self.receive_cancel(now, flow, message, out),
-            (None, _) => self.receive_new(flow, message, out),
+            (None, Method::Cancel) => self.receive_cancel(now, back, message, out),
+            (None, _) => self.receive_new(flow, back, message, out),
         }
     }
 
-    /// A request that no transaction knows. `self.key` is its key.
-    fn receive_new(&mut self, flow: Flow, mut message: Message, out: &mut Vec<Event>) {
-        let back = return_path::open(flow, &mut message);
+    /// A request that no transaction knows, and where its responses go. `self.key` is its key.
+    fn receive_new(&mut self, flow: Flow, back: Flow, message: Message, out: &mut Vec<Event>) {
         if self.is_full_for(&message) {
             self.tally.refused += 1;
             let tag = stateless_tag(&self.key);
@@ -182,10 +185,9 @@ impl Transactions {
     /// room for one, each is answered anew.
     ///
     /// A CANCEL of another method than INVITE is one that §9.1 forbids to send; it finds nothing here.
-    fn receive_cancel(&mut self, now: Instant, flow: Flow, mut message: Message, out: &mut Vec<Event>) {
+    fn receive_cancel(&mut self, now: Instant, back: Flow, message: Message, out: &mut Vec<Event>) {
         let own_key = std::mem::take(&mut self.key);
-        key::server(&mut self.key, &message, Method::Invite.word());
-        let back = return_path::open(flow, &mut message);
+        key::server(&mut self.key, &message, message.top_via().as_ref(), Method::Invite.word());
         let cancelled = self.servers.cancelled(&self.key);
         let tag = match cancelled.as_ref().and_then(|invite| invite.last_response) {
             // RFC 3261 §9.2: the same To tag as in the response to the INVITE, where one has gone out.

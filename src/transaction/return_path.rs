@@ -3,18 +3,24 @@
 //! `received` and `rport` are written by [`Writer::reply`](crate::sip::Writer::reply), from the source that is noted on the
 //! request here. Deviation: `maddr` of a Via isn't honoured. A response goes to nobody but the one who asked.
 
-use crate::sip::{Flow, Message};
+use crate::sip::{Flow, Message, Via};
 use std::net::SocketAddr;
 
 /// Where sent-by gives no port (RFC 3261 §18.2.2).
 const DEFAULT_PORT: u16 = 5060;
 
-/// Notes on a request where it came from, and tells the flow that its responses go by: that same flow on a reliable
-/// transport or with `rport`, else the source address and the port of sent-by.
+/// Notes on a request where it came from, and tells the flow that its responses go by.
 #[must_use]
 pub fn open(flow: Flow, request: &mut Message) -> Flow {
     request.set_source(flow.remote);
-    match request.top_via() {
+    back(flow, request.top_via().as_ref())
+}
+
+/// The flow that responses go by: that of the request on a reliable transport or with `rport`, else the source address and the
+/// port of sent-by.
+#[must_use]
+pub(super) fn back(flow: Flow, via: Option<&Via<'_>>) -> Flow {
+    match via {
         Some(via) if !flow.transport.is_reliable() && via.param("rport").is_none() => {
             let port = via.port.unwrap_or(DEFAULT_PORT);
             Flow { remote: SocketAddr::new(flow.remote.ip(), port), ..flow }
