@@ -39,8 +39,7 @@ impl Domain {
             tree: number_tree(&mut shared, &model.domain.zone, number),
         });
         let number_trees: Vec<NamedTree> = number_trees.collect();
-        let Shared { zones, frames, timed, lists, .. } = shared;
-        let trees = Trees { zones, frames, timed, lists, users: user_trees, numbers: number_trees };
+        let trees = shared.trees(user_trees, number_trees);
         let user_index = index(model.users.keys());
         let devices: FxHashMap<Name, DeviceEntry> = model
             .devices
@@ -99,7 +98,7 @@ pub(super) struct Shared<'m> {
 }
 
 impl<'m> Shared<'m> {
-    fn of(model: &'m Model) -> Shared<'m> {
+    pub(super) fn of(model: &'m Model) -> Shared<'m> {
         let named = |(name, at): (&Name, &At<Frame>)| NamedFrame {
             name: name.clone(),
             frame: at.value.clone(),
@@ -119,6 +118,11 @@ impl<'m> Shared<'m> {
             lists: model.lists.iter().map(list).collect(),
             list_index: index(model.lists.keys()),
         }
+    }
+
+    pub(super) fn trees(self, users: Vec<NamedTree>, numbers: Vec<NamedTree>) -> Trees {
+        let Shared { zones, frames, timed, lists, .. } = self;
+        Trees { zones, frames, timed, lists, users, numbers }
     }
 
     /// The frame as read in this zone. The loader has resolved the name.

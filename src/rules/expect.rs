@@ -68,6 +68,89 @@ pub(super) fn matches(wanted: &str, tag: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rules::compile::Secrets;
+    use crate::rules::diagnostic::Files;
+    use crate::rules::model::{Given, Model};
+    use std::path::Path;
+
+    /// The TOML of a directory, by relative path.
+    fn files(top: &Path, at: &Path, files: &mut Files) {
+        for entry in std::fs::read_dir(at).unwrap().map(Result::unwrap) {
+            let path = entry.path();
+            if path.is_dir() {
+                self::files(top, &path, files);
+            } else if path.extension().is_some_and(|extension| extension == "toml") {
+                let name = path.strip_prefix(top).unwrap().to_string_lossy().into();
+                files.0.insert(name, std::fs::read_to_string(&path).unwrap().into());
+            }
+        }
+    }
+
+    fn example(name: &str) -> (Model, Arc<Domain>) {
+        let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("routing-rules").join(name);
+        let mut all = Files::default();
+        files(&top, &top, &mut all);
+        let loaded = crate::rules::source::load(&all);
+        let model = loaded.model.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics));
+        let domain = Arc::new(Domain::compile(&model, Secrets::default(), 1).unwrap());
+        (model, domain)
+    }
+
+    #[test]
+    fn the_example_passes_its_golden_tests() {
+        let (model, domain) = example("harbour-dental");
+        let results = run_expectations(&domain, &model.expects, jiff::Timestamp::UNIX_EPOCH);
+        assert!(results.len() >= 4);
+        let failed: Vec<_> = results.iter().filter_map(|r| Some((&r.name, r.failure.as_ref()?))).collect();
+        assert!(failed.is_empty(), "{failed:?}");
+    }
+
+    #[test]
+    fn the_example_of_the_rulings_rings_to_the_second() {
+        let (_, domain) = example("harbour-dental");
+        let query = Query {
+            to: "+12025550101".to_owned(),
+            from: Some("+12025550150".to_owned()),
+            at: Some("2026-11-24T10:00".to_owned()),
+            ..Query::default()
+        };
+        let now = jiff::Timestamp::UNIX_EPOCH;
+        let explanation = route(&domain, &query, &Given::default(), None, now).unwrap();
+        let then = [
+            "number:+12025550101",
+            "user:osei",
+            "rule:osei/Clinic hours",
+            "screen",
+            "ring:101a@0+60",
+            "ring:tel:+12025550181@20+40",
+            "confirm:1",
+            "caller_id:+12025550150",
+            "caller_id_name:OFFICE +12025550150",
+            "ring:102a@35+25",
+        ];
+        assert_eq!(first_missing(&then, &explanation.tags), None, "{:?}", explanation.tags);
+        assert_eq!(explanation.outcome.kind, "ring");
+        let legs: Vec<_> =
+            explanation.legs.iter().map(|leg| (leg.to.as_str(), leg.start_s, leg.for_s)).collect();
+        assert_eq!(legs, [("device:101a", 0, 60), ("tel:+12025550181", 20, 40), ("device:102a", 35, 25)]);
+        let text = explanation.text();
+        assert!(text.contains("rule:osei/Clinic hours"), "{text}");
+        assert!(text.contains("not rule:osei/Night: 10:00 is outside daily 22:00-06:00"), "{text}");
+    }
+
+    #[test]
+    fn a_failing_golden_test_says_how_the_call_went() {
+        let (mut model, domain) = example("harbour-dental");
+        let expect = model.expects.iter_mut().find(|e| !e.then.is_empty()).unwrap();
+        expect.then[0].value = "ring:nobody".into();
+        let failures = run_expectations(&domain, &model.expects, jiff::Timestamp::UNIX_EPOCH);
+        let failed: Vec<_> = failures.iter().filter_map(|f| f.failure.as_deref()).collect();
+        assert_eq!(failed.len(), 1);
+        assert!(
+            failed[0].starts_with("`ring:nobody` does not come in its place; the call goes: number:"),
+            "{failed:?}"
+        );
+    }
 
     #[test]
     fn parts_of_a_tag_may_be_left_out() {

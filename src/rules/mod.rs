@@ -3,11 +3,13 @@
 //! Pure: files come in as text, time and live state as values. One domain is one [`Domain`]; the daemon holds them in a
 //! [`Ruleset`], an immutable value behind an `Arc`: a call keeps the one that it began with.
 
+pub mod builder;
 pub mod calendar;
 mod caller;
 pub mod check;
 pub mod compile;
 mod compile_tree;
+pub mod decide;
 pub mod destination;
 pub mod diagnostic;
 pub mod domain;
@@ -19,6 +21,8 @@ pub mod given;
 mod identity;
 mod loops;
 pub mod model;
+#[cfg(test)]
+mod naive;
 mod outgoing;
 pub mod patterns;
 pub mod plan;

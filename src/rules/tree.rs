@@ -1,8 +1,8 @@
-//! The compiled decision tree of one user or one number, and its evaluation.
+//! The compiled decision tree of one user or one number, as values. [`super::decide`] evaluates it.
 //!
 //! A tree is a flat array of nodes. Invariants, held by the builder and checked again after decoding: every edge points to a
 //! *later* node, so a decision ends after at most as many steps as there are nodes, without recursion; every index is inside
-//! its table. A decision allocates nothing and yields a path of nodes; texts are rendered from the path later, by the walk.
+//! its table.
 //!
 //! It knows nothing of ringing: a leaf names the rule whose ring plan is to be built, or where the call goes instead. When the
 //! ringing has ended, the walk enters the same tree again at the node that the rule has for that outcome.
@@ -10,18 +10,15 @@
 use super::calendar::Frame;
 use super::diagnostic::Span;
 use super::model::{CallerIdChoice, Confirm, Destination, MissedCalls, Name, Strategy};
-use super::patterns::{Match, PatternMap};
+use super::patterns::PatternMap;
 use serde::{Deserialize, Serialize};
-use smallvec::SmallVec;
-use std::sync::Arc;
 use std::time::Duration;
+
+pub use super::builder::Builder;
+pub use super::decide::{Decision, Facts, Path};
 
 /// An index into [`Tree::nodes`].
 pub type NodeId = u32;
-
-/// The nodes visited, in order: the node's index times two, plus one where its answer was yes. Trees of the usual size fit
-/// without an allocation.
-pub type Path = SmallVec<[u32; 32]>;
 
 /// All trees of one domain, with what they share. This is what the store keeps beside the source text.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -309,32 +306,6 @@ pub struct Entries {
     pub lists: Vec<(u32, u32)>,
 }
 
-impl Entries {
-    /// The entry that matches any of the caller's numbers with the longest literal part; of equals the first one written.
-    #[must_use]
-    pub fn find(&self, lists: &[NumberList], keys: &[Arc<str>]) -> Option<u32> {
-        let mut best: Option<Match> = None;
-        let mut offer = |found: Match| {
-            let better =
-                |b: Match| found.literal > b.literal || (found.literal == b.literal && found.value < b.value);
-            if best.is_none_or(better) {
-                best = Some(found);
-            }
-        };
-        for key in keys {
-            if let Some(found) = self.own.find(key) {
-                offer(found);
-            }
-            for (list, entry) in &self.lists {
-                if let Some(found) = lists.get(*list as usize).and_then(|l| l.numbers.find(key)) {
-                    offer(Match { value: *entry, ..found });
-                }
-            }
-        }
-        best.map(|m| m.value)
-    }
-}
-
 /// Who may reach this user. All tables are in order.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct WhiteList {
@@ -354,157 +325,4 @@ impl WhiteList {
     pub fn is_empty(&self) -> bool {
         self.span.is_none()
     }
-}
-
-/// What a tree asks of a call. Each is asked at most once on a path, and only when the path comes by it.
-pub trait Facts {
-    fn psap_callback(&self) -> bool;
-    /// What the caller goes by: E.164, or the extensions of an inside caller.
-    fn keys(&self) -> &[Arc<str>];
-    fn anonymous(&self) -> bool;
-    fn unknown(&self) -> bool;
-    fn passes(&self, white_list: &WhiteList) -> bool;
-    /// Whether the frame of [`Trees::timed`] holds, overrides included.
-    fn frame(&self, timed: u32) -> bool;
-    /// The rule picked by hand, by its index.
-    fn picked(&self) -> Option<u32>;
-    fn status_forward(&self) -> bool;
-    fn status_dnd(&self) -> Option<bool>;
-    fn own_offline(&self) -> bool;
-    fn active_calls(&self) -> u32;
-    fn direct(&self) -> bool;
-    fn from_trunk(&self) -> bool;
-}
-
-/// What was decided. How, the path says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Decision {
-    pub leaf: Leaf,
-    /// The entry of the allow list that let the caller through.
-    pub allowed: Option<u32>,
-    /// The entry of the block list that stopped it.
-    pub blocked: Option<u32>,
-}
-
-impl Tree {
-    /// Decides from `start`: 0 for a call that comes in, else a node of [`TreeRule::after`] or an `entry`.
-    ///
-    /// `None` only for a tree that breaks its invariants, which [`Trees::check`] keeps out.
-    pub fn decide<F: Facts>(
-        &self,
-        lists: &[NumberList],
-        start: NodeId,
-        facts: &F,
-        path: &mut Path,
-    ) -> Option<Decision> {
-        let mut at = start;
-        let (mut allowed, mut blocked) = (None, None);
-        // Edges point forwards, so this many steps are enough.
-        for _ in 0..self.nodes.len() {
-            let (test, yes, no) = match *self.nodes.get(at as usize)? {
-                Node::Leaf(leaf) => {
-                    path.push(at << 1);
-                    return Some(Decision { leaf, allowed, blocked });
-                }
-                Node::Picked { no } => {
-                    let picked = facts.picked().and_then(|rule| self.rules.get(rule as usize));
-                    path.push(at << 1 | u32::from(picked.is_some()));
-                    at = picked.map_or(no, |rule| rule.entry);
-                    continue;
-                }
-                Node::Ask { test, yes, no } => (test, yes, no),
-            };
-            let answer = match test {
-                Test::PsapCallback => facts.psap_callback(),
-                Test::Allowed => {
-                    allowed = self.allow.find(lists, facts.keys());
-                    allowed.is_some()
-                }
-                Test::Blocked => {
-                    blocked = self.block.find(lists, facts.keys());
-                    blocked.is_some()
-                }
-                Test::Anonymous => facts.anonymous(),
-                Test::Unknown => facts.unknown(),
-                Test::WhiteListed => facts.passes(&self.white_list),
-                Test::Frame { timed, .. } => facts.frame(timed),
-                Test::StatusForward => facts.status_forward(),
-                Test::Dnd { by_rule } => allowed.is_none() && facts.status_dnd().unwrap_or(by_rule),
-                Test::OwnOffline => facts.own_offline(),
-                Test::OnActive => facts.active_calls() >= 1,
-                Test::Busy { calls } => facts.active_calls() >= calls,
-                Test::Direct => facts.direct(),
-                Test::Screened => allowed.is_none() && facts.from_trunk(),
-            };
-            path.push(at << 1 | u32::from(answer));
-            at = if answer { yes } else { no };
-        }
-        None
-    }
-
-    /// Decides from the root.
-    pub fn decide_call<F: Facts>(
-        &self,
-        lists: &[NumberList],
-        facts: &F,
-        path: &mut Path,
-    ) -> Option<Decision> {
-        self.decide(lists, 0, facts, path)
-    }
-}
-
-/// Builds a tree from its leaves up; turned round at the end, so that every edge points forwards.
-#[derive(Debug, Default)]
-pub struct Builder {
-    nodes: Vec<Node>,
-}
-
-impl Builder {
-    fn push(&mut self, node: Node) -> NodeId {
-        // Two equal nodes are one: rules with the same ending share it.
-        if let Some(same) = self.nodes.iter().position(|n| *n == node) {
-            return id(same);
-        }
-        self.nodes.push(node);
-        id(self.nodes.len() - 1)
-    }
-
-    pub fn leaf(&mut self, leaf: Leaf) -> NodeId {
-        self.push(Node::Leaf(leaf))
-    }
-
-    pub fn ask(&mut self, test: Test, yes: NodeId, no: NodeId) -> NodeId {
-        self.push(Node::Ask { test, yes, no })
-    }
-
-    pub fn picked(&mut self, no: NodeId) -> NodeId {
-        self.push(Node::Picked { no })
-    }
-
-    /// The nodes in their final order, the root first. Turns the rules' entries too.
-    pub fn finish(mut self, root: NodeId, rules: &mut [TreeRule]) -> Vec<Node> {
-        // A root that is shared with something else would not stand last: nothing refers to the root, so move it there.
-        if root as usize + 1 != self.nodes.len() {
-            let node = self.nodes[root as usize];
-            self.nodes.push(node);
-        }
-        let last = id(self.nodes.len() - 1);
-        for rule in rules {
-            rule.entry = last - rule.entry;
-            for node in &mut rule.after {
-                *node = last - *node;
-            }
-        }
-        let turned = |node: Node| match node {
-            Node::Ask { test, yes, no } => Node::Ask { test, yes: last - yes, no: last - no },
-            Node::Picked { no } => Node::Picked { no: last - no },
-            Node::Leaf(_) => node,
-        };
-        self.nodes.into_iter().rev().map(turned).collect()
-    }
-}
-
-/// Rules per user are capped by the loader far below what would not fit.
-fn id(index: usize) -> NodeId {
-    u32::try_from(index).unwrap_or(u32::MAX)
 }
