@@ -91,13 +91,15 @@ impl Client {
         }
     }
 
-    /// Follows the event stream: `each` gets the name and the data of every event, until it breaks or the daemon does.
+    /// Follows the event stream: `listening` is called once no event can be missed any more; `each` gets the name and the data
+    /// of every event, until it breaks or the daemon does.
     ///
     /// # Errors
     /// As [`Client::ask`]; the answer itself if it isn't a stream.
     pub async fn follow(
         &self,
         path: &str,
+        listening: impl FnOnce(),
         mut each: impl FnMut(&str, &str) -> ControlFlow<()>,
     ) -> Result<Option<Answer>, ClientError> {
         let response = self.send(Ask::new(Method::GET, path)).await?;
@@ -107,6 +109,8 @@ impl Client {
             let body = body.collect().await.map_err(|e| self.broken(e))?.to_bytes();
             return Ok(Some(Answer { status, generation: None, body }));
         }
+        // The daemon listens before it answers.
+        listening();
         let mut lines = EventLines::default();
         while let Some(frame) = body.frame().await {
             let Ok(data) = frame.map_err(|e| self.broken(e))?.into_data() else { continue };

@@ -56,7 +56,7 @@ impl Daemon {
     /// Follows the event stream.
     pub fn follow(&self, each: impl FnMut(&str, &str) -> std::ops::ControlFlow<()>) -> Result<(), Failure> {
         let client = self.client()?;
-        match block_on(client.follow("/v1/events", each))?.map_err(unreachable)? {
+        match block_on(client.follow("/v1/events", || {}, each))?.map_err(unreachable)? {
             None => Ok(()),
             Some(answer) => Err(failure(&answer)),
         }
