@@ -35,9 +35,11 @@ impl Signals {
     pub async fn until_stop(&mut self, config: &Config, level: &log::Level, admin: &Arc<Admin>) {
         loop {
             tokio::select! {
+                // In this order: a reload that was asked for before the stop is still made.
+                biased;
+                _ = self.hang_up.recv() => reload(config, level, admin).await,
                 _ = self.terminate.recv() => return,
                 _ = self.interrupt.recv() => return,
-                _ = self.hang_up.recv() => reload(config, level, admin).await,
             }
         }
     }
