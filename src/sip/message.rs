@@ -154,6 +154,11 @@ impl Message {
         self.fields.iter().map(|f| (f.name, f.written.of(&self.bytes), f.value.of(&self.bytes)))
     }
 
+    /// The values of that name byte for byte, as [`Message::headers`] has them.
+    pub(super) fn raw_values(&self, name: Name) -> impl Iterator<Item = &[u8]> {
+        self.fields.iter().filter(move |field| field.name == name).map(|field| field.value.of(&self.bytes))
+    }
+
     /// The first value of that name as text, unfolded; `None` where it is absent.
     #[must_use]
     pub fn value(&self, name: Name) -> Option<&str> {

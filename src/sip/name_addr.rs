@@ -1,7 +1,7 @@
 //! `name-addr` and `addr-spec` with header parameters: From, To, Contact, Route, Diversion and their like
 //! (RFC 3261 §20.10, §25.1).
 
-use super::params::{BLANK, Params, unescaped};
+use super::params::{BLANK, Params, closing_quote, unescaped};
 use super::uri::Uri;
 
 /// One element of a From, To, Contact, Route... header.
@@ -66,16 +66,6 @@ fn addr_spec(text: &str) -> Option<NameAddr<'_>> {
 fn header_params(text: &str) -> Option<&str> {
     let text = text.trim_matches(BLANK);
     (text.is_empty() || text.starts_with(';')).then_some(text)
-}
-
-/// Where the quoted string ends whose opening quote has been taken.
-fn closing_quote(text: &str) -> Option<usize> {
-    let mut escaped = false;
-    text.bytes().position(|b| {
-        let closes = b == b'"' && !escaped;
-        escaped = b == b'\\' && !escaped;
-        closes
-    })
 }
 
 #[cfg(test)]

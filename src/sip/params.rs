@@ -2,6 +2,7 @@
 //! protect what is inside them (RFC 3261 §7.3.1, §25.1).
 
 use super::parse::is_token;
+use memchr::{memchr, memchr2, memchr3};
 
 /// One parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,24 +119,30 @@ fn split(text: &str, by: u8) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Where the next separator stands that neither quotes nor angle brackets protect. A quote that isn't closed protects
-/// what follows: its reader refuses it.
+/// Where the next separator stands that neither quotes nor angle brackets protect. A quote or bracket that isn't closed
+/// protects all that follows: its reader refuses it.
 fn separator(text: &str, by: u8) -> Option<usize> {
-    let (mut quoted, mut bracketed, mut escaped) = (false, false, false);
-    text.bytes().position(|b| {
-        if escaped {
-            escaped = false;
-            return false;
+    let mut at = 0;
+    loop {
+        let hit = at + memchr3(by, b'"', b'<', text.as_bytes().get(at..)?)?;
+        at = match text.as_bytes().get(hit)? {
+            b'"' => hit + 2 + closing_quote(text.get(hit + 1..)?)?,
+            b'<' => hit + 1 + memchr(b'>', text.as_bytes().get(hit..)?)?,
+            _ => return Some(hit),
+        };
+    }
+}
+
+/// Where the quoted string ends whose opening quote has been taken.
+pub(super) fn closing_quote(text: &str) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        let hit = at + memchr2(b'"', b'\\', text.as_bytes().get(at..)?)?;
+        if text.as_bytes().get(hit) == Some(&b'"') {
+            return Some(hit);
         }
-        match b {
-            b'\\' if quoted => escaped = true,
-            b'"' if !bracketed => quoted = !quoted,
-            b'<' if !quoted => bracketed = true,
-            b'>' if !quoted => bracketed = false,
-            _ => return b == by && !quoted && !bracketed,
-        }
-        false
-    })
+        at = hit + 2;
+    }
 }
 
 /// The text without the quotes around it; escapes are kept.

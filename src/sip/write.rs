@@ -19,7 +19,7 @@ impl Writer {
     #[must_use]
     pub fn request(method: &str, uri: &str) -> Writer {
         let mut writer = Writer { buf: BytesMut::with_capacity(MESSAGE_BYTES_USUAL) };
-        writer.text(method).raw(b" ").text(uri).raw(b" SIP/2.0\r\n");
+        writer.on_one_line(method.as_bytes()).raw(b" ").on_one_line(uri.as_bytes()).raw(b" SIP/2.0\r\n");
         writer
     }
 
@@ -28,7 +28,7 @@ impl Writer {
     pub fn response(status: u16, reason: &str) -> Writer {
         let mut writer = Writer { buf: BytesMut::with_capacity(MESSAGE_BYTES_USUAL) };
         let reason = if reason.is_empty() { super::status::reason_phrase(status) } else { reason };
-        writer.raw(b"SIP/2.0 ").text(status).raw(b" ").text(reason).raw(b"\r\n");
+        writer.raw(b"SIP/2.0 ").text(status).raw(b" ").on_one_line(reason.as_bytes()).raw(b"\r\n");
         writer
     }
 
@@ -74,7 +74,7 @@ impl Writer {
     /// Copies every field of that name from `message`, bytes unchanged but for line ends, which are written as spaces
     /// (a fold is one, RFC 3261 §7.3.1).
     pub fn copy(&mut self, message: &Message, name: Name) -> &mut Writer {
-        for (_, _, value) in message.headers().filter(|(n, ..)| *n == name && name != Name::Other) {
+        for value in message.raw_values(name).filter(|_| name != Name::Other) {
             self.raw(name.word().as_bytes()).raw(b": ").on_one_line(value).raw(b"\r\n");
         }
         self
@@ -103,10 +103,11 @@ impl Writer {
         let Some(via) = Via::parse(top) else { return self.line("Via", value) };
         let rport = via.param("rport").is_some();
         let received = rport || via.host.parse() != Ok(source.ip());
-        self.raw(b"Via: ").text(top.get(..top.len() - via.params.len()).unwrap_or(top).trim_end());
+        let sent_by = top.get(..top.len() - via.params.len()).unwrap_or(top).trim_end();
+        self.raw(b"Via: ").on_one_line(sent_by.as_bytes());
         let ours = |name: &str| name.eq_ignore_ascii_case("rport") || name.eq_ignore_ascii_case("received");
         for param in Params::new(via.params).filter(|param| !ours(param.name)) {
-            self.raw(b";").text(param.text);
+            self.raw(b";").on_one_line(param.text.as_bytes());
         }
         if received {
             self.raw(b";received=").text(source.ip());
