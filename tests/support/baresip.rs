@@ -1,0 +1,127 @@
+//! baresip as a phone with sound: it plays a tone, and what it hears is recorded and measured.
+
+use super::daemon::lines_of;
+use super::{PATIENCE, address, clock, port, tone, until};
+use std::fs;
+use std::io::Write;
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::Receiver;
+use tempfile::TempDir;
+
+/// Where Debian puts the modules of baresip-core.
+const MODULES: &str = "/usr/lib/baresip/modules";
+/// How long each phone plays: longer than any of these calls.
+const TONE_S: u32 = 60;
+
+/// A running baresip. Ended when dropped.
+pub struct Baresip {
+    child: Child,
+    dir: TempDir,
+    control: SocketAddr,
+    lines: Receiver<String>,
+    said: String,
+}
+
+impl Baresip {
+    /// Registers `user` (password `pw-user`) at the daemon; plays `hz` into each call.
+    pub fn register(user: &str, daemon: SocketAddr, hz: u32) -> Baresip {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let control = SocketAddr::new(address().into(), port());
+        let at = |name: &str| dir.path().join(name);
+        fs::write(at("tone.wav"), tone::wav(hz, TONE_S)).expect("written");
+        fs::create_dir(at("heard")).expect("created");
+        fs::write(at("contacts"), "").expect("written");
+        let account = format!(
+            "<sip:{user}@{daemon}>;auth_user={user};auth_pass=pw-{user};regint=600;answermode=auto;audio_codecs=PCMU\n"
+        );
+        fs::write(at("accounts"), account).expect("written");
+        let config = format!(
+            "poll_method epoll\nnet_interface 127.0.0.1\nmodule_path {MODULES}\n\
+             module g711.so\nmodule aufile.so\nmodule aubridge.so\nmodule sndfile.so\n\
+             module_tmp account.so\nmodule_app menu.so\nmodule_app ctrl_tcp.so\n\
+             audio_source aufile,{tone}\naudio_player aubridge,sink\naudio_alert none\n\
+             snd_path {heard}\nctrl_tcp_listen {control}\n",
+            tone = at("tone.wav").display(),
+            heard = at("heard").display(),
+        );
+        fs::write(at("config"), config).expect("written");
+        let mut child = Command::new("baresip")
+            .arg("-f")
+            .arg(dir.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("baresip is installed (.ci/packages test)");
+        let lines = lines_of(&mut child);
+        let mut phone = Baresip { child, dir, control, lines, said: String::new() };
+        phone.says("[1 binding");
+        phone
+    }
+
+    pub fn dial(&self, target: &str) {
+        self.command("dial", target);
+    }
+
+    pub fn hang_up(&self) {
+        self.command("hangup", "");
+    }
+
+    /// Waits until its output has a line with `text`.
+    pub fn says(&mut self, text: &str) {
+        let deadline = clock() + PATIENCE;
+        loop {
+            let Ok(line) = self.lines.recv_timeout(deadline.saturating_duration_since(clock())) else {
+                panic!("baresip never said {text:?}, but:\n{}", self.said);
+            };
+            let found = line.contains(text);
+            self.said.push_str(&line);
+            self.said.push('\n');
+            if found {
+                return;
+            }
+        }
+    }
+
+    /// Waits until it has heard a second of sound or more. The file grows as the sound comes in.
+    pub fn listens(&self) {
+        until("a second of sound", || {
+            let size = fs::metadata(self.heard()?).ok()?.len();
+            (size > u64::from(2 * tone::RATE)).then_some(())
+        });
+    }
+
+    /// What it heard in its only call so far: 16-bit samples at [`tone::RATE`].
+    pub fn samples(&self) -> Vec<i16> {
+        tone::samples(&fs::read(self.heard().expect("a recording")).expect("it can be read"))
+    }
+
+    fn heard(&self) -> Option<PathBuf> {
+        let files = fs::read_dir(self.dir.path().join("heard")).ok()?;
+        files.flatten().map(|entry| entry.path()).find(|path| path.to_string_lossy().ends_with("-dec.wav"))
+    }
+
+    /// A command to its control port: a JSON object as a netstring.
+    fn command(&self, command: &str, params: &str) {
+        let json = serde_json::json!({ "command": command, "params": params }).to_string();
+        let mut stream = TcpStream::connect(self.control).expect("baresip takes commands");
+        write!(stream, "{}:{json},", json.len()).expect("sent");
+        // It answers with a netstring too; closing before that could lose the command.
+        let mut first = [0];
+        std::io::Read::read_exact(&mut stream, &mut first).expect("an answer");
+    }
+}
+
+impl Drop for Baresip {
+    fn drop(&mut self) {
+        // Both fail only where it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            self.said.extend(self.lines.try_iter().map(|line| line + "\n"));
+            eprintln!("baresip said:\n{}", self.said);
+        }
+    }
+}

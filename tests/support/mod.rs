@@ -1,0 +1,52 @@
+//! The real daemon and real phones as processes, for the tests that go over real sockets.
+//!
+//! Nothing here knows the inside of ringtree: it starts the binary, speaks SIP through sipp and baresip, and reads what an
+//! operator reads (its output, the admin socket, the command line). Each test process has a loopback address of its own
+//! (127.x.y.z of its process id), so that no two of them can meet on a port.
+
+pub mod baresip;
+pub mod daemon;
+pub mod sipp;
+pub mod tone;
+
+use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::{Duration, Instant};
+
+/// How long anything may take before the test fails, far beyond what it takes on a loaded machine.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// This process's own loopback address, outside 127.0.0.0/16: process ids of Linux fit in 22 bits.
+pub fn address() -> Ipv4Addr {
+    let [_, a, b, c] = std::process::id().to_be_bytes();
+    Ipv4Addr::new(127, 64 | (a & 0x3f), b, c)
+}
+
+/// A port of [`address`] that nobody else takes: counted, never released.
+pub fn port() -> u16 {
+    ports(1)
+}
+
+/// The first of `count` such ports in a row, on an even one.
+pub fn ports(count: u16) -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(10_000);
+    NEXT.fetch_add(count.next_multiple_of(2), Ordering::Relaxed)
+}
+
+/// Waits until `look` finds something. For what tells nobody when it happens: files of other programs, `/proc`.
+pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = clock() + PATIENCE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(clock() < deadline, "waited {PATIENCE:?} in vain for {what}");
+        std::thread::park_timeout(Duration::from_millis(10));
+    }
+}
+
+/// The wall the real peers live by.
+#[allow(clippy::disallowed_methods)] // real processes run in real time: there is no virtual clock to hand them
+pub fn clock() -> Instant {
+    Instant::now()
+}

@@ -1,0 +1,59 @@
+//! A pure tone as a WAV file, and what is left of it at the other end.
+
+use std::f64::consts::TAU;
+
+/// Samples a second: what G.711 carries.
+pub const RATE: u32 = 8000;
+/// Half of full scale leaves room for what the codec adds.
+const LEVEL: f64 = 16_384.0;
+const HEADER_BYTES: usize = 44;
+
+/// How much of a signal is one tone.
+#[derive(Debug)]
+pub struct Measured {
+    /// Root mean square, 1.0 at full scale. A tone of ours has 0.35.
+    pub level: f64,
+    /// The part of the power that the tone has, 0 to 1.
+    pub share: f64,
+}
+
+/// `seconds` of `hz`: RIFF, PCM, one channel, 16 bits.
+pub fn wav(hz: u32, seconds: u32) -> Vec<u8> {
+    let bytes = 2 * RATE * seconds;
+    let mut file = Vec::with_capacity(HEADER_BYTES + bytes as usize);
+    file.extend(b"RIFF");
+    file.extend((bytes + 36).to_le_bytes());
+    file.extend(b"WAVEfmt ");
+    file.extend(16u32.to_le_bytes());
+    file.extend([1u16, 1].map(u16::to_le_bytes).concat());
+    file.extend([RATE, 2 * RATE].map(u32::to_le_bytes).concat());
+    file.extend([2u16, 16].map(u16::to_le_bytes).concat());
+    file.extend(b"data");
+    file.extend(bytes.to_le_bytes());
+    for n in 0..RATE * seconds {
+        let phase = TAU * f64::from(hz) * f64::from(n) / f64::from(RATE);
+        file.extend(((LEVEL * phase.sin()) as i16).to_le_bytes());
+    }
+    file
+}
+
+/// The samples of such a file, one that is still being written too.
+pub fn samples(wav: &[u8]) -> Vec<i16> {
+    let data = wav.get(HEADER_BYTES..).unwrap_or_default();
+    data.chunks_exact(2).map(|two| i16::from_le_bytes([two[0], two[1]])).collect()
+}
+
+/// Goertzel's filter at `hz` over the last second, where both ends have settled.
+pub fn measure(samples: &[i16], hz: u32) -> Measured {
+    let last = &samples[samples.len().saturating_sub(RATE as usize)..];
+    let coefficient = 2.0 * (TAU * f64::from(hz) / f64::from(RATE)).cos();
+    let (mut one, mut two, mut energy) = (0.0, 0.0, 0.0);
+    for &sample in last {
+        let value = f64::from(sample) / 32_768.0;
+        energy += value * value;
+        (one, two) = (value + coefficient * one - two, one);
+    }
+    let count = last.len().max(1) as f64;
+    let tone = (one * one + two * two - coefficient * one * two) * 2.0 / count;
+    Measured { level: (energy / count).sqrt(), share: if energy > 0.0 { tone / energy } else { 0.0 } }
+}
