@@ -8,6 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::sync::{Mutex, PoisonError};
 use tempfile::TempDir;
 
 /// Lines of output held for a test that does not read them; past it the daemon's pipe fills, and that would show.
@@ -22,7 +23,7 @@ pub struct Home {
 
 /// A running daemon.
 pub struct Daemon {
-    child: Child,
+    child: Mutex<Child>,
     home: PathBuf,
     pub udp: SocketAddr,
     pub tcp: SocketAddr,
@@ -87,7 +88,7 @@ impl Home {
         let log = self.path().join("daemon.log");
         keep(lines, &log);
         let daemon = Daemon {
-            child,
+            child: Mutex::new(child),
             home: self.path().to_owned(),
             udp: udp.expect("just seen"),
             tcp: tcp.expect("just seen"),
@@ -131,14 +132,10 @@ impl Daemon {
         value
     }
 
-    /// The items of a list that `path` answers with, bare or under `items`.
+    /// The list that `path` answers with.
     pub fn list(&self, path: &str) -> Vec<Value> {
         match self.read(path) {
             Value::Array(items) => items,
-            Value::Object(mut object) => match object.remove("items") {
-                Some(Value::Array(items)) => items,
-                _ => panic!("GET {path} is no list"),
-            },
             other => panic!("GET {path} is no list: {other}"),
         }
     }
@@ -162,21 +159,23 @@ impl Daemon {
         records.remove(0)
     }
 
-    /// What the machine does to a process that gets no chance: SIGKILL.
-    pub fn kill(mut self) {
-        self.end();
+    pub fn is_running(&self) -> bool {
+        let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
+        child.try_wait().is_ok_and(|ended| ended.is_none())
     }
 
-    fn end(&mut self) {
+    /// SIGKILL: what the machine does to a process that gets no chance. Returns once it is gone.
+    pub fn kill(&self) {
+        let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
         // Both fail only where it has ended already, which is what is wanted.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _ = child.kill();
+        let _ = child.wait();
     }
 }
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        self.end();
+        self.kill();
         if std::thread::panicking() {
             let log = std::fs::read_to_string(self.home.join("daemon.log")).unwrap_or_default();
             eprintln!("the daemon's log:\n{log}");

@@ -4,6 +4,8 @@
 //! operator reads (its output, the admin socket, the command line). Each test process has a loopback address of its own
 //! (127.x.y.z of its process id), so that no two of them can meet on a port.
 
+#![allow(dead_code)] // each test binary compiles all of it and uses its part
+
 pub mod baresip;
 pub mod daemon;
 pub mod sipp;
