@@ -85,11 +85,11 @@ impl Baresip {
         }
     }
 
-    /// Waits until it has heard a second of sound or more. The file grows as the sound comes in.
+    /// Waits until it has heard two seconds of sound: one to settle, one to measure. The file grows as the sound comes in.
     pub fn listens(&self) {
-        until("a second of sound", || {
+        until("two seconds of sound", || {
             let size = fs::metadata(self.heard()?).ok()?.len();
-            (size > u64::from(2 * tone::RATE)).then_some(())
+            (size > u64::from(2 * 2 * tone::RATE)).then_some(())
         });
     }
 
