@@ -1,6 +1,7 @@
 //! baresip as a phone with sound: it plays a tone, and what it hears is recorded and measured.
 
 use super::daemon::lines_of;
+use super::sipp::Over;
 use super::{PATIENCE, address, clock, port, tone, until};
 use std::fs;
 use std::io::Write;
@@ -25,16 +26,17 @@ pub struct Baresip {
 }
 
 impl Baresip {
-    /// Registers `user` (password `pw-user`) at the daemon; plays `hz` into each call.
-    pub fn register(user: &str, daemon: SocketAddr, hz: u32) -> Baresip {
+    /// Registers `user` (password `pw-user`) at the daemon; answers each call and plays `hz` into it.
+    pub fn register(user: &str, daemon: SocketAddr, over: Over, hz: u32) -> Baresip {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let control = SocketAddr::new(address().into(), port());
         let at = |name: &str| dir.path().join(name);
         fs::write(at("tone.wav"), tone::wav(hz, TONE_S)).expect("written");
         fs::create_dir(at("heard")).expect("created");
         fs::write(at("contacts"), "").expect("written");
+        let transport = if over == Over::Tcp { ";transport=tcp" } else { "" };
         let account = format!(
-            "<sip:{user}@{daemon}>;auth_user={user};auth_pass=pw-{user};regint=600;answermode=auto;audio_codecs=PCMU\n"
+            "<sip:{user}@{daemon}{transport}>;auth_user={user};auth_pass=pw-{user};regint=600;answermode=auto;audio_codecs=PCMU\n"
         );
         fs::write(at("accounts"), account).expect("written");
         let config = format!(

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 /// Lines of output held for a test that does not read them; past it the daemon's pipe fills, and that would show.
 const LINES_MAX: usize = 65_536;
 /// Port pairs of media for one daemon: far more than any of these tests has calls.
-const MEDIA_PORTS: u16 = 64;
+const MEDIA_PORTS: u16 = 160;
 
 /// A home for daemons: configuration, rules and store, which outlive each process that runs on them.
 pub struct Home {
@@ -52,6 +52,15 @@ impl Home {
             std::fs::write(dir.path().join("rules").join(name), text).expect("written");
         }
         Home { dir }
+    }
+
+    /// Challenges offer these digests alone, in this order.
+    pub fn offering(self, digests: &[&str]) -> Home {
+        let file = self.path().join("ringtree.toml");
+        let config = std::fs::read_to_string(&file).expect("just written");
+        std::fs::write(&file, config.replace("[sip]\n", &format!("[sip]\ndigest = {digests:?}\n")))
+            .expect("written");
+        self
     }
 
     pub fn path(&self) -> &Path {
