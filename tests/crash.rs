@@ -102,17 +102,19 @@ fn stored(daemon: &Daemon) -> (u64, BTreeMap<usize, String>) {
     (label.and_then(|number| number.parse().ok()).expect("the label that an edit wrote"), forwards)
 }
 
-/// The contacts' numbers, device by device.
+/// The newest contact's number, device by device.
 fn bound(daemon: &Daemon) -> BTreeMap<usize, u64> {
-    let number = |value: &Value, start: &str| {
+    let number = |value: &Value, start: &str| -> Option<u64> {
         value.as_str()?.split(start).nth(1)?.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
     };
-    let registrations = daemon.list("/v1/registrations");
-    let pairs = registrations.iter().map(|binding| {
+    let mut newest = BTreeMap::new();
+    for binding in daemon.list("/v1/registrations") {
         let device = number(&binding["device"], "d").expect("a device of ours") as usize;
-        (device, number(&binding["contact"], "sip:c").expect("a contact of ours"))
-    });
-    pairs.collect()
+        let contact = number(&binding["contact"], "sip:c").expect("a contact of ours");
+        let entry = newest.entry(device).or_insert(contact);
+        *entry = contact.max(*entry);
+    }
+    newest
 }
 
 /// One REGISTER that binds `contact` in place of `before`. False where the daemon was killed before it answered.
@@ -146,13 +148,11 @@ fn register(daemon: &Daemon, socket: &UdpSocket, device: usize, contact: u64, be
 }
 
 /// Registers the devices in turn until the daemon is gone.
-fn keep_registering(daemon: &Daemon, mut contact: u64, acks: &SyncSender<Ack>) {
-    let socket = UdpSocket::bind((address(), 0)).expect("a port");
-    socket.set_read_timeout(Some(Duration::from_millis(500))).expect("set");
+fn keep_registering(daemon: &Daemon, socket: &UdpSocket, mut contact: u64, acks: &SyncSender<Ack>) {
     let mut current = bound(daemon);
     for device in (0..DEVICES).cycle() {
         contact += 1;
-        if !register(daemon, &socket, device, contact, current.get(&device).copied()) {
+        if !register(daemon, socket, device, contact, current.get(&device).copied()) {
             return;
         }
         current.insert(device, contact);
@@ -168,14 +168,14 @@ fn keep_editing(daemon: &Daemon, mut number: u64, acks: &SyncSender<Ack>) {
 }
 
 /// Load until so many registrations and edits were acknowledged; then the kill, in the midst of more.
-fn load_and_kill(daemon: &Daemon, round: u64, promised: &mut Promised) -> Instant {
+fn load_and_kill(daemon: &Daemon, phones: &UdpSocket, round: u64, promised: &mut Promised) -> Instant {
     let (sender, acks) = sync_channel(ACKS_MAX);
     let contact = round * 1_000_000;
     let (edits, registrations) = (1 + round * 7 % 40, 50 + round * 211 % 1500);
     let next_edit = promised.edits + 1;
     std::thread::scope(|scope| {
         let registering = sender.clone();
-        scope.spawn(move || keep_registering(daemon, contact, &registering));
+        scope.spawn(move || keep_registering(daemon, phones, contact, &registering));
         scope.spawn(move || keep_editing(daemon, next_edit, &sender));
         let (mut edited, mut registered, mut killed) = (0, 0, None);
         while let Ok(ack) = acks.recv_timeout(PATIENCE) {
@@ -202,10 +202,12 @@ fn load_and_kill(daemon: &Daemon, round: u64, promised: &mut Promised) -> Instan
 fn fifty_kills_lose_no_acknowledged_edit_and_no_registration_beyond_the_bound() {
     let home = Home::new(DOMAIN, &[("domain.toml", &rules(0))]);
     let mut promised = Promised { registered: vec![Vec::new(); DEVICES], edits: 0 };
+    let phones = UdpSocket::bind((address(), 0)).expect("a port");
+    phones.set_read_timeout(Some(Duration::from_millis(500))).expect("set");
     let mut recent = 0;
     for round in 1..=KILLS {
         let daemon = home.start();
-        let killed = load_and_kill(&daemon, round, &mut promised);
+        let killed = load_and_kill(&daemon, &phones, round, &mut promised);
 
         let again = home.start();
         let found = stored(&again);

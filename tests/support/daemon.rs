@@ -94,8 +94,7 @@ impl Home {
                 Err(RecvTimeoutError::Disconnected) => panic!("the daemon ended: {:?}\n{said}", child.wait()),
             }
         }
-        let log = self.path().join("daemon.log");
-        keep(lines, &log);
+        keep(said, lines, &self.path().join("daemon.log"));
         let daemon = Daemon {
             child: Mutex::new(child),
             home: self.path().to_owned(),
@@ -219,9 +218,10 @@ pub fn lines_of(child: &mut Child) -> Receiver<String> {
     lines
 }
 
-/// Writes the rest of the output to a file, so that the pipe never fills.
-fn keep(lines: Receiver<String>, path: &Path) {
+/// Writes what was said, and the rest of the output as it comes, to a file, so that the pipe never fills.
+fn keep(said: String, lines: Receiver<String>, path: &Path) {
     let mut file = std::fs::File::create(path).expect("a log can be written");
+    file.write_all(said.as_bytes()).expect("a log can be written");
     std::thread::spawn(move || {
         for line in lines {
             // The directory is gone once the test is over.
