@@ -195,14 +195,14 @@ fn ours(phones: &[[UdpSocket; 2]]) -> (Plane, Vec<[SocketAddr; 2]>) {
     let Ok(Report::Opened { pairs, .. }) = reports.recv() else { panic!("no ports") };
     let mut addresses = Vec::new();
     for ((id, phones), pairs) in (0..).map(RelayId).zip(phones).zip(pairs.chunks_exact(2)) {
-        plane.command(Command::Open { id, a: pairs[0], b: pairs[1] });
+        plane.command(Command::Open { id, a: pairs[0], b: pairs[1] }).unwrap();
         for (side, phone) in [Side::A, Side::B].into_iter().zip(phones) {
             let rtp = Some(phone.local_addr().unwrap());
-            plane.command(Command::Point { id, side, rtp, rtcp: None });
+            plane.command(Command::Point { id, side, rtp, rtcp: None }).unwrap();
         }
         addresses.push([pairs[0].rtp, pairs[1].rtp]);
     }
-    plane.command(Command::Grow { pairs: 0 });
+    plane.command(Command::Grow { pairs: 0 }).unwrap();
     reports.recv().unwrap();
     (plane, addresses)
 }

@@ -36,23 +36,23 @@ fn world(threads: usize) -> World {
 impl World {
     fn open(&self, id: u64, a: &UdpSocket, b: &UdpSocket) {
         let id = RelayId(id);
-        self.plane.command(Command::Open { id, a: self.pairs[0], b: self.pairs[1] });
+        self.plane.command(Command::Open { id, a: self.pairs[0], b: self.pairs[1] }).unwrap();
         for (side, phone) in [(Side::A, a), (Side::B, b)] {
             let rtp = Some(phone.local_addr().unwrap());
-            self.plane.command(Command::Point { id, side, rtp, rtcp: None });
+            self.plane.command(Command::Point { id, side, rtp, rtcp: None }).unwrap();
         }
         self.settle();
     }
 
     /// Waits until the commands given so far are carried out: a growth by nothing is answered after them. (One thread.)
     fn settle(&self) {
-        self.plane.command(Command::Grow { pairs: 0 });
+        self.plane.command(Command::Grow { pairs: 0 }).unwrap();
         let report = self.reports.recv_timeout(SOON).unwrap();
         assert_eq!(report, Report::Opened { pairs: vec![], exhausted: false });
     }
 
     fn close(&self, id: u64) -> Media {
-        self.plane.command(Command::Close { id: RelayId(id) });
+        self.plane.command(Command::Close { id: RelayId(id) }).unwrap();
         match self.reports.recv_timeout(SOON).unwrap() {
             Report::Closed { id: RelayId(closed), media } if closed == id => media,
             other => panic!("{other:?}"),
@@ -160,7 +160,10 @@ fn a_phone_behind_a_nat_is_answered_where_it_is_heard() {
     let (a, b) = (phone("127.0.0.1"), phone("127.0.0.1"));
     world.open(1, &a, &b);
     let rtp_of_sdp = Some("192.168.77.5:4000".parse().unwrap());
-    world.plane.command(Command::Point { id: RelayId(1), side: Side::A, rtp: rtp_of_sdp, rtcp: None });
+    world
+        .plane
+        .command(Command::Point { id: RelayId(1), side: Side::A, rtp: rtp_of_sdp, rtcp: None })
+        .unwrap();
     world.settle();
     a.send_to(&rtp(1, "hello"), world.pairs[0].rtp).unwrap();
     hear(&b);
@@ -210,7 +213,7 @@ fn an_exhausted_range_says_so_and_gives_what_it_has() {
     let ports = Ports::open(IpAddr::from([127, 0, 72, 1]), range, 1).unwrap();
     let plane = Plane::start(ports, 1, &reporter).unwrap();
     let _first = reports.recv_timeout(SOON).unwrap();
-    plane.command(Command::Grow { pairs: 100 });
+    plane.command(Command::Grow { pairs: 100 }).unwrap();
     match reports.recv_timeout(SOON).unwrap() {
         Report::Opened { pairs, exhausted } => assert!(exhausted && pairs.len() == 1, "{pairs:?}"),
         other => panic!("{other:?}"),
@@ -224,10 +227,10 @@ fn relays_are_spread_over_threads() {
     let (c, d) = (phone("127.0.0.1"), phone("127.0.0.1"));
     for (id, pairs, phones) in [(2, &world.pairs[..2], [&a, &b]), (3, &world.pairs[2..], [&c, &d])] {
         let id = RelayId(id);
-        world.plane.command(Command::Open { id, a: pairs[0], b: pairs[1] });
+        world.plane.command(Command::Open { id, a: pairs[0], b: pairs[1] }).unwrap();
         for (side, phone) in [(Side::A, phones[0]), (Side::B, phones[1])] {
             let rtp = Some(phone.local_addr().unwrap());
-            world.plane.command(Command::Point { id, side, rtp, rtcp: None });
+            world.plane.command(Command::Point { id, side, rtp, rtcp: None }).unwrap();
         }
     }
     // There is no word from the second thread that it is ready; a phone repeats itself until it is heard.

@@ -67,20 +67,27 @@ impl Plane {
     }
 
     /// Hands a command to the thread that the relay belongs to; waits while that thread's queue is full.
-    pub fn command(&self, command: Command) {
+    ///
+    /// # Errors
+    /// That thread has ended, which it never does by itself: the media plane is broken.
+    pub fn command(&self, command: Command) -> Result<(), Broken> {
         let relay = match command {
             Command::Open { id, .. } | Command::Point { id, .. } | Command::Close { id } => id,
             // The first thread owns the ports.
             Command::Grow { .. } => RelayId(0),
         };
         let count = self.threads.len() as u64;
-        if let Some(thread) = self.threads.get((relay.0 % count) as usize) {
-            // It fails only when that thread has died, and the watchdog sees to that.
-            let _ = thread.commands.send(command);
-            thread.waker.wake();
-        }
+        let thread = self.threads.get((relay.0 % count) as usize).ok_or(Broken)?;
+        thread.commands.send(command).map_err(|_| Broken)?;
+        thread.waker.wake();
+        Ok(())
     }
 }
+
+/// A relay thread has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a relay thread has ended")]
+pub struct Broken;
 
 impl Drop for Plane {
     /// Ends the threads: the end of a command queue is the order to stop.

@@ -1,6 +1,10 @@
 //! One relay thread: waits for packets, passes each on by `relay::forward`, and between two waits carries out commands.
 //!
 //! The sockets of a pair are waited for only while a relay has them: what comes to a free port wakes nobody.
+//!
+//! Rejected: to connect a socket to its locked source. It makes a send some 15 % cheaper (0.96 against 1.15 µs on loopback), but
+//! then the kernel, not the latch, decides who is heard: the phone couldn't take its latch back, and strangers went
+//! uncounted.
 
 use super::Reporter;
 use super::ports::{Open, Pair, Ports};

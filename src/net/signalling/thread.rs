@@ -77,6 +77,7 @@ pub(super) struct Edge<M, S> {
     machine: M,
     sinks: S,
     media: media::Plane,
+    media_broken: bool,
     poll: Poll,
     waker: Waker,
     work: Receiver<Work<M>>,
@@ -115,6 +116,7 @@ impl<M: Machine, S: Sinks> Edge<M, S> {
             machine,
             sinks,
             media,
+            media_broken: false,
             poll,
             waker,
             work,
@@ -159,6 +161,11 @@ impl<M: Machine, S: Sinks> Edge<M, S> {
             self.timers(now);
             self.tell_failures(now);
             if queue == Queue::Ended {
+                return;
+            }
+            if self.media_broken {
+                // Calls without media are worse than a restart: with this thread ended, the watchdog sees to that.
+                tracing::error!("a relay thread has ended, so the signalling thread stops");
                 return;
             }
         }
@@ -273,7 +280,7 @@ impl<M: Machine, S: Sinks> Edge<M, S> {
         for action in actions.drain(..) {
             match action {
                 Action::Send { flow, bytes } => self.send(now, flow, bytes),
-                Action::Media(command) => self.media.command(command),
+                Action::Media(command) => self.media_broken |= self.media.command(command).is_err(),
                 Action::Binding(change) => self.sinks.binding(change),
                 Action::Event(event) => self.sinks.event(event),
                 Action::Drained => self.sinks.drained(),
