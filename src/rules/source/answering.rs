@@ -251,6 +251,15 @@ fn check_times(r: &mut Reader<'_>, ring: &Ring) {
     let sequence =
         matches!(ring.strategy, Strategy::Sequential | Strategy::SequentialMemory | Strategy::Random);
     let total = ring.timeout.unwrap_or(ring.ring_for);
+    let mut start = ring.initial.unwrap_or_default();
+    for target in ring.targets.iter().filter(|_| sequence && ring.timeout.is_some()) {
+        if start >= total {
+            let message = format!("never rings: the steps before it take all of the {}s", total.as_secs());
+            let finding = Diagnostic::warning("never-rings", target.span, message);
+            r.report(finding.help("shorten `each` or `for`, or raise `ring.timeout`"));
+        }
+        start += target.for_.or(ring.each).unwrap_or(ring.ring_for);
+    }
     for target in ring.targets.iter().filter(|target| !target.delay.is_zero()) {
         if sequence {
             let help = "targets of a sequence follow one another: use `for` or `each`, or `strategy = \"simultaneous\"`";

@@ -1,6 +1,6 @@
-//! `[[expect]]`: golden tests, and the `given` that `--given` shares with them.
+//! `[[expect]]`: golden tests, and the live state that they are given.
 
-use super::super::diagnostic::{Files, Severity, Span};
+use super::super::diagnostic::Span;
 use super::super::model::{At, Destination, Expect, Given, Name};
 use super::domain::required;
 use super::names::{Kind, Objects};
@@ -9,7 +9,7 @@ use super::value::{destination, e164};
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use std::collections::BTreeMap;
-use toml::de::{DeTable, DeValue};
+use toml::de::DeValue;
 
 pub(super) fn expects<'t>(r: &mut Reader<'t>, objects: &Objects<'t>) -> Vec<Expect> {
     let mut expects = Vec::new();
@@ -132,73 +132,4 @@ fn map<'t, T>(
         map.extend(name.zip(value));
     }
     map
-}
-
-/// `--given 'offline=["201a"]'`, any number of times: the value is TOML, repeated keys merge. Names are taken as they are.
-///
-/// # Errors
-/// The first thing that is wrong, in words.
-pub fn given(arguments: &[&str]) -> Result<Given, String> {
-    let mut merged = Given::default();
-    for argument in arguments {
-        if !argument.contains('=') {
-            return Err(format!("`{argument}` is no KEY=VALUE: write `offline=[\"201a\"]`"));
-        }
-        let document =
-            DeTable::parse(argument).map_err(|error| format!("`{argument}`: {}", error.message()))?;
-        let files = Files([("--given".into(), (*argument).into())].into());
-        let mut r = Reader::new(&files, vec![argument]);
-        r.names_are_given = true;
-        let one = given_of(&mut r, Table::new(Span::default(), "given", document.get_ref()));
-        if let Some(wrong) = r.diagnostics.into_iter().find(|finding| finding.severity == Severity::Error) {
-            let help = wrong.help.map(|help| format!(": {help}")).unwrap_or_default();
-            return Err(format!("`{argument}`: {}{help}", wrong.message));
-        }
-        merge(&mut merged, one);
-    }
-    Ok(merged)
-}
-
-fn merge(into: &mut Given, one: Given) {
-    into.offline.extend(one.offline);
-    into.busy.extend(one.busy);
-    into.no_answer.extend(one.no_answer);
-    into.declined.extend(one.declined);
-    into.active_calls.extend(one.active_calls);
-    into.dnd.extend(one.dnd);
-    into.forward.extend(one.forward);
-    into.rule.extend(one.rule);
-    into.time_frame.extend(one.time_frame);
-    into.hotdesk.extend(one.hotdesk);
-    into.agents.extend(one.agents);
-    into.screen_refused |= one.screen_refused;
-    into.unconfirmed.extend(one.unconfirmed);
-    into.trunk_down.extend(one.trunk_down);
-    into.psap_callback |= one.psap_callback;
-    into.verified = one.verified.or_else(|| into.verified.take());
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn given_of_the_command_line_merges() {
-        let merged =
-            given(&["offline=[\"201a\"]", "offline=[\"201b\"]", "time_frame={storm=\"on\"}"]).unwrap();
-        assert_eq!(merged.offline, ["201a".into(), "201b".into()]);
-        assert_eq!(merged.time_frame.get("storm"), Some(&true));
-        let forward = given(&["forward={osei=\"tel:+12025550181\"}"]).unwrap().forward;
-        assert_eq!(forward.get("osei"), Some(&Destination::Tel("+12025550181".into())));
-    }
-
-    #[test]
-    fn a_wrong_given_is_said_in_words() {
-        for (argument, says) in
-            [("offline", "KEY=VALUE"), ("ofline=[\"a\"]", "did you mean `offline`"), ("dnd=1", "a list")]
-        {
-            let error = given(&[argument]).unwrap_err();
-            assert!(error.contains(says), "{argument}: {error}");
-        }
-    }
 }

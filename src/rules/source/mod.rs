@@ -20,11 +20,9 @@ mod suggest;
 mod time;
 mod value;
 
-pub use expect::given;
-
 use super::check;
 use super::diagnostic::{Diagnostic, Files, Severity, Span};
-use super::model::{Destination, Model};
+use super::model::Model;
 use names::{Kind, Objects};
 use people::Surroundings;
 use reader::{Reader, span};
@@ -72,23 +70,6 @@ pub fn load(files: &Files) -> Loaded {
     diagnostics.dedup();
     let model = model.filter(|_| !has_errors(&diagnostics));
     Loaded { model, diagnostics }
-}
-
-/// A destination by itself, for live status; its name is not looked up.
-///
-/// # Errors
-/// How to write it.
-pub fn destination(text: &str) -> Result<Destination, String> {
-    let files = Files::default();
-    let mut r = Reader::new(&files, Vec::new());
-    r.names_are_given = true;
-    value::destination(&mut r, text, Span::default(), None).ok_or_else(|| {
-        let wrong = r.diagnostics.into_iter().find(|finding| finding.severity == Severity::Error);
-        wrong.map_or_else(String::new, |wrong| match wrong.help {
-            Some(help) => format!("{}: {help}", wrong.message),
-            None => wrong.message,
-        })
-    })
 }
 
 fn has_errors(diagnostics: &[Diagnostic]) -> bool {
@@ -142,7 +123,12 @@ fn syntax_error(text: &str, place: Span, message: &str) -> Diagnostic {
     let line = before.rsplit('\n').next().unwrap_or_default();
     match line.split_once('=') {
         Some((key, _)) if message.contains("leading zero") || message.contains("must be quoted") => {
-            finding.help(format!("put it in quotes: `{} = \"...\"`", key.trim()))
+            let key = key.trim();
+            let word = text.get(place.start as usize..).unwrap_or_default();
+            let end = word.find(|c: char| c.is_whitespace() || matches!(c, ',' | ']' | '}' | '#'));
+            let word = word.get(..end.unwrap_or(word.len())).unwrap_or_default();
+            let shown = if value::holds_secret(key) { "..." } else { word };
+            finding.help(format!("put it in quotes: `{key} = \"{shown}\"`"))
         }
         _ => finding,
     }
@@ -216,3 +202,6 @@ fn mailboxes_off<'t>(objects: &Objects<'t>) -> HashMap<&'t str, Span> {
     }
     off
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,11 +7,17 @@ use super::domain::required;
 use super::names::{Kind, Objects};
 use super::reader::{Reader, Table};
 use super::time::when;
+use crate::number::{is_e164, normalise};
 use std::collections::BTreeMap;
 
 pub(super) fn numbers<'t>(r: &mut Reader<'t>, objects: &Objects<'t>) -> BTreeMap<Name, Number> {
     let mut numbers = BTreeMap::new();
     for (name, object) in objects.of(Kind::Number) {
+        if !is_e164(name) {
+            let meant = normalise(name, &r.locale).unwrap_or_else(|| "+12025550100".into());
+            let help = format!("write it in quotes with its `+`: `[number.\"{meant}\"]`");
+            r.error("not-e164", object.span, format!("`{name}` is no number in E.164"), help);
+        }
         let mut t = Table::new(object.span, "number", object.table);
         let label = t.name(r, "label");
         let caller_id_prefix = t.name(r, "caller_id_prefix");

@@ -21,8 +21,6 @@ pub(super) struct Reader<'t> {
     pub(super) locale: Locale,
     /// Nothing is said of what is not carried out.
     pub(super) quiet: bool,
-    /// There is no domain to look names up in: they are taken as they stand.
-    pub(super) names_are_given: bool,
 }
 
 impl<'t> Reader<'t> {
@@ -34,7 +32,6 @@ impl<'t> Reader<'t> {
             names: Names::default(),
             locale: Locale { country: "".into(), area_code: None },
             quiet: false,
-            names_are_given: false,
         }
     }
 
