@@ -4,6 +4,7 @@
 //! compile, every port is bound. Only then do threads start, with rules, statuses and registrations as their first inputs. So the
 //! daemon never starts half: it runs, or it says one line and exits with 2.
 
+pub mod address;
 pub mod config;
 pub mod directory;
 pub mod keys;
@@ -37,7 +38,7 @@ use config::{Config, MediaConfig};
 use directory::DirectoryError;
 use outlet::Outlet;
 use socket::AdminSocket;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
@@ -69,6 +70,8 @@ pub enum StartError {
     Rules { what: String, why: String, rendered: String },
     #[error("[sip] listen: {0}")]
     Bind(#[from] BindError),
+    #[error("{listen} means every address: set {key} to the one that phones reach us by")]
+    Unreachable { listen: IpAddr, key: &'static str },
     #[error("[media]: {0}")]
     Ports(#[from] PortsError),
     #[error("the system gives no threads: {0}")]
@@ -159,7 +162,7 @@ impl Running {
             config.listen.iter().map(|l| (l.transport, l.address)).collect();
         let bound = listen::bind(&wanted)?;
         let listeners: Vec<Listener> =
-            bound.addresses().map(|(transport, bound)| listener(&config, transport, bound)).collect();
+            bound.addresses().map(|(t, bound)| listener(&config, t, bound)).collect::<Result<_, _>>()?;
         let ports = Ports::open(config.media.listen, range(&config.media), PAIRS_AT_FIRST)?;
         let socket = socket::take(&config.admin, &roles)?;
 
@@ -178,7 +181,11 @@ impl Running {
                 .filter(|d| config.file.is_none() && generations.domain(d).is_some())
                 .map(|d| d.to_string())
         });
-        let switch = switch_config(&config, listeners, default_domain);
+        let media_address = match config.media.advertise {
+            Some(address) => address,
+            None => reachable(config.media.listen, "[media] advertise")?,
+        };
+        let switch = switch_config(&config, listeners, default_domain, media_address);
         let media = Media { ports, threads: config.media.threads };
         let handle =
             Plane::start(switch, seed()?, first, bound, media, outlet).map_err(StartError::Threads)?;
@@ -237,7 +244,7 @@ impl Running {
         let mut lines: Vec<String> = listening.iter().map(|l| format!("SIP    {l}")).collect();
         lines.push(format!("media  {media}"));
         lines.push(format!("store  {store}"));
-        lines.push(format!("admin  {}", self.socket.path.display()));
+        lines.push(format!("admin  {}", self.socket.shown()));
         for live in self.admin.generations.all() {
             lines.push(format!("rules  {}, generation {}", live.stored.domain, live.stored.generation));
         }
@@ -272,6 +279,7 @@ fn switch_config(
     config: &Config,
     listeners: Vec<Listener>,
     default_domain: Option<String>,
+    media: IpAddr,
 ) -> switch::Config {
     switch::Config {
         listeners,
@@ -281,26 +289,34 @@ fn switch_config(
         calls_max: config.calls_max,
         node: 0,
         ports_low: PAIRS_LOW,
-        media_advertise: config.media.advertise,
+        media_advertise: Some(media).filter(|m| *m != config.media.listen),
         drain_after: config.drain_after,
     }
 }
 
-fn listener(config: &Config, transport: Transport, bound: SocketAddr) -> Listener {
+/// What Via and Contact say of a listener.
+fn listener(config: &Config, transport: Transport, bound: SocketAddr) -> Result<Listener, StartError> {
     let advertise = match &config.advertise {
-        None => bound.to_string(),
-        // `HOST:PORT`, or an IPv6 address in brackets with one.
-        Some(host)
-            if host
-                .rsplit_once(':')
-                .is_some_and(|(h, p)| p.parse::<u16>().is_ok() && (!h.contains(':') || h.ends_with(']'))) =>
-        {
-            host.clone()
-        }
+        None => SocketAddr::new(reachable(bound.ip(), "[sip] advertise")?, bound.port()).to_string(),
+        Some(host) if names_port(host) => host.clone(),
         Some(host) if host.contains(':') && !host.starts_with('[') => format!("[{host}]:{}", bound.port()),
         Some(host) => format!("{host}:{}", bound.port()),
     };
-    Listener { transport, bound, advertise }
+    Ok(Listener { transport, bound, advertise })
+}
+
+/// `HOST:PORT`; an IPv6 address needs its brackets for that.
+fn names_port(host: &str) -> bool {
+    host.rsplit_once(':')
+        .is_some_and(|(h, port)| port.parse::<u16>().is_ok() && (!h.contains(':') || h.ends_with(']')))
+}
+
+fn reachable(listen: IpAddr, key: &'static str) -> Result<IpAddr, StartError> {
+    let found = address::reachable(listen).ok_or(StartError::Unreachable { listen, key })?;
+    if found != listen {
+        tracing::warn!("{listen} means every address; phones are told {found} ({key} says another one)");
+    }
+    Ok(found)
 }
 
 fn shown(listener: &Listener) -> String {
