@@ -51,7 +51,7 @@ impl Announcer {
 /// One reader.
 struct Reader {
     receiver: broadcast::Receiver<Arc<Event>>,
-    _permit: OwnedSemaphorePermit,
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
 /// `GET /v1/events`
@@ -62,8 +62,15 @@ pub(super) async fn stream(
         let detail = format!("{READERS_MAX} readers of the event stream are connected already");
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too-many-readers", detail)
     })?;
-    let reader = Reader { receiver: admin.events.subscribe(), _permit: permit };
-    let events = futures_util::stream::unfold(Some(reader), |reader| async {
+    let events = follow(Reader { receiver: admin.events.subscribe(), _permit: Some(permit) });
+    // A first comment, so that a reader knows that it will miss nothing from here on.
+    let hello = futures_util::stream::once(async { Ok(Sent::default().comment("listening")) });
+    Ok(Sse::new(futures_util::StreamExt::chain(hello, events)).keep_alive(KeepAlive::default()))
+}
+
+/// Every event until the daemon ends, or until the reader has fallen too far behind: then a notice, and nothing more.
+fn follow(reader: Reader) -> impl Stream<Item = Result<Sent, Infallible>> {
+    futures_util::stream::unfold(Some(reader), |reader| async {
         let mut reader = reader?;
         match reader.receiver.recv().await {
             Ok(event) => Some((Ok(sent(&event)), Some(reader))),
@@ -73,10 +80,7 @@ pub(super) async fn stream(
             }
             Err(RecvError::Closed) => None,
         }
-    });
-    // A first comment, so that a reader knows that it will miss nothing from here on.
-    let hello = futures_util::stream::once(async { Ok(Sent::default().comment("listening")) });
-    Ok(Sse::new(futures_util::StreamExt::chain(hello, events)).keep_alive(KeepAlive::default()))
+    })
 }
 
 /// `event: call.started`, `data: {...}`.
@@ -85,4 +89,35 @@ fn sent(event: &Event) -> Sent {
     let name = whole.get("event").and_then(|e| e.as_str()).unwrap_or("fault").to_owned();
     let data = whole.get_mut("data").map(serde_json::Value::take).unwrap_or_default();
     Sent::default().event(name).data(data.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::StreamExt;
+
+    #[tokio::test]
+    async fn a_reader_that_falls_too_far_behind_is_told_so_and_dropped() {
+        let announcer = Announcer::default();
+        let mut slow = Box::pin(follow(Reader { receiver: announcer.subscribe(), _permit: None }));
+        let mut quick = announcer.subscribe();
+        for n in 0..=BACKLOG_MAX {
+            announcer.announce(Arc::new(Event::Alarm { what: n.to_string() }));
+            assert!(quick.try_recv().is_ok(), "nobody else waits for it, or loses anything");
+        }
+        let notice = format!("{:?}", slow.next().await.unwrap());
+        assert!(notice.contains("dropped") && notice.contains("missed"), "{notice}");
+        assert!(slow.next().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_reader_at_the_limit_gets_every_event() {
+        let announcer = Announcer::default();
+        let slow = follow(Reader { receiver: announcer.subscribe(), _permit: None });
+        for n in 0..BACKLOG_MAX {
+            announcer.announce(Arc::new(Event::Alarm { what: n.to_string() }));
+        }
+        drop(announcer);
+        assert_eq!(slow.count().await, BACKLOG_MAX);
+    }
 }

@@ -41,7 +41,9 @@ pub fn render(explanation: &Explanation) -> String {
         out.push('\n');
     }
     let status = outcome.status.map(|s| format!(" with {s}")).unwrap_or_default();
-    let _ = writeln!(out, "outcome: {}{status}, by generation {generation}", outcome.kind);
+    // Files that nobody has applied are of no generation.
+    let by = if *generation == 0 { "the files".to_owned() } else { format!("generation {generation}") };
+    let _ = writeln!(out, "outcome: {}{status}, by {by}", outcome.kind);
     let _ = writeln!(out, "tags: {}", tags.join("  "));
     out
 }

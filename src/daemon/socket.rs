@@ -12,8 +12,16 @@ use std::path::{Path, PathBuf};
 /// The bound socket; dropping it removes the file, if we made it.
 pub struct AdminSocket {
     pub listener: Option<UnixListener>,
-    pub path: PathBuf,
+    path: PathBuf,
     ours: bool,
+}
+
+impl AdminSocket {
+    /// Where it is, for the operator.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        if self.ours { self.path.display().to_string() } else { "handed over by systemd".to_owned() }
+    }
 }
 
 impl Drop for AdminSocket {

@@ -1,6 +1,8 @@
 //! The real binary: the command line, the daemon's start and stop, and the admin socket. Temporary directories, ports that the
 //! system picks, no sleeps: a daemon is up when it has printed what it bound.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test's way to fail
+
 mod admin;
 mod command_line;
 mod running;

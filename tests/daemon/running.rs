@@ -3,7 +3,7 @@
 use ringtree::admin::client::{Answer, Ask, Client};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
 pub const DOMAIN: &str = r#"schema = 1
@@ -67,19 +67,34 @@ impl Place {
         std::fs::write(path, text).unwrap();
     }
 
-    pub fn ringtree(&self) -> Command {
-        ringtree(self.dir.path())
+    /// In the directory, and with nothing in the environment that would send it elsewhere.
+    fn in_place(&self, mut command: Command) -> Command {
+        command.current_dir(self.dir.path());
+        for variable in ["RINGTREE_SOCKET", "RINGTREE_LOG", "NOTIFY_SOCKET", "LISTEN_FDS"] {
+            command.env_remove(variable);
+        }
+        command
     }
 
     /// Runs a verb to its end.
     pub fn run(&self, arguments: &[&str]) -> Ran {
-        Ran::new(self.ringtree().args(arguments).output().unwrap())
+        let command = Command::new(env!("CARGO_BIN_EXE_ringtree"));
+        Ran::new(self.in_place(command).args(arguments).output().unwrap())
     }
 
     /// Starts the daemon; returns once it says what it bound.
     pub fn start(&self) -> Running<'_> {
+        self.start_with(&[])
+    }
+
+    /// The same with more in its environment.
+    pub fn start_with(&self, environment: &[(&str, &str)]) -> Running<'_> {
         let errors = std::fs::File::options().create(true).append(true).open(self.path("log")).unwrap();
-        let mut child = self.ringtree().arg("run").stdout(Stdio::piped()).stderr(errors).spawn().unwrap();
+        // Through a shell, because only the process itself can know its id; `exec` keeps it.
+        let mut command = self.in_place(Command::new("sh"));
+        command.args(["-c", "WATCHDOG_PID=$$ exec \"$0\" run", env!("CARGO_BIN_EXE_ringtree")]);
+        command.envs(environment.iter().copied()).stdout(Stdio::piped()).stderr(errors);
+        let mut child = command.spawn().unwrap();
         let mut lines = Vec::new();
         for line in BufReader::new(child.stdout.take().unwrap()).lines() {
             lines.push(line.unwrap());
@@ -93,16 +108,6 @@ impl Place {
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.path("log")).unwrap_or_default()
     }
-}
-
-pub fn ringtree(dir: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ringtree"));
-    command
-        .current_dir(dir)
-        .env_remove("RINGTREE_SOCKET")
-        .env_remove("RINGTREE_LOG")
-        .env_remove("NOTIFY_SOCKET");
-    command
 }
 
 /// How a verb ended.

@@ -167,3 +167,37 @@ fn sighup_loads_files_again_only_where_they_are_what_runs() {
         place.log()
     );
 }
+
+#[test]
+fn systemd_hears_ready_while_the_plane_answers_and_stopping() {
+    let place = Place::new();
+    let path = place.path("notify");
+    let socket = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
+    let mut buffer = [0; 512];
+    let mut hear = || {
+        let length = socket.recv(&mut buffer).unwrap();
+        String::from_utf8_lossy(&buffer[..length]).into_owned()
+    };
+    let running = place.start_with(&[("NOTIFY_SOCKET", path.to_str().unwrap()), ("WATCHDOG_USEC", "100000")]);
+    assert!(hear().starts_with("READY=1"));
+    for _ in 0..3 {
+        assert!(hear().starts_with("WATCHDOG=1"));
+    }
+    running.signal(Signal::TERM);
+    while !hear().starts_with("STOPPING=1") {}
+}
+
+#[test]
+fn listening_on_every_address_says_which_one_phones_are_told() {
+    let place = Place::new();
+    let config = |sip: &str| {
+        format!(
+            "[sip]\nlisten = [\"udp://0.0.0.0:0\"]\n{sip}\n[media]\nports = \"0\"\n[rules]\nload = [\"rules\"]\n"
+        )
+    };
+    place.write("ringtree.toml", &config("advertise = \"pbx.test.example\""));
+    let running = place.start();
+    let port = running.lines[0].strip_prefix("SIP    udp://0.0.0.0:").unwrap().split(',').next().unwrap();
+    assert_eq!(running.lines[0], format!("SIP    udp://0.0.0.0:{port}, as pbx.test.example:{port}"));
+}
