@@ -91,7 +91,7 @@ impl Branch {
     #[must_use]
     pub fn ack(&self, office: &mut Office, dialog: &mut Dialog, description: Option<&[u8]>) -> (Flow, Bytes) {
         let flow = headers::flow_towards(dialog, self.flow, self.behind_nat);
-        let branch = headers::branch(office, "ack");
+        let branch = headers::branch(office);
         let ack = dialog.request(Method::Ack, Some(1), headers::hop(office, &flow, &branch));
         let bytes = match description {
             Some(description) => ack.body("application/sdp", description),

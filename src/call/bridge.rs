@@ -147,7 +147,7 @@ impl Call {
         client: Option<ClientId>,
     ) {
         let Some((dialog, flow)) = self.dialog(side) else { return };
-        let branch = headers::branch(office, "ack");
+        let branch = headers::branch(office);
         let ack = dialog.request(Method::Ack, Some(cseq), headers::hop(office, &flow, &branch));
         let bytes = match description {
             Some(description) => ack.body("application/sdp", description),
@@ -182,7 +182,7 @@ impl Call {
         let Ok(body) = self.body_for(office, from.other(), message) else { return refuse(office, 488) };
         let client = self.next_client();
         let Some((dialog, flow)) = self.dialog(from.other()) else { return refuse(office, 481) };
-        let branch = headers::branch(office, "in-dialog");
+        let branch = headers::branch(office);
         let mut w = dialog.request(method, None, headers::hop(office, &flow, &branch));
         let cseq = dialog.local_cseq();
         if renegotiates(method) {
@@ -324,7 +324,7 @@ impl Call {
     pub(super) fn bye(&mut self, office: &mut Office, now: Now, side: Side, reasons: &[&str]) {
         let client = self.next_client();
         let Some((dialog, flow)) = self.dialog(side) else { return };
-        let branch = headers::branch(office, "bye");
+        let branch = headers::branch(office);
         let mut w = dialog.request(Method::Bye, None, headers::hop(office, &flow, &branch));
         for reason in reasons {
             w.header(Name::Reason, reason);

@@ -129,6 +129,7 @@ impl Call {
             invite: &self.caller.invite,
             offer: offer.as_deref(),
             diversion: *diversion,
+            loop_token: self.loop_token,
         };
         let bytes = headers::invite(office, &outgoing);
         let request = Message::parse(bytes.clone()).map_err(|_| LegOutcome::Failed)?;
@@ -298,7 +299,7 @@ impl Call {
         let Some(mut dialog) = Dialog::uac(&branch.request, message) else { return };
         let (flow, bytes) = branch.ack(office, &mut dialog, None);
         office.effect(Effect::Send { flow, bytes });
-        let name = headers::branch(office, "bye");
+        let name = headers::branch(office);
         let bytes = dialog.request(Method::Bye, None, headers::hop(office, &flow, &name)).finish();
         let client = self.next_client();
         self.byes += 1;
@@ -352,6 +353,7 @@ impl Call {
         let branch = &mut self.branches[index];
         let leg = branch.leg;
         let held = ack.is_none();
+        self.log.leg_answered(branch.entry);
         branch.state = BranchState::Answered { dialog: Box::new(dialog), ack };
         let callee = branch.callee.clone();
         let reasons: &[&str] = if always_missed { &[] } else { &COMPLETED_ELSEWHERE };

@@ -32,13 +32,15 @@ pub struct Outgoing<'a> {
     pub offer: Option<&'a [u8]>,
     /// The leg leads to a trunk that wants Diversion (RFC 5806).
     pub diversion: bool,
+    /// Of the caller's INVITE, see [`loop_token`].
+    pub loop_token: u32,
 }
 
 /// An INVITE that starts a new dialog (RFC 3261 §13.2.1). Max-Forwards goes down by one across us (RFC 7332).
 #[must_use]
 pub fn invite(office: &mut Office, outgoing: &Outgoing<'_>) -> Bytes {
-    let Outgoing { leg, target, flow, domain, tag, invite, offer, diversion } = outgoing;
-    let branch = branch(office, target);
+    let Outgoing { leg, target, flow, domain, tag, invite, offer, diversion, loop_token } = outgoing;
+    let branch = format!("{MAGIC_COOKIE}{loop_token:08x}{:016x}", office.ids.word());
     let call_id = office.ids.call_id();
     let mut w = Writer::request("INVITE", target);
     let sent_by = office.sent_by(flow);
@@ -76,32 +78,38 @@ pub fn invite(office: &mut Office, outgoing: &Outgoing<'_>) -> Bytes {
     }
 }
 
-/// A branch of ours: the cookie, a digest of what the request is for (a request that comes back unchanged is a loop, RFC 3261 §16.6
-/// step 8), and an unpredictable part.
+/// A branch of an in-dialog request of ours.
 #[must_use]
-pub fn branch(office: &mut Office, target: &str) -> String {
-    format!("{MAGIC_COOKIE}{:08x}{:016x}", loop_token(target), office.ids.word())
+pub fn branch(office: &mut Office) -> String {
+    format!("{MAGIC_COOKIE}{:016x}", office.ids.word())
 }
 
-/// Whether the request has been here with the same target (RFC 3261 §16.3 step 4): one of its Vias is ours, and its branch was made
-/// for this user.
+/// What an INVITE that comes in is for, and where it came from: part of the branch of every INVITE that goes out for it. A request
+/// that comes back to where it was before, for the same, is a loop (RFC 3261 §16.6 step 8); one that comes back another way (an
+/// outgoing call to a number of ours) is a spiral, and welcome.
 #[must_use]
-pub fn is_loop(listeners: &[Listener], request: &Message) -> bool {
-    let token = format!("{MAGIC_COOKIE}{:08x}", loop_token(request.request_uri()));
+pub fn loop_token(invite: &Message, origin: &str) -> u32 {
+    let uri = invite.request_uri();
+    let user = Uri::parse(uri).map_or(uri, |uri| uri.user);
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(user.as_bytes());
+    hasher.update(b" ");
+    hasher.update(origin.as_bytes());
+    hasher.finalize()
+}
+
+/// Whether the INVITE has been here for the same (RFC 3261 §16.3 step 4): one of its Vias is ours and carries its token.
+#[must_use]
+pub fn is_loop(listeners: &[Listener], request: &Message, token: u32) -> bool {
+    let start = format!("{MAGIC_COOKIE}{token:08x}");
     request.elements(Name::Via).filter_map(crate::sip::Via::parse).any(|via| {
         let ours = |l: &Listener| {
             l.advertise.rsplit_once(':').is_some_and(|(host, port)| {
                 host.trim_matches(['[', ']']) == via.host && port.parse() == Ok(via.port.unwrap_or(5060))
             })
         };
-        via.branch().is_some_and(|branch| branch.starts_with(&token)) && listeners.iter().any(ours)
+        via.branch().is_some_and(|branch| branch.starts_with(&start)) && listeners.iter().any(ours)
     })
-}
-
-/// The user part alone: the host changes at each hop.
-fn loop_token(target: &str) -> u32 {
-    let user = Uri::parse(target).map_or(target, |uri| uri.user);
-    crc32fast::hash(user.as_bytes())
 }
 
 /// The From of a leg, without its tag: the caller as the plan shows it.

@@ -36,6 +36,23 @@ impl Log {
         self.legs.len() - 1
     }
 
+    /// A leg won: its end is the call's.
+    pub fn leg_answered(&mut self, entry: usize) {
+        if let Some(leg) = self.legs.get_mut(entry) {
+            leg.status = Some(200);
+            leg.reason = Some("answered".to_owned());
+        }
+    }
+
+    /// The call is over: legs that have no end of their own end with it.
+    pub fn ended(&mut self, now: Now, ending: Ending) {
+        self.end = Some(now.wall);
+        self.ending = Some(ending);
+        for leg in self.legs.iter_mut().filter(|leg| leg.end.is_none()) {
+            leg.end = Some(text(now.wall));
+        }
+    }
+
     /// A leg is over. The first end counts.
     pub fn leg_ended(&mut self, now: Now, entry: usize, status: Option<u16>, reason: &str) {
         if let Some(leg) = self.legs.get_mut(entry)

@@ -67,6 +67,8 @@ pub struct Call {
     /// Ring stages so far: branches of an earlier one can't win any more.
     stage: u32,
     anchor: Option<Anchor>,
+    /// See [`headers::loop_token`].
+    loop_token: u32,
     /// Client transactions so far: numbers their names.
     clients: u32,
     /// BYEs that wait for their response.
@@ -98,6 +100,7 @@ impl Call {
             to: to.clone(),
         });
         let offer = headers::description(&invite);
+        let loop_token = headers::loop_token(&invite, &from.origin);
         let maker = maker.map(|user| (domain.name().clone(), user));
         let caller = Caller::new(office, key, server, flow, invite);
         office.pending.insert(server, key);
@@ -114,6 +117,7 @@ impl Call {
             branches: Vec::new(),
             stage: 0,
             anchor: None,
+            loop_token,
             clients: 0,
             byes: 0,
             maker,
@@ -254,8 +258,7 @@ impl Call {
     /// The call is over for its caller: media stops, the users are free, the record is on its way.
     fn over(&mut self, office: &mut Office, now: Now, ending: Ending) {
         self.state = State::Over;
-        self.log.end = Some(now.wall);
-        self.log.ending = Some(ending);
+        self.log.ended(now, ending);
         for user in [self.maker.take(), self.taker.take()].into_iter().flatten() {
             office.release(&user);
         }

@@ -2,6 +2,7 @@
 
 use super::identity::{Sender, Unknown};
 use super::{Switch, response};
+use crate::call::headers;
 use crate::call::office::CallKey;
 use crate::call::record::Party;
 use crate::call::{Arrival, Call};
@@ -36,6 +37,9 @@ impl Switch {
                 (domain, Origin::Trunk(trunk), None, shown)
             }
         };
+        if headers::is_loop(&self.office.listeners, &message, headers::loop_token(&message, &shown)) {
+            return self.office.respond(now, server, 482, response::plain(&message, 482));
+        }
         let facts = facts(now, &message, &domain, origin);
         let from = Party {
             raw: facts.caller.raw.to_string(),
@@ -68,15 +72,14 @@ impl Switch {
         walk.is_emergency()
     }
 
-    /// Refusals that ask for nobody's name: extensions that we lack, a request that has been here, one that came twice.
+    /// Refusals that ask for nobody's name: extensions that we lack, a request that came twice by different ways.
     fn unwelcome(&self, message: &Message) -> Option<(u16, bytes::Bytes)> {
         if let Some(bytes) = response::unsupported(message) {
             return Some((420, bytes));
         }
         let merged =
             self.calls.by_call_id(message.call_id()).is_some_and(|call| is_merged(call.invite(), message));
-        let looped = crate::call::headers::is_loop(&self.office.listeners, message);
-        (merged || looped).then(|| (482, response::plain(message, 482)))
+        merged.then(|| (482, response::plain(message, 482)))
     }
 }
 
