@@ -135,7 +135,7 @@ impl Relays {
                 return;
             }
             // One reading of the clock a wait: packets that were ready together came together.
-            let now = clock::now().mono;
+            let now = clock::mono();
             let mut woken = queue == Queue::MoreToCome;
             for (token, _) in events.iter() {
                 if token == WAKER {
