@@ -47,3 +47,37 @@ pub fn parse_destination(text: &str) -> Option<Destination> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_written_destination_reads_as_itself(kind in 0..11_usize, name in "[a-z0-9+*#._-]{1,12}", code in 400..700_u16) {
+            let name = Name::from(name);
+            let all: [fn(Name) -> Destination; 11] = [
+                Destination::User, Destination::Handset, Destination::Device, Destination::Voicemail, Destination::Queue,
+                Destination::Attendant, Destination::Conference, Destination::Hunt, Destination::Directory,
+                Destination::Announce, Destination::Tel,
+            ];
+            let destination = all[kind](name);
+            prop_assert_eq!(parse_destination(&destination.to_string()), Some(destination));
+            let reject = Destination::Reject(code);
+            prop_assert_eq!(parse_destination(&reject.to_string()), Some(reject));
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text in any::<String>()) {
+            let _ = parse_destination(&text);
+        }
+    }
+
+    #[test]
+    fn what_is_no_destination_is_none() {
+        for text in ["", "user", "user:", "phone:a1", "reject:200", "reject:x", ":a"] {
+            assert_eq!(parse_destination(text), None, "{text}");
+        }
+    }
+}

@@ -168,9 +168,9 @@ impl<'a> Planner<'a> {
     fn order<'t>(&self, template: &'t RingTemplate) -> Vec<&'t TemplateTarget> {
         let mut targets: Vec<&TemplateTarget> = template.targets.iter().collect();
         if template.strategy == Strategy::Random && !self.in_file_order {
-            let seed = crc32fast::hash(&self.call.at.as_nanosecond().to_le_bytes());
-            let drawn =
-                |index: usize| crc32fast::hash(&[seed.to_le_bytes(), (index as u32).to_le_bytes()].concat());
+            // The call clock in nanoseconds, folded: no two calls share it.
+            let seed = self.call.at.as_nanosecond() as u64;
+            let drawn = |index: usize| mix(seed.wrapping_add((index as u64 + 1).wrapping_mul(GOLDEN_GAMMA)));
             let mut keyed: Vec<_> = targets.into_iter().enumerate().map(|(i, t)| (drawn(i), t)).collect();
             keyed.sort_by_key(|(key, _)| *key);
             targets = keyed.into_iter().map(|(_, target)| target).collect();
@@ -442,6 +442,17 @@ impl Legs<'_, '_> {
             self.legs.push(PlannedLeg { step, start, ring_for, confirm, ..leg });
         }
     }
+}
+
+/// The odd number next to 2^64 over the golden ratio: the step of SplitMix64 (Steele, Lea, Flood 2014).
+const GOLDEN_GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// The finaliser of SplitMix64: every bit of the input moves every bit of the output. A checksum would not do, its bits are
+/// linear, and some orders would never come up.
+fn mix(seed: u64) -> u64 {
+    let z = (seed ^ (seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
 }
 
 fn late(to: &LegTarget, start: Duration, total: Duration) -> Skipped {

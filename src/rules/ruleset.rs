@@ -145,3 +145,65 @@ fn same_prefix(a: IpAddr, b: IpAddr, prefix: u8) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::compile::Secrets;
+    use crate::rules::diagnostic::Files;
+
+    fn domain(name: &str, trunk: &str, device: &str) -> Arc<Domain> {
+        let text = format!(
+            "schema = 1\n[domain]\nname = \"{name}\"\ntimezone = \"UTC\"\ncountry = \"US\"\n\
+             [trunk.t]\nproxy = \"192.0.2.1\"\naccept_from = [{trunk}]\n\
+             [user.ann]\next = \"101\"\nname = {{ first = \"A\", last = \"X\" }}\n\
+             [device.a1]\nuser = \"ann\"\nauth = {{ user = \"secretive\", secret = \"plain:x\" }}\naccept_from = [{device}]\n"
+        );
+        let loaded = crate::rules::source::load(&Files([("domain.toml".into(), text.into())].into()));
+        let model = loaded.model.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics));
+        Arc::new(Domain::compile(&model, Secrets::default(), 1).unwrap())
+    }
+
+    fn from(ruleset: &Ruleset, source: &str, user: &str) -> Option<String> {
+        Some(match ruleset.by_source(source.parse().unwrap(), user)? {
+            BySource::Device(key) => format!("{} device {}", key.domain, key.device),
+            BySource::Trunk { domain, trunk } => format!("{domain} trunk {trunk}"),
+        })
+    }
+
+    #[test]
+    fn a_source_is_a_device_by_its_from_user_else_a_trunk_else_a_stranger() {
+        let rules = Ruleset::new([domain("one.test", "\"198.51.100.0/24\"", "\"198.51.100.7\"")]);
+        assert_eq!(from(&rules, "198.51.100.7:5060", "101").unwrap(), "one.test device a1");
+        assert_eq!(from(&rules, "198.51.100.7:5060", "secretive").unwrap(), "one.test device a1");
+        assert_eq!(from(&rules, "198.51.100.7:5060", "102").unwrap(), "one.test trunk t");
+        assert_eq!(from(&rules, "198.51.100.8:5060", "101").unwrap(), "one.test trunk t");
+        assert_eq!(from(&rules, "203.0.113.1:5060", "101"), None);
+        assert_eq!(from(&rules, "[::ffff:198.51.100.8]:5060", "x").unwrap(), "one.test trunk t");
+        assert!(rules.is_known_source("198.51.100.9:1".parse().unwrap()));
+        assert!(!rules.is_known_source("203.0.113.1:5060".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_range_belongs_to_one_domain_a_port_can_part_them() {
+        let both = |a: &str, b: &str| {
+            let rules = Ruleset::new([domain("one.test", a, ""), domain("two.test", b, "")]);
+            rules.check_overlaps().into_iter().map(|o| o.diagnostic.message).collect::<Vec<_>>()
+        };
+        let found = both("\"198.51.100.0/24\"", "\"198.51.100.128/25\"");
+        assert_eq!(found, ["`trunk.t` accepts addresses that `trunk.t` of one.test accepts too"]);
+        assert!(both("\"198.51.100.0/25\"", "\"198.51.100.128/25\"").is_empty());
+        assert!(both("\"198.51.100.1:5060\"", "\"198.51.100.1:5070\"").is_empty());
+        assert_eq!(both("\"198.51.100.1\"", "\"198.51.100.1:5070\"").len(), 1);
+        assert!(both("\"0.0.0.0/0\"", "\"2001:db8::/32\"").is_empty());
+    }
+
+    #[test]
+    fn a_domain_is_found_without_case_and_replaced_by_its_next_generation() {
+        let rules = Ruleset::new([domain("One.Test", "", "")]);
+        assert!(rules.domain("oNE.tEST").is_some());
+        let rules = rules.with(domain("one.test", "\"198.51.100.1\"", ""));
+        assert_eq!(rules.domains().count(), 1);
+        assert!(rules.is_known_source("198.51.100.1:5060".parse().unwrap()));
+    }
+}

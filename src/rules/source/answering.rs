@@ -139,13 +139,6 @@ fn not_carried_out(screen: Option<Span>, ring: &Ring) -> Vec<(&'static str, Span
         missing.extend(span.filter(|_| pending::words(entry).is_some()).map(|span| (word, span)));
     };
     add("rule.screen", "screen", screen);
-    let at = |strategy| (ring.strategy == strategy).then_some(ring.span);
-    add(
-        "ring.strategy=sequential-memory",
-        "ring.strategy = sequential-memory",
-        at(Strategy::SequentialMemory),
-    );
-    add("ring.strategy=random", "ring.strategy = random", at(Strategy::Random));
     add("ring.hear", "ring.hear", ring.hear.as_ref().map(|hear| hear.span));
     for target in &ring.targets {
         add("target.follow", "follow", target.follow);

@@ -32,8 +32,6 @@ pub(super) const NOT_CARRIED_OUT: &[(&str, &str)] = &[
     ("refuse.announce", "announcements; the caller gets the status alone"),
     ("refuse.tone", "tones; the caller gets the status alone"),
     ("ring.hear", "music instead of ringback"),
-    ("ring.strategy=random", "ringing in random order"),
-    ("ring.strategy=sequential-memory", "a sequence that keeps earlier phones ringing"),
     ("role.may", "rights of roles"),
     ("role.may_not", "rights of roles"),
     ("rule.screen", "call screening"),

@@ -80,8 +80,11 @@ impl Walk {
         }
         let mut over = passed_over(&skipped);
         for leg in &plan.legs {
-            let rings =
-                format!("rings {} s after the start, for {} s", leg.start.as_secs(), leg.ring_for.as_secs());
+            let when = match leg.start.as_secs() {
+                0 => "at once".to_owned(),
+                seconds => format!("after {seconds} s"),
+            };
+            let rings = format!("rings {when}, for {} s", leg.ring_for.as_secs());
             let tag =
                 format!("ring:{}@{}+{}", tag_name(&leg.to), leg.start.as_secs(), leg.ring_for.as_secs());
             self.trail.push_over(tag, self.span_of(&leg.to), rings, std::mem::take(&mut over));

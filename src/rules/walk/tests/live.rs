@@ -104,3 +104,20 @@ fn hops_taken_before_count_against_the_budget() {
     assert!(matches!(walk.start(&Idle), Next::Reject { status: 480, .. }));
     assert!(walk.explanation().tags.contains(&"hops".to_owned()));
 }
+
+#[test]
+fn a_random_sequence_is_drawn_by_the_call_and_the_same_call_draws_the_same() {
+    let cat = "[[user.cat.rule]]\nname = \"R\"\nwhen = \"always\"\nring.strategy = \"random\"\nring.each = \"10s\"\n\
+               ring.targets = [\"device:c1\", \"device:c2\", \"user:bob\"]";
+    let d = domain("", "", cat);
+    let order = |milliseconds: i64| {
+        let mut walk = walk(&d, Origin::Device("a1".into()), "101", "103");
+        walk.call.at = jiff::Timestamp::from_millisecond(1_795_000_000_000 + milliseconds).unwrap();
+        let Next::Ring(plan) = walk.start(&Idle) else { panic!() };
+        assert!(plan.sequence);
+        plan.legs.into_iter().map(|leg| leg.to).collect::<Vec<_>>()
+    };
+    assert_eq!(order(1), order(1));
+    let orders: std::collections::HashSet<_> = (0..64).map(order).collect();
+    assert_eq!(orders.len(), 6, "every order comes up");
+}
