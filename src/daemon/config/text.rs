@@ -1,0 +1,400 @@
+//! The text of `ringtree.toml` -> [`Config`], with the place of the first mistake.
+
+use super::{Config, ConfigError, Expires, Listen, Role};
+use crate::daemon::keys::{KEYS, NOT_YET, suggest};
+use crate::sip::{Transport, auth::Algorithm};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::time::Duration;
+use toml::Spanned;
+
+impl Config {
+    /// # Errors
+    /// The first mistake of the text.
+    pub fn parse(file: &str, text: &str) -> Result<Config, ConfigError> {
+        let at = Source { file, text };
+        let mut warnings = Vec::new();
+        known_keys(at, &mut warnings)?;
+        let raw: Raw =
+            toml::from_str(text).map_err(|e| at.fault(e.span().unwrap_or(0..0), e.message().to_owned()))?;
+        let mut config = Config::embedded();
+        config.warnings = warnings;
+        raw.sip.into_config(at, &mut config)?;
+        raw.media.into_config(at, &mut config)?;
+        raw.admin.into_config(at, &mut config)?;
+        if let Some(path) = raw.store.path {
+            config.store = path.into();
+        }
+        if let Some(load) = raw.rules.load {
+            config.load = load.into_iter().map(PathBuf::from).collect();
+        }
+        config.base = raw.rules.base.map(PathBuf::from);
+        if let Some(calls) = raw.limits.calls {
+            config.calls_max = calls;
+        }
+        if let Some(drain) = raw.limits.drain {
+            config.drain_after = at.duration(&drain)?;
+        }
+        if let Some(level) = raw.log.level {
+            level.get_ref().parse::<tracing_subscriber::EnvFilter>().map_err(|e| {
+                at.fault(level.span(), format!("not a log level: {e}; write `info` or `debug`"))
+            })?;
+            config.log = level.into_inner();
+        }
+        Ok(config)
+    }
+}
+
+/// The text that spans are places of.
+#[derive(Clone, Copy)]
+struct Source<'a> {
+    file: &'a str,
+    text: &'a str,
+}
+
+impl Source<'_> {
+    fn fault(self, span: Range<usize>, message: String) -> ConfigError {
+        let before = self.text.get(..span.start).unwrap_or(self.text);
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
+        ConfigError::At { file: self.file.to_owned(), line, column, message }
+    }
+
+    fn duration(self, text: &Spanned<String>) -> Result<Duration, ConfigError> {
+        let wrong = || self.fault(text.span(), "not a duration: write `90s`, `10m` or `1h30m`".into());
+        let signed: jiff::SignedDuration = text.get_ref().parse().map_err(|_| wrong())?;
+        Duration::try_from(signed).map_err(|_| wrong())
+    }
+
+    fn seconds(self, text: &Spanned<String>) -> Result<u32, ConfigError> {
+        let seconds = self.duration(text)?.as_secs();
+        match u32::try_from(seconds) {
+            Ok(s) if (1..=604_800).contains(&s) => Ok(s),
+            _ => Err(self.fault(text.span(), "a registration lasts between `1s` and `168h`".into())),
+        }
+    }
+}
+
+/// Every table and key of the text is one that there is.
+fn known_keys(at: Source<'_>, warnings: &mut Vec<String>) -> Result<(), ConfigError> {
+    let parsed = toml::de::DeTable::parse(at.text)
+        .map_err(|e| at.fault(e.span().unwrap_or(0..0), e.message().to_owned()))?;
+    let tables = || KEYS.iter().map(|k| k.table);
+    for (table, value) in parsed.get_ref() {
+        let name = table.get_ref().as_ref();
+        if NOT_YET.contains(&name) {
+            warnings.push(format!("{}: [{name}] is not carried out yet", at.file));
+            continue;
+        }
+        if !tables().any(|t| t == name) {
+            // A key of ours outside its table is the likeliest slip.
+            let home =
+                KEYS.iter().find(|k| k.name == name).map(|k| format!("`{name}` belongs in [{}]", k.table));
+            let near = suggest(name, tables().chain(NOT_YET.iter().copied()))
+                .map(|t| format!("did you mean [{t}]?"));
+            return Err(at.unknown(table.span(), format!("unknown table or key `{name}`"), home.or(near)));
+        }
+        let Some(keys) = value.get_ref().as_table() else {
+            return Err(at.fault(value.span(), format!("`{name}` is a table: write [{name}]")));
+        };
+        for key in keys.keys() {
+            let written = key.get_ref().as_ref();
+            let known = || KEYS.iter().filter(|k| k.table == name).map(|k| k.name);
+            if !known().any(|k| k == written) {
+                let near = suggest(written, known()).map(|k| format!("did you mean `{k}`?"));
+                return Err(at.unknown(key.span(), format!("unknown key `{written}` in [{name}]"), near));
+            }
+        }
+    }
+    Ok(())
+}
+
+impl Source<'_> {
+    fn unknown(self, span: Range<usize>, what: String, instead: Option<String>) -> ConfigError {
+        let instead = instead.unwrap_or_else(|| "`ringtree run --print-config` lists every key".into());
+        self.fault(span, format!("{what}; {instead}"))
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Raw {
+    sip: RawSip,
+    media: RawMedia,
+    store: RawStore,
+    admin: RawAdmin,
+    rules: RawRules,
+    limits: RawLimits,
+    log: RawLog,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct RawSip {
+    listen: Option<Vec<Spanned<String>>>,
+    advertise: Option<Spanned<String>>,
+    default_domain: Option<String>,
+    digest: Option<Spanned<Vec<Spanned<String>>>>,
+    expires_min: Option<Spanned<String>>,
+    expires_max: Option<Spanned<String>>,
+    expires_default: Option<Spanned<String>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct RawMedia {
+    listen: Option<Spanned<String>>,
+    advertise: Option<Spanned<String>>,
+    ports: Option<Spanned<String>>,
+    threads: Option<Spanned<usize>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct RawStore {
+    path: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct RawAdmin {
+    socket: Option<String>,
+    group: Option<String>,
+    roles: BTreeMap<String, Spanned<String>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct RawRules {
+    load: Option<Vec<String>>,
+    base: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct RawLimits {
+    calls: Option<usize>,
+    drain: Option<Spanned<String>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct RawLog {
+    level: Option<Spanned<String>>,
+}
+
+impl RawSip {
+    fn into_config(self, at: Source<'_>, config: &mut Config) -> Result<(), ConfigError> {
+        if let Some(listen) = self.listen {
+            config.listen = listen.iter().map(|l| parse_listen(at, l)).collect::<Result<_, _>>()?;
+        }
+        if let Some(host) = self.advertise {
+            if host.get_ref().is_empty()
+                || host.get_ref().contains(|c: char| c.is_whitespace() || "/<>;,".contains(c))
+            {
+                return Err(at.fault(host.span(), "write `HOST` or `HOST:PORT`".into()));
+            }
+            config.advertise = Some(host.into_inner());
+        }
+        config.default_domain = self.default_domain;
+        if let Some(digest) = self.digest {
+            if digest.get_ref().is_empty() {
+                return Err(at.fault(digest.span(), "at least one of `md5`, `sha-256` is needed".into()));
+            }
+            config.digest =
+                digest.get_ref().iter().map(|d| parse_algorithm(at, d)).collect::<Result<_, _>>()?;
+        }
+        for (given, into) in [
+            (&self.expires_min, &mut config.expiry.min_s),
+            (&self.expires_max, &mut config.expiry.max_s),
+            (&self.expires_default, &mut config.expiry.default_s),
+        ] {
+            if let Some(text) = given {
+                *into = at.seconds(text)?;
+            }
+        }
+        let Expires { min_s, max_s, default_s } = config.expiry;
+        if min_s > default_s || default_s > max_s {
+            let span =
+                [&self.expires_min, &self.expires_default, &self.expires_max].into_iter().flatten().next();
+            return Err(at.fault(
+                span.map_or(0..0, Spanned::span),
+                format!("expires_min ({min_s} s) <= expires_default ({default_s} s) <= expires_max ({max_s} s) must hold"),
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl RawMedia {
+    fn into_config(self, at: Source<'_>, config: &mut Config) -> Result<(), ConfigError> {
+        let address = |text: &Spanned<String>| {
+            text.get_ref()
+                .parse::<IpAddr>()
+                .map_err(|_| at.fault(text.span(), format!("`{}` is not an IP address", text.get_ref())))
+        };
+        if let Some(listen) = &self.listen {
+            config.media.listen = address(listen)?;
+        }
+        if let Some(advertise) = &self.advertise {
+            config.media.advertise = Some(address(advertise)?);
+        }
+        if let Some(ports) = &self.ports {
+            config.media.ports = parse_ports(ports.get_ref()).ok_or_else(|| {
+                at.fault(ports.span(), "write a range such as `20000-40000`, of ports above 1023".into())
+            })?;
+        }
+        if let Some(threads) = &self.threads {
+            if !(1..=64).contains(threads.get_ref()) {
+                return Err(at.fault(threads.span(), "between 1 and 64 relay threads".into()));
+            }
+            config.media.threads = *threads.get_ref();
+        }
+        Ok(())
+    }
+}
+
+impl RawAdmin {
+    fn into_config(self, at: Source<'_>, config: &mut Config) -> Result<(), ConfigError> {
+        if let Some(socket) = self.socket {
+            config.admin.socket = socket.into();
+        }
+        config.admin.group = self.group;
+        for (who, role) in self.roles {
+            let role = match role.get_ref().as_str() {
+                "viewer" => Role::Viewer,
+                "operator" => Role::Operator,
+                "admin" => Role::Admin,
+                other => {
+                    let message =
+                        format!("unknown role `{other}`; there are `viewer`, `operator` and `admin`");
+                    return Err(at.fault(role.span(), message));
+                }
+            };
+            config.admin.roles.insert(who, role);
+        }
+        Ok(())
+    }
+}
+
+fn parse_listen(at: Source<'_>, text: &Spanned<String>) -> Result<Listen, ConfigError> {
+    let wrong = |why: String| at.fault(text.span(), why);
+    let Some((scheme, address)) = text.get_ref().split_once("://") else {
+        return Err(wrong(format!("`{0}` names no transport: write `udp://{0}`", text.get_ref())));
+    };
+    let transport = match scheme {
+        "udp" => Transport::Udp,
+        "tcp" => Transport::Tcp,
+        "tls" | "ws" | "wss" => {
+            return Err(wrong(format!("`{scheme}://` is not carried out yet; use `udp://` or `tcp://`")));
+        }
+        _ => return Err(wrong(format!("unknown transport `{scheme}`; there are `udp://` and `tcp://`"))),
+    };
+    match address.parse() {
+        Ok(address) => Ok(Listen { transport, address }),
+        Err(_) => {
+            Err(wrong(format!("`{address}` is not ADDRESS:PORT, such as `0.0.0.0:5060` or `[::]:5060`")))
+        }
+    }
+}
+
+fn parse_algorithm(at: Source<'_>, text: &Spanned<String>) -> Result<Algorithm, ConfigError> {
+    match text.get_ref().as_str() {
+        "md5" => Ok(Algorithm::Md5),
+        "sha-256" => Ok(Algorithm::Sha256),
+        other => Err(at.fault(
+            text.span(),
+            format!("unknown digest algorithm `{other}`; there are `md5` and `sha-256`"),
+        )),
+    }
+}
+
+/// `20000-40000`, both inside; `0` is any free port.
+fn parse_ports(text: &str) -> Option<(u16, u16)> {
+    if text == "0" {
+        return Some((0, 0));
+    }
+    let (low, high) = text.split_once('-')?;
+    let (low, high): (u16, u16) = (low.trim().parse().ok()?, high.trim().parse().ok()?);
+    // A pair is an even port and the next odd one, so the least useful range has four ports: one call.
+    (low >= 1024 && high >= low.checked_add(3)?).then_some((low, high))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::daemon::keys;
+
+    fn fault(text: &str) -> String {
+        Config::parse("ringtree.toml", text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_printed_configuration_is_the_embedded_one() {
+        let text = keys::print();
+        assert_eq!(Config::parse("ringtree.toml", &text).unwrap(), Config::embedded(), "{text}");
+    }
+
+    #[test]
+    fn an_unknown_key_names_its_place_and_what_was_meant() {
+        assert_eq!(
+            fault("[sip]\n  lisen = []\n"),
+            "ringtree.toml:2:3: unknown key `lisen` in [sip]; did you mean `listen`?"
+        );
+        assert_eq!(fault("[sipp]\n"), "ringtree.toml:1:2: unknown table or key `sipp`; did you mean [sip]?");
+        assert_eq!(
+            fault("socket = 'x'\n"),
+            "ringtree.toml:1:1: unknown table or key `socket`; `socket` belongs in [admin]"
+        );
+        assert_eq!(
+            fault("[log]\ncolour = true\n"),
+            "ringtree.toml:2:1: unknown key `colour` in [log]; `ringtree run --print-config` lists every key"
+        );
+    }
+
+    #[test]
+    fn a_wrong_value_says_what_to_write() {
+        for (text, says) in [
+            (
+                "[sip]\nlisten = [\"127.0.0.1:5060\"]",
+                "2:11: `127.0.0.1:5060` names no transport: write `udp://127.0.0.1:5060`",
+            ),
+            ("[sip]\nlisten = [\"tls://0.0.0.0:5061\"]", "2:11: `tls://` is not carried out yet"),
+            ("[sip]\nlisten = \"udp://0.0.0.0:5061\"", "2:10: invalid type"),
+            ("[sip]\nlisten = [\"udp://here:5061\"]", "`here:5061` is not ADDRESS:PORT"),
+            ("[sip]\nexpires_min = \"2h\"", "2:15: expires_min (7200 s) <= expires_default"),
+            ("[sip]\ndigest = []", "2:10: at least one of"),
+            ("[media]\nports = \"40000-20000\"", "2:9: write a range such as"),
+            ("[media]\nthreads = 0", "2:11: between 1 and 64"),
+            ("[admin.roles]\nada = \"root\"", "2:7: unknown role `root`"),
+            ("[limits]\ndrain = \"soon\"", "2:9: not a duration"),
+            ("[log]\nlevel = \"ringtree=loud\"", "2:9: not a log level"),
+            ("[sip", "ringtree.toml:1:"),
+        ] {
+            let said = fault(text);
+            assert!(said.contains(says), "{text} gave {said}");
+            assert_eq!(said.lines().count(), 1);
+        }
+    }
+
+    #[test]
+    fn a_promised_table_that_is_not_carried_out_yet_is_a_warning() {
+        let config = Config::parse("ringtree.toml", "[mail]\nsmtp = \"localhost\"\n").unwrap();
+        assert_eq!(config.warnings, ["ringtree.toml: [mail] is not carried out yet"]);
+    }
+
+    #[test]
+    fn relative_paths_start_at_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("ringtree.toml");
+        std::fs::write(&file, "[store]\npath = \"data\"\n[rules]\nload = [\"rules\", \"/abs\"]\n").unwrap();
+        let config = Config::read(&file).unwrap();
+        assert_eq!(config.store, dir.path().join("data"));
+        assert_eq!(config.load, [dir.path().join("rules"), PathBuf::from("/abs")]);
+        assert_eq!(config.admin.socket, dir.path().join("ringtree-data/admin.sock"));
+    }
+}
