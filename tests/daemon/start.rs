@@ -201,3 +201,32 @@ fn listening_on_every_address_says_which_one_phones_are_told() {
     let port = running.lines[0].strip_prefix("SIP    udp://0.0.0.0:").unwrap().split(',').next().unwrap();
     assert_eq!(running.lines[0], format!("SIP    udp://0.0.0.0:{port}, as pbx.test.example:{port}"));
 }
+
+#[test]
+fn a_registration_survives_a_restart() {
+    let place = Place::new();
+    let free = "\n[device.102b]\nuser = \"ben\"\naccept_from = [\"127.0.0.1\"]\n";
+    place.write("rules/users.toml", &format!("{}{free}", super::running::USERS));
+    let running = place.start();
+    let phone = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    phone.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
+    let local = phone.local_addr().unwrap();
+    let register = format!(
+        "REGISTER sip:pbx.test.example SIP/2.0\r\nVia: SIP/2.0/UDP {local};branch=z9hG4bKr\r\n\
+         From: <sip:102b@pbx.test.example>;tag=1\r\nTo: <sip:102b@pbx.test.example>\r\nCall-ID: r\r\n\
+         CSeq: 1 REGISTER\r\nMax-Forwards: 70\r\nContact: <sip:102b@{local}>;expires=600\r\nContent-Length: 0\r\n\r\n"
+    );
+    let server = running.lines[0].strip_prefix("SIP    udp://").unwrap();
+    phone.send_to(register.as_bytes(), server).unwrap();
+    let mut buffer = [0; 2048];
+    let length = phone.recv(&mut buffer).unwrap();
+    assert!(buffer[..length].starts_with(b"SIP/2.0 200 "), "{}", String::from_utf8_lossy(&buffer[..length]));
+    let registered = |running: &Running<'_>| running.run(&["registrations", "--json"]).ended(0).json();
+    let before = registered(&running);
+    assert_eq!(
+        (&before[0]["device"], &before[0]["contact"]),
+        (&"102b".into(), &format!("sip:102b@{local}").into())
+    );
+    assert_eq!(running.stop(), 0);
+    assert_eq!(registered(&place.start()), before);
+}
