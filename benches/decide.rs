@@ -130,7 +130,7 @@ impl Facts for Morning<'_> {
     fn direct(&self) -> bool {
         true
     }
-    fn from_trunk(&self) -> bool {
+    fn by_trunk(&self) -> bool {
         true
     }
 }

@@ -29,19 +29,19 @@ impl Party {
         let caller = &facts.caller;
         let mut party = Party { name: caller.name.clone(), anonymous: caller.anonymous, ..Party::default() };
         match &caller.origin {
-            Origin::Device(device) => party.from_device(domain, device, live),
-            Origin::Extension(extension) => party.from_extension(domain, extension),
+            Origin::Device(device) => party.known_by_device(domain, device, live),
+            Origin::Extension(extension) => party.known_by_extension(domain, extension),
             Origin::Trunk(trunk) => {
                 party.trunk = Some(trunk.clone());
                 let locale = domain.trunks.get(trunk).map_or(&domain.locale, |t| &t.locale);
-                party.from_outside(&caller.raw, locale);
+                party.known_by_number(&caller.raw, locale);
             }
-            Origin::Outside => party.from_outside(&caller.raw, &domain.locale),
+            Origin::Outside => party.known_by_number(&caller.raw, &domain.locale),
             Origin::Via(via) => {
                 party.via = Some(via.clone());
                 match domain.extensions.contains_key(&caller.raw) {
-                    true => party.from_extension(domain, &caller.raw),
-                    false => party.from_outside(&caller.raw, &domain.locale),
+                    true => party.known_by_extension(domain, &caller.raw),
+                    false => party.known_by_number(&caller.raw, &domain.locale),
                 }
             }
         }
@@ -53,7 +53,7 @@ impl Party {
         !matches!(self.via, Some(Destination::Queue(_) | Destination::Hunt(_)))
     }
 
-    fn from_device(&mut self, domain: &Domain, device: &Name, live: &dyn Live) {
+    fn known_by_device(&mut self, domain: &Domain, device: &Name, live: &dyn Live) {
         self.inside = true;
         self.device = Some(device.clone());
         let owner = domain.devices.get(device).and_then(|d| d.view.user.clone());
@@ -63,7 +63,7 @@ impl Party {
         }
     }
 
-    fn from_extension(&mut self, domain: &Domain, extension: &Name) {
+    fn known_by_extension(&mut self, domain: &Domain, extension: &Name) {
         self.inside = true;
         match domain.extensions.get(extension) {
             Some(Extension::User(index)) => {
@@ -82,7 +82,7 @@ impl Party {
         self.user = Some(user.clone());
     }
 
-    fn from_outside(&mut self, raw: &str, locale: &Locale) {
+    fn known_by_number(&mut self, raw: &str, locale: &Locale) {
         self.number = normalise(raw, locale).map(Name::from);
         self.keys = self.number.iter().cloned().collect();
         self.unknown = self.number.is_none() && !self.anonymous;

@@ -53,7 +53,7 @@ pub trait Facts {
     fn own_offline(&self) -> bool;
     fn active_calls(&self) -> u32;
     fn direct(&self) -> bool;
-    fn from_trunk(&self) -> bool;
+    fn by_trunk(&self) -> bool;
 }
 
 /// What was decided. How, the path says.
@@ -114,7 +114,7 @@ impl Tree {
                 Test::OnActive => facts.active_calls() >= 1,
                 Test::Busy { calls } => facts.active_calls() >= calls,
                 Test::Direct => facts.direct(),
-                Test::Screened => allowed.is_none() && facts.from_trunk(),
+                Test::Screened => allowed.is_none() && facts.by_trunk(),
             };
             path.push(at << 1 | u32::from(answer));
             at = if answer { yes } else { no };

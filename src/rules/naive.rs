@@ -111,7 +111,7 @@ impl Facts for Asked<'_> {
     fn direct(&self) -> bool {
         self.0.direct
     }
-    fn from_trunk(&self) -> bool {
+    fn by_trunk(&self) -> bool {
         self.0.from_trunk
     }
 }

@@ -150,7 +150,7 @@ impl Facts for UserFacts<'_> {
         self.party.direct()
     }
 
-    fn from_trunk(&self) -> bool {
+    fn by_trunk(&self) -> bool {
         !self.party.inside
     }
 }

@@ -14,7 +14,7 @@ use std::cell::RefCell;
 
 impl Walk {
     /// From outside one reaches numbers of ours only, never bare extensions.
-    pub(super) fn from_outside(&mut self, dialled: &str) -> Move {
+    pub(super) fn dialled_from_outside(&mut self, dialled: &str) -> Move {
         let trunk = self.party.trunk.as_ref().and_then(|trunk| self.domain.trunks.get(trunk));
         let locale = trunk.map_or(&self.domain.locale, |trunk| &trunk.locale);
         match normalise(dialled, locale) {
@@ -431,7 +431,7 @@ impl crate::rules::tree::Facts for FramesOnly<'_> {
     fn direct(&self) -> bool {
         true
     }
-    fn from_trunk(&self) -> bool {
+    fn by_trunk(&self) -> bool {
         false
     }
 }

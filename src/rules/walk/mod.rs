@@ -179,9 +179,9 @@ impl Walk {
         let first = match self.call.dialled.clone() {
             Dialled::Sos => self.sos(live),
             Dialled::Text(text) if self.party.inside => self.dial(live, &text),
-            Dialled::Text(text) => self.from_outside(&text),
+            Dialled::Text(text) => self.dialled_from_outside(&text),
             Dialled::Destination(Destination::Tel(number)) if self.party.inside => self.dial(live, &number),
-            Dialled::Destination(Destination::Tel(number)) => self.from_outside(&number),
+            Dialled::Destination(Destination::Tel(number)) => self.dialled_from_outside(&number),
             Dialled::Destination(to) => Move::To(Place::Destination(to)),
         };
         self.run(live, first)
