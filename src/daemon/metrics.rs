@@ -26,6 +26,9 @@ pub fn render<'a>(
         auth_failures_total,
         transactions,
         ports_free,
+        retransmissions_total,
+        stray_responses_total,
+        shed_total,
     } = *counters;
     let mut out = String::new();
     for (name, value, help) in [
@@ -44,6 +47,9 @@ pub fn render<'a>(
         ("bad_requests", bad_requests_total, "SIP requests answered with 400."),
         ("challenges", challenges_total, "Digest challenges sent."),
         ("auth_failures", auth_failures_total, "Requests with wrong credentials."),
+        ("retransmissions", retransmissions_total, "SIP messages sent again, and retransmissions absorbed."),
+        ("stray_responses", stray_responses_total, "SIP responses that match no transaction."),
+        ("shed", shed_total, "SIP requests refused because a table of transactions was full."),
     ] {
         family(&mut out, name, "counter", help);
         line(&mut out, &format!("{name}_total"), "", value);

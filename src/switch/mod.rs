@@ -339,11 +339,15 @@ impl Switch {
     #[must_use]
     pub fn counters(&self) -> Counters {
         let (clients, servers) = self.office.transactions.len();
+        let tally = self.office.transactions.tally();
         Counters {
             calls_active: self.calls.iter().filter(|(_, call)| !call.is_over()).count() as u64,
             registrations: self.office.location.len() as u64,
             transactions: (clients + servers) as u64,
             ports_free: self.office.ports.len() as u64,
+            retransmissions_total: tally.retransmissions,
+            stray_responses_total: tally.stray_responses,
+            shed_total: tally.refused,
             ..self.counters
         }
     }
@@ -412,4 +416,10 @@ pub struct Counters {
     pub transactions: u64,
     /// Port pairs that are open and unused.
     pub ports_free: u64,
+    /// Messages sent again, and retransmissions absorbed.
+    pub retransmissions_total: u64,
+    /// Responses that match no transaction.
+    pub stray_responses_total: u64,
+    /// Requests refused or not sent because a table of transactions was full.
+    pub shed_total: u64,
 }
