@@ -2,6 +2,8 @@
 //!
 //! `cargo bench --bench decide` is short. `RINGTREE_BENCH_USERS=1000000` loads a million users, in domains of
 //! `RINGTREE_BENCH_DOMAIN` (1000) each, and says how long it took and what an extension costs in memory.
+
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)] // a bench that can't be set up has nothing to say
 #![allow(unsafe_code)] // an allocator that counts can't be written without
 
 use criterion::{Criterion, criterion_group};

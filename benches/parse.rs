@@ -1,5 +1,6 @@
 //! What a message costs: read, judged, answered; and what one that isn't SIP costs, or one made to be slow. Prints the
 //! allocations of each first, then times them (`cargo bench --bench parse`).
+
 #![allow(clippy::unwrap_used, reason = "a bench that can't start has nothing to measure")]
 
 use bytes::Bytes;

@@ -1,6 +1,8 @@
 //! What the pure core costs without any IO: OPTIONS, a REGISTER refresh, and a whole call of eight messages (INVITE, 180, 200, ACK, BYE,
 //! 200) between two of a thousand phones. Beside the peer bench it tells how much of a call is ours and how much the kernel's.
 
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)] // a bench that can't be set up has nothing to say
+
 use bytes::Bytes;
 use criterion::{Criterion, criterion_group, criterion_main};
 use ringtree::clock::Now;

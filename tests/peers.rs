@@ -19,11 +19,6 @@ fn home() -> Home {
     Home::new("peers.example", RULES)
 }
 
-/// baresip 1.0 gives up where SHA-256 is offered at all, even behind MD5.
-fn home_for_baresip() -> Home {
-    home().offering(&["md5"])
-}
-
 /// Starts `scenario` as the phone of `user`, and registers it with digest.
 fn phone(daemon: &Daemon, user: &str, scenario: Scenario<'_>) -> Sipp {
     let phone = scenario.start().listening();
@@ -94,7 +89,7 @@ fn a_call_rings_is_answered_and_ended() {
 
 #[test]
 fn a_call_over_tcp_comes_in_by_the_connection_that_registered() {
-    let home = home_for_baresip();
+    let home = home();
     let daemon = home.start();
     let mut bob = Baresip::register("bob", daemon.tcp, Over::Tcp, 1000);
     let caller = Scenario::new("caller", daemon.tcp).over(Over::Tcp).user("alice").key("callee", "102");
@@ -206,7 +201,7 @@ fn do_not_disturb_acts_on_the_next_call_and_survives_a_restart() {
 fn a_tone_crosses_the_relay_both_ways_between_two_baresips() {
     const LOW: u32 = 600;
     const HIGH: u32 = 1000;
-    let home = home_for_baresip();
+    let home = home();
     let daemon = home.start();
     let mut bob = Baresip::register("bob", daemon.udp, Over::Udp, HIGH);
     let mut alice = Baresip::register("alice", daemon.udp, Over::Udp, LOW);

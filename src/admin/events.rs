@@ -12,7 +12,7 @@ use futures_util::Stream;
 use std::convert::Infallible;
 use std::sync::Arc;
 use tokio::sync::broadcast::{self, error::RecvError};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 /// Events that a reader may lag behind; one more drops it.
 pub const BACKLOG_MAX: usize = 1024;
@@ -22,6 +22,8 @@ pub const READERS_MAX: usize = 32;
 /// Where events go, and who may read them.
 pub struct Announcer {
     sender: broadcast::Sender<Arc<Event>>,
+    /// Counts generations: for parts of the daemon that need no other event, and should not be woken by each.
+    applied: watch::Sender<u64>,
     readers: Arc<Semaphore>,
 }
 
@@ -29,22 +31,34 @@ impl Default for Announcer {
     fn default() -> Announcer {
         Announcer {
             sender: broadcast::Sender::new(BACKLOG_MAX),
+            applied: watch::Sender::default(),
             readers: Arc::new(Semaphore::new(READERS_MAX)),
         }
     }
 }
 
 impl Announcer {
-    /// Every event from now on, for a part of the daemon itself.
+    /// Changes with every generation of the rules that goes live.
+    #[must_use]
+    pub fn applied(&self) -> watch::Receiver<u64> {
+        self.applied.subscribe()
+    }
+
+    /// Every event from now on.
     #[must_use]
     pub fn subscribe(&self) -> broadcast::Receiver<Arc<Event>> {
         self.sender.subscribe()
     }
 
     /// Never waits; without readers the event is gone.
-    pub fn announce(&self, event: Arc<Event>) {
-        // An error only says that nobody reads.
-        let _ = self.sender.send(event);
+    pub fn announce(&self, event: Event) {
+        if matches!(event, Event::RulesApplied { .. }) {
+            self.applied.send_modify(|count| *count += 1);
+        }
+        if self.sender.receiver_count() > 0 {
+            // An error only says that nobody reads any more.
+            let _ = self.sender.send(Arc::new(event));
+        }
     }
 }
 
@@ -102,7 +116,7 @@ mod tests {
         let mut slow = Box::pin(follow(Reader { receiver: announcer.subscribe(), _permit: None }));
         let mut quick = announcer.subscribe();
         for n in 0..=BACKLOG_MAX {
-            announcer.announce(Arc::new(Event::Alarm { what: n.to_string() }));
+            announcer.announce(Event::Alarm { what: n.to_string() });
             assert!(quick.try_recv().is_ok(), "nobody else waits for it, or loses anything");
         }
         let notice = format!("{:?}", slow.next().await.unwrap());
@@ -115,7 +129,7 @@ mod tests {
         let announcer = Announcer::default();
         let slow = follow(Reader { receiver: announcer.subscribe(), _permit: None });
         for n in 0..BACKLOG_MAX {
-            announcer.announce(Arc::new(Event::Alarm { what: n.to_string() }));
+            announcer.announce(Event::Alarm { what: n.to_string() });
         }
         drop(announcer);
         assert_eq!(slow.count().await, BACKLOG_MAX);

@@ -163,7 +163,7 @@ impl Drawing<'_> {
                 (format!("final response, after {}", outcome.tag()), String::new())
             }
             Leaf::Goto { rule } => match self.rule(rule).and_then(|r| r.to.as_ref()) {
-                Some((to, span)) => (format!("to {to}"), self.domain.files().place(*span).to_string()),
+                Some((to, span)) => (format!("to {to}"), self.domain.place(*span).to_string()),
                 None => ("nowhere".to_owned(), String::new()),
             },
             Leaf::Spare => ("a spare number: 404".to_owned(), String::new()),
@@ -176,7 +176,7 @@ impl Drawing<'_> {
         match found {
             Some((_, forward)) => (
                 format!("forward.{} to {}", by.name(), forward.to),
-                self.domain.files().place(forward.span).to_string(),
+                self.domain.place(forward.span).to_string(),
             ),
             None => (format!("forward.{}", by.name()), String::new()),
         }
@@ -195,7 +195,7 @@ impl Drawing<'_> {
 
     fn place(&self, rule: u32) -> String {
         let span = self.rule(rule).and_then(|r| r.span);
-        span.map(|s| self.domain.files().place(s).to_string()).unwrap_or_default()
+        span.map(|s| self.domain.place(s).to_string()).unwrap_or_default()
     }
 }
 

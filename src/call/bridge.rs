@@ -127,7 +127,7 @@ impl Call {
         bridge.unacked.retain(|(of, _)| *of != side);
         let Some((to, cseq)) = bridge.held.take_if(|(to, _)| *to == side.other()) else { return };
         let description = headers::description(message);
-        let rewritten = match (&description, &self.anchor) {
+        let rewritten = match (&description, &mut self.anchor) {
             (Some(description), Some(anchor)) => {
                 anchor.point(office, side, description);
                 anchor.rewrite(office, to, description).ok()
@@ -246,7 +246,7 @@ impl Call {
             dialog.refresh(message);
         }
         let body = self.body_for(office, from, message).ok().flatten();
-        if let (true, Some(anchor)) = (renegotiates(pass.method), &self.anchor) {
+        if let (true, Some(anchor)) = (renegotiates(pass.method), &mut self.anchor) {
             for (side, description) in [(from, &offered), (to, &answered)] {
                 if let Some(description) = description {
                     anchor.point(office, side, description);

@@ -183,7 +183,8 @@ impl Call {
         }
         // Early media while more than one leg is alive would mix; from an inside phone nobody expects it (RFC 3960).
         let alone = ring.alive() == 1 && matches!(branch.callee, Callee::Trunk { .. });
-        if let (true, Some(description), Some(anchor)) = (alone, headers::description(message), &self.anchor)
+        if let (true, Some(description), Some(anchor)) =
+            (alone, headers::description(message), &mut self.anchor)
             && self.caller.heard < Heard::EarlyMedia
             && let Ok(rewritten) = anchor.rewrite(office, Side::A, &description)
         {
@@ -310,7 +311,7 @@ impl Call {
         let branch = &self.branches[index];
         let description = headers::description(message);
         if self.offer.is_none() && description.is_some() && self.anchor.is_none() {
-            self.anchor = super::media::Anchor::open(office, self.key); // a late offer: the first SDP of the call
+            self.anchor = super::media::Anchor::reserve(office, self.key); // a late offer: the first SDP of the call
         }
         let rewritten = match (&description, &self.anchor) {
             (Some(description), Some(anchor)) => anchor.rewrite(office, Side::A, description).ok(),
@@ -326,7 +327,7 @@ impl Call {
             return self.branch_ended(office, now, index);
         };
         let late_offer = self.offer.is_none() && description.is_some();
-        if let (Some(description), Some(anchor)) = (&description, &self.anchor) {
+        if let (Some(description), Some(anchor)) = (&description, &mut self.anchor) {
             anchor.point(office, Side::B, description);
         }
         let ack = if late_offer { None } else { Some(self.acknowledge(office, index, &mut dialog)) };

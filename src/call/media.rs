@@ -7,24 +7,32 @@ use crate::sdp::{self, SdpError};
 use bytes::Bytes;
 
 /// The relay of one call; its id is the call's.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Anchor {
     id: RelayId,
     a: PortPair,
     b: PortPair,
+    state: State,
+}
+
+/// Until the callee's side has said where it receives there is nothing to relay: a call that nobody answers costs the media plane
+/// nothing.
+#[derive(Debug)]
+enum State {
+    /// The ports are ours. What is to be told when the relay opens.
+    Reserved(Vec<Command>),
+    Open,
 }
 
 impl Anchor {
-    /// Takes two port pairs and opens the relay. `None` when the ports are used up.
-    pub fn open(office: &mut Office, call: CallKey) -> Option<Anchor> {
+    /// Takes two port pairs. `None` when the ports are used up.
+    pub fn reserve(office: &mut Office, call: CallKey) -> Option<Anchor> {
         let a = office.ports.take()?;
         let Some(b) = office.ports.take() else {
             office.ports.give(a);
             return None;
         };
-        let id = RelayId(call.0);
-        office.effect(Effect::Media(Command::Open { id, a, b }));
-        Some(Anchor { id, a, b })
+        Some(Anchor { id: RelayId(call.0), a, b, state: State::Reserved(Vec::new()) })
     }
 
     /// The description as the party on side `to` gets it: audio at our port that faces it.
@@ -40,16 +48,32 @@ impl Anchor {
         sdp::anchor(description, address, pair.rtp.port(), pair.rtcp.port())
     }
 
-    /// The party on that side has said where it receives.
-    pub fn point(&self, office: &mut Office, side: Side, description: &[u8]) {
+    /// The party on that side has said where it receives. The callee's word opens the relay.
+    pub fn point(&mut self, office: &mut Office, side: Side, description: &[u8]) {
         let Ok(audio) = sdp::audio(description) else { return };
         let (rtp, rtcp) = if audio.on_hold { (None, None) } else { (Some(audio.rtp), Some(audio.rtcp)) };
-        office.effect(Effect::Media(Command::Point { id: self.id, side, rtp, rtcp }));
+        let command = Command::Point { id: self.id, side, rtp, rtcp };
+        match (&mut self.state, side) {
+            (State::Open, _) => office.effect(Effect::Media(command)),
+            (State::Reserved(held), Side::A) => held.push(command),
+            (State::Reserved(held), Side::B) => {
+                let held = std::mem::take(held);
+                self.state = State::Open;
+                office.effect(Effect::Media(Command::Open { id: self.id, a: self.a, b: self.b }));
+                for command in held.into_iter().chain([command]) {
+                    office.effect(Effect::Media(command));
+                }
+            }
+        }
     }
 
-    /// Stops relaying. The pairs are free again when the media plane has reported (see [`Anchor::free`]).
-    pub fn close(&self, office: &mut Office) {
-        office.effect(Effect::Media(Command::Close { id: self.id }));
+    /// Stops relaying. `true`: the media plane will report, and the pairs are free only then (see [`Anchor::free`]).
+    pub fn close(&self, office: &mut Office) -> bool {
+        let open = matches!(self.state, State::Open);
+        if open {
+            office.effect(Effect::Media(Command::Close { id: self.id }));
+        }
+        open
     }
 
     /// Gives the pairs back: to the end of the queue.

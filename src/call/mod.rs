@@ -262,16 +262,16 @@ impl Call {
         for user in [self.maker.take(), self.taker.take()].into_iter().flatten() {
             office.release(&user);
         }
-        match &self.anchor {
-            Some(anchor) => anchor.close(office), // the record waits for what the relay counted
-            None => office.effect(Effect::Ended(Box::new(self.record()))),
-        }
+        let relaying = self.anchor.as_ref().is_some_and(|anchor| anchor.close(office));
+        if !relaying {
+            self.closed(office, None);
+        } // else the record waits for what the relay counted
     }
 
     fn open_media(&mut self, office: &mut Office) -> bool {
         if self.anchor.is_none() {
-            self.anchor = Anchor::open(office, self.key);
-            if let (Some(anchor), Some(offer)) = (&self.anchor, &self.offer) {
+            self.anchor = Anchor::reserve(office, self.key);
+            if let (Some(anchor), Some(offer)) = (&mut self.anchor, &self.offer) {
                 anchor.point(office, Side::A, offer);
             }
         }
@@ -280,11 +280,17 @@ impl Call {
 
     /// The media plane has closed the relay: the record is complete, the ports are free.
     pub fn relay_closed(&mut self, office: &mut Office, media: Media) {
+        if self.anchor.is_some() {
+            self.closed(office, Some(media));
+        }
+    }
+
+    fn closed(&mut self, office: &mut Office, media: Option<Media>) {
         if let Some(anchor) = self.anchor.take() {
             anchor.free(office);
-            self.log.media = Some(media);
-            office.effect(Effect::Ended(Box::new(self.record())));
         }
+        self.log.media = media;
+        office.effect(Effect::Ended(Arc::new(self.record())));
     }
 
     /// CANCEL of the caller (RFC 3261 §9.2): already answered with 200; its Reasons go to every leg.

@@ -74,7 +74,7 @@ pub enum Effect {
         id: String,
         answered_by: Option<String>,
     },
-    Ended(Box<CallRecord>),
+    Ended(Arc<CallRecord>),
 }
 
 pub struct Office {

@@ -32,7 +32,7 @@ impl Sinks for Outlet {
 
     fn event(&mut self, event: Event) {
         match &event {
-            Event::CallEnded(record) => self.store.put_record((**record).clone()),
+            Event::CallEnded(record) => self.store.put_record(record.clone()),
             Event::Alarm { what } => tracing::warn!("{what}"),
             Event::CallStarted { .. }
             | Event::CallRinging { .. }
@@ -42,7 +42,7 @@ impl Sinks for Outlet {
             | Event::RulesApplied { .. }
             | Event::StatusChanged { .. } => {}
         }
-        self.events.announce(Arc::new(event));
+        self.events.announce(event);
     }
 
     fn drained(&mut self) {

@@ -5,12 +5,11 @@ use crate::admin::Admin;
 use crate::admin::generation::Generations;
 use crate::net::signalling::Handle;
 use crate::rules::model::TrunkTransport;
-use crate::switch::{Event, Input};
+use crate::switch::Input;
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::broadcast::{Receiver, error::RecvError};
 
 /// How often names are looked up again.
 pub const RESOLVE_EVERY: Duration = Duration::from_secs(60);
@@ -24,14 +23,14 @@ type Known = BTreeMap<Key, (String, Vec<SocketAddr>)>;
 
 /// Runs as long as the daemon does.
 pub async fn keep_resolved(admin: Arc<Admin>) {
-    let mut events = admin.events.subscribe();
+    let mut applied = admin.events.applied();
     let mut ticks = tokio::time::interval(RESOLVE_EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut known = Known::new();
     loop {
         tokio::select! {
             _ = ticks.tick() => {}
-            () = new_rules(&mut events) => {}
+            Ok(()) = applied.changed() => {}
         }
         let asked = proxies(&admin.generations);
         // The system's resolver blocks, and may for long: never on a thread of the runtime.
@@ -43,18 +42,6 @@ pub async fn keep_resolved(admin: Arc<Admin>) {
         known.retain(|key, _| found.iter().any(|(k, _, _)| k == key));
         for (key, proxy, result) in found {
             learn(&mut known, &admin.plane, key, proxy, result);
-        }
-    }
-}
-
-/// Waits for another generation.
-async fn new_rules(events: &mut Receiver<Arc<Event>>) {
-    loop {
-        match events.recv().await {
-            Ok(event) if !matches!(*event, Event::RulesApplied { .. }) => {}
-            // What was missed may have been one.
-            Ok(_) | Err(RecvError::Lagged(_)) => return,
-            Err(RecvError::Closed) => return std::future::pending().await,
         }
     }
 }

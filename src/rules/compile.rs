@@ -51,6 +51,7 @@ impl Domain {
             name: model.domain.name.clone(),
             generation,
             files: model.files.clone(),
+            places: super::diagnostic::Places::of(&model.files),
             locale: Locale {
                 country: model.domain.country.clone(),
                 area_code: model.domain.area_code.clone(),

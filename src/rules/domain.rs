@@ -1,6 +1,6 @@
 //! One domain, compiled: what the daemon holds of it and decides by. Immutable; a call keeps the one that it began with.
 
-use super::diagnostic::{Files, Span};
+use super::diagnostic::{Files, Place, Places, Span};
 use super::model::{
     CallerId, Destination, Dial, EmergencyKeys, Name, Permission, Policy, Route, TrunkTransport,
 };
@@ -24,6 +24,7 @@ pub struct Domain {
     pub(super) name: Name,
     pub(super) generation: u64,
     pub(super) files: Arc<Files>,
+    pub(super) places: Places,
     pub(super) locale: Locale,
     /// By the index of [`Trees::zones`].
     pub(super) zones: Vec<jiff::tz::TimeZone>,
@@ -234,6 +235,12 @@ impl Domain {
     #[must_use]
     pub fn files(&self) -> &Arc<Files> {
         &self.files
+    }
+
+    /// Where a span of its files begins.
+    #[must_use]
+    pub fn place(&self, span: Span) -> Place {
+        self.places.place(span)
     }
 
     /// The tree that an extension or number leads to.

@@ -97,7 +97,7 @@ const TAG_WIDTH_MAX: usize = 36;
 pub(super) fn render(domain: &Domain, at: jiff::Timestamp, trail: &Trail) -> Explanation {
     let step = |entry: &super::trail::Entry| Step {
         tag: entry.tag.clone(),
-        at: entry.span.map(|span| domain.files.place(span).to_string()).unwrap_or_default(),
+        at: entry.span.map(|span| domain.place(span).to_string()).unwrap_or_default(),
         why: say(domain, at, &entry.why, true),
         passed_over: entry
             .passed_over

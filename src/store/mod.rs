@@ -115,7 +115,7 @@ pub trait Store: Send + Sync + 'static {
     fn put_binding(&self, binding: Binding);
     fn remove_binding(&self, key: BindingKey);
     /// Queued; durable within 250 ms.
-    fn put_record(&self, record: CallRecord);
+    fn put_record(&self, record: Arc<CallRecord>);
     /// By its id or its Call-ID.
     fn record(&self, id: &str) -> Result<Option<CallRecord>, StoreError>;
     /// Newest first.

@@ -11,6 +11,7 @@ use crate::registrar::{Binding, BindingKey};
 use crate::rules::UserStatus;
 use crate::switch::StatusKey;
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -49,7 +50,7 @@ pub struct Work {
     /// `None`: removed.
     pub bindings: HashMap<BindingKey, Option<Binding>>,
     /// By id.
-    pub records: BTreeMap<String, CallRecord>,
+    pub records: BTreeMap<String, Arc<CallRecord>>,
 }
 
 impl Work {
@@ -113,7 +114,7 @@ impl Queue {
         self.work.notify_one();
     }
 
-    pub fn push_record(&self, record: CallRecord) {
+    pub fn push_record(&self, record: Arc<CallRecord>) {
         let mut state = self.state();
         let full = state.work.records.len() >= RECORDS_MAX && !state.work.records.contains_key(&record.id);
         if self.drops(&mut state, full, "a call record") {

@@ -189,7 +189,7 @@ impl Store for SledStore {
         self.queue.push_binding(key, None);
     }
 
-    fn put_record(&self, record: CallRecord) {
+    fn put_record(&self, record: Arc<CallRecord>) {
         self.queue.push_record(record);
     }
 

@@ -2,6 +2,7 @@
 
 use crate::call::record::CallRecord;
 use serde::Serialize;
+use std::sync::Arc;
 
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "event", content = "data")]
@@ -13,7 +14,7 @@ pub enum Event {
     #[serde(rename = "call.answered")]
     CallAnswered { id: String, answered_by: Option<String> },
     #[serde(rename = "call.ended")]
-    CallEnded(Box<CallRecord>),
+    CallEnded(Arc<CallRecord>),
     #[serde(rename = "registration.added")]
     RegistrationAdded { domain: String, device: String, contact: String },
     #[serde(rename = "registration.removed")]

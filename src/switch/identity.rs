@@ -102,7 +102,9 @@ impl Switch {
             status::reason_phrase(401),
             Some(&super::response::tag(&mut self.office)),
         );
-        for challenge in self.digest.challenge(now, domain.name(), verdict == Verdict::Stale) {
+        let challenges = self.digest.challenge(now, domain.name(), verdict == Verdict::Stale);
+        let offered = if takes_one_challenge(request) { 1 } else { challenges.len() };
+        for challenge in challenges.into_iter().take(offered) {
             w.header(Name::WwwAuthenticate, challenge);
         }
         Unknown::Answer(401, w.finish())
@@ -119,6 +121,15 @@ impl Switch {
         };
         self.office.location.by_flow(flow).filter(names).cloned()
     }
+}
+
+/// Phones that give up when any challenge has an algorithm that they lack, instead of taking another (RFC 8760 §2.3 wants the latter):
+/// libre before 2.0, so Debian 12's baresip. They get the first algorithm alone.
+const ONE_CHALLENGE: &[&str] = &["baresip v0.", "baresip v1."];
+
+fn takes_one_challenge(request: &Message) -> bool {
+    let agent = request.value(Name::UserAgent).unwrap_or_default();
+    ONE_CHALLENGE.iter().any(|start| agent.starts_with(start))
 }
 
 fn by_source(rules: &Ruleset, flow: &Flow, from_user: &str) -> Option<Sender> {

@@ -143,7 +143,7 @@ fn thirty_kills_during_open_lose_nothing() {
     for number in 1..=edits {
         edit(&store, number).unwrap();
         store.put_binding(binding(number % KEYS));
-        store.put_record(record(number));
+        store.put_record(record(number).into());
     }
     drop(store);
     let mut dice = Dice(0x51ed);
@@ -288,7 +288,7 @@ fn register(store: &SledStore, from: u64) {
         let mut binding = binding(number % KEYS);
         binding.cseq = u32::try_from(number).unwrap();
         store.put_binding(binding);
-        store.put_record(record(number));
+        store.put_record(record(number).into());
         println!("> put {number} {}", since());
         // The pace of phones, not of a loop.
         std::thread::park_timeout(Duration::from_millis(3));
@@ -303,7 +303,7 @@ fn fill(store: &SledStore) {
         let mut record = record(number);
         let noise = (0..3000).map(|n: u64| char::from(b'a' + (n.wrapping_mul(number * 7919) % 26) as u8));
         record.tags.push(noise.collect());
-        store.put_record(record);
+        store.put_record(record.into());
         if number % 20 == 0 {
             match edit(store, edits + 1) {
                 Ok(()) => edits += 1,

@@ -16,7 +16,7 @@ fn filled() -> tempfile::TempDir {
     }
     for number in 0..50 {
         store.put_binding(binding(number));
-        store.put_record(record(number));
+        store.put_record(record(number).into());
     }
     store.put_rules(rules("b", 2), None).unwrap();
     for number in 0..STATUSES {

@@ -16,7 +16,7 @@ fn everything_survives_a_restart() {
     store.put_status(&user(2), None).unwrap();
     for number in 1..=3 {
         store.put_binding(binding(number));
-        store.put_record(record(number));
+        store.put_record(record(number).into());
     }
     store.remove_binding(binding(2).key);
     drop(store);
@@ -131,7 +131,7 @@ fn a_record_is_found_by_its_id_and_by_its_call_id() {
     let mut longer = record(4);
     longer.call_id = format!("{}-two", "x".repeat(300));
     for record in [record(1), later.clone(), long.clone(), longer] {
-        store.put_record(record);
+        store.put_record(record.into());
     }
     // Just queued, and found all the same.
     assert_eq!(store.record(&record(1).id).unwrap(), Some(record(1)));
@@ -146,7 +146,7 @@ fn only_the_newest_records_are_kept_and_the_index_with_them() {
     let dir = tempfile::tempdir().unwrap();
     let (store, _) = SledStore::open_keeping(dir.path(), 10).unwrap();
     for number in 1..=25 {
-        store.put_record(record(number));
+        store.put_record(record(number).into());
         if number % 5 == 0 {
             store.flush().unwrap();
         }

@@ -54,15 +54,6 @@ impl Home {
         Home { dir }
     }
 
-    /// Challenges offer these digests alone, in this order.
-    pub fn offering(self, digests: &[&str]) -> Home {
-        let file = self.path().join("ringtree.toml");
-        let config = std::fs::read_to_string(&file).expect("just written");
-        std::fs::write(&file, config.replace("[sip]\n", &format!("[sip]\ndigest = {digests:?}\n")))
-            .expect("written");
-        self
-    }
-
     pub fn path(&self) -> &Path {
         self.dir.path()
     }

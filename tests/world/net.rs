@@ -239,7 +239,7 @@ impl World {
                 self.input(Input::Media(Report::Closed { id, media: Media::default() }));
             }
             Action::Media(Command::Point { id, .. }) => assert!(self.relays.contains(&id)),
-            Action::Event(Event::CallEnded(record)) => self.records.push(*record),
+            Action::Event(Event::CallEnded(record)) => self.records.push((*record).clone()),
             Action::Event(_) | Action::Binding(_) | Action::Drained => {}
         }
     }

@@ -28,6 +28,9 @@ const WORK_A_ROUND: usize = 256;
 /// Received datagrams share blocks of this size, so that few of them cost an allocation. A message that is kept keeps its
 /// block: larger blocks would let one long call hold many strangers' bytes.
 const BLOCK_BYTES: usize = 16 * 1024;
+/// Timers are looked at no more often than this: each transaction leaves several behind, and a wake for each would cost more than the
+/// message did. RFC 3261's shortest is 500 ms.
+const TIMER_SLACK: Duration = Duration::from_millis(10);
 /// How often connections are looked at for silence, and a listener that had no file descriptor left is tried again.
 const SWEEP_EVERY: Duration = Duration::from_secs(2);
 
@@ -86,6 +89,8 @@ pub(super) struct Edge<M, S> {
     paused: Vec<usize>,
     connections: Connections,
     swept: Option<Instant>,
+    /// When the machine's timers were last looked at.
+    timed: Option<Instant>,
     /// UDP flows that failed, to be told to the machine.
     failed: VecDeque<Flow>,
     actions: Vec<Action>,
@@ -124,6 +129,7 @@ impl<M: Machine, S: Sinks> Edge<M, S> {
             paused: Vec::new(),
             connections: Connections::new(Limits::default(), CONNECTION),
             swept: None,
+            timed: None,
             failed: VecDeque::new(),
             actions: Vec::new(),
             buffer: vec![0; MESSAGE_BYTES_MAX + 1].into_boxed_slice(),
@@ -176,7 +182,8 @@ impl<M: Machine, S: Sinks> Edge<M, S> {
         if queue == Queue::MoreToCome || !self.failed.is_empty() || self.connections.has_ended() {
             return Some(Duration::ZERO);
         }
-        let deadline = self.machine.deadline();
+        let deadline =
+            self.machine.deadline().map(|at| self.timed.map_or(at, |timed| at.max(timed + TIMER_SLACK)));
         let sweep = self.swept.map(|swept| swept + SWEEP_EVERY);
         let next = deadline.into_iter().chain(sweep).min();
         next.map(|next| next.saturating_duration_since(now.mono))
@@ -247,7 +254,9 @@ impl<M: Machine, S: Sinks> Edge<M, S> {
     }
 
     fn timers(&mut self, now: Now) {
-        if self.machine.deadline().is_some_and(|deadline| deadline <= now.mono) {
+        let rested = self.timed.is_none_or(|timed| now.mono >= timed + TIMER_SLACK);
+        if rested && self.machine.deadline().is_some_and(|deadline| deadline <= now.mono) {
+            self.timed = Some(now.mono);
             self.input(now, Input::Timeout);
         }
         if self.swept.is_some_and(|swept| now.mono.saturating_duration_since(swept) >= SWEEP_EVERY) {

@@ -9,7 +9,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 mod mask;
+mod places;
 pub use mask::mask_secrets;
+pub use places::Places;
 
 /// A mark that spans more lines than this is shown up to here.
 const SHOWN_LINES_MAX: usize = 3;
