@@ -45,9 +45,9 @@ use std::sync::{Arc, OnceLock};
 use tokio::sync::Notify;
 
 /// Port pairs that are open from the start: calls that need no system call to be set up.
-const PAIRS_AT_FIRST: usize = 64;
+const PAIRS_AT_FIRST: usize = 256;
 /// Free pairs below which more are opened, a step ahead of the calls.
-const PAIRS_LOW: usize = 16;
+const PAIRS_LOW: usize = 128;
 /// File descriptors beside media: sockets, connections, the store.
 const DESCRIPTORS_WANTED: u64 = 65_536;
 

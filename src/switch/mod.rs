@@ -42,7 +42,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 /// Pairs that the media plane is asked to open at a time.
-const GROW_PAIRS: usize = 64;
+const GROW_PAIRS: usize = 256;
 
 pub struct Switch {
     config: Config,
