@@ -73,6 +73,18 @@ impl Branch {
         matches!(self.state, State::Calling { rang: true })
     }
 
+    /// What this branch would mean if its time were up now.
+    #[must_use]
+    pub fn outcome_so_far(&self) -> LegOutcome {
+        match self.state {
+            State::Calling { rang: true } => LegOutcome::NoAnswer,
+            State::Calling { rang: false } => LegOutcome::Offline,
+            State::Leaving => LegOutcome::Cancelled,
+            State::Answered { .. } => LegOutcome::Answered,
+            State::Ended(outcome) => outcome,
+        }
+    }
+
     /// What a final response of 300 and above means here.
     #[must_use]
     pub fn outcome_of(&self, now: Now, status: u16) -> LegOutcome {

@@ -5,11 +5,11 @@ use super::bridge::Bridge;
 use super::headers::{self, Outgoing};
 use super::office::{Effect, Office};
 use super::record::AnsweredBy;
-use super::{COMPLETED_ELSEWHERE, Call, State, caller::Heard, verdict};
+use super::{COMPLETED_ELSEWHERE, Call, DECLINED_ELSEWHERE, State, caller::Heard, verdict};
 use crate::clock::Now;
 use crate::dialog::Dialog;
 use crate::relay::Side;
-use crate::rules::model::{Diversion, MissedCalls};
+use crate::rules::model::{Decline, Diversion, MissedCalls};
 use crate::rules::{LegOutcome, LegTarget, PlannedLeg};
 use crate::sip::{Flow, Message, Method};
 use crate::transaction::Failure;
@@ -217,12 +217,10 @@ impl Call {
     pub(super) fn branch_failed(&mut self, office: &mut Office, now: Now, index: usize, why: Failure) {
         let branch = &mut self.branches[index];
         let awaited = branch.is_calling();
-        let outcome = match branch.state {
-            BranchState::Calling { rang: true } => LegOutcome::NoAnswer,
-            BranchState::Calling { rang: false } => LegOutcome::Offline,
-            BranchState::Leaving => LegOutcome::Cancelled,
-            BranchState::Answered { .. } | BranchState::Ended(_) => return,
-        };
+        if branch.is_settled() {
+            return;
+        }
+        let outcome = branch.outcome_so_far();
         let status = matches!(why, Failure::Timeout).then_some(408);
         self.log.leg_ended(now, branch.entry, status, verdict::word(outcome));
         branch.state = BranchState::Ended(outcome);
@@ -251,15 +249,24 @@ impl Call {
         if stage != self.stage {
             return;
         }
-        let mut outcomes = Vec::new();
-        for branch in self.branches.iter().filter(|branch| branch.stage == stage && branch.leg == leg) {
-            match branch.state {
-                BranchState::Ended(outcome) => outcomes.push(outcome),
-                _ => return,
+        let declined = matches!(self.branches[index].state, BranchState::Ended(LegOutcome::Declined));
+        let of_leg = |branch: &&mut Branch| branch.stage == stage && branch.leg == leg;
+        let outcome = if declined && ring.plan().decline == Decline::Stop {
+            // Somebody pressed the button: the device's other contacts need not ring on.
+            for branch in self.branches.iter_mut().filter(of_leg).filter(|branch| branch.is_calling()) {
+                self.log.leg_ended(now, branch.entry, None, verdict::word(LegOutcome::Cancelled));
+                branch.leave(office, now, &DECLINED_ELSEWHERE);
             }
-        }
+            LegOutcome::Declined
+        } else if self.branches.iter_mut().filter(of_leg).any(|branch| !branch.is_settled()) {
+            return;
+        } else {
+            let outcomes: Vec<_> =
+                self.branches.iter_mut().filter(of_leg).map(|b| b.outcome_so_far()).collect();
+            verdict::together(&outcomes)
+        };
         let mut orders = Vec::new();
-        ring.ended(now.mono, leg, verdict::together(&outcomes), &mut orders);
+        ring.ended(now.mono, leg, outcome, &mut orders);
         self.ring_on(office, now, orders);
     }
 

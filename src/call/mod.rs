@@ -217,11 +217,17 @@ impl Call {
             Stop::TimeUp => &[],
             Stop::DeclinedElsewhere => &DECLINED_ELSEWHERE,
         };
+        let mut outcomes = Vec::new();
         for branch in self.branches.iter_mut().filter(|branch| branch.stage == stage && branch.leg == leg) {
+            let outcome = branch.outcome_so_far();
+            outcomes.push(outcome);
             if branch.is_calling() {
-                self.log.leg_ended(now, branch.entry, None, "no_answer");
+                self.log.leg_ended(now, branch.entry, None, verdict::word(outcome));
                 branch.leave(office, now, reasons);
             }
+        }
+        if let (Stop::TimeUp, State::Ringing(ring)) = (why, &mut self.state) {
+            ring.amend(leg, verdict::together(&outcomes));
         }
     }
 

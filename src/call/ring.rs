@@ -102,6 +102,13 @@ impl Ring {
         self.poll(now, orders);
     }
 
+    /// Its time is up, and its branches know better what that means than whether it rang.
+    pub fn amend(&mut self, index: usize, outcome: LegOutcome) {
+        if let Some(leg @ Leg::Ended(_)) = self.legs.get_mut(index) {
+            *leg = Leg::Ended(outcome);
+        }
+    }
+
     /// Whether this leg rings now: only such a leg may win.
     #[must_use]
     pub fn is_ringing(&self, index: usize) -> bool {

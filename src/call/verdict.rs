@@ -26,16 +26,17 @@ pub fn tries_next_trunk(status: u16, rang: bool) -> bool {
     !rang && matches!(status, 408 | 500..=599)
 }
 
-/// What the branches of one leg mean together: a device has one leg however many contacts it has. The most telling one counts.
+/// What the branches of one leg mean together: a device has one leg however many contacts it has. In the order that mixed legs have
+/// among themselves; a contact that is dead says nothing where another spoke.
 #[must_use]
 pub fn together(outcomes: &[LegOutcome]) -> LegOutcome {
     const ORDER: [LegOutcome; 6] = [
-        LegOutcome::Declined,
-        LegOutcome::Busy,
         LegOutcome::NoAnswer,
+        LegOutcome::Busy,
+        LegOutcome::Declined,
+        LegOutcome::Offline,
         LegOutcome::Failed,
         LegOutcome::Cancelled,
-        LegOutcome::Offline,
     ];
     ORDER.into_iter().find(|outcome| outcomes.contains(outcome)).unwrap_or(LegOutcome::Offline)
 }
@@ -88,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn one_contact_that_declines_speaks_for_its_device() {
+    fn a_contact_that_speaks_speaks_for_its_device() {
         assert_eq!(together(&[LegOutcome::Offline, LegOutcome::Declined]), LegOutcome::Declined);
         assert_eq!(together(&[LegOutcome::Offline, LegOutcome::Busy]), LegOutcome::Busy);
     }

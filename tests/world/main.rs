@@ -49,6 +49,7 @@ const TWO_DEVICES: &[(&str, &str)] = &[("ann1", "ann"), ("bob1", "bob")];
 
 const ANN: &str = "127.0.1.1:5060";
 const BOB: &str = "127.0.1.2:5060";
+const BOB_TOO: &str = "127.0.1.3:5060";
 
 /// Ann and Bob, registered.
 fn ann_and_bob(bob: Script, weather: Weather, seed: u64) -> World {
@@ -167,6 +168,38 @@ fn the_first_of_four_phones_wins_and_three_learn_that_it_was_answered_elsewhere(
         assert_eq!(cancels[0][0], "SIP;cause=200;text=\"Call completed elsewhere\"");
     }
     assert_eq!(world.records[0].legs.len(), 4);
+    assert_at_rest(&mut world);
+}
+
+/// Ann, and Bob with one device that has two contacts, which do this.
+fn two_contacts(first: Script, second: Script) -> World {
+    let mut world = World::new(ruleset(TWO_USERS, TWO_DEVICES), CLEAR, 1);
+    world.add(Phone::new(ANN, "ann1", Script::Ring));
+    world.add(Phone::new(BOB, "bob1", first));
+    world.add(Phone::new(BOB_TOO, "bob1", second));
+    for address in [ANN, BOB, BOB_TOO] {
+        world.act(address, Phone::register);
+    }
+    world.run(s(1));
+    assert_eq!(world.switch.counters().registrations, 3);
+    world.act(ANN, |ann, now| drop(ann.call(now, "200", s(1))));
+    world
+}
+
+#[test]
+fn a_contact_that_is_dead_does_not_hide_that_the_device_is_busy() {
+    let mut world = two_contacts(Script::Dead, Script::Refuse { status: 486, after: s(1) });
+    world.run(s(30));
+    assert_eq!(finals(&mut world, ANN), [486]);
+    assert_at_rest(&mut world);
+}
+
+#[test]
+fn a_decline_on_one_contact_stops_the_other_at_once() {
+    let mut world = two_contacts(Script::Ring, Script::Refuse { status: 603, after: s(3) });
+    world.run(s(5));
+    assert_eq!(finals(&mut world, ANN), [603]);
+    assert_eq!(world.phone(BOB).cancels, [["SIP;cause=603;text=\"Declined\""]]);
     assert_at_rest(&mut world);
 }
 
