@@ -41,25 +41,39 @@ pub struct Branch {
     pub state: State,
     /// Index of its entry in the call record's legs.
     pub entry: usize,
+    /// Answers that came too late: by To tag, the ACK to repeat. Each has had its BYE.
+    pub dismissed: Vec<(String, Flow, Bytes)>,
 }
 
 /// Where a branch is. Data that belongs to a state lives in it.
 #[derive(Debug)]
 pub enum State {
-    /// No response yet, or 100 to 199: `rang` once one came.
-    Calling { rang: bool },
+    Calling(Progress),
     /// Cancelled: its final response is awaited.
     Leaving,
     /// Somebody answered here: the dialog, and the ACK to repeat when the 2xx is.
-    Answered { dialog: Box<Dialog>, ack: Option<Bytes> },
+    Answered {
+        dialog: Box<Dialog>,
+        ack: Option<Bytes>,
+    },
     /// Final, for this outcome.
     Ended(LegOutcome),
+}
+
+/// What an unanswered INVITE has heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Progress {
+    Nothing,
+    /// 100: somebody is there. That tells no-answer from offline, and no more.
+    Trying,
+    /// 101 to 199: it rings; no other trunk may be tried after this.
+    Ringing,
 }
 
 impl Branch {
     #[must_use]
     pub fn is_calling(&self) -> bool {
-        matches!(self.state, State::Calling { .. })
+        matches!(self.state, State::Calling(_))
     }
 
     /// The INVITE transaction is over or belongs to a dialog.
@@ -69,16 +83,19 @@ impl Branch {
     }
 
     #[must_use]
-    pub fn rang(&self) -> bool {
-        matches!(self.state, State::Calling { rang: true })
+    pub fn progress(&self) -> Progress {
+        match self.state {
+            State::Calling(progress) => progress,
+            State::Leaving | State::Answered { .. } | State::Ended(_) => Progress::Nothing,
+        }
     }
 
     /// What this branch would mean if its time were up now.
     #[must_use]
     pub fn outcome_so_far(&self) -> LegOutcome {
         match self.state {
-            State::Calling { rang: true } => LegOutcome::NoAnswer,
-            State::Calling { rang: false } => LegOutcome::Offline,
+            State::Calling(Progress::Nothing) => LegOutcome::Offline,
+            State::Calling(_) => LegOutcome::NoAnswer,
             State::Leaving => LegOutcome::Cancelled,
             State::Answered { .. } => LegOutcome::Answered,
             State::Ended(outcome) => outcome,
@@ -88,7 +105,11 @@ impl Branch {
     /// What a final response of 300 and above means here.
     #[must_use]
     pub fn outcome_of(&self, now: Now, status: u16) -> LegOutcome {
-        verdict::of_status(status, now.mono.saturating_duration_since(self.sent), self.rang())
+        verdict::of_status(
+            status,
+            now.mono.saturating_duration_since(self.sent),
+            self.progress() > Progress::Nothing,
+        )
     }
 
     /// Gives up on an unanswered branch: CANCEL, with these Reasons (RFC 3326).

@@ -25,10 +25,19 @@ pub struct Bridge {
     pub winner: usize,
     unacked: Vec<(Side, Unacked)>,
     /// Our ACK to this side waits for the answer in the ACK of the other (late offer), for the INVITE of this CSeq.
-    held: Option<(Side, u32)>,
+    held: Option<Held>,
     passes: Vec<Pass>,
     /// The ACK of the last re-INVITE that we passed, for its repeated 2xx.
     reinvite_ack: Option<(ClientId, Flow, Bytes)>,
+}
+
+/// See [`Bridge::held`].
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    to: Side,
+    cseq: u32,
+    /// Of the re-INVITE that was passed on; `None`: the call's first INVITE.
+    client: Option<ClientId>,
 }
 
 /// An in-dialog request on its way from one side to the other.
@@ -57,8 +66,14 @@ fn renegotiates(method: Method) -> bool {
 impl Bridge {
     #[must_use]
     pub fn new(winner: usize, unacked: Unacked, held: bool) -> Bridge {
-        let held = held.then_some((Side::B, 1));
+        let held = held.then_some(Held { to: Side::B, cseq: 1, client: None });
         Bridge { winner, unacked: vec![(Side::A, unacked)], held, passes: Vec::new(), reinvite_ack: None }
+    }
+
+    /// The caller's 200 that is still to be acknowledged when the call ends.
+    #[must_use]
+    pub fn farewell(self) -> Option<Unacked> {
+        self.unacked.into_iter().find(|(side, _)| *side == Side::A).map(|(_, unacked)| unacked)
     }
 
     #[must_use]
@@ -92,8 +107,16 @@ impl Call {
             let invite = self.caller.server;
             return self.cancelled(office, now, invite, message);
         }
+        if matches!(self.state, State::Ringing(_)) && side == Side::A && self.is_early(message) {
+            return self.early_request(office, now, server, message);
+        }
         if !self.fits(side, branch, message) {
             return refuse(office, 481);
+        }
+        if let State::Over(farewell) = &mut self.state {
+            // The caller hangs up where it was about to be hung up on.
+            let bye = method == Method::Bye && farewell.take().is_some();
+            return refuse(office, if bye { 200 } else { 481 });
         }
         let Some((dialog, _)) = self.dialog(side) else { return refuse(office, 481) };
         if dialog.receive(message).is_err() {
@@ -105,7 +128,7 @@ impl Call {
                 refuse(office, 200);
                 let reasons: Vec<&str> = message.values(Name::Reason).collect();
                 self.answer_passes(office, now, 487);
-                self.bye(office, now, side.other(), &reasons);
+                self.part(office, now, side.other(), &reasons);
                 self.over(office, now, Ending { outcome: "answered", status: 200 });
             }
             Method::Options => refuse(office, 200),
@@ -118,14 +141,37 @@ impl Call {
         }
     }
 
+    /// A request of the caller in the early dialog. Nothing may be renegotiated there yet; the dialog stays.
+    fn early_request(&self, office: &mut Office, now: Now, server: ServerId, message: &Message) {
+        let code = match message.method() {
+            Method::Options => 200,
+            Method::Update => 500, // RFC 3311 §5.2: with Retry-After, while an offer of the other side is pending
+            _ => 405,
+        };
+        let mut w = Writer::reply(message, code, status::reason_phrase(code), None);
+        if code == 500 {
+            w.header(Name::RetryAfter, 5);
+        }
+        w.header(Name::Allow, ALLOW);
+        office.respond(now, server, code, w.finish());
+    }
+
     /// An ACK to a 2xx of ours.
-    pub fn acked(&mut self, office: &mut Office, (side, branch): (Side, usize), message: &Message) {
+    pub fn acked(&mut self, office: &mut Office, now: Now, (side, branch): (Side, usize), message: &Message) {
         if !self.fits(side, branch, message) {
+            return;
+        }
+        if let State::Over(farewell) = &mut self.state {
+            if farewell.take().is_some() {
+                self.bye(office, now, Side::A, &[]);
+            }
             return;
         }
         let State::Answered(bridge) = &mut self.state else { return };
         bridge.unacked.retain(|(of, _)| *of != side);
-        let Some((to, cseq)) = bridge.held.take_if(|(to, _)| *to == side.other()) else { return };
+        let Some(Held { to, cseq, client }) = bridge.held.take_if(|held| held.to == side.other()) else {
+            return;
+        };
         let description = headers::description(message);
         let rewritten = match (&description, &mut self.anchor) {
             (Some(description), Some(anchor)) => {
@@ -134,7 +180,7 @@ impl Call {
             }
             _ => None,
         };
-        self.acknowledge_passed(office, to, cseq, rewritten.as_deref(), None);
+        self.acknowledge_passed(office, to, cseq, rewritten.as_deref(), client);
     }
 
     /// ACK on that side, kept to be repeated.
@@ -257,7 +303,7 @@ impl Call {
             if offered.is_some() {
                 self.acknowledge_passed(office, to, pass.cseq, None, Some(pass.client));
             } else if let State::Answered(bridge) = &mut self.state {
-                bridge.held = Some((to, pass.cseq));
+                bridge.held = Some(Held { to, cseq: pass.cseq, client: Some(pass.client) });
             }
         }
         let Some((_, flow)) = self.dialog(from) else { return };
@@ -302,7 +348,7 @@ impl Call {
     }
 
     /// Requests that are on their way when the call ends get a final response all the same.
-    fn answer_passes(&mut self, office: &mut Office, now: Now, code: u16) {
+    pub(super) fn answer_passes(&mut self, office: &mut Office, now: Now, code: u16) {
         let State::Answered(bridge) = &mut self.state else { return };
         for pass in std::mem::take(&mut bridge.passes) {
             office.pending.remove(&pass.server);
@@ -317,6 +363,28 @@ impl Call {
         if given_up {
             self.answer_passes(office, now, 500);
             self.hang_up(office, now); // RFC 3261 §13.3.1.4
+        }
+    }
+
+    /// Ends the dialog on that side. A caller that has not acknowledged its 200 yet must not get a BYE before it has (RFC 3261 §15); a
+    /// 2xx whose ACK was to wait for the caller's gets it now.
+    pub(super) fn part(&mut self, office: &mut Office, now: Now, side: Side, reasons: &[&str]) {
+        let State::Answered(bridge) = &mut self.state else { return };
+        if side == Side::A && bridge.unacked.iter().any(|(of, _)| *of == Side::A) {
+            return; // see `State::Over`
+        }
+        if let Some(Held { to, cseq, client }) = bridge.held.take_if(|held| held.to == side) {
+            self.acknowledge_passed(office, to, cseq, None, client);
+        }
+        self.bye(office, now, side, reasons);
+    }
+
+    /// After the end: the caller's 200 until it is acknowledged or given up.
+    pub(super) fn farewell_timeout(&mut self, office: &mut Office, now: Now) {
+        let State::Over(Some(unacked)) = &mut self.state else { return };
+        if unacked.timeout(office, now) == Wait::GivenUp {
+            self.state = State::Over(None);
+            self.bye(office, now, Side::A, &[]);
         }
     }
 
@@ -362,8 +430,12 @@ impl Call {
 
     /// Whether the request belongs to the dialog that the call has on that side: Call-ID and both tags (RFC 3261 §12.2.2).
     fn fits(&mut self, side: Side, branch: usize, message: &Message) -> bool {
-        let State::Answered(bridge) = &self.state else { return false };
-        if side == Side::B && bridge.winner != branch {
+        let known = match &self.state {
+            State::Answered(bridge) => side == Side::A || bridge.winner == branch,
+            State::Over(farewell) => side == Side::A && farewell.is_some(),
+            State::Ringing(_) => false,
+        };
+        if !known {
             return false;
         }
         let Some((dialog, _)) = self.dialog(side) else { return false };

@@ -1,6 +1,6 @@
 //! The callee's side until somebody answers: legs started as branches, their responses, the winner.
 
-use super::branch::{Branch, Callee, State as BranchState};
+use super::branch::{Branch, Callee, Progress, State as BranchState};
 use super::bridge::Bridge;
 use super::headers::{self, Outgoing};
 use super::office::{Effect, Office};
@@ -15,6 +15,9 @@ use crate::sip::{Flow, Message, Method};
 use crate::transaction::Failure;
 use bytes::Bytes;
 use std::sync::Arc;
+
+/// Phones behind one contact (a forking proxy) whose late answers are ACKed and BYEd; more are left to their own timers.
+const DISMISSED_MAX: usize = 8;
 
 /// One branch to be invited.
 struct Invitation<'a> {
@@ -135,7 +138,9 @@ impl Call {
         let request = Message::parse(bytes.clone()).map_err(|_| LegOutcome::Failed)?;
         let client = self.next_client();
         let entry = self.log.leg(now, callee.label());
-        let behind_nat = headers::address_of(target) != Some(flow.remote);
+        // A trunk is reached by what its Contact and Record-Route say; a phone's contact may have been replaced by its flow.
+        let phone = matches!(callee, Callee::Device { .. });
+        let behind_nat = phone && headers::address_of(target) != Some(flow.remote);
         self.branches.push(Branch {
             client,
             stage: self.stage,
@@ -145,8 +150,9 @@ impl Call {
             behind_nat,
             request,
             sent: now.mono,
-            state: BranchState::Calling { rang: false },
+            state: BranchState::Calling(Progress::Nothing),
             entry,
+            dismissed: Vec::new(),
         });
         office.request(now, client, *flow, bytes);
         Ok(())
@@ -154,18 +160,17 @@ impl Call {
 
     pub(super) fn branch_response(&mut self, office: &mut Office, now: Now, index: usize, message: &Message) {
         match message.status() {
-            100 => self.trying(index),
+            100 => self.progressed(index, Progress::Trying),
             101..=199 => self.provisional(office, now, index, message),
             200..=299 => self.success(office, now, index, message),
             status => self.rejected(office, now, index, status),
         }
     }
 
-    /// 100: the phone is there. That is all that tells no-answer from offline.
-    fn trying(&mut self, index: usize) {
+    fn progressed(&mut self, index: usize, heard: Progress) {
         let branch = &mut self.branches[index];
-        if let BranchState::Calling { rang } = &mut branch.state {
-            *rang = true;
+        if let BranchState::Calling(progress) = &mut branch.state {
+            *progress = heard.max(*progress);
             if let State::Ringing(ring) = &mut self.state
                 && branch.stage == self.stage
             {
@@ -175,7 +180,7 @@ impl Call {
     }
 
     fn provisional(&mut self, office: &mut Office, now: Now, index: usize, message: &Message) {
-        self.trying(index);
+        self.progressed(index, Progress::Ringing);
         let branch = &self.branches[index];
         let State::Ringing(ring) = &self.state else { return };
         if !branch.is_calling() || branch.stage != self.stage {
@@ -206,7 +211,7 @@ impl Call {
             BranchState::Answered { .. } | BranchState::Ended(_) => return,
         };
         self.log.leg_ended(now, branch.entry, Some(status), verdict::word(outcome));
-        let rang = branch.rang();
+        let rang = branch.progress() == Progress::Ringing;
         let awaited = branch.is_calling();
         branch.state = BranchState::Ended(outcome);
         if awaited && !self.tries_next_trunk(office, now, index, verdict::tries_next_trunk(status, rang)) {
@@ -301,12 +306,20 @@ impl Call {
         }
     }
 
-    /// ACK and BYE for an answer that comes too late.
+    /// ACK and BYE for an answer that comes too late; when it is repeated, the ACK alone.
     fn dismiss(&mut self, office: &mut Office, now: Now, index: usize, message: &Message) {
         let branch = &self.branches[index];
+        let tag = message.to().and_then(|to| to.tag()).unwrap_or_default();
+        if let Some((_, flow, ack)) = branch.dismissed.iter().find(|(of, ..)| of == tag) {
+            return office.effect(Effect::Send { flow: *flow, bytes: ack.clone() });
+        }
+        if branch.dismissed.len() >= DISMISSED_MAX {
+            return;
+        }
         let Some(mut dialog) = Dialog::uac(&branch.request, message) else { return };
         let (flow, bytes) = branch.ack(office, &mut dialog, None);
-        office.effect(Effect::Send { flow, bytes });
+        office.effect(Effect::Send { flow, bytes: bytes.clone() });
+        self.branches[index].dismissed.push((tag.to_owned(), flow, bytes));
         let name = headers::branch(office);
         let bytes = dialog.request(Method::Bye, None, headers::hop(office, &flow, &name)).finish();
         let client = self.next_client();

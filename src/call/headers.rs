@@ -187,16 +187,44 @@ pub fn is_behind_nat(request: &Message, flow: &Flow) -> bool {
     })
 }
 
-/// The SDP that a message carries, if it does.
+/// The SDP that a message carries: its body, or the first such part of a multipart body (RFC 5621 §3).
 #[must_use]
 pub fn description(message: &Message) -> Option<Bytes> {
-    let is_sdp = message.content_type().is_some_and(|t| {
-        t.split(';')
-            .next()
-            .is_some_and(|media_type| media_type.trim().eq_ignore_ascii_case("application/sdp"))
-    });
     let body = message.body();
-    (is_sdp && !body.is_empty()).then_some(body)
+    let content_type = message.content_type()?;
+    if body.is_empty() {
+        None
+    } else if is_media_type(content_type, "application/sdp") {
+        Some(body)
+    } else if is_media_type(content_type, "multipart/mixed") {
+        part_with_sdp(content_type, &body)
+    } else {
+        None
+    }
+}
+
+fn is_media_type(content_type: &str, wanted: &str) -> bool {
+    content_type.split(';').next().is_some_and(|media_type| media_type.trim().eq_ignore_ascii_case(wanted))
+}
+
+/// RFC 2046 §5.1: parts between lines of `--boundary`, each with fields of its own before an empty line.
+fn part_with_sdp(content_type: &str, body: &Bytes) -> Option<Bytes> {
+    let mut parameters =
+        content_type.split(';').map(str::trim).filter_map(|parameter| parameter.split_once('='));
+    let (_, boundary) = parameters.find(|(name, _)| name.trim().eq_ignore_ascii_case("boundary"))?;
+    let delimiter = format!("--{}", boundary.trim().trim_matches('"'));
+    let starts: Vec<usize> = memchr::memmem::find_iter(body, delimiter.as_bytes()).collect();
+    starts.windows(2).find_map(|pair| {
+        let &[from, to] = pair else { return None };
+        let part = body.get(from + delimiter.len()..to)?;
+        let fields_end = memchr::memmem::find(part, b"\r\n\r\n")?;
+        let fields = std::str::from_utf8(part.get(..fields_end)?).ok()?;
+        let is_sdp = fields.lines().filter_map(|line| line.split_once(':')).any(|(name, value)| {
+            name.trim().eq_ignore_ascii_case("content-type") && is_media_type(value, "application/sdp")
+        });
+        // The line end before a delimiter is the delimiter's, but a description ends with one.
+        is_sdp.then(|| Bytes::copy_from_slice(part.get(fields_end + 4..).unwrap_or_default()))
+    })
 }
 
 /// The transport that a trunk is reached by.
@@ -217,6 +245,20 @@ mod tests {
     #[test]
     fn a_display_name_cannot_leave_its_quotes() {
         assert_eq!(quote("Rita \"R\" \\ Front\r\nEvil: yes"), "\"Rita \\\"R\\\" \\\\ FrontEvil: yes\"");
+    }
+
+    #[test]
+    fn the_description_of_a_multipart_body_is_found() {
+        let sdp = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\n";
+        let body = format!(
+            "--b1\r\nContent-Type: application/pidf+xml\r\n\r\n<presence/>\r\n--b1\r\nContent-Type: application/SDP;x=y\r\n\r\n{sdp}--b1--\r\n"
+        );
+        let text = format!(
+            "INVITE sip:911@pbx.example SIP/2.0\r\nContent-Type: multipart/mixed; boundary=\"b1\"\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let message = Message::parse(text.into()).unwrap();
+        assert_eq!(description(&message).as_deref(), Some(sdp.as_bytes()));
     }
 
     #[test]

@@ -35,6 +35,7 @@ use record::{CallRecord, Party};
 use ring::{Order, Ring, Stop};
 use std::sync::Arc;
 use std::time::Instant;
+use unacked::Unacked;
 
 /// The caller gave up, or somebody else answered: words of RFC 3326 and RFC 9366.
 const COMPLETED_ELSEWHERE: [&str; 2] = ["SIP;cause=200;text=\"Call completed elsewhere\"", "Q.850;cause=26"];
@@ -83,8 +84,9 @@ enum State {
     /// Nobody has answered yet.
     Ringing(Ring),
     Answered(Box<Bridge>),
-    /// The caller has its final response or its BYE; stragglers are awaited.
-    Over,
+    /// The call is over; stragglers are awaited. A caller who has not acknowledged its 200 yet is still to be told, and gets its BYE
+    /// only then (RFC 3261 §15).
+    Over(Option<Unacked>),
 }
 
 impl Call {
@@ -113,7 +115,7 @@ impl Call {
             caller,
             offer,
             walk,
-            state: State::Over,
+            state: State::Over(None),
             branches: Vec::new(),
             stage: 0,
             anchor: None,
@@ -263,7 +265,10 @@ impl Call {
 
     /// The call is over for its caller: media stops, the users are free, the record is on its way.
     fn over(&mut self, office: &mut Office, now: Now, ending: Ending) {
-        self.state = State::Over;
+        self.state = match std::mem::replace(&mut self.state, State::Over(None)) {
+            State::Answered(bridge) => State::Over(bridge.farewell()),
+            State::Ringing(_) | State::Over(_) => State::Over(None),
+        };
         self.log.ended(now, ending);
         for user in [self.maker.take(), self.taker.take()].into_iter().flatten() {
             office.release(&user);
@@ -349,11 +354,12 @@ impl Call {
         match self.state {
             State::Ringing(_) => self.refuse(office, now, 480, "failed", Vec::new()),
             State::Answered(_) => {
-                self.bye(office, now, Side::A, &[]);
-                self.bye(office, now, Side::B, &[]);
+                self.answer_passes(office, now, 487);
+                self.part(office, now, Side::A, &[]);
+                self.part(office, now, Side::B, &[]);
                 self.over(office, now, Ending { outcome: "answered", status: 200 });
             }
-            State::Over => {}
+            State::Over(_) => {}
         }
     }
 
@@ -365,7 +371,7 @@ impl Call {
                 self.ring_on(office, now, orders);
             }
             State::Answered(_) => self.bridge_timeout(office, now),
-            State::Over => {}
+            State::Over(_) => self.farewell_timeout(office, now),
         }
     }
 
@@ -374,14 +380,14 @@ impl Call {
         match &self.state {
             State::Ringing(ring) => ring.deadline(),
             State::Answered(bridge) => bridge.deadline(),
-            State::Over => None,
+            State::Over(farewell) => farewell.as_ref().map(Unacked::deadline),
         }
     }
 
     /// Nothing is awaited any more: no branch, no BYE, no relay.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        matches!(self.state, State::Over)
+        matches!(self.state, State::Over(None))
             && self.anchor.is_none()
             && self.byes == 0
             && self.branches.iter().all(Branch::is_settled)
@@ -389,7 +395,7 @@ impl Call {
 
     #[must_use]
     pub fn is_over(&self) -> bool {
-        matches!(self.state, State::Over)
+        matches!(self.state, State::Over(_))
     }
 
     #[must_use]
@@ -417,7 +423,7 @@ impl Call {
     fn winner(&mut self) -> Option<&mut Branch> {
         match &self.state {
             State::Answered(bridge) => self.branches.get_mut(bridge.winner),
-            State::Ringing(_) | State::Over => None,
+            State::Ringing(_) | State::Over(_) => None,
         }
     }
 }

@@ -24,7 +24,7 @@ impl Switch {
         let sender = match self.identify(now, &flow, &message) {
             Ok(sender) => sender,
             Err(Unknown::Answer(code, bytes)) => return self.office.respond(now, server, code, bytes),
-            Err(Unknown::Silence) => return,
+            Err(Unknown::Silence) => return self.office.transactions.forget(server),
         };
         let (domain, origin, maker, shown) = match sender {
             Sender::Device { domain, key } => {
@@ -76,6 +76,13 @@ impl Switch {
     fn unwelcome(&self, message: &Message) -> Option<(u16, bytes::Bytes)> {
         if let Some(bytes) = response::unsupported(message) {
             return Some((420, bytes));
+        }
+        if message.elements(Name::Contact).next().is_none() {
+            // RFC 3261 §8.1.1.8: without one no request could be sent in the dialog.
+            return Some((400, response::with_reason(message, 400, "Missing Contact")));
+        }
+        if !message.body().is_empty() && headers::description(message).is_none() {
+            return Some((415, response::unsupported_media(message)));
         }
         let merged =
             self.calls.by_call_id(message.call_id()).is_some_and(|call| is_merged(call.invite(), message));

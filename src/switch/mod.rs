@@ -144,7 +144,7 @@ impl Switch {
             Event::Request { id, flow, message } => self.request(now, id, flow, message),
             Event::Ack { message, .. } => {
                 if let Some((key, side)) = in_dialog(&message) {
-                    self.with_call(key, |call, office| call.acked(office, side, &message));
+                    self.with_call(key, |call, office| call.acked(office, now, side, &message));
                 }
             }
             Event::Cancel { invite, message } => {

@@ -14,7 +14,7 @@ impl Switch {
         let (code, bytes) = match self.registering_device(now, &flow, request) {
             Ok(key) => self.bind(now, &key, flow, request),
             Err(Unknown::Answer(code, bytes)) => (code, bytes),
-            Err(Unknown::Silence) => return,
+            Err(Unknown::Silence) => return self.office.transactions.forget(server),
         };
         self.office.respond(now, server, code, bytes);
     }

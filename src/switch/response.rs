@@ -63,6 +63,14 @@ pub fn unsupported(request: &Message) -> Option<Bytes> {
     Some(w.finish())
 }
 
+/// 415 with what we take (RFC 3261 §8.2.3).
+#[must_use]
+pub fn unsupported_media(request: &Message) -> Bytes {
+    let mut w = Writer::reply(request, 415, status::reason_phrase(415), Some("ringtree"));
+    w.header(Name::Accept, "application/sdp, multipart/mixed");
+    w.finish()
+}
+
 /// A To tag for a response outside any call.
 pub fn tag(office: &mut Office) -> String {
     format!("{:016x}", office.ids.word())

@@ -233,6 +233,11 @@ impl Transactions {
         self.servers.respond(now, id, Class::of(status), bytes, &mut self.tally, out);
     }
 
+    /// The transaction user will never answer: what is left of the request is its silence (a stranger's, by policy).
+    pub fn forget(&mut self, id: ServerId) {
+        self.servers.remove(id);
+    }
+
     /// Cancels an INVITE client transaction (RFC 3261 §9.1): at once if a provisional response came, else when one comes;
     /// nothing if it has ended. `reasons` are the values of Reason fields to carry (RFC 3326). Events of the CANCEL's own
     /// transaction are not handed up. When no final response comes within 64*T1, `Failed` is handed up (§9.1).

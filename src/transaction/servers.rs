@@ -216,7 +216,7 @@ impl Servers {
         }
     }
 
-    fn remove(&mut self, id: ServerId) {
+    pub(super) fn remove(&mut self, id: ServerId) {
         let Some(entry) = self.entries.remove(&id) else { return };
         self.by_key.remove(&entry.key);
         let entries = &self.entries;

@@ -11,6 +11,7 @@ use phone::{Phone, Script};
 use ringtree::rules::compile::Secrets;
 use ringtree::rules::diagnostic::Files;
 use ringtree::rules::{Domain, Ruleset};
+use ringtree::switch::Input;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -267,6 +268,43 @@ ext = \"300\"
     {
         assert!(tags.contains(tag), "{tag} is missing in {tags}");
     }
+    assert_at_rest(&mut world);
+}
+
+#[test]
+fn a_trunk_that_is_full_gives_way_to_the_next_before_it_rings() {
+    let rules = "
+[user.ann]
+ext = \"100\"
+[trunk.one]
+proxy = \"127.0.1.8\"
+[trunk.two]
+proxy = \"127.0.1.9\"
+[class.national]
+match = [\"+1.\"]
+[[route]]
+classes = [\"national\", \"emergency\"]
+via = [\"one\", \"two\"]
+[class.emergency]
+match = [\"911\"]
+";
+    let mut world = World::new(ruleset(rules, &[("ann1", "ann")]), CLEAR, 1);
+    for (trunk, address, script) in
+        [("one", "127.0.1.8:5060", Script::Full), ("two", "127.0.1.9:5060", Script::Answer { after: s(1) })]
+    {
+        let addresses = vec![address.parse().unwrap()];
+        world.input(Input::TrunkResolved { domain: DOMAIN.into(), trunk: trunk.into(), addresses });
+        world.add(Phone::new(address, "trunk", script));
+    }
+    world.add(Phone::new(ANN, "ann1", Script::Ring));
+    world.act(ANN, Phone::register);
+    world.run(s(1));
+    world.act(ANN, |ann, now| drop(ann.call(now, "+12025550150", s(5))));
+    world.run(s(20));
+    assert_eq!(finals(&mut world, ANN), [200]);
+    assert_eq!(world.phone("127.0.1.9:5060").byes, 1);
+    let statuses: Vec<_> = world.records[0].legs.iter().map(|leg| leg.status).collect();
+    assert_eq!(statuses, [Some(503), Some(200)]);
     assert_at_rest(&mut world);
 }
 

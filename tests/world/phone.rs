@@ -19,6 +19,8 @@ pub enum Script {
     Ring,
     /// 180, then this.
     Refuse { status: u16, after: Duration },
+    /// 100, then 503: a trunk that is full.
+    Full,
     /// Nothing at all.
     Dead,
 }
@@ -221,9 +223,11 @@ impl Phone {
         let tag = self.fresh("tag");
         let due = match self.script {
             Script::Answer { after } | Script::Refuse { after, .. } => Some(self.now + after),
+            Script::Full => Some(self.now),
             Script::Ring | Script::Dead => None,
         };
-        self.reply(&request, 180, &tag, "", &branch);
+        let first = if self.script == Script::Full { 100 } else { 180 };
+        self.reply(&request, first, &tag, "", &branch);
         self.incoming.insert(call_id, Incoming { invite: request, tag, due, finished: false });
         let now = self.now;
         self.wake(now);
@@ -236,6 +240,7 @@ impl Phone {
         let key = format!("{}INVITE", branch_of(&invite));
         let (status, body) = match self.script {
             Script::Refuse { status, .. } => (status, String::new()),
+            Script::Full => (503, String::new()),
             _ => (200, self.offer()),
         };
         if status == 200 {
