@@ -85,6 +85,17 @@ fn a_call_rings_is_answered_and_ended() {
     let explained = daemon.verb(&["explain", record["call_id"].as_str().expect("a Call-ID")]);
     let text = String::from_utf8_lossy(&explained.stdout);
     assert!(explained.status.success() && text.contains("domain.toml:"), "{text}{explained:?}");
+
+    // What is explained afterwards is what would have been said before, and who answered.
+    let start = record["start"].as_str().expect("a time");
+    let said = daemon.verb(&["route", "--to", "102", "--from-device", "alice", "--at", start, "--json"]);
+    let said: Value = serde_json::from_slice(&said.stdout).expect("JSON");
+    let steps = |explanation: &Value| -> Vec<Value> {
+        let steps = explanation["steps"].as_array().expect("steps").iter();
+        steps.filter(|step| step["tag"] != "answered:bob").cloned().collect()
+    };
+    assert_eq!(steps(&record["explanation"]), steps(&said));
+    assert_eq!(record["explanation"]["legs"], said["legs"]);
 }
 
 #[test]
