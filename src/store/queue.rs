@@ -23,7 +23,7 @@ pub const BINDINGS_MAX: usize = 1 << 16;
 /// Call records that wait.
 pub const RECORDS_MAX: usize = 1 << 13;
 /// How long registrations and records are gathered before they are written: the rest of the 250 ms is for the writing.
-pub const GATHER: Duration = Duration::from_millis(100);
+pub const GATHER: Duration = Duration::from_millis(50);
 
 /// An edit and where its answer goes.
 pub enum Edit {
