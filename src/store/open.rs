@@ -18,6 +18,12 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
+
+/// A lock is waited for this long: a process that ends gives it back a moment later, and so does a child of it that was forked and has not
+/// become another program yet.
+const LOCK_STEP: Duration = Duration::from_millis(20);
+const LOCK_STEPS: u32 = 25;
 
 /// An open store, ready for its writer.
 pub struct Opened {
@@ -62,13 +68,14 @@ impl Opening<'_> {
         let path = self.directory.join("lock");
         let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
         let file = file.map_err(|e| self.refused("its lock", e))?;
-        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(file),
-            Err(rustix::io::Errno::WOULDBLOCK) => {
-                Err(StoreError::Locked(self.directory.display().to_string()))
+        for _ in 0..LOCK_STEPS {
+            match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(file),
+                Err(rustix::io::Errno::WOULDBLOCK) => std::thread::park_timeout(LOCK_STEP),
+                Err(error) => return Err(self.refused("its lock", error)),
             }
-            Err(error) => Err(self.refused("its lock", error)),
         }
+        Err(StoreError::Locked(self.directory.display().to_string()))
     }
 
     fn manifest(&mut self) -> Result<Option<Marks>, StoreError> {
