@@ -13,6 +13,7 @@ pub type Path = SmallVec<[u32; 32]>;
 impl Entries {
     /// The entry that matches any of the caller's numbers with the longest literal part; of equals the first one written.
     #[must_use]
+    #[inline]
     pub fn find(&self, lists: &[NumberList], keys: &[Arc<str>]) -> Option<u32> {
         let mut best: Option<Match> = None;
         let mut offer = |found: Match| {

@@ -50,6 +50,7 @@ impl PatternMap {
 
     /// The longest match.
     #[must_use]
+    #[inline]
     pub fn find(&self, number: &str) -> Option<Match> {
         if let Some(value) = self.whole.get(number) {
             return Some(Match { value: *value, literal: number.len() });
