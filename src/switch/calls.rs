@@ -2,9 +2,8 @@
 
 use crate::call::Call;
 use crate::call::office::CallKey;
+use crate::deadlines::{Armed, Deadlines};
 use rustc_hash::FxHashMap;
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::time::Instant;
 
 #[derive(Default)]
@@ -12,14 +11,12 @@ pub struct Calls {
     by_key: FxHashMap<CallKey, Entry>,
     /// By the Call-ID of the caller's side; of two calls with one Call-ID the later.
     by_call_id: FxHashMap<Box<str>, CallKey>,
-    /// Deadlines, the old ones of a call too: an entry that comes up early is looked at and forgotten.
-    timers: BinaryHeap<Reverse<(Instant, CallKey)>>,
+    deadlines: Deadlines<CallKey>,
 }
 
 struct Entry {
     call: Box<Call>,
-    /// The earliest deadline of this call that stands in `timers`.
-    scheduled: Option<Instant>,
+    armed: Armed,
 }
 
 impl Calls {
@@ -35,7 +32,7 @@ impl Calls {
 
     pub fn insert(&mut self, key: CallKey, call: Call) {
         self.by_call_id.insert(call.invite().call_id().into(), key);
-        self.by_key.insert(key, Entry { call: Box::new(call), scheduled: None });
+        self.by_key.insert(key, Entry { call: Box::new(call), armed: None });
         self.settle(key);
     }
 
@@ -61,28 +58,21 @@ impl Calls {
                 self.by_call_id.remove(call_id);
             }
             self.by_key.remove(&key);
+            let calls = &self.by_key;
+            self.deadlines
+                .sweep(calls.len(), |at, key| calls.get(&key).is_some_and(|entry| entry.armed == Some(at)));
             return;
         }
-        if let Some(deadline) = entry.call.deadline()
-            && entry.scheduled.is_none_or(|scheduled| deadline < scheduled)
-        {
-            entry.scheduled = Some(deadline);
-            self.timers.push(Reverse((deadline, key)));
-        }
+        self.deadlines.arm(key, &mut entry.armed, entry.call.deadline());
     }
 
     /// The next call whose deadline has come.
     pub fn due(&mut self, now: Instant) -> Option<CallKey> {
-        while let Some(Reverse((at, key))) = self.timers.peek().copied() {
-            if at > now {
-                return None;
-            }
-            self.timers.pop();
-            let Some(entry) = self.by_key.get_mut(&key) else { continue };
-            if entry.scheduled != Some(at) {
+        while let Some((at, key)) = self.deadlines.pop(now) {
+            let Some(entry) = self.by_key.get_mut(&key).filter(|entry| entry.armed == Some(at)) else {
                 continue;
-            }
-            entry.scheduled = None;
+            };
+            entry.armed = None;
             if entry.call.deadline().is_some_and(|deadline| deadline <= now) {
                 return Some(key);
             }
@@ -94,6 +84,6 @@ impl Calls {
     /// When `due` may next find something. May be early, never late.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        self.timers.peek().map(|Reverse((at, _))| *at)
+        self.deadlines.next()
     }
 }
