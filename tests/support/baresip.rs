@@ -2,7 +2,7 @@
 
 use super::daemon::lines_of;
 use super::sipp::Over;
-use super::{PATIENCE, address, clock, port, tone, until};
+use super::{PATIENCE, address, clock, port, ports, tone, until};
 use std::fs;
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
@@ -15,6 +15,8 @@ use tempfile::TempDir;
 const MODULES: &str = "/usr/lib/baresip/modules";
 /// How long each phone plays: longer than any of these calls.
 const TONE_S: u32 = 60;
+/// How many ports it has for its sound.
+const RTP_PORTS: u16 = 16;
 
 /// A running baresip. Ended when dropped.
 pub struct Baresip {
@@ -39,8 +41,11 @@ impl Baresip {
             "<sip:{user}@{daemon}{transport}>;auth_user={user};auth_pass=pw-{user};regint=600;answermode=auto;audio_codecs=PCMU\n"
         );
         fs::write(at("accounts"), account).expect("written");
+        // It binds them on every address of the machine, from 10000 to 20000 unless told: ours among them.
+        let first = ports(RTP_PORTS);
+        let last = first + RTP_PORTS - 1;
         let config = format!(
-            "poll_method epoll\nnet_interface 127.0.0.1\nmodule_path {MODULES}\n\
+            "poll_method epoll\nnet_interface 127.0.0.1\nmodule_path {MODULES}\nrtp_ports {first}-{last}\n\
              module g711.so\nmodule aufile.so\nmodule aubridge.so\nmodule sndfile.so\n\
              module_tmp account.so\nmodule_app menu.so\nmodule_app ctrl_tcp.so\n\
              audio_source aufile,{tone}\naudio_player aubridge,sink\naudio_alert none\n\
