@@ -1,15 +1,16 @@
-//! Domains, their users and the users' live status.
+//! Domains, their users, and live status: of users, time frames and hot-desk phones.
 
 use super::problem::Problem;
-use super::status::Change;
+use super::status::{Change, FrameChange, SeatChange, UserChange};
+use super::until;
 use super::{Admin, blocking};
 use crate::admin::generation::Live;
 use crate::net::clock;
 use crate::rules::compile::UserView;
 use crate::rules::destination::parse_destination;
 use crate::rules::model::User;
-use crate::rules::{Domain, UserStatus};
-use crate::switch::{Input, StatusKey};
+use crate::rules::{Domain, Status, StatusKey, StatusObject};
+use crate::switch::Input;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
@@ -49,14 +50,15 @@ struct UserShown {
     zone: Arc<str>,
     /// Its rules by name, in order.
     rules: Vec<Arc<str>>,
-    status: Option<UserStatus>,
+    status: Option<Status>,
 }
 
 impl UserShown {
     fn new(admin: &Admin, live: &Live, view: &UserView) -> UserShown {
         let rules =
             live.model.users.get(&view.name).map(|u| u.rules.iter().map(|r| r.name.clone()).collect());
-        let key = StatusKey { domain: live.stored.domain.clone(), user: view.name.clone() };
+        let key =
+            StatusKey { domain: live.stored.domain.clone(), object: StatusObject::User(view.name.clone()) };
         UserShown {
             name: view.name.clone(),
             display: view.display.clone(),
@@ -99,26 +101,97 @@ pub(super) async fn patch_status(
     State(admin): State<Arc<Admin>>,
     Path((domain, name)): Path<(String, String)>,
     body: Bytes,
-) -> Result<Json<Option<UserStatus>>, Problem> {
+) -> Result<Json<Option<Status>>, Problem> {
     let live = admin.domain(&domain)?;
     let view = user_of(&live.domain, &name)?;
-    let zone = TimeZone::get(&view.zone).map_err(|e| Problem::fault(format!("the zone of {name}: {e}")))?;
     let now = clock::now().wall;
-    let change = Change::parse(&body, &zone, now).map_err(Problem::invalid)?;
+    let change = UserChange::parse(&body, &zone(&view.zone)?, now).map_err(Problem::invalid)?;
     if let Some(user) = live.model.users.get(&view.name) {
         means_something(&change, user)?;
     }
-    let key = StatusKey { domain: live.stored.domain.clone(), user: view.name.clone() };
+    set(admin, &live, StatusObject::User(view.name.clone()), Change::User(change), now).await
+}
+
+/// `PATCH /v1/domains/{domain}/time-frames/{name}/status`: `{"override": "on" | "off" | null, "until": ...}`, durable before it is
+/// answered. `until` as `HH:MM` is by the clock of the frame's zone.
+pub(super) async fn patch_frame_status(
+    State(admin): State<Arc<Admin>>,
+    Path((domain, name)): Path<(String, String)>,
+    body: Bytes,
+) -> Result<Json<Option<Status>>, Problem> {
+    let live = admin.domain(&domain)?;
+    let Some((name, frame)) = live.model.time_frames.get_key_value(name.as_str()) else {
+        return Err(Problem::not_found(format!("{} has no time frame `{name}`", live.stored.domain)));
+    };
+    let zone = match &frame.value.zone {
+        Some(own) => own.time_zone().clone(),
+        None => zone(&live.model.domain.zone)?,
+    };
+    let now = clock::now().wall;
+    let change = FrameChange::parse(&body, &zone, now).map_err(Problem::invalid)?;
+    set(admin, &live, StatusObject::TimeFrame(name.clone()), Change::Frame(change), now).await
+}
+
+/// `PATCH /v1/domains/{domain}/devices/{name}/status`: `{"hotdesk": "priya" | null, "until": ...}`, who sits at a hot-desk phone;
+/// durable before it is answered. `until` as `HH:MM` is by the clock of that user's zone. Whoever sat there is logged out, and unless
+/// `keep_elsewhere` says otherwise the user is logged out everywhere else.
+pub(super) async fn patch_device_status(
+    State(admin): State<Arc<Admin>>,
+    Path((domain, name)): Path<(String, String)>,
+    body: Bytes,
+) -> Result<Json<Option<Status>>, Problem> {
+    let live = admin.domain(&domain)?;
+    let Some((name, device)) = live.model.devices.get_key_value(name.as_str()) else {
+        return Err(Problem::not_found(format!("{} has no device `{name}`", live.stored.domain)));
+    };
+    if !device.hotdesk {
+        let detail = format!("nobody can log in to {name}: its `hotdesk` is not true");
+        return Err(Problem::invalid(detail));
+    }
+    let object = StatusObject::Device(name.clone());
+    let now = clock::now().wall;
+    let asked = SeatChange::parse(&body, &TimeZone::UTC, now).map_err(Problem::invalid)?;
+    let key = StatusKey { domain: live.stored.domain.clone(), object: object.clone() };
+    let seated = || match admin.statuses.of(&key, now) {
+        Some(Status::Device(seat)) => Some(seat.user),
+        _ => None,
+    };
+    let Some(user) = asked.user.clone().unwrap_or_else(seated) else {
+        return set(admin, &live, object, Change::Seat(asked), now).await;
+    };
+    let view = user_of(&live.domain, &user)?;
+    let zone = zone(&view.zone)?;
+    // Read again by the right clock.
+    let mut change = SeatChange::parse(&body, &zone, now).map_err(Problem::invalid)?;
+    change.user = change.user.map(|_| Some(view.name.clone()));
+    let hotdesk = live.model.users.get(&view.name).and_then(|user| user.hotdesk.as_ref());
+    change.keep_elsewhere = hotdesk.is_some_and(|hotdesk| hotdesk.keep_elsewhere);
+    change.log_out = hotdesk.and_then(|hotdesk| until::next(hotdesk.log_out_at?, &zone, now));
+    set(admin, &live, object, Change::Seat(change), now).await
+}
+
+fn zone(name: &str) -> Result<TimeZone, Problem> {
+    TimeZone::get(name).map_err(|e| Problem::fault(format!("the zone {name}: {e}")))
+}
+
+async fn set(
+    admin: Arc<Admin>,
+    live: &Live,
+    object: StatusObject,
+    change: Change,
+    now: jiff::Timestamp,
+) -> Result<Json<Option<Status>>, Problem> {
+    let key = StatusKey { domain: live.stored.domain.clone(), object };
     let status = blocking(move || {
-        admin.statuses.change(&*admin.store, &key, &change, now, |status| {
-            admin.plane.input(Input::Status { key: key.clone(), status });
+        admin.statuses.change(&*admin.store, &key, &change, now, |key, status| {
+            admin.plane.input(Input::Status { key, status });
         })
     });
     Ok(Json(status.await??))
 }
 
 /// A rule that is picked exists, and a forward leads somewhere.
-fn means_something(change: &Change, user: &User) -> Result<(), Problem> {
+fn means_something(change: &UserChange, user: &User) -> Result<(), Problem> {
     if let Some(Some(rule)) = &change.rule
         && !user.rules.iter().any(|r| &*r.name == rule.as_str())
     {

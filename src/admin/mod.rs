@@ -98,6 +98,8 @@ pub fn router(admin: Arc<Admin>, roles: &Arc<Roles>) -> Router {
         .route("/metrics", get(about::metrics));
     let operator = Router::new()
         .route("/v1/domains/{domain}/users/{name}/status", patch(domains::patch_status))
+        .route("/v1/domains/{domain}/time-frames/{name}/status", patch(domains::patch_frame_status))
+        .route("/v1/domains/{domain}/devices/{name}/status", patch(domains::patch_device_status))
         .route("/v1/calls/{id}", delete(calls::hang_up));
     let operator = guarded(operator, roles, Role::Operator).merge(guarded(viewer, roles, Role::Viewer));
     let rules = Router::new()

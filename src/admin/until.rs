@@ -25,8 +25,10 @@ fn civil(text: &str) -> Option<jiff::civil::Time> {
     jiff::civil::Time::new(two(hour)?, two(minute)?, 0, 0).ok()
 }
 
+/// The next time that the clock of that zone reads so.
+///
 /// A time that a change to summer time skips is read as the one an hour later (RFC 5545 §3.3.5); a repeated one as the first.
-fn next(time: jiff::civil::Time, zone: &TimeZone, now: Timestamp) -> Option<Timestamp> {
+pub fn next(time: jiff::civil::Time, zone: &TimeZone, now: Timestamp) -> Option<Timestamp> {
     let today = now.to_zoned(zone.clone()).date();
     let on =
         |date: jiff::civil::Date| date.to_datetime(time).to_zoned(zone.clone()).ok().map(|z| z.timestamp());

@@ -16,6 +16,7 @@ pub mod media;
 pub mod office;
 pub mod record;
 pub mod ring;
+pub mod statuses;
 pub mod unacked;
 pub mod verdict;
 

@@ -2,6 +2,7 @@
 //! effects go, in order.
 
 use super::record::CallRecord;
+use super::statuses::{DomainStatuses, Statuses};
 use crate::clock::Now;
 use crate::ids::Ids;
 use crate::registrar::binding::DeviceKey;
@@ -83,7 +84,7 @@ pub struct Office {
     pub location: Location,
     pub ports: Pool,
     pub listeners: Vec<Listener>,
-    pub statuses: FxHashMap<Named, UserStatus>,
+    pub statuses: Statuses,
     /// Addresses of trunk proxies, resolved at the edge.
     pub trunks: FxHashMap<Named, Vec<SocketAddr>>,
     /// Calls that each user is part of: made by them, or answered by them.
@@ -106,7 +107,7 @@ impl Office {
             location: Location::default(),
             ports: Pool::default(),
             listeners,
-            statuses: FxHashMap::default(),
+            statuses: Statuses::default(),
             trunks: FxHashMap::default(),
             active: FxHashMap::default(),
             pending: FxHashMap::default(),
@@ -176,13 +177,14 @@ impl Office {
     /// Live state of a domain, as a decision about a call sees it; a call made by `own` doesn't count against its own maker.
     #[must_use]
     pub fn live<'a>(&'a self, domain: &'a Domain, now: Now, own: Option<&'a Named>) -> OfficeLive<'a> {
-        OfficeLive { office: self, domain, now, own }
+        OfficeLive { office: self, statuses: self.statuses.domain(domain.name()), domain, now, own }
     }
 }
 
 /// See [`Office::live`].
 pub struct OfficeLive<'a> {
     office: &'a Office,
+    statuses: Option<&'a DomainStatuses>,
     domain: &'a Domain,
     now: Now,
     own: Option<&'a Named>,
@@ -205,15 +207,19 @@ impl Live for OfficeLive<'_> {
     }
 
     fn status(&self, user: &str) -> Option<&UserStatus> {
-        if self.office.statuses.is_empty() {
-            return None;
-        }
-        let status = self.office.statuses.get(&(self.domain.name().clone(), Arc::from(user)))?;
-        status.until.is_none_or(|until| self.now.wall < until).then_some(status)
+        self.statuses?.user(user, self.now)
     }
 
-    fn frame_override(&self, _frame: &str) -> Option<bool> {
-        None // set by the admin in later work; the files' own override is compiled in
+    fn frame_override(&self, frame: &str) -> Option<bool> {
+        self.statuses?.frame(frame, self.now)
+    }
+
+    /// Of a phone that is no hot desk any more, and by a user who is gone, no log-in counts.
+    fn seated(&self, device: &str) -> Option<&str> {
+        let user = self.statuses?.seat(device, self.now)?;
+        let counts = self.domain.device(device).is_some_and(|device| device.hotdesk)
+            && self.domain.user(user).is_some();
+        counts.then_some(&**user)
     }
 
     fn trunk_down(&self, trunk: &str) -> bool {

@@ -214,6 +214,7 @@ fn device_entry(model: &Model, name: &Name, device: &Device, secrets: &Secrets) 
             auth_user,
             ha1: secrets.0.get(name).cloned(),
             user: device.user.clone(),
+            hotdesk: device.hotdesk,
             addresses_of_record: addresses.into_iter().collect(),
         },
         span: device.span,

@@ -139,6 +139,8 @@ pub struct DeviceView {
     pub auth_user: Option<Arc<str>>,
     pub ha1: Option<Ha1>,
     pub user: Option<Arc<str>>,
+    /// Whether others may log in to it.
+    pub hotdesk: bool,
     /// What a To of its REGISTER may name: the extensions of its user, the device's name, its `auth.user`.
     pub addresses_of_record: Vec<Arc<str>>,
 }

@@ -1,6 +1,7 @@
 //! What a decision is made from: the call as it came, and live state.
 
 use super::model::Destination;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// One call as it came. Everything about it that doesn't change while it is decided.
@@ -81,7 +82,89 @@ pub struct UserStatus {
     /// Picks a rule of the user by name, a disabled one too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<String>,
+    /// Queues that the user, an agent there, has logged in to or out of, by name; of any other queue the rules tell.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub queues: BTreeMap<Arc<str>, bool>,
     /// When it ends by itself. Whoever hands the status to a decision leaves out what has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<jiff::Timestamp>,
+}
+
+/// A time frame that somebody has taken out of the clock's hands: `PATCH .../time-frames/{name}/status`.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct FrameStatus {
+    /// Forced on, or forced off.
+    pub on: bool,
+    /// When the clock rules again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<jiff::Timestamp>,
+}
+
+/// Who has logged in to a hot-desk phone: `PATCH .../devices/{name}/status`.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct SeatStatus {
+    pub user: Arc<str>,
+    pub since: jiff::Timestamp,
+    /// When they are logged out: as asked for, or the user's nightly `log_out_at`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<jiff::Timestamp>,
+}
+
+/// What has a live status, across generations of the rules. As JSON `{"domain": ..., "user": ...}`, or `time_frame`, or `device`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+pub struct StatusKey {
+    pub domain: Arc<str>,
+    #[serde(flatten)]
+    pub object: StatusObject,
+}
+
+/// What has a live status, by name within its domain.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StatusObject {
+    User(Arc<str>),
+    TimeFrame(Arc<str>),
+    Device(Arc<str>),
+}
+
+impl StatusObject {
+    #[must_use]
+    pub fn name(&self) -> &Arc<str> {
+        match self {
+            StatusObject::User(name) | StatusObject::TimeFrame(name) | StatusObject::Device(name) => name,
+        }
+    }
+
+    /// A status of this kind of object, as [`Status`] is written: nothing in it says which kind it is.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn read_status(&self, value: serde_json::Value) -> Result<Status, serde_json::Error> {
+        Ok(match self {
+            StatusObject::User(_) => Status::User(serde_json::from_value(value)?),
+            StatusObject::TimeFrame(_) => Status::TimeFrame(serde_json::from_value(value)?),
+            StatusObject::Device(_) => Status::Device(serde_json::from_value(value)?),
+        })
+    }
+}
+
+/// What is set live of one object, beside the rules.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[serde(untagged)]
+pub enum Status {
+    User(UserStatus),
+    TimeFrame(FrameStatus),
+    Device(SeatStatus),
+}
+
+impl Status {
+    /// When it ends by itself.
+    #[must_use]
+    pub fn until(&self) -> Option<jiff::Timestamp> {
+        match self {
+            Status::User(status) => status.until,
+            Status::TimeFrame(status) => status.until,
+            Status::Device(status) => status.until,
+        }
+    }
 }

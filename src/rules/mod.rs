@@ -38,6 +38,9 @@ pub mod walk;
 pub use compile::{Domain, Ruleset};
 pub use diagnostic::{Diagnostic, Severity, Span};
 pub use explain::Explanation;
-pub use facts::{CallFacts, Caller, Dialled, Live, Origin, UserStatus};
+pub use facts::{
+    CallFacts, Caller, Dialled, FrameStatus, Live, Origin, SeatStatus, Status, StatusKey, StatusObject,
+    UserStatus,
+};
 pub use plan::{LegEnd, LegOutcome, LegTarget, PlannedLeg, RingPlan};
 pub use walk::{Next, Walk};

@@ -272,10 +272,22 @@ pub struct User {
     pub vanity: Option<Span>,
     pub restrict: BTreeMap<Name, Permission>,
     pub emergency: EmergencyKeys,
+    pub hotdesk: Option<Hotdesk>,
     /// The mailbox exists and is enabled.
     pub mailbox: bool,
     /// Never empty: a user without rules has one implied `Default` (always, `self:all`).
     pub rules: Vec<Rule>,
+}
+
+/// How a user takes a phone that isn't theirs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hotdesk {
+    /// What they key in, before the PIN.
+    pub id: Name,
+    /// Whether a log-in leaves them logged in at other phones.
+    pub keep_elsewhere: bool,
+    /// When they are logged out every day, by the clock of their zone.
+    pub log_out_at: Option<jiff::civil::Time>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -64,7 +64,7 @@ pub use sled_store::SledStore;
 
 use crate::call::record::CallRecord;
 use crate::registrar::{Binding, BindingKey};
-use crate::rules::UserStatus;
+use crate::rules::Status;
 use crate::rules::diagnostic::Files;
 use crate::switch::StatusKey;
 use std::sync::Arc;
@@ -107,9 +107,9 @@ pub trait Store: Send + Sync + 'static {
     /// `generation` of `rules` is overwritten with the next one, which is returned. An unchanged source writes nothing and returns
     /// the present generation.
     fn put_rules(&self, rules: StoredRules, expected: Option<u64>) -> Result<u64, StoreError>;
-    fn statuses(&self) -> Result<Vec<(StatusKey, UserStatus)>, StoreError>;
+    fn statuses(&self) -> Result<Vec<(StatusKey, Status)>, StoreError>;
     /// Durable on return. `None` removes.
-    fn put_status(&self, key: &StatusKey, status: Option<&UserStatus>) -> Result<(), StoreError>;
+    fn put_status(&self, key: &StatusKey, status: Option<&Status>) -> Result<(), StoreError>;
     fn bindings(&self) -> Result<Vec<Binding>, StoreError>;
     /// Queued; durable within 250 ms. Never blocks for long; what can't be queued is counted and logged.
     fn put_binding(&self, binding: Binding);

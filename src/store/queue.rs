@@ -8,7 +8,7 @@
 use super::{StoreError, StoredRules};
 use crate::call::record::CallRecord;
 use crate::registrar::{Binding, BindingKey};
-use crate::rules::UserStatus;
+use crate::rules::Status;
 use crate::switch::StatusKey;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -34,7 +34,7 @@ pub enum Edit {
     },
     Status {
         key: StatusKey,
-        status: Option<UserStatus>,
+        status: Option<Status>,
         answer: SyncSender<Result<(), StoreError>>,
     },
     /// Answered when everything queued before it is durable.

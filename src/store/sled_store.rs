@@ -10,7 +10,7 @@ use super::writer::Writer;
 use super::{Store, StoreError, StoredRules};
 use crate::call::record::CallRecord;
 use crate::registrar::{Binding, BindingKey};
-use crate::rules::UserStatus;
+use crate::rules::Status;
 use crate::switch::StatusKey;
 use std::collections::VecDeque;
 use std::fs::File;
@@ -168,11 +168,11 @@ impl Store for SledStore {
         self.edit(|answer| Edit::Rules { rules: Box::new(rules), expected, answer })
     }
 
-    fn statuses(&self) -> Result<Vec<(StatusKey, UserStatus)>, StoreError> {
+    fn statuses(&self) -> Result<Vec<(StatusKey, Status)>, StoreError> {
         self.facts(Kind::Status, value::decode_status)
     }
 
-    fn put_status(&self, key: &StatusKey, status: Option<&UserStatus>) -> Result<(), StoreError> {
+    fn put_status(&self, key: &StatusKey, status: Option<&Status>) -> Result<(), StoreError> {
         self.edit(|answer| Edit::Status { key: key.clone(), status: status.cloned(), answer })
     }
 

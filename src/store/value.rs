@@ -11,7 +11,7 @@
 use super::StoredRules;
 use crate::call::record::CallRecord;
 use crate::registrar::{Binding, BindingKey};
-use crate::rules::UserStatus;
+use crate::rules::{Status, StatusObject};
 use crate::switch::StatusKey;
 
 /// The format of every value that this version writes.
@@ -131,7 +131,13 @@ pub fn rules_key(domain: &str) -> Vec<u8> {
 pub fn status_key(status: &StatusKey) -> Vec<u8> {
     let mut key = Kind::Status.prefix().to_vec();
     part(&mut key, &status.domain);
-    part(&mut key, &status.user);
+    part(&mut key, status.object.name());
+    // Users came first, and their keys have nothing more.
+    match status.object {
+        StatusObject::User(_) => {}
+        StatusObject::TimeFrame(_) => key.push(b't'),
+        StatusObject::Device(_) => key.push(b'd'),
+    }
     key
 }
 
@@ -187,7 +193,7 @@ pub fn decode_rules(key: &[u8], value: &[u8]) -> Result<StoredRules, ValueError>
 
 /// # Errors
 /// [`ValueError::Decode`] where serde refuses.
-pub fn encode_status(status_of: &StatusKey, status: &UserStatus) -> Result<Entry, ValueError> {
+pub fn encode_status(status_of: &StatusKey, status: &Status) -> Result<Entry, ValueError> {
     let key = status_key(status_of);
     let value = seal(&key, &serde_json::to_vec(&(status_of, status)).map_err(decode)?);
     Ok((key, value))
@@ -195,8 +201,11 @@ pub fn encode_status(status_of: &StatusKey, status: &UserStatus) -> Result<Entry
 
 /// # Errors
 /// [`ValueError`].
-pub fn decode_status(key: &[u8], value: &[u8]) -> Result<(StatusKey, UserStatus), ValueError> {
-    serde_json::from_slice(unseal(key, value)?).map_err(decode)
+pub fn decode_status(key: &[u8], value: &[u8]) -> Result<(StatusKey, Status), ValueError> {
+    let (of, status): (StatusKey, serde_json::Value) =
+        serde_json::from_slice(unseal(key, value)?).map_err(decode)?;
+    let status = of.object.read_status(status).map_err(decode)?;
+    Ok((of, status))
 }
 
 /// # Errors
@@ -245,12 +254,30 @@ mod tests {
     use super::*;
     use crate::registrar::binding::DeviceKey;
     use crate::rules::diagnostic::Files;
+    use crate::rules::{FrameStatus, SeatStatus, UserStatus};
     use crate::sip::{Flow, Transport};
     use proptest::prelude::*;
     use std::sync::Arc;
 
     fn name() -> impl Strategy<Value = Arc<str>> {
         "[a-z\0:]{0,4}".prop_map(|name| name.as_str().into())
+    }
+
+    fn a_status() -> impl Strategy<Value = (StatusObject, Status)> {
+        let moment = || (0i64..4_000_000_000).prop_map(|s| jiff::Timestamp::from_second(s).unwrap());
+        let until = move || prop::option::of(moment());
+        let queues = prop::collection::btree_map(name(), any::<bool>(), 0..3);
+        let set = (any::<Option<bool>>(), any::<Option<String>>(), any::<Option<String>>(), queues, until());
+        let user = (name(), set).prop_map(|(of, (dnd, forward, rule, queues, until))| {
+            (StatusObject::User(of), Status::User(UserStatus { dnd, forward, rule, queues, until }))
+        });
+        let frame = (name(), any::<bool>(), until()).prop_map(|(of, on, until)| {
+            (StatusObject::TimeFrame(of), Status::TimeFrame(FrameStatus { on, until }))
+        });
+        let seat = (name(), name(), moment(), until()).prop_map(|(of, user, since, until)| {
+            (StatusObject::Device(of), Status::Device(SeatStatus { user, since, until }))
+        });
+        prop_oneof![user, frame, seat]
     }
 
     fn a_binding(domain: &str, device: &str, contact: &str, cseq: u32) -> Binding {
@@ -293,9 +320,8 @@ mod tests {
         }
 
         #[test]
-        fn a_status_is_read_back(domain in name(), user in name(), dnd: Option<bool>, forward: Option<String>, rule: Option<String>, until in prop::option::of(0i64..4_000_000_000)) {
-            let until = until.map(|s| jiff::Timestamp::from_second(s).unwrap());
-            let (of, status) = (StatusKey { domain, user }, UserStatus { dnd, forward, rule, until });
+        fn a_status_is_read_back(domain in name(), (object, status) in a_status()) {
+            let of = StatusKey { domain, object };
             let (key, sealed) = encode_status(&of, &status).unwrap();
             prop_assert_eq!(decode_status(&key, &sealed), Ok((of, status)));
         }
@@ -310,11 +336,18 @@ mod tests {
         #[test]
         fn names_that_differ_never_share_a_key(a in (name(), name(), name()), b in (name(), name(), name())) {
             let keys = |(domain, device, contact): &(Arc<str>, Arc<str>, Arc<str>)| {
-                let status = StatusKey { domain: Arc::clone(domain), user: Arc::clone(device) };
-                (binding_key(&a_binding(domain, device, contact, 1).key), status_key(&status))
+                let status = |object: fn(Arc<str>) -> StatusObject| {
+                    status_key(&StatusKey { domain: Arc::clone(domain), object: object(Arc::clone(device)) })
+                };
+                let of_kinds = [StatusObject::User, StatusObject::TimeFrame, StatusObject::Device].map(status);
+                (binding_key(&a_binding(domain, device, contact, 1).key), of_kinds)
             };
             prop_assert_eq!(a == b, keys(&a).0 == keys(&b).0);
-            prop_assert_eq!((&a.0, &a.1) == (&b.0, &b.1), keys(&a).1 == keys(&b).1);
+            for (kind, key) in keys(&a).1.iter().enumerate() {
+                for (other, other_key) in keys(&b).1.iter().enumerate() {
+                    prop_assert_eq!((kind, &a.0, &a.1) == (other, &b.0, &b.1), key == other_key);
+                }
+            }
         }
 
         #[test]
@@ -342,6 +375,16 @@ mod tests {
         let crc = checksum(b"ra", &sealed[4..]);
         sealed[..4].copy_from_slice(&crc.to_le_bytes());
         assert_eq!(unseal(b"ra", &sealed), Err(ValueError::Format(FORMAT + 1)));
+    }
+
+    #[test]
+    fn a_status_from_before_there_were_other_kinds_is_a_users() {
+        let of = StatusKey { domain: "a".into(), object: StatusObject::User("osei".into()) };
+        let key = status_key(&of);
+        let sealed = seal(&key, br#"[{"domain":"a","user":"osei"},{"dnd":true}]"#);
+        let status = Status::User(UserStatus { dnd: Some(true), ..UserStatus::default() });
+        assert_eq!(decode_status(&key, &sealed), Ok((of.clone(), status.clone())));
+        assert_eq!(encode_status(&of, &status).unwrap(), (key, sealed), "and is still written so");
     }
 
     /// If this fails, a stored type has changed: stores out there hold the old bytes. Raise [`FORMAT`] and read the old one too.

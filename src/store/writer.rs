@@ -10,7 +10,7 @@ use super::open::snapshot_of;
 use super::queue::{Edit, Queue, Work};
 use super::value::{self, Kind, ValueError};
 use super::{StoreError, StoredRules, snapshot};
-use crate::rules::UserStatus;
+use crate::rules::Status;
 use crate::switch::StatusKey;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -34,7 +34,7 @@ pub struct Writer {
 
 struct StatusEdit {
     key: StatusKey,
-    status: Option<UserStatus>,
+    status: Option<Status>,
     answer: SyncSender<Result<(), StoreError>>,
 }
 

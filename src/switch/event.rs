@@ -1,6 +1,8 @@
 //! What the event stream shows (`GET /v1/events`).
 
+use super::StatusKey;
 use crate::call::record::CallRecord;
+use crate::rules::Status;
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -22,7 +24,12 @@ pub enum Event {
     #[serde(rename = "rules.applied")]
     RulesApplied { domain: String, generation: u64 },
     #[serde(rename = "status.changed")]
-    StatusChanged { domain: String, user: String },
+    StatusChanged {
+        #[serde(flatten)]
+        key: StatusKey,
+        /// `null`: back to the rules; also when it ended by itself.
+        status: Option<Status>,
+    },
     #[serde(rename = "alarm")]
     Alarm { what: String },
 }

@@ -2,16 +2,10 @@
 
 use crate::registrar::Binding;
 use crate::relay::Report;
-use crate::rules::{Ruleset, UserStatus};
+pub use crate::rules::StatusKey;
+use crate::rules::{Ruleset, Status};
 use crate::sip::{Flow, Message};
 use std::sync::Arc;
-
-/// A user across generations of the rules.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
-pub struct StatusKey {
-    pub domain: Arc<str>,
-    pub user: Arc<str>,
-}
 
 #[derive(Debug)]
 pub enum Input {
@@ -26,10 +20,10 @@ pub enum Input {
     },
     /// A new generation is live. Durable already.
     Rules(Arc<Ruleset>),
-    /// A user's live status changed (`None`: back to the rules). Durable already.
+    /// A live status changed (`None`: back to the rules). Durable already.
     Status {
         key: StatusKey,
-        status: Option<UserStatus>,
+        status: Option<Status>,
     },
     /// A registration from before the restart.
     Restore(Binding),

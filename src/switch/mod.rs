@@ -33,7 +33,7 @@ use crate::registrar::digest::Digest;
 use crate::registrar::location::Removal;
 use crate::registrar::{Binding, Change};
 use crate::relay::{Command, Report};
-use crate::rules::{Ruleset, UserStatus};
+use crate::rules::{Ruleset, Status};
 use crate::sip::{Flow, Message, Method};
 use crate::transaction::{self, ServerId, Transactions};
 use calls::Calls;
@@ -92,7 +92,7 @@ impl Switch {
                 self.office.transactions.transport_failed(now.mono, flow, &mut self.office.events);
             }
             Input::Rules(rules) => self.publish(rules, out),
-            Input::Status { key, status } => self.set_status(key, status, out),
+            Input::Status { key, status } => self.set_status(now, key, status, out),
             Input::Restore(binding) => self.office.location.restore(now, binding),
             Input::TrunkResolved { domain, trunk, addresses } => {
                 self.office.trunks.insert((domain, trunk), addresses);
@@ -100,7 +100,7 @@ impl Switch {
             Input::Media(report) => self.media(report),
             Input::Hangup { call } => self.hang_up(now, &call),
             Input::Drain => self.drain = Drain::until(now.mono + self.config.drain_after),
-            Input::Timeout => self.timeout(now),
+            Input::Timeout => self.timeout(now, out),
         }
         self.pump(now, out);
         self.grow(out);
@@ -112,6 +112,7 @@ impl Switch {
         let deadlines = [
             self.office.transactions.deadline(),
             self.office.location.deadline(),
+            self.office.statuses.deadline(),
             self.calls.deadline(),
             self.drain.deadline(),
         ];
@@ -219,11 +220,15 @@ impl Switch {
         }
     }
 
-    fn timeout(&mut self, now: Now) {
+    fn timeout(&mut self, now: Now, out: &mut Vec<Action>) {
         self.office.transactions.timeout(now.mono, &mut self.office.events);
         let mut changes = Vec::new();
         self.office.location.timeout(now, &mut changes);
         self.changed(changes);
+        let mut ended = Vec::new();
+        self.office.statuses.timeout(now, &mut ended);
+        let over = |key| Action::Event(Event::StatusChanged { key, status: None });
+        out.extend(ended.into_iter().map(over));
         while let Some(key) = self.calls.due(now.mono) {
             self.with_call(key, |call, office| call.timeout(office, now));
         }
@@ -240,13 +245,9 @@ impl Switch {
         self.rules = rules; // calls keep the generation that they began with
     }
 
-    fn set_status(&mut self, key: StatusKey, status: Option<UserStatus>, out: &mut Vec<Action>) {
-        let changed = Event::StatusChanged { domain: key.domain.to_string(), user: key.user.to_string() };
-        match status {
-            Some(status) => self.office.statuses.insert((key.domain, key.user), status),
-            None => self.office.statuses.remove(&(key.domain, key.user)),
-        };
-        out.push(Action::Event(changed));
+    fn set_status(&mut self, now: Now, key: StatusKey, status: Option<Status>, out: &mut Vec<Action>) {
+        self.office.statuses.set(now, key.clone(), status.clone());
+        out.push(Action::Event(Event::StatusChanged { key, status }));
     }
 
     fn media(&mut self, report: Report) {
@@ -358,10 +359,10 @@ impl Switch {
         &self.rules
     }
 
-    /// A user's live status, as it was set.
+    /// A live status, as it was set.
     #[must_use]
-    pub fn status(&self, key: &StatusKey) -> Option<&UserStatus> {
-        self.office.statuses.get(&(key.domain.clone(), key.user.clone()))
+    pub fn status(&self, key: &StatusKey) -> Option<Status> {
+        self.office.statuses.of(key)
     }
 
     /// What all calls share: for a decision about a call that never was, with live state as it is (`POST /v1/route`).

@@ -196,7 +196,8 @@ fn events_reach_who_listens() {
         .unwrap()
         .unwrap();
     let event = |user: &str| {
-        ("status.changed".to_owned(), format!(r#"{{"domain":"pbx.test.example","user":"{user}"}}"#))
+        let data = format!(r#"{{"domain":"pbx.test.example","user":"{user}","status":{{"dnd":true}}}}"#);
+        ("status.changed".to_owned(), data)
     };
     assert_eq!(seen, [event("ada"), event("ben")]);
 }

@@ -5,7 +5,7 @@
 
 use super::world::{Dice, binding, moved_aside, open, record, rules, status, user};
 use ringtree::net::clock;
-use ringtree::rules::UserStatus;
+use ringtree::rules::Status;
 use ringtree::store::{OpenEvent, OpenReport, SledStore, Store, StoreError};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
@@ -29,15 +29,19 @@ fn edit(store: &SledStore, number: u64) -> Result<(), StoreError> {
 }
 
 /// The statuses after the first `edits` edits, and how many of those were of the rules.
-fn after(edits: u64) -> (BTreeMap<String, UserStatus>, u64) {
+fn after(edits: u64) -> (BTreeMap<String, Status>, u64) {
     let statuses = (1..=edits).filter(|n| !n.is_multiple_of(RULES_EVERY));
-    (statuses.map(|n| (user(n % USERS).user.to_string(), status(n))).collect(), edits / RULES_EVERY)
+    (statuses.map(|n| (user(n % USERS).object.name().to_string(), status(n))).collect(), edits / RULES_EVERY)
 }
 
 /// How many edits the store holds: exactly as many as were acknowledged, or the one more that was under way.
 fn assert_holds(store: &SledStore, acknowledged: u64, what: &str) -> u64 {
-    let statuses: BTreeMap<String, UserStatus> =
-        store.statuses().unwrap().into_iter().map(|(key, status)| (key.user.to_string(), status)).collect();
+    let statuses: BTreeMap<String, Status> = store
+        .statuses()
+        .unwrap()
+        .into_iter()
+        .map(|(key, status)| (key.object.name().to_string(), status))
+        .collect();
     let stored = store.rules().unwrap();
     let generation = stored.first().map_or(0, |rules| rules.generation);
     let found = (statuses, generation);

@@ -31,7 +31,7 @@ fn assert_edits_are_there(store: &SledStore, what: &str) {
     let files: Vec<_> = stored.iter().map(|rules| (rules.generation, rules.files.clone())).collect();
     assert_eq!(files, [(1, rules("a", 1).files), (2, rules("b", 2).files)], "{what}");
     let mut statuses = store.statuses().unwrap();
-    statuses.sort_by_key(|(key, _)| key.user[1..].parse::<u64>().unwrap());
+    statuses.sort_by_key(|(key, _)| key.object.name()[1..].parse::<u64>().unwrap());
     assert_eq!(statuses, (1..STATUSES).map(|n| (user(n), status(n))).collect::<Vec<_>>(), "{what}");
 }
 

@@ -4,7 +4,7 @@ use ringtree::call::record::CallRecord;
 use ringtree::registrar::binding::DeviceKey;
 use ringtree::registrar::{Binding, BindingKey};
 use ringtree::rules::diagnostic::Files;
-use ringtree::rules::{Explanation, UserStatus};
+use ringtree::rules::{Explanation, Status, StatusObject, UserStatus};
 use ringtree::sip::{Flow, Transport};
 use ringtree::store::{OpenEvent, OpenReport, SledStore, StoredRules};
 use ringtree::switch::StatusKey;
@@ -42,15 +42,15 @@ pub fn rules(domain: &str, number: u64) -> StoredRules {
 }
 
 pub fn user(number: u64) -> StatusKey {
-    StatusKey { domain: "harbour".into(), user: format!("u{number}").as_str().into() }
+    StatusKey { domain: "harbour".into(), object: StatusObject::User(format!("u{number}").as_str().into()) }
 }
 
-pub fn status(number: u64) -> UserStatus {
-    UserStatus {
+pub fn status(number: u64) -> Status {
+    Status::User(UserStatus {
         dnd: Some(number.is_multiple_of(2)),
         forward: Some(format!("tel:+1{number}")),
         ..UserStatus::default()
-    }
+    })
 }
 
 pub fn binding(number: u64) -> Binding {

@@ -1,7 +1,7 @@
 //! `[user.X]`: who has an extension, and what holds for all of their rules.
 
 use super::super::diagnostic::{Diagnostic, Span};
-use super::super::model::{At, BusyWhen, CallerId, DomainTable, Name, Rule, Site, User};
+use super::super::model::{At, BusyWhen, CallerId, DomainTable, Hotdesk, Name, Rule, Site, User};
 use super::answering;
 use super::domain::{emergency_keys, required, restrict, roles_of};
 use super::lists::{entries, white_list};
@@ -180,7 +180,7 @@ fn user<'t>(r: &mut Reader<'t>, around: &Surroundings<'_, 't>, name: &'t str, ob
     if let Some(item) = t.item(r, "sms_number") {
         item.e164(r);
     }
-    hotdesk(r, &mut t);
+    let hotdesk = hotdesk(r, &mut t);
     let common = common(r, around, &mut t, Some(name));
     let at_site = common.site.as_ref().and_then(|site| around.sites.get(site));
     let rules = answering::rules(r, &mut t, name, common.ring_for, around.forward_excludes_follow);
@@ -213,6 +213,7 @@ fn user<'t>(r: &mut Reader<'t>, around: &Surroundings<'_, 't>, name: &'t str, ob
         vanity: common.vanity,
         restrict: restrict(r, &mut t, at_site.map(|site| &site.restrict)),
         emergency: emergency_keys(r, &mut t),
+        hotdesk,
         mailbox: !r.names.mailboxes_off.contains_key(name),
         rules: if rules.is_empty() { vec![Rule::implied(object.span, common.ring_for)] } else { rules },
         site: common.site,
@@ -243,15 +244,23 @@ pub(super) fn email<'t>(r: &mut Reader<'t>, item: Item<'t>) {
     }
 }
 
-fn hotdesk<'t>(r: &mut Reader<'t>, t: &mut Table<'t>) {
-    let Some(mut hotdesk) = t.table(r, "hotdesk", "hotdesk") else { return };
-    required(r, &mut hotdesk, "id").and_then(|item| item.text(r));
+fn hotdesk<'t>(r: &mut Reader<'t>, t: &mut Table<'t>) -> Option<Hotdesk> {
+    let mut hotdesk = t.table(r, "hotdesk", "hotdesk")?;
+    let id = required(r, &mut hotdesk, "id").and_then(|item| item.text(r));
     if let Some(pin) = hotdesk.item(r, "pin") {
         pin.pin(r);
     }
-    hotdesk.boolean(r, "keep_elsewhere");
-    hotdesk.text(r, "log_out_at");
+    let keep_elsewhere = hotdesk.boolean(r, "keep_elsewhere").unwrap_or(false);
+    let log_out_at = hotdesk.item(r, "log_out_at").and_then(|item| {
+        let text = item.text(r)?;
+        let time = jiff::civil::Time::strptime("%H:%M", text).ok();
+        if time.is_none() {
+            r.error("bad-hours", item.span, format!("`{text}` is no time of day"), "write `19:00`");
+        }
+        time
+    });
     hotdesk.finish(r);
+    Some(Hotdesk { id: id?.into(), keep_elsewhere, log_out_at })
 }
 
 /// Every extension of the domain before anything refers to one: its shape, and whose it is.
