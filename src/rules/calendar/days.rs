@@ -60,7 +60,8 @@ impl Days {
     }
 
     /// What the day is called, and in which calendar: `Christmas (us-holidays)`.
-    pub(super) fn name_of(&self, date: Date) -> Option<String> {
+    #[must_use]
+    pub fn name_of(&self, date: Date) -> Option<String> {
         let ranged = self.ranges.iter().find(|range| (range.first..=range.last).contains(&date));
         let name = match ranged {
             Some(range) => range.name.as_ref(),

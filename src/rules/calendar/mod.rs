@@ -151,6 +151,15 @@ impl Frame {
 }
 
 impl Part {
+    /// The minutes of a day, besides midnight, at which the clock can carry a moment in or out.
+    pub(super) fn clock_edges(&self) -> impl Iterator<Item = u16> + use<> {
+        let edges = match self {
+            Part::Weekly(weekly) => Some(weekly.hours()),
+            Part::Days(_) | Part::NotCarriedOut(_) => None,
+        };
+        edges.into_iter().flat_map(|(start, end)| [start, end])
+    }
+
     fn contains(&self, civil: &DateTime) -> bool {
         match self {
             Part::Weekly(weekly) => weekly.contains(civil),

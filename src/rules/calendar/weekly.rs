@@ -42,6 +42,11 @@ impl Weekly {
         (self.days & today != 0 && minute >= self.start) || (self.days & yesterday != 0 && minute < self.end)
     }
 
+    /// Start and end in minutes from midnight, the end up to 1440; at or before the start it is on the next day.
+    pub(super) fn hours(&self) -> (u16, u16) {
+        (self.start, self.end)
+    }
+
     #[must_use]
     pub fn is_daily(&self) -> bool {
         self.days == ALL_DAYS
