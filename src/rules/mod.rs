@@ -3,6 +3,7 @@
 //! Pure: files come in as text, time and live state as values. One domain is one [`Domain`]; the daemon holds them in a
 //! [`Ruleset`], an immutable value behind an `Arc`: a call keeps the one that it began with.
 
+pub mod agenda;
 pub mod builder;
 pub mod calendar;
 mod caller;
@@ -19,6 +20,7 @@ pub mod explain;
 pub mod facts;
 pub mod given;
 mod identity;
+pub mod intervals;
 mod loops;
 pub mod model;
 #[cfg(test)]
@@ -27,6 +29,7 @@ mod outgoing;
 pub mod patterns;
 pub mod plan;
 mod planner;
+pub mod reach;
 pub mod route;
 pub mod ruleset;
 pub mod source;
