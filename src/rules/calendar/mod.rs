@@ -12,7 +12,7 @@ mod weekly;
 mod zone;
 
 pub use days::{DayRange, Days, Yearly, YearlyOn};
-pub use parse::{parse_weekly, parse_yearly};
+pub use parse::{parse_clock, parse_weekly, parse_yearly};
 pub use weekly::Weekly;
 pub use zone::Zone;
 

@@ -82,7 +82,10 @@ fn parse_day(text: &str) -> Result<Weekday, String> {
 }
 
 /// `08:30` as minutes from midnight; `24:00` too.
-fn parse_clock(text: &str) -> Result<u16, String> {
+///
+/// # Errors
+/// What is wrong and how to write it.
+pub fn parse_clock(text: &str) -> Result<u16, String> {
     let wrong = || format!("`{text}` is no time of day: write `08:30`, hours 00 to 23");
     let (hours, minutes) = text.split_once(':').ok_or_else(wrong)?;
     let two_digits = |part: &str| part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_digit());

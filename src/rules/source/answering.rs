@@ -289,7 +289,7 @@ fn target<'t>(r: &mut Reader<'t>, item: Item<'t>, owner: Option<&'t str>) -> Opt
         confirm: t.choice(r, "confirm", &CONFIRMS).zip(confirm_span).map(|(value, span)| At { value, span }),
         confirm_on_net: t.boolean(r, "confirm_on_net").unwrap_or(false),
         caller_id: caller_id_choice(r, &mut t),
-        caller_id_prefix: t.name(r, "caller_id_prefix"),
+        caller_id_prefix: t.words(r, "caller_id_prefix"),
         follow: t.flag(r, "follow"),
         to,
     };

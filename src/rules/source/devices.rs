@@ -1,12 +1,13 @@
 //! `[device.X]`: what registers, and whose it is.
 
 use super::super::diagnostic::Diagnostic;
-use super::super::model::{Auth, Device, Name};
+use super::super::model::{Auth, Device, DeviceKind, DeviceRecord, Name, Push, Srtp};
 use super::domain::{required, restrict};
 use super::names::{Kind, Objects};
 use super::outbound::accept_from;
 use super::reader::{Item, Reader, Table};
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 /// Whose devices are whose, before any rule says `self`.
 pub(super) fn owners<'t>(r: &mut Reader<'t>, objects: &Objects<'t>) {
@@ -63,44 +64,65 @@ fn device<'t>(r: &mut Reader<'t>, mut t: Table<'t>) -> Device {
         accept_from: accept_from(r, &mut t),
         site: t.reference(r, "site", Kind::Site).map(|site| site.value),
         hotdesk: t.boolean(r, "hotdesk").unwrap_or(false),
-        mobile_app: t
-            .choice(r, "kind", &[("phone", false), ("mobile-app", true), ("gateway", false)])
-            .unwrap_or(false),
+        kind: t.choice(r, "kind", &KINDS).unwrap_or(DeviceKind::Phone),
+        push: push(r, &mut t),
+        record: t.choice(r, "record", &RECORDS).unwrap_or(DeviceRecord::Inherit),
+        srtp: srtp(r, &mut t),
+        model: t.words(r, "model"),
+        mac: t.item(r, "mac").and_then(|item| mac(r, item)),
         alert_internal: None,
         alert_external: None,
         restrict: restrict(r, &mut t, None),
         location: t.reference(r, "location", Kind::Location),
     };
     let (alert_internal, alert_external) = alerts(r, &mut t);
-    t.text(r, "model");
-    if let Some(item) = t.item(r, "mac") {
-        mac(r, item);
-    }
-    if let Some(mut push) = t.table(r, "push", "push") {
-        required(r, &mut push, "provider").and_then(|item| item.text(r));
-        push.duration(r, "wait");
-        push.finish(r);
-    }
-    t.choice(r, "record", &[("always", ()), ("never", ()), ("inherit", ())]);
-    t.choice(r, "srtp", &[("off", ()), ("optional", ()), ("required", ())]);
     t.finish(r);
     Device { alert_internal, alert_external, ..device }
 }
 
-fn auth<'t>(r: &mut Reader<'t>, item: Item<'t>) -> Option<Auth> {
+/// How long a leg waits for an app to wake up, where nothing else is said.
+const PUSH_WAIT: Duration = Duration::from_secs(6);
+
+const KINDS: [(&str, DeviceKind); 3] =
+    [("phone", DeviceKind::Phone), ("mobile-app", DeviceKind::MobileApp), ("gateway", DeviceKind::Gateway)];
+
+const RECORDS: [(&str, DeviceRecord); 3] =
+    [("always", DeviceRecord::Always), ("never", DeviceRecord::Never), ("inherit", DeviceRecord::Inherit)];
+
+fn push<'t>(r: &mut Reader<'t>, t: &mut Table<'t>) -> Option<Push> {
+    let mut t = t.table(r, "push", "push")?;
+    let provider = required(r, &mut t, "provider").and_then(|item| item.words(r));
+    let wait = t.duration(r, "wait").unwrap_or(PUSH_WAIT);
+    t.finish(r);
+    Some(Push { provider: provider?, wait })
+}
+
+/// Of a device or a trunk.
+pub(super) fn srtp<'t>(r: &mut Reader<'t>, t: &mut Table<'t>) -> Srtp {
+    let words = [("off", Srtp::Off), ("optional", Srtp::Optional), ("required", Srtp::Required)];
+    t.choice(r, "srtp", &words).unwrap_or(Srtp::Optional)
+}
+
+/// `{ user, secret }` of a device or a trunk.
+pub(super) fn auth<'t>(r: &mut Reader<'t>, item: Item<'t>) -> Option<Auth> {
     let mut t = item.table(r, "auth")?;
-    let user = required(r, &mut t, "user").and_then(|item| {
-        let text = item.text(r)?;
-        if text.is_empty() || text.contains(['"', ':', '@', ' ', '\\']) || text.len() > 64 {
-            let help = "write 1 to 64 characters without spaces, `:`, `@` and quotation marks";
-            r.error("bad-name", item.span, format!("`{text}` can't be a log-in"), help);
-            return None;
-        }
-        Some(Name::from(text))
-    });
+    let user = log_in(r, &mut t);
     let secret = required(r, &mut t, "secret").and_then(|item| item.secret(r));
     t.finish(r);
     Some(Auth { user: user?, secret: secret? })
+}
+
+/// The `user` of credentials.
+pub(super) fn log_in<'t>(r: &mut Reader<'t>, t: &mut Table<'t>) -> Option<Name> {
+    let item = required(r, t, "user")?;
+    let text = item.text(r)?;
+    let bad = |c: char| c.is_control() || matches!(c, '"' | ':' | '@' | ' ' | '\\');
+    if text.is_empty() || text.contains(bad) || text.len() > 64 {
+        let help = "write 1 to 64 characters without spaces, `:`, `@` and quotation marks";
+        r.error("bad-name", item.span, format!("`{text}` can't be a log-in"), help);
+        return None;
+    }
+    Some(text.into())
 }
 
 fn alerts<'t>(r: &mut Reader<'t>, t: &mut Table<'t>) -> (Option<Name>, Option<Name>) {
@@ -127,12 +149,15 @@ pub(super) fn alert_uri<'t>(r: &mut Reader<'t>, item: Item<'t>) -> Option<Name> 
     None
 }
 
-fn mac<'t>(r: &mut Reader<'t>, item: Item<'t>) {
-    let Some(text) = item.text(r) else { return };
+/// Twelve small hexadecimal digits, whatever stood between them.
+fn mac<'t>(r: &mut Reader<'t>, item: Item<'t>) -> Option<Name> {
+    let text = item.text(r)?;
     let parts: Vec<&str> = text.split([':', '-']).collect();
     if parts.len() != 6
         || !parts.iter().all(|part| part.len() == 2 && part.bytes().all(|b| b.is_ascii_hexdigit()))
     {
         r.error("bad-mac", item.span, format!("`{text}` is no MAC address"), "write `00:15:65:00:01:00`");
+        return None;
     }
+    Some(parts.concat().to_ascii_lowercase().into())
 }

@@ -1,12 +1,13 @@
-//! `[domain]`, `[policy]`, sites, roles, and who is called in an emergency.
+//! `[domain]`, `[policy]`, sites, and what their people may call.
 
-use super::super::diagnostic::{Diagnostic, Span};
+use super::super::diagnostic::Span;
 use super::super::model::{
-    At, CallerId, Decline, DomainTable, EmergencyKeys, Name, Permission, Policy, Refuse, Site, UnknownSource,
+    At, Decline, DomainTable, Name, Permission, Policy, Refuse, Site, UnknownSource, WhenFull,
 };
-use super::names::{Kind, Object, Objects};
+use super::emergency::emergency_keys;
+use super::mailbox::when_full;
+use super::names::{Kind, Objects};
 use super::reader::{Item, Reader, Table};
-use super::value::caller_id;
 use crate::number::Locale;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -49,8 +50,8 @@ pub(super) fn domain<'t>(r: &mut Reader<'t>, objects: &Objects<'t>) -> Option<Do
         ring_for: t.duration(r, "ring_for").unwrap_or(RING_FOR),
         call_paths: t.count(r, "call_paths", 1..=CALL_PATHS_MAX).unwrap_or(CALL_PATHS),
         max_hops: t.count(r, "max_hops", 1..=MAX_HOPS_MAX).unwrap_or(MAX_HOPS),
+        operator: t.destination(r, "operator"),
     };
-    t.destination(r, "operator");
     t.finish(r);
     Some(table)
 }
@@ -106,6 +107,7 @@ pub(super) fn policy<'t>(r: &mut Reader<'t>, objects: &Objects<'t>) -> Policy {
         allow_beats_block: true,
         forward_excludes_follow: false,
         unknown_source: UnknownSource::Challenge,
+        voicemail_full: WhenFull::Rotate,
     };
     let Some(object) = object else { return policy };
     let mut t = Table::new(object.span, "policy", object.table);
@@ -125,7 +127,7 @@ pub(super) fn policy<'t>(r: &mut Reader<'t>, objects: &Objects<'t>) -> Policy {
     let sources = [("challenge", UnknownSource::Challenge), ("silent", UnknownSource::Silent)];
     policy.unknown_source = t.choice(r, "unknown_source", &sources).unwrap_or(policy.unknown_source);
     t.choice(r, "forward_charges", &[("forwarder", ())]);
-    t.choice(r, "voicemail_full", &[("rotate", ()), ("refuse", ())]);
+    policy.voicemail_full = when_full(r, &mut t).unwrap_or(policy.voicemail_full);
     t.finish(r);
     policy
 }
@@ -177,24 +179,6 @@ pub(super) fn sites<'t>(r: &mut Reader<'t>, objects: &Objects<'t>) -> BTreeMap<N
     sites
 }
 
-/// `emergency = { callback, location }`, key by key through the layers of a table.
-pub(super) fn emergency_keys<'t>(r: &mut Reader<'t>, t: &mut Table<'t>) -> EmergencyKeys {
-    let mut keys = EmergencyKeys::default();
-    for item in t.layers(r, "emergency") {
-        let Some(mut inner) = item.table(r, "emergency of one place") else { continue };
-        let layer = EmergencyKeys {
-            callback: inner.reference(r, "callback", Kind::Callback),
-            location: inner.reference(r, "location", Kind::Location),
-        };
-        inner.finish(r);
-        keys = EmergencyKeys {
-            callback: keys.callback.or(layer.callback),
-            location: keys.location.or(layer.location),
-        };
-    }
-    keys
-}
-
 /// `restrict = { premium = "deny" }` through the layers: defaults, then the site, then the table's own word.
 pub(super) fn restrict<'t>(
     r: &mut Reader<'t>,
@@ -240,133 +224,4 @@ fn restrict_of<'t>(r: &mut Reader<'t>, item: Item<'t>) -> BTreeMap<Name, Permiss
         permissions.extend(name.zip(permission));
     }
     permissions
-}
-
-pub(super) fn roles<'t>(r: &mut Reader<'t>, objects: &Objects<'t>) {
-    for (_, object) in objects.of(Kind::Role) {
-        let mut t = Table::new(object.span, "role", object.table);
-        t.reference(r, "inherit", Kind::Role);
-        t.texts(r, "may");
-        t.texts(r, "may_not");
-        t.finish(r);
-    }
-    for (name, object) in objects.of(Kind::Role) {
-        let mut seen = vec![name];
-        let mut next = inherited(object);
-        while let Some(role) = next {
-            if seen.contains(&role) {
-                let message = format!("the role `{name}` inherits itself: {} -> {role}", seen.join(" -> "));
-                r.report(Diagnostic::error("role-loop", object.span, message).help("take one `inherit` out"));
-                break;
-            }
-            seen.push(role);
-            next = objects.get(Kind::Role, role).and_then(inherited);
-        }
-    }
-}
-
-/// The role and every one that it inherits.
-pub(super) fn roles_of(objects: &Objects<'_>, role: Name) -> Vec<Name> {
-    let mut roles = vec![role];
-    while let Some(next) = roles.last().and_then(|role| objects.get(Kind::Role, role)).and_then(inherited) {
-        if roles.iter().any(|role| role.as_ref() == next) {
-            break;
-        }
-        roles.push(next.into());
-    }
-    roles
-}
-
-fn inherited<'t>(role: Object<'t>) -> Option<&'t str> {
-    role.table.get("inherit").and_then(|value| value.get_ref().as_str())
-}
-
-/// `[emergency]`.
-pub(super) fn emergency<'t>(r: &mut Reader<'t>, objects: &Objects<'t>) -> EmergencyKeys {
-    let Some(object) = objects.single.get("emergency") else { return EmergencyKeys::default() };
-    let mut t = Table::new(object.span, "emergency", object.table);
-    let keys = EmergencyKeys {
-        callback: t.reference(r, "callback", Kind::Callback),
-        location: t.reference(r, "location", Kind::Location),
-    };
-    for (text, place) in t.texts(r, "notify") {
-        if text.strip_prefix("mailto:").is_none_or(|address| !address.contains('@')) {
-            super::value::destination(r, text, place, None);
-        }
-    }
-    t.finish(r);
-    keys
-}
-
-pub(super) fn callbacks<'t>(r: &mut Reader<'t>, objects: &Objects<'t>) -> BTreeMap<Name, At<CallerId>> {
-    let mut callbacks = BTreeMap::new();
-    for (name, object) in objects.of(Kind::Callback) {
-        let mut t = Table::new(object.span, "callback", object.table);
-        required(r, &mut t, "number");
-        let value = caller_id(r, t);
-        callbacks.insert(name.into(), At { value, span: object.span });
-    }
-    callbacks
-}
-
-/// Civic addresses: the element names of RFC 5139, and plain words for the commonest.
-pub(super) fn locations<'t>(r: &mut Reader<'t>, objects: &Objects<'t>) -> BTreeMap<Name, Span> {
-    const ELEMENTS: [&str; 45] = [
-        "country",
-        "A1",
-        "A2",
-        "A3",
-        "A4",
-        "A5",
-        "A6",
-        "PRM",
-        "PRD",
-        "POD",
-        "POM",
-        "STS",
-        "RD",
-        "RDSEC",
-        "RDBR",
-        "RDSUBBR",
-        "HNO",
-        "HNS",
-        "LMK",
-        "LOC",
-        "NAM",
-        "PC",
-        "BLD",
-        "UNIT",
-        "FLR",
-        "ROOM",
-        "SEAT",
-        "PLC",
-        "PCN",
-        "POBOX",
-        "ADDCODE",
-        "street",
-        "house",
-        "house_suffix",
-        "landmark",
-        "name",
-        "postal",
-        "building",
-        "unit",
-        "floor",
-        "room",
-        "seat",
-        "place",
-        "city",
-        "state",
-    ];
-    let mut locations = BTreeMap::new();
-    for (name, object) in objects.of(Kind::Location) {
-        let mut t = Table::new(object.span, "location", object.table);
-        required(r, &mut t, "country");
-        for element in ELEMENTS {
-            t.text(r, element);
-        }
-        t.finish(r);
-        locations.insert(name.into(), object.span);
-    }
-    locations
 }

@@ -5,16 +5,21 @@
 //! whatever the files hold, `load` returns.
 
 mod answering;
+mod codes;
 mod devices;
 mod domain;
+mod emergency;
 mod expect;
 mod lists;
+mod mailbox;
 mod names;
 mod numbers;
 mod outbound;
 mod pending;
 mod people;
 mod reader;
+mod roles;
+mod secret;
 mod services;
 mod suggest;
 mod time;
@@ -127,7 +132,7 @@ fn syntax_error(text: &str, place: Span, message: &str) -> Diagnostic {
             let word = text.get(place.start as usize..).unwrap_or_default();
             let end = word.find(|c: char| c.is_whitespace() || matches!(c, ',' | ']' | '}' | '#'));
             let word = word.get(..end.unwrap_or(word.len())).unwrap_or_default();
-            let shown = if value::holds_secret(key) { "..." } else { word };
+            let shown = if secret::holds_secret(key) { "..." } else { word };
             finding.help(format!("put it in quotes: `{key} = \"{shown}\"`"))
         }
         _ => finding,
@@ -143,19 +148,22 @@ fn read<'t>(r: &mut Reader<'t>, objects: &Objects<'t>, files: &Files) -> Option<
     let domain = domain::domain(r, objects)?;
     let policy = domain::policy(r, objects);
     let sites = domain::sites(r, objects);
-    domain::roles(r, objects);
+    let roles = roles::roles(r, objects);
     let (calendars, time_frames) = time::time_frames(r, objects);
     let lists = lists::lists(r, objects);
     let around = Surroundings {
         objects,
         domain: &domain,
         sites: &sites,
+        roles: &roles,
         lists: &lists,
+        mailboxes: mailbox::Inherited::read(r, objects, policy.voicemail_full),
         forward_excludes_follow: policy.forward_excludes_follow,
     };
     people::defaults(r, &around);
     let users = people::users(r, &around);
-    let system_extensions = services::services(r, objects, &domain);
+    let (services, system_extensions) = services::services(r, objects, &domain, &around.mailboxes);
+    let (emergency, notify) = emergency::emergency(r, objects);
     Some(Model {
         files: Arc::new(files.clone()),
         policy,
@@ -165,14 +173,17 @@ fn read<'t>(r: &mut Reader<'t>, objects: &Objects<'t>, files: &Files) -> Option<
         classes: lists::classes(r, objects),
         dial: outbound::dial(r, objects),
         routes: outbound::routes(r, objects),
-        emergency: domain::emergency(r, objects),
-        callbacks: domain::callbacks(r, objects),
-        locations: domain::locations(r, objects),
+        emergency,
+        notify,
+        callbacks: emergency::callbacks(r, objects),
+        locations: emergency::locations(r, objects),
         numbers: numbers::numbers(r, objects),
         devices: devices::devices(r, objects),
         expects: expect::expects(r, objects),
+        services,
         system_extensions,
         users,
+        roles,
         lists,
         sites,
         domain,

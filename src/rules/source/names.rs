@@ -3,6 +3,7 @@
 //! All names are known before any table is read, so a reference can be resolved, or a better one suggested, where it stands.
 
 use super::super::diagnostic::{Diagnostic, Span};
+use super::super::model::Role;
 use super::reader::{Item, Reader, span};
 use super::suggest::nearest;
 use std::collections::{BTreeMap, HashMap};
@@ -67,8 +68,6 @@ impl Kind {
     }
 }
 
-/// Roles that need no table; one of the same name takes their place.
-const BUILT_IN_ROLES: [&str; 4] = ["basic", "office-manager", "agent", "supervisor"];
 /// Tables that there is one of.
 const SINGLE: [&str; 4] = ["domain", "policy", "emergency", "codes"];
 /// Lists whose order counts, so that they stand in one file.
@@ -242,7 +241,7 @@ impl<'t> Reader<'t> {
             return Some(Arc::clone(name));
         }
         let built_in = match kind {
-            Kind::Role => BUILT_IN_ROLES.contains(&name),
+            Kind::Role => Role::built_in(name).is_some(),
             // Emergency numbers are built in, and need no table for a route to carry them.
             Kind::Class => name == "emergency",
             _ => false,
@@ -251,10 +250,8 @@ impl<'t> Reader<'t> {
             return Some(name.into());
         }
         let word = kind.word();
-        let mut candidates: Vec<&str> = self.names.of(kind).collect();
-        if kind == Kind::Role {
-            candidates.extend(BUILT_IN_ROLES);
-        }
+        let built_in = Role::built_in_names().filter(|_| kind == Kind::Role).map(|name| -> &'t str { name });
+        let mut candidates: Vec<&str> = self.names.of(kind).chain(built_in).collect();
         candidates.sort_unstable();
         let help = match nearest(name, candidates.iter().copied()) {
             Some(meant) => format!("did you mean `{meant}`?"),

@@ -19,8 +19,8 @@ pub(super) fn numbers<'t>(r: &mut Reader<'t>, objects: &Objects<'t>) -> BTreeMap
             r.error("not-e164", object.span, format!("`{name}` is no number in E.164"), help);
         }
         let mut t = Table::new(object.span, "number", object.table);
-        let label = t.name(r, "label");
-        let caller_id_prefix = t.name(r, "caller_id_prefix");
+        let label = t.words(r, "label");
+        let caller_id_prefix = t.words(r, "caller_id_prefix");
         let alert = t.item(r, "alert").and_then(|item| alert_uri(r, item));
         let to_item = t.own(r, "to");
         let rules = rules(r, &mut t);

@@ -1,16 +1,23 @@
 //! Trunks, dial rules and routes.
 
 use super::super::diagnostic::Diagnostic;
-use super::super::model::{At, Dial, Diversion, Name, Route, Trunk, TrunkTransport};
+use super::super::model::{
+    At, Dial, Diversion, Name, PassedIdentity, Registration, Route, Trunk, TrunkTransport,
+};
+use super::devices::{auth, log_in, srtp};
 use super::domain::required;
 use super::lists::class_pattern;
 use super::names::{Kind, Objects};
 use super::reader::{Item, Reader, Table};
 use super::value::locale_or;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 const CHANNELS_MAX: u32 = 1_000_000;
 const STRIP_MAX: u32 = 32;
+const EXPIRES: Duration = Duration::from_secs(600);
+const EXPIRES_MIN: Duration = Duration::from_secs(60);
+const CODECS_MAX: usize = 16;
 
 pub(super) fn trunks<'t>(r: &mut Reader<'t>, objects: &Objects<'t>) -> BTreeMap<Name, Trunk> {
     let mut trunks = BTreeMap::new();
@@ -32,10 +39,8 @@ pub(super) fn trunks<'t>(r: &mut Reader<'t>, objects: &Objects<'t>) -> BTreeMap<
                     ],
                 )
                 .unwrap_or(TrunkTransport::Udp),
-            registers: t.item(r, "register").map(|item| {
-                credentials(r, item, true);
-                item.span
-            }),
+            register: t.item(r, "register").and_then(|item| registration(r, item)),
+            auth: t.item(r, "auth").and_then(|item| auth(r, item)),
             accept_from: accept_from(r, &mut t),
             channels: t.count(r, "channels", 1..=CHANNELS_MAX),
             country: locale.country,
@@ -55,13 +60,12 @@ pub(super) fn trunks<'t>(r: &mut Reader<'t>, objects: &Objects<'t>) -> BTreeMap<
                 .unwrap_or(Diversion::None),
             trust: t.boolean(r, "trust").unwrap_or(false),
             remote_party_id: t.boolean(r, "remote_party_id").unwrap_or(false),
+            identity: t
+                .choice(r, "identity", &[("pass", PassedIdentity::Pass), ("strip", PassedIdentity::Strip)])
+                .unwrap_or(PassedIdentity::Pass),
+            srtp: srtp(r, &mut t),
+            codecs: codecs(r, &mut t),
         };
-        if let Some(item) = t.item(r, "auth") {
-            credentials(r, item, false);
-        }
-        t.choice(r, "identity", &[("pass", ()), ("strip", ())]);
-        t.choice(r, "srtp", &[("off", ()), ("optional", ()), ("required", ())]);
-        t.texts(r, "codecs");
         t.finish(r);
         if trunk.proxy.is_none() && trunk.accept_from.is_empty() {
             r.report(
@@ -98,15 +102,34 @@ fn proxy<'t>(r: &mut Reader<'t>, item: Item<'t>) -> Option<At<String>> {
     None
 }
 
-/// `{ user, secret }` and, for a registration, `expires`.
-fn credentials<'t>(r: &mut Reader<'t>, item: Item<'t>, expires: bool) {
-    let Some(mut t) = item.table(r, item.key) else { return };
-    required(r, &mut t, "user").and_then(|item| item.text(r));
-    required(r, &mut t, "secret").and_then(|item| item.secret(r));
-    if expires {
-        t.duration(r, "expires");
+/// `{ user, secret, expires }`.
+fn registration<'t>(r: &mut Reader<'t>, item: Item<'t>) -> Option<Registration> {
+    let mut t = item.table(r, "register")?;
+    let user = log_in(r, &mut t);
+    let secret = required(r, &mut t, "secret").and_then(|item| item.secret(r));
+    let expires_item = t.item(r, "expires");
+    let expires = expires_item.and_then(|item| item.duration(r)).unwrap_or(EXPIRES);
+    if let Some(item) = expires_item.filter(|_| expires < EXPIRES_MIN) {
+        let message = format!("`expires` must be at least {}s", EXPIRES_MIN.as_secs());
+        r.report(Diagnostic::error("out-of-range", item.span, message));
     }
     t.finish(r);
+    Some(Registration { span: item.span, user: user?, secret: secret?, expires })
+}
+
+/// Encoding names of SDP (RFC 8866 §6.6), in capital letters; they mean the same in small ones (RFC 4855 §3).
+fn codecs<'t>(r: &mut Reader<'t>, t: &mut Table<'t>) -> Vec<Name> {
+    let mut codecs: Vec<Name> = Vec::new();
+    for (text, span) in t.texts(r, "codecs") {
+        let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+        if text.is_empty() || text.len() > 32 || !text.chars().all(good) || codecs.len() >= CODECS_MAX {
+            let help = "name up to 16 as SDP does: `PCMA`, `PCMU`, `G722`, `opus`";
+            r.error("unknown-value", span, format!("`{text}` can't be a codec here"), help);
+            continue;
+        }
+        codecs.push(text.to_ascii_uppercase().into());
+    }
+    codecs
 }
 
 pub(super) fn accept_from<'t>(r: &mut Reader<'t>, t: &mut Table<'t>) -> Vec<super::super::model::AcceptFrom> {

@@ -32,8 +32,6 @@ pub(super) const NOT_CARRIED_OUT: &[(&str, &str)] = &[
     ("refuse.announce", "announcements; the caller gets the status alone"),
     ("refuse.tone", "tones; the caller gets the status alone"),
     ("ring.hear", "music instead of ringback"),
-    ("role.may", "rights of roles"),
-    ("role.may_not", "rights of roles"),
     ("rule.screen", "call screening"),
     ("target.confirm", "asking before an outside leg is connected"),
     ("target.follow", "following a target's own forwards"),

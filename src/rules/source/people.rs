@@ -1,15 +1,22 @@
 //! `[user.X]`: who has an extension, and what holds for all of their rules.
 
 use super::super::diagnostic::{Diagnostic, Span};
-use super::super::model::{At, BusyWhen, CallerId, DomainTable, Hotdesk, Name, Rule, Site, User};
+use super::super::model::{
+    At, BusyWhen, CallerId, DomainTable, Hotdesk, Listing, Name, PersonName, Record, Role, Rule, ScreenPop,
+    Site, User, Voicemail,
+};
 use super::answering;
-use super::domain::{emergency_keys, required, restrict, roles_of};
+use super::domain::{required, restrict};
+use super::emergency::emergency_keys;
 use super::lists::{entries, white_list};
+use super::mailbox::{Inherited, emails};
 use super::names::{Kind, Object, Objects};
 use super::reader::{Item, Reader, Table};
-use super::services::{screen_pop, voicemail};
+use super::roles::roles_of;
+use super::services::screen_pop;
 use crate::number::{Pattern, is_e164};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A call that rings longer has been given up by its caller.
@@ -21,7 +28,9 @@ pub(super) struct Surroundings<'a, 't> {
     pub(super) objects: &'a Objects<'t>,
     pub(super) domain: &'a DomainTable,
     pub(super) sites: &'a BTreeMap<Name, Site>,
+    pub(super) roles: &'a BTreeMap<Name, Role>,
     pub(super) lists: &'a BTreeMap<Name, At<Vec<At<Pattern>>>>,
+    pub(super) mailboxes: Inherited,
     pub(super) forward_excludes_follow: bool,
 }
 
@@ -34,7 +43,7 @@ pub(super) fn users<'t>(r: &mut Reader<'t>, around: &Surroundings<'_, 't>) -> BT
     users
 }
 
-/// `[defaults.user]` and `[defaults.voicemail]` by themselves, so that their mistakes show without any user.
+/// `[defaults.user]` by itself, so that its mistakes show without any user.
 pub(super) fn defaults<'t>(r: &mut Reader<'t>, around: &Surroundings<'_, 't>) {
     if let Some(object) = around.objects.default_user {
         for own in ["ext", "exts", "name", "email", "rule", "hotdesk", "sms_number"] {
@@ -55,10 +64,6 @@ pub(super) fn defaults<'t>(r: &mut Reader<'t>, around: &Surroundings<'_, 't>) {
         emergency_keys(r, &mut t);
         t.finish(r);
     }
-    if let Some(object) = around.objects.default_voicemail {
-        r.pending("user.voicemail", "[defaults.voicemail]", object.span);
-        voicemail(r, Table::new(object.span, "voicemail", object.table), None);
-    }
 }
 
 /// Keys that may stand in `[defaults.user]` too.
@@ -73,9 +78,18 @@ struct Common {
     caller_id: (CallerId, CallerId),
     block_anonymous: Option<Span>,
     block_unknown: Option<Span>,
+    block_unverified: Option<Span>,
+    ignore_caller_id: Option<Span>,
     white_list_covers_all: bool,
     vanity: Option<Span>,
     roles: Vec<Name>,
+    department: Option<Name>,
+    tags: Vec<Name>,
+    directory: Listing,
+    moh: Option<Name>,
+    record: Record,
+    screen_pop: Option<Box<ScreenPop>>,
+    voicemail: Arc<Voicemail>,
 }
 
 fn common<'t>(
@@ -108,29 +122,47 @@ fn common<'t>(
         caller_id: caller_ids(r, t),
         block_anonymous: t.flag(r, "block_anonymous"),
         block_unknown: t.flag(r, "block_unknown"),
+        block_unverified: t.flag(r, "block_unverified"),
+        ignore_caller_id: t.flag(r, "ignore_caller_id"),
         white_list_covers_all: t
             .choice(r, "white_list_covers", &[("all", true), ("internal", false)])
             .unwrap_or(true),
         vanity: t.flag(r, "vanity"),
-        roles: role.map(|role| roles_of(around.objects, role.value)).unwrap_or_default(),
+        roles: role.map(|role| roles_of(around.roles, role.value)).unwrap_or_default(),
+        department: t.words(r, "department"),
+        tags: t.item(r, "tags").map(|item| tags(r, item)).unwrap_or_default(),
+        directory: listing(r, t),
+        moh: t.reference(r, "moh", Kind::Moh).map(|moh| moh.value),
+        record: t.choice(r, "record", &RECORDS).unwrap_or(Record::Never),
+        screen_pop: screen_pop(r, t).map(Box::new),
+        voicemail: {
+            let own = t.own(r, "voicemail");
+            around.mailboxes.of_user(r, own.filter(|_| owner.is_some()), owner.unwrap_or_default())
+        },
         site,
     };
-    t.flag(r, "block_unverified");
-    t.flag(r, "ignore_caller_id");
-    t.text(r, "department");
-    t.texts(r, "tags");
-    t.reference(r, "moh", Kind::Moh);
-    t.choice(r, "record", &[("always", ()), ("never", ()), ("inbound", ()), ("outbound", ())]);
-    if let Some(mut directory) = t.table(r, "directory", "directory of a user") {
-        directory.boolean(r, "announce");
-        directory.boolean(r, "list");
-        directory.finish(r);
-    }
-    screen_pop(r, t);
-    if let Some(inner) = t.own(r, "voicemail").and_then(|item| item.table(r, "voicemail")) {
-        voicemail(r, inner, owner);
-    }
     common
+}
+
+const RECORDS: [(&str, Record); 4] = [
+    ("always", Record::Always),
+    ("never", Record::Never),
+    ("inbound", Record::Inbound),
+    ("outbound", Record::Outbound),
+];
+
+fn tags<'t>(r: &mut Reader<'t>, item: Item<'t>) -> Vec<Name> {
+    item.list(r).into_iter().filter_map(|item| item.words(r)).collect()
+}
+
+/// `directory = { announce, list }`: both, unless it says otherwise.
+fn listing<'t>(r: &mut Reader<'t>, t: &mut Table<'t>) -> Listing {
+    let mut listing = Listing { announce: true, list: true };
+    let Some(mut t) = t.table(r, "directory", "directory of a user") else { return listing };
+    listing.announce = t.boolean(r, "announce").unwrap_or(true);
+    listing.list = t.boolean(r, "list").unwrap_or(true);
+    t.finish(r);
+    listing
 }
 
 /// A time to ring: at least a second.
@@ -151,11 +183,11 @@ fn caller_ids<'t>(r: &mut Reader<'t>, t: &mut Table<'t>) -> (CallerId, CallerId)
     for item in t.layers(r, "caller_id") {
         let Some(mut layer) = item.table(r, "caller_id of a user") else { continue };
         if let Some(mut inner) = layer.table(r, "internal", "caller_id") {
-            internal.name = internal.name.or_else(|| inner.name(r, "name"));
+            internal.name = internal.name.or_else(|| inner.words(r, "name"));
             // Towards colleagues it is an extension as often as a number.
-            internal.number = internal.number.or_else(|| inner.name(r, "number"));
-            inner.name(r, "name");
-            inner.name(r, "number");
+            internal.number = internal.number.or_else(|| inner.words(r, "number"));
+            inner.words(r, "name");
+            inner.words(r, "number");
             inner.finish(r);
         }
         if let Some(outer) = layer.caller_id(r, "external") {
@@ -173,14 +205,11 @@ fn user<'t>(r: &mut Reader<'t>, around: &Surroundings<'_, 't>, name: &'t str, ob
     let mut extensions: Vec<Name> =
         required(r, &mut t, "ext").and_then(|item| item.text(r)).map(Name::from).into_iter().collect();
     extensions.extend(t.texts(r, "exts").into_iter().map(|(text, _)| Name::from(text)));
-    let display = display_name(r, &mut t).unwrap_or_else(|| name.into());
-    for item in t.item(r, "email").iter().flat_map(Item::one_or_several) {
-        email(r, item);
-    }
-    if let Some(item) = t.item(r, "sms_number") {
-        item.e164(r);
-    }
-    let hotdesk = hotdesk(r, &mut t);
+    let (display, person) = person(r, &mut t);
+    let display = display.unwrap_or_else(|| name.into());
+    let email = emails(r, &mut t, "email").unwrap_or_default();
+    let sms_number = t.item(r, "sms_number").and_then(|item| item.e164(r));
+    let hotdesk = hotdesk(r, &mut t, extensions.first()).map(Box::new);
     let common = common(r, around, &mut t, Some(name));
     let at_site = common.site.as_ref().and_then(|site| around.sites.get(site));
     let rules = answering::rules(r, &mut t, name, common.ring_for, around.forward_excludes_follow);
@@ -198,6 +227,19 @@ fn user<'t>(r: &mut Reader<'t>, around: &Surroundings<'_, 't>, name: &'t str, ob
         }),
         extensions,
         display,
+        name: person,
+        email,
+        sms_number,
+        hotdesk,
+        department: common.department,
+        tags: common.tags,
+        directory: common.directory,
+        moh: common.moh,
+        record: common.record,
+        screen_pop: common.screen_pop,
+        voicemail: common.voicemail,
+        ignore_caller_id: common.ignore_caller_id,
+        block_unverified: common.block_unverified,
         zone: common.zone,
         area_code: common.area_code,
         ring_for: common.ring_for,
@@ -213,7 +255,6 @@ fn user<'t>(r: &mut Reader<'t>, around: &Surroundings<'_, 't>, name: &'t str, ob
         vanity: common.vanity,
         restrict: restrict(r, &mut t, at_site.map(|site| &site.restrict)),
         emergency: emergency_keys(r, &mut t),
-        hotdesk,
         mailbox: !r.names.mailboxes_off.contains_key(name),
         rules: if rules.is_empty() { vec![Rule::implied(object.span, common.ring_for)] } else { rules },
         site: common.site,
@@ -223,44 +264,39 @@ fn user<'t>(r: &mut Reader<'t>, around: &Surroundings<'_, 't>, name: &'t str, ob
     user
 }
 
-/// `name = { first, last }`, or one text.
-fn display_name<'t>(r: &mut Reader<'t>, t: &mut Table<'t>) -> Option<Name> {
-    let item = t.item(r, "name")?;
+/// `name = { first, last }`, or one text: what displays show, and its parts where they are given apart.
+fn person<'t>(r: &mut Reader<'t>, t: &mut Table<'t>) -> (Option<Name>, PersonName) {
+    let Some(item) = t.item(r, "name") else { return Default::default() };
     if item.is_text() {
-        return item.text(r).map(Name::from);
+        return (item.words(r), PersonName::default());
     }
-    let mut name = item.table(r, "name")?;
-    let parts = [name.text(r, "first"), name.text(r, "last")];
+    let Some(mut name) = item.table(r, "name") else { return Default::default() };
+    let person = PersonName { first: name.words(r, "first"), last: name.words(r, "last") };
     name.finish(r);
-    let display = parts.into_iter().flatten().collect::<Vec<_>>().join(" ");
-    (!display.is_empty()).then(|| display.into())
+    let display =
+        [&person.first, &person.last].into_iter().flatten().map(AsRef::as_ref).collect::<Vec<_>>().join(" ");
+    ((!display.is_empty()).then(|| display.into()), person)
 }
 
-pub(super) fn email<'t>(r: &mut Reader<'t>, item: Item<'t>) {
-    let Some(text) = item.text(r) else { return };
-    let good = text.split_once('@').is_some_and(|(user, host)| !user.is_empty() && host.contains('.'));
-    if !good || text.chars().any(char::is_whitespace) {
-        r.error("bad-email", item.span, format!("`{text}` is no mail address"), "write `name@example.com`");
-    }
-}
-
-fn hotdesk<'t>(r: &mut Reader<'t>, t: &mut Table<'t>) -> Option<Hotdesk> {
-    let mut hotdesk = t.table(r, "hotdesk", "hotdesk")?;
-    let id = required(r, &mut hotdesk, "id").and_then(|item| item.text(r));
-    if let Some(pin) = hotdesk.item(r, "pin") {
-        pin.pin(r);
-    }
-    let keep_elsewhere = hotdesk.boolean(r, "keep_elsewhere").unwrap_or(false);
-    let log_out_at = hotdesk.item(r, "log_out_at").and_then(|item| {
+/// `hotdesk = { id, pin, keep_elsewhere, log_out_at }`; without an `id`, the extension.
+fn hotdesk<'t>(r: &mut Reader<'t>, t: &mut Table<'t>, extension: Option<&Name>) -> Option<Hotdesk> {
+    let mut t = t.table(r, "hotdesk", "hotdesk")?;
+    let id = t.item(r, "id").and_then(|item| {
         let text = item.text(r)?;
-        let time = jiff::civil::Time::strptime("%H:%M", text).ok();
-        if time.is_none() {
-            r.error("bad-hours", item.span, format!("`{text}` is no time of day"), "write `19:00`");
+        if (1..=16).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Some(Name::from(text));
         }
-        time
+        r.error("bad-number", item.span, format!("`{text}` can't be keyed in"), "write 1 to 16 digits");
+        None
     });
-    hotdesk.finish(r);
-    Some(Hotdesk { id: id?.into(), keep_elsewhere, log_out_at })
+    let hotdesk = Hotdesk {
+        id: id.or_else(|| extension.cloned()).unwrap_or_default(),
+        pin: t.item(r, "pin").and_then(|item| item.pin(r)),
+        keep_elsewhere: t.boolean(r, "keep_elsewhere").unwrap_or(false),
+        log_out_at: t.item(r, "log_out_at").and_then(|item| item.clock(r)),
+    };
+    t.finish(r);
+    Some(hotdesk)
 }
 
 /// Every extension of the domain before anything refers to one: its shape, and whose it is.

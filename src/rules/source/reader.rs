@@ -101,7 +101,7 @@ impl<'t> Item<'t> {
             DeValue::Integer(_) | DeValue::Float(_) | DeValue::Datetime(_) | DeValue::Boolean(_) => {
                 let (key, found) = (self.key, kind_of(self.value));
                 // The value of a key that holds a secret must not be repeated.
-                let shown = if super::value::holds_secret(key) { "..." } else { r.source(self.span) };
+                let shown = if super::secret::holds_secret(key) { "..." } else { r.source(self.span) };
                 let help = format!("put it in quotes: `{key} = \"{shown}\"`");
                 r.error("unquoted", self.span, format!("`{key}` must be text; this is {found}"), help);
             }

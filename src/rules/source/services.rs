@@ -1,216 +1,273 @@
-//! What answers calls itself: hunts, queues, attendants, conferences, directories, mailboxes, prompts, music, feature codes.
-//! Read and validated; carried out by later work. What the model keeps of them is their extensions.
+//! What answers calls itself: hunts, queues, attendants, conferences, directories, prompts and music.
 
 use super::super::diagnostic::Diagnostic;
-use super::super::model::{At, Destination, DomainTable, Name};
+use super::super::model::{
+    Announcement, At, Attendant, Conference, Destination, Directory, DirectoryScope, DomainTable, Hunt,
+    Mailbox, MatchBy, Music, Name, PopAt, Queue, QueueStrategy, ScreenPop, Services, Wait,
+};
 use super::answering;
+use super::codes::codes;
 use super::domain::required;
+use super::mailbox::{Inherited, voicemail};
 use super::names::{Kind, Object, Objects};
-use super::people::email;
 use super::reader::{Item, Reader, Table};
 use super::suggest::nearest;
-use super::value::destination;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-const MANY: u32 = 1_000_000;
+const CALLERS_MAX: u32 = 1_000_000;
+const RING_EACH: Duration = Duration::from_secs(15);
+const WAIT_MAX: Duration = Duration::from_secs(600);
+const KEY_TIMEOUT: Duration = Duration::from_secs(5);
+const TRIES: u32 = 3;
+const TRIES_MAX: u32 = 10;
 
-/// Reads all of them; the extensions that they have.
+/// Reads all of them, and the extensions that they have.
 pub(super) fn services<'t>(
     r: &mut Reader<'t>,
     objects: &Objects<'t>,
     domain: &DomainTable,
-) -> BTreeMap<Name, At<Destination>> {
+    inherited: &Inherited,
+) -> (Services, BTreeMap<Name, At<Destination>>) {
     let mut extensions = BTreeMap::new();
-    for (_, kind) in Kind::ALL {
-        for (name, object) in objects.of(kind) {
-            let word = kind.word();
-            r.pending(word, &format!("[{word}.{name}]"), object.span);
-            let t = Table::new(object.span, word, object.table);
-            let to: fn(Name) -> Destination = match kind {
-                Kind::Hunt => Destination::Hunt,
-                Kind::Queue => Destination::Queue,
-                Kind::Attendant => Destination::Attendant,
-                Kind::Conference => Destination::Conference,
-                Kind::Directory => Destination::Directory,
-                _ => continue,
-            };
-            if let Some(item) = service(r, kind, t, domain)
-                && let Some(extension) = item.text(r)
-            {
-                extensions.insert(extension.into(), At { value: to(name.into()), span: item.span });
-            }
-        }
+    let mut services = Services {
+        hunts: each(r, objects, Kind::Hunt, &mut extensions, Destination::Hunt, |r, t, ext| {
+            hunt(r, t, ext, domain)
+        }),
+        queues: each(r, objects, Kind::Queue, &mut extensions, Destination::Queue, queue),
+        attendants: each(r, objects, Kind::Attendant, &mut extensions, Destination::Attendant, attendant),
+        conferences: each(r, objects, Kind::Conference, &mut extensions, Destination::Conference, conference),
+        directories: each(r, objects, Kind::Directory, &mut extensions, Destination::Directory, directory),
+        ..Services::default()
+    };
+    for (name, object) in objects.of(Kind::Mailbox) {
+        pending(r, Kind::Mailbox, name, object);
+        let t = Table::new(object.span, "voicemail", object.table);
+        let voicemail = voicemail(r, t, None, &inherited.plain);
+        services.mailboxes.insert(name.into(), Mailbox { span: object.span, voicemail });
     }
-    for (_, object) in objects.of(Kind::Mailbox) {
-        voicemail(r, Table::new(object.span, "voicemail", object.table), None);
+    for (name, object) in objects.of(Kind::Announce) {
+        pending(r, Kind::Announce, name, object);
+        let mut t = Table::new(object.span, "announce", object.table);
+        let file = required(r, &mut t, "file").and_then(|item| item.path(r));
+        t.finish(r);
+        let announcement = file.map(|file| (name.into(), Announcement { span: object.span, file }));
+        services.announcements.extend(announcement);
     }
-    audio(r, objects);
+    for (name, object) in objects.of(Kind::Moh) {
+        pending(r, Kind::Moh, name, object);
+        services.music.insert(name.into(), music(r, name, object));
+    }
     if let Some(object) = objects.single.get("codes") {
-        codes(r, *object);
+        services.codes = codes(r, *object);
     }
-    extensions
+    (services, extensions)
 }
 
-/// One service with an extension; the place of that.
-fn service<'t>(r: &mut Reader<'t>, kind: Kind, mut t: Table<'t>, domain: &DomainTable) -> Option<Item<'t>> {
-    let ext = t.own(r, "ext");
-    let t = match kind {
-        Kind::Hunt => hunt(r, t, domain),
-        Kind::Queue => queue(r, t),
-        Kind::Attendant => attendant(r, t),
-        Kind::Conference => conference(r, t),
-        _ => directory(r, t),
+fn pending(r: &mut Reader<'_>, kind: Kind, name: &str, object: Object<'_>) {
+    let word = kind.word();
+    r.pending(word, &format!("[{word}.{name}]"), object.span);
+}
+
+/// The services of one kind, each read by `read` with its extension, which every kind may have.
+fn each<'t, T>(
+    r: &mut Reader<'t>,
+    objects: &Objects<'t>,
+    kind: Kind,
+    extensions: &mut BTreeMap<Name, At<Destination>>,
+    to: fn(Name) -> Destination,
+    read: impl Fn(&mut Reader<'t>, Table<'t>, Option<Name>) -> T,
+) -> BTreeMap<Name, T> {
+    let mut all = BTreeMap::new();
+    for (name, object) in objects.of(kind) {
+        pending(r, kind, name, object);
+        let mut t = Table::new(object.span, kind.word(), object.table);
+        let ext = t.own(r, "ext");
+        let extension = ext.and_then(|item| item.text(r)).map(Name::from);
+        if let (Some(extension), Some(item)) = (&extension, ext) {
+            extensions.insert(extension.clone(), At { value: to(name.into()), span: item.span });
+        }
+        all.insert(name.into(), read(r, t, extension));
+    }
+    all
+}
+
+fn hunt<'t>(r: &mut Reader<'t>, t: Table<'t>, extension: Option<Name>, domain: &DomainTable) -> Hunt {
+    let (ring, mut t) = answering::ring(r, t, None, domain.ring_for);
+    let hunt = Hunt {
+        span: t.span,
+        extension,
+        ring,
+        caller_id_prefix: t.words(r, "caller_id_prefix"),
+        on_failure: t.destination(r, "on_failure"),
+        screen_pop: screen_pop(r, &mut t),
     };
     t.finish(r);
-    ext
+    hunt
 }
 
-fn hunt<'t>(r: &mut Reader<'t>, t: Table<'t>, domain: &DomainTable) -> Table<'t> {
-    let (_, mut t) = answering::ring(r, t, None, domain.ring_for);
-    t.text(r, "caller_id_prefix");
-    t.destination(r, "on_failure");
-    screen_pop(r, &mut t);
-    t
-}
-
-fn queue<'t>(r: &mut Reader<'t>, mut t: Table<'t>) -> Table<'t> {
-    let strategies = ["ring-all", "longest-idle", "round-robin", "fewest-calls", "sequential", "random"];
-    t.choice(r, "strategy", &strategies.map(|word| (word, ())));
-    for (text, place) in t.texts(r, "agents") {
-        destination(r, text, place, None);
-    }
-    t.duration(r, "ring_each");
-    t.duration(r, "wrap_up");
-    if let Some(mut wait) = t.table(r, "wait", "wait") {
-        wait.reference(r, "moh", Kind::Moh);
-        wait.reference(r, "announce", Kind::Announce);
-        wait.duration(r, "every");
-        wait.duration(r, "max");
-        wait.count(r, "max_callers", 1..=MANY);
-        wait.finish(r);
-    }
-    t.destination(r, "overflow");
-    t.choice(r, "record", &[("always", ()), ("never", ())]);
-    screen_pop(r, &mut t);
-    t.text(r, "caller_id_prefix");
-    t
-}
-
-fn attendant<'t>(r: &mut Reader<'t>, mut t: Table<'t>) -> Table<'t> {
-    t.text(r, "greeting");
-    if let Some(keys) = t.table(r, "keys", "keys") {
-        for (key, place, item) in keys.entries() {
-            let one_key =
-                key.len() == 1 && key.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'*' | b'#'));
-            if !one_key {
-                r.error(
-                    "bad-key",
-                    place,
-                    format!("`{key}` is no key of a phone"),
-                    "write one of 0-9, `*`, `#` in quotes",
-                );
-            }
-            item.destination(r, None);
-        }
-    }
-    t.boolean(r, "dial_extensions");
-    t.destination(r, "no_input");
-    t.destination(r, "invalid");
-    t.duration(r, "timeout");
-    t.count(r, "tries", 1..=10);
-    t
-}
-
-fn conference<'t>(r: &mut Reader<'t>, mut t: Table<'t>) -> Table<'t> {
-    for key in ["pin", "moderator_pin"] {
-        if let Some(item) = t.own(r, key) {
-            item.pin(r);
-        }
-    }
-    t.count(r, "max", 1..=MANY);
-    t.choice(r, "record", &[("always", ()), ("never", ())]);
-    t.boolean(r, "announce");
-    t
-}
-
-fn directory<'t>(r: &mut Reader<'t>, mut t: Table<'t>) -> Table<'t> {
-    t.choice(r, "match", &[("last-name", ()), ("first-name", ()), ("both", ())]);
-    for (text, place) in t.texts(r, "from") {
-        match text.split_once(':') {
-            Some(("site", name)) => {
-                r.reference(Kind::Site, name, place);
-            }
-            Some(("role", name)) => {
-                r.reference(Kind::Role, name, place);
-            }
-            Some(("user", name)) => {
-                r.reference(Kind::User, name, place);
-            }
-            _ => r.error(
-                "unknown-value",
-                place,
-                format!("`from` can't be `{text}`"),
-                "write `site:`, `role:` or `user:` and a name",
-            ),
-        }
-    }
-    t
-}
-
-/// A mailbox: of a user, of nobody, or the defaults of all.
-pub(super) fn voicemail<'t>(r: &mut Reader<'t>, mut t: Table<'t>, owner: Option<&'t str>) {
-    t.boolean(r, "enabled");
-    if let Some(item) = t.own(r, "pin") {
-        item.pin(r);
-    }
-    t.count(r, "limit", 1..=MANY);
-    t.count(r, "limit_bytes", 1..=u32::MAX);
-    t.choice(r, "when_full", &[("rotate", ()), ("refuse", ())]);
-    if let Some(item) = t.own(r, "greeting") {
-        if item.is_table() {
-            if let Some(mut greeting) = item.table(r, "greeting") {
-                greeting.text(r, "unavailable");
-                greeting.text(r, "busy");
-                greeting.finish(r);
-            }
-        } else {
-            item.text(r);
-        }
-    }
-    for key in ["say_caller", "say_time", "newest_first", "transcribe", "recorded_name"] {
-        t.boolean(r, key);
-    }
-    if let Some(item) = t.own(r, "operator") {
-        item.destination(r, owner);
-    }
-    for key in ["email", "email_short"] {
-        for item in t.own(r, key).iter().flat_map(Item::one_or_several) {
-            email(r, item);
-        }
-    }
-    let styles = ["none", "link", "link-brief", "attachment", "attachment-brief"];
-    t.choice(r, "email_style", &styles.map(|word| (word, ())));
-    t.choice(r, "after_email", &["keep", "save", "trash", "delete"].map(|word| (word, ())));
-    t.text(r, "translate");
+fn queue<'t>(r: &mut Reader<'t>, mut t: Table<'t>, extension: Option<Name>) -> Queue {
+    let strategies = [
+        ("ring-all", QueueStrategy::RingAll),
+        ("longest-idle", QueueStrategy::LongestIdle),
+        ("round-robin", QueueStrategy::RoundRobin),
+        ("fewest-calls", QueueStrategy::FewestCalls),
+        ("sequential", QueueStrategy::Sequential),
+        ("random", QueueStrategy::Random),
+    ];
+    let queue = Queue {
+        span: t.span,
+        extension,
+        strategy: t.choice(r, "strategy", &strategies).unwrap_or(QueueStrategy::LongestIdle),
+        agents: agents(r, &mut t),
+        ring_each: t.duration(r, "ring_each").unwrap_or(RING_EACH),
+        wrap_up: t.duration(r, "wrap_up").unwrap_or_default(),
+        wait: wait(r, &mut t),
+        overflow: t.destination(r, "overflow"),
+        record: t.choice(r, "record", &[("always", true), ("never", false)]).unwrap_or(false),
+        screen_pop: screen_pop(r, &mut t),
+        caller_id_prefix: t.words(r, "caller_id_prefix"),
+    };
     t.finish(r);
+    queue
+}
+
+/// Users: a queue rings whoever logged in to it, by their own do-not-disturb and call paths.
+fn agents<'t>(r: &mut Reader<'t>, t: &mut Table<'t>) -> Vec<At<Name>> {
+    let mut agents = Vec::new();
+    for (text, span) in t.texts(r, "agents") {
+        match text.split_once(':') {
+            Some(("user", name)) => {
+                agents.extend(r.reference(Kind::User, name, span).map(|value| At { value, span }));
+            }
+            _ => {
+                let meant = text.rsplit(':').next().unwrap_or_default();
+                let help = format!("write `user:{meant}`");
+                r.error("unknown-value", span, format!("`{text}` can't be an agent: agents are users"), help);
+            }
+        }
+    }
+    agents
+}
+
+fn wait<'t>(r: &mut Reader<'t>, t: &mut Table<'t>) -> Wait {
+    let mut wait = Wait { moh: None, announce: None, every: None, max: WAIT_MAX, max_callers: None };
+    let Some(mut t) = t.table(r, "wait", "wait") else { return wait };
+    wait.moh = t.reference(r, "moh", Kind::Moh).map(|moh| moh.value);
+    wait.announce = t.reference(r, "announce", Kind::Announce).map(|announce| announce.value);
+    wait.every = t.duration(r, "every");
+    wait.max = t.duration(r, "max").unwrap_or(WAIT_MAX);
+    wait.max_callers = t.count(r, "max_callers", 1..=CALLERS_MAX);
+    t.finish(r);
+    wait
+}
+
+fn attendant<'t>(r: &mut Reader<'t>, mut t: Table<'t>, extension: Option<Name>) -> Attendant {
+    let attendant = Attendant {
+        span: t.span,
+        extension,
+        greeting: t.item(r, "greeting").and_then(|item| item.path(r)),
+        keys: keys(r, &mut t),
+        dial_extensions: t.boolean(r, "dial_extensions").unwrap_or(true),
+        no_input: t.destination(r, "no_input"),
+        invalid: t.destination(r, "invalid"),
+        timeout: t.duration(r, "timeout").unwrap_or(KEY_TIMEOUT),
+        tries: t.count(r, "tries", 1..=TRIES_MAX).unwrap_or(TRIES),
+    };
+    t.finish(r);
+    attendant
+}
+
+fn keys<'t>(r: &mut Reader<'t>, t: &mut Table<'t>) -> BTreeMap<char, At<Destination>> {
+    let mut keys = BTreeMap::new();
+    let Some(table) = t.table(r, "keys", "keys") else { return keys };
+    for (text, place, item) in table.entries() {
+        let mut characters = text.chars();
+        let key = match (characters.next(), characters.next()) {
+            (Some(key), None) if key.is_ascii_digit() || matches!(key, '*' | '#') => Some(key),
+            _ => None,
+        };
+        if key.is_none() {
+            let message = format!("`{text}` is no key of a phone");
+            r.error("bad-key", place, message, "write one of 0-9, `*`, `#` in quotes");
+        }
+        let to = item.destination(r, None);
+        keys.extend(key.zip(to));
+    }
+    keys
+}
+
+fn conference<'t>(r: &mut Reader<'t>, mut t: Table<'t>, extension: Option<Name>) -> Conference {
+    let mut pin = |key| t.own(r, key).and_then(|item| item.pin(r));
+    let (pin, moderator_pin) = (pin("pin"), pin("moderator_pin"));
+    let conference = Conference {
+        span: t.span,
+        extension,
+        pin,
+        moderator_pin,
+        max: t.count(r, "max", 1..=CALLERS_MAX),
+        record: t.choice(r, "record", &[("always", true), ("never", false)]).unwrap_or(false),
+        announce: t.boolean(r, "announce").unwrap_or(false),
+    };
+    t.finish(r);
+    conference
+}
+
+fn directory<'t>(r: &mut Reader<'t>, mut t: Table<'t>, extension: Option<Name>) -> Directory {
+    let matches =
+        [("last-name", MatchBy::LastName), ("first-name", MatchBy::FirstName), ("both", MatchBy::Both)];
+    let match_by = t.choice(r, "match", &matches).unwrap_or(MatchBy::LastName);
+    let mut from = Vec::new();
+    for (text, span) in t.texts(r, "from") {
+        let scope = match text.split_once(':') {
+            Some(("site", name)) => r.reference(Kind::Site, name, span).map(DirectoryScope::Site),
+            Some(("role", name)) => r.reference(Kind::Role, name, span).map(DirectoryScope::Role),
+            Some(("user", name)) => r.reference(Kind::User, name, span).map(DirectoryScope::User),
+            _ => {
+                let help = "write `site:`, `role:` or `user:` and a name";
+                r.error("unknown-value", span, format!("`from` can't be `{text}`"), help);
+                None
+            }
+        };
+        from.extend(scope.map(|value| At { value, span }));
+    }
+    let span = t.span;
+    t.finish(r);
+    Directory { span, extension, match_by, from }
+}
+
+fn music<'t>(r: &mut Reader<'t>, name: &str, object: Object<'t>) -> Music {
+    let mut t = Table::new(object.span, "moh", object.table);
+    let items = required(r, &mut t, "files").map(|item| item.list(r)).unwrap_or_default();
+    if items.is_empty() {
+        r.report(Diagnostic::warning("empty", object.span, format!("the music `{name}` has no file")));
+    }
+    let music = Music {
+        span: object.span,
+        files: items.into_iter().filter_map(|item| item.path(r)).collect(),
+        shuffled: t.choice(r, "order", &[("listed", false), ("random", true)]).unwrap_or(false),
+    };
+    t.finish(r);
+    music
 }
 
 /// `screen_pop = { at, url }` of a user, hunt or queue.
-pub(super) fn screen_pop<'t>(r: &mut Reader<'t>, t: &mut Table<'t>) {
-    let Some(mut pop) = t.table(r, "screen_pop", "screen_pop") else { return };
-    pop.choice(r, "at", &[("ringing", ()), ("answered", ())]);
-    if let Some(item) = required(r, &mut pop, "url") {
-        placeholders(r, item);
-    }
+pub(super) fn screen_pop<'t>(r: &mut Reader<'t>, t: &mut Table<'t>) -> Option<ScreenPop> {
+    let mut pop = t.table(r, "screen_pop", "screen_pop")?;
+    let at = pop.choice(r, "at", &[("ringing", PopAt::Ringing), ("answered", PopAt::Answered)]);
+    let url = required(r, &mut pop, "url").and_then(|item| pop_url(r, item));
     pop.finish(r);
+    Some(ScreenPop { at: at.unwrap_or(PopAt::Ringing), url: url? })
 }
 
-fn placeholders<'t>(r: &mut Reader<'t>, item: Item<'t>) {
+/// A web address with `{{values}}` of the call, each of which is known.
+fn pop_url<'t>(r: &mut Reader<'t>, item: Item<'t>) -> Option<Name> {
     const KNOWN: [&str; 6] =
         ["callerid_number", "callerid_name", "extension", "extension_name", "did", "wait_sec"];
-    let Some(text) = item.text(r) else { return };
+    let text = item.text(r)?;
     if !text.starts_with("https://") && !text.starts_with("http://") {
         r.error("bad-uri", item.span, format!("`{text}` is no web address"), "begin with `https://`");
+        return None;
     }
     for part in text.split("{{").skip(1) {
         let word = part.split_once("}}").map_or(part, |(word, _)| word);
@@ -222,67 +279,5 @@ fn placeholders<'t>(r: &mut Reader<'t>, item: Item<'t>) {
             r.error("unknown-value", item.span, format!("`{word}` is no value of a call"), help);
         }
     }
-}
-
-/// `[announce.X]` and `[moh.X]`.
-fn audio<'t>(r: &mut Reader<'t>, objects: &Objects<'t>) {
-    for (_, object) in objects.of(Kind::Announce) {
-        let mut t = Table::new(object.span, "announce", object.table);
-        required(r, &mut t, "file").and_then(|item| item.text(r));
-        t.finish(r);
-    }
-    for (name, object) in objects.of(Kind::Moh) {
-        let mut t = Table::new(object.span, "moh", object.table);
-        required(r, &mut t, "files");
-        if t.texts(r, "files").is_empty() {
-            r.report(Diagnostic::warning("empty", object.span, format!("the music `{name}` has no file")));
-        }
-        t.choice(r, "order", &[("listed", ()), ("random", ())]);
-        t.finish(r);
-    }
-}
-
-fn codes<'t>(r: &mut Reader<'t>, object: Object<'t>) {
-    const CODES: [&str; 13] = [
-        "dnd_on",
-        "dnd_off",
-        "forward_on",
-        "forward_off",
-        "hotdesk_login",
-        "hotdesk_logout",
-        "hotdesk_toggle",
-        "queue_login",
-        "queue_logout",
-        "voicemail",
-        "pickup",
-        "park",
-        "echo",
-    ];
-    r.pending("codes", "[codes]", object.span);
-    let mut t = Table::new(object.span, "codes", object.table);
-    let mut given: BTreeMap<&str, super::super::Span> = BTreeMap::new();
-    let mut items: Vec<Item<'t>> = CODES.into_iter().filter_map(|key| t.own(r, key)).collect();
-    if let Some(frames) = t.table(r, "time_frame", "time_frame") {
-        for (name, place, item) in frames.entries() {
-            r.reference(Kind::TimeFrame, name, place);
-            items.push(item);
-        }
-    }
-    t.finish(r);
-    for item in items {
-        let Some(code) = item.text(r) else { continue };
-        let shape = code.strip_prefix(['*', '#']).unwrap_or("");
-        if shape.is_empty() || !shape.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'*' | b'#')) {
-            r.error(
-                "bad-code",
-                item.span,
-                format!("`{code}` is no feature code"),
-                "begin with `*` or `#`: `*78`",
-            );
-        } else if let Some(first) = given.insert(code, item.span) {
-            let finding =
-                Diagnostic::error("defined-twice", item.span, format!("the code `{code}` is given twice"));
-            r.report(finding.related(first, "first given here"));
-        }
-    }
+    Some(text.into())
 }

@@ -4,7 +4,7 @@ use super::super::calendar::{
     DayRange, Days, Excepted, Frame, Part, Yearly, Zone, parse_weekly, parse_yearly,
 };
 use super::super::diagnostic::{Diagnostic, Span};
-use super::super::model::{At, Condition, Name, When};
+use super::super::model::{At, Calendar, Condition, Name, When};
 use super::domain::required;
 use super::names::{Kind, Object, Objects};
 use super::reader::{Item, Reader, Table};
@@ -19,12 +19,12 @@ const EXCEPT_DEPTH_MAX: usize = 4;
 pub(super) fn time_frames<'t>(
     r: &mut Reader<'t>,
     objects: &Objects<'t>,
-) -> (BTreeMap<Name, Span>, BTreeMap<Name, At<Frame>>) {
+) -> (BTreeMap<Name, Calendar>, BTreeMap<Name, At<Frame>>) {
     let mut calendars = BTreeMap::new();
     let mut raw: BTreeMap<Name, Raw> = BTreeMap::new();
     for (name, object) in objects.of(Kind::Calendar) {
         let parts = calendar(r, name, object);
-        calendars.insert(name.into(), object.span);
+        calendars.insert(name.into(), Calendar { span: object.span, ics: None });
         let frame = Raw { span: object.span, zone: None, forced: None, parts, except: Vec::new() };
         raw.insert(format!("calendar:{name}").into(), frame);
     }

@@ -1,22 +1,21 @@
-//! The small values of the language: durations, destinations, numbers, zones, secrets, PINs, addresses.
+//! The small values of the language: durations, destinations, numbers, zones, words, paths, addresses.
 
-use super::super::calendar::Zone;
+use super::super::calendar::{Zone, parse_clock};
 use super::super::diagnostic::{Diagnostic, Span};
-use super::super::model::{AcceptFrom, At, CallerId, Destination, Name, SecretRef};
+use super::super::model::{AcceptFrom, At, CallerId, Destination, Name};
 use super::names::Kind;
 use super::reader::{Item, Reader, Table};
 use super::suggest::nearest;
 use crate::number::{Country, Locale, country, is_e164, normalise};
+use jiff::civil::Time;
 use std::net::IpAddr;
 use std::time::Duration;
 
 /// No call and no registration lasts longer.
 const DURATION_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
-
-/// Whether what stands under this key must not be repeated in a message.
-pub(super) fn holds_secret(key: &str) -> bool {
-    matches!(key, "secret" | "pin" | "moderator_pin")
-}
+/// Longer words are for no display.
+const WORDS_CHARS_MAX: usize = 128;
+const PATH_BYTES_MAX: usize = 255;
 
 /// `1h30m`, `25s`.
 pub(super) fn parse_duration(text: &str) -> Option<Duration> {
@@ -81,51 +80,32 @@ impl<'t> Item<'t> {
         Some(At { value, span: self.span })
     }
 
-    pub(super) fn secret(&self, r: &mut Reader<'t>) -> Option<At<SecretRef>> {
+    /// Text that people read on a display or in a message: it must not break the header that carries it.
+    pub(super) fn words(&self, r: &mut Reader<'t>) -> Option<Name> {
         let text = self.text(r)?;
-        let wrong = |r: &mut Reader<'t>| {
-            let help = "write `file:PATH`, `env:NAME`, `ha1:` and 32 (MD5) or 64 (SHA-256) hexadecimal digits, or `plain:...`";
-            r.error("bad-secret", self.span, "this is no reference to a secret", help);
-            None
-        };
-        let (kind, rest) = text.split_once(':').unwrap_or(("", ""));
-        let hex = rest.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let value = match (kind, rest.len()) {
-            ("file", 1..) => {
-                if rest.starts_with('/') || rest.split('/').any(|part| part == "..") {
-                    let help = "name it relative to the rules' directory: `file:secrets/100a`";
-                    r.error("bad-secret", self.span, "a secret file lies below the rules' directory", help);
-                    return None;
-                }
-                SecretRef::File(rest.into())
-            }
-            ("env", 1..) => SecretRef::Env(rest.into()),
-            ("ha1", 32) if hex => SecretRef::Ha1Md5(rest.to_ascii_lowercase()),
-            ("ha1", 64) if hex => SecretRef::Ha1Sha256(rest.to_ascii_lowercase()),
-            ("plain", 3) if rest == "***" => SecretRef::Masked,
-            ("plain", 1..) => {
-                plain(r, self.span, "file:secrets/NAME");
-                SecretRef::Plain(rest.into())
-            }
-            _ => return wrong(r),
-        };
-        Some(At { value, span: self.span })
+        if text.chars().count() <= WORDS_CHARS_MAX && !text.chars().any(char::is_control) {
+            return Some(text.into());
+        }
+        let message = format!("`{}` must be one line of at most {WORDS_CHARS_MAX} characters", self.key);
+        r.error("bad-text", self.span, message, "take line ends and tabs out, or shorten it");
+        None
     }
 
-    /// Checks the shape of a PIN: a PHC string or `plain:` and digits.
-    pub(super) fn pin(&self, r: &mut Reader<'t>) {
-        let Some(text) = self.text(r) else { return };
-        let digits =
-            |pin: &str| (4..=15).contains(&pin.len()) && pin.bytes().all(|byte| byte.is_ascii_digit());
-        match text.split_once(':') {
-            Some(("hash", phc)) if phc.starts_with("$argon2") && phc.matches('$').count() >= 4 => {}
-            Some(("plain", "***")) => {}
-            Some(("plain", pin)) if digits(pin) => plain(r, self.span, "hash:$argon2id$..."),
-            _ => {
-                let help = "write `hash:` and a PHC string (`hash:$argon2id$v=19$...`), or `plain:` and 4 to 15 digits";
-                r.error("bad-pin", self.span, "this is no PIN", help);
-            }
+    /// A file below the rules' base directory.
+    pub(super) fn path(&self, r: &mut Reader<'t>) -> Option<Name> {
+        let text = self.text(r)?;
+        let good = !text.is_empty() && text.len() <= PATH_BYTES_MAX && !text.chars().any(char::is_control);
+        if good && !text.starts_with('/') && !text.split('/').any(|part| part == "..") {
+            return Some(text.into());
         }
+        let help = "name it relative to the rules' directory: `closed.wav`, `audio/closed.wav`";
+        r.error(
+            "bad-path",
+            self.span,
+            format!("`{}` must be a file below the rules' directory", self.key),
+            help,
+        );
+        None
     }
 
     pub(super) fn zone(&self, r: &mut Reader<'t>) -> Option<Zone> {
@@ -141,6 +121,19 @@ impl<'t> Item<'t> {
             r.error("unknown-zone", self.span, format!("there is no time zone `{text}`"), help);
         }
         zone
+    }
+
+    /// A time of day.
+    pub(super) fn clock(&self, r: &mut Reader<'t>) -> Option<Time> {
+        let text = self.text(r)?;
+        let minutes = parse_clock(text).ok();
+        let parts = minutes.and_then(|m| Some((i8::try_from(m / 60).ok()?, i8::try_from(m % 60).ok()?)));
+        let time = parts.and_then(|(hour, minute)| Time::new(hour, minute, 0, 0).ok());
+        if time.is_none() {
+            let help = "write hours and minutes: `04:00`";
+            r.error("bad-hours", self.span, format!("`{text}` is no time of day"), help);
+        }
+        time
     }
 
     pub(super) fn country(&self, r: &mut Reader<'t>) -> Option<&'static Country> {
@@ -181,13 +174,6 @@ impl<'t> Item<'t> {
         }
         parsed
     }
-}
-
-fn plain(r: &mut Reader<'_>, place: Span, instead: &str) {
-    r.report(
-        Diagnostic::warning("plain-secret", place, "a secret stands here in plain text")
-            .help(format!("whoever reads this file can use it: write `{instead}` instead")),
-    );
 }
 
 fn parse_accept_from(text: &str, span: Span) -> Option<AcceptFrom> {
@@ -356,6 +342,10 @@ impl<'t> Table<'t> {
         Some(At { value: r.reference(kind, text, item.span)?, span: item.span })
     }
 
+    pub(super) fn words(&mut self, r: &mut Reader<'t>, key: &'static str) -> Option<Name> {
+        self.item(r, key)?.words(r)
+    }
+
     pub(super) fn destination(&mut self, r: &mut Reader<'t>, key: &'static str) -> Option<At<Destination>> {
         self.item(r, key)?.destination(r, None)
     }
@@ -373,7 +363,7 @@ impl<'t> Table<'t> {
 }
 
 pub(super) fn caller_id<'t>(r: &mut Reader<'t>, mut table: Table<'t>) -> CallerId {
-    let name = table.name(r, "name");
+    let name = table.words(r, "name");
     let number = table.item(r, "number").and_then(|item| item.e164(r));
     table.finish(r);
     CallerId { name, number }

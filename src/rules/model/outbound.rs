@@ -1,0 +1,90 @@
+//! The way out, and the way in from outside: trunks, dial rules, routes.
+
+use super::{At, Auth, CallerId, Name, SecretRef, Srtp};
+use crate::number::Pattern;
+use crate::rules::diagnostic::Span;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+#[derive(Clone, Debug)]
+pub struct Trunk {
+    pub span: Span,
+    /// `host[:port]` of the SIP peer.
+    pub proxy: Option<At<String>>,
+    pub transport: TrunkTransport,
+    pub register: Option<Registration>,
+    /// Of calls that come in with credentials.
+    pub auth: Option<Auth>,
+    pub accept_from: Vec<AcceptFrom>,
+    pub channels: Option<u32>,
+    pub country: Name,
+    pub area_code: Option<Name>,
+    pub screens_caller_id: bool,
+    pub diversion: Diversion,
+    pub trust: bool,
+    pub remote_party_id: bool,
+    /// What becomes of the STIR/SHAKEN Identity of the caller (RFC 8224).
+    pub identity: PassedIdentity,
+    pub srtp: Srtp,
+    /// By their names in SDP, in order of preference; empty: as offered.
+    pub codecs: Vec<Name>,
+}
+
+/// How we register at a trunk.
+#[derive(Clone, Debug)]
+pub struct Registration {
+    pub span: Span,
+    pub user: Name,
+    pub secret: At<SecretRef>,
+    pub expires: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PassedIdentity {
+    Pass,
+    Strip,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TrunkTransport {
+    Udp,
+    Tcp,
+    Tls,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Diversion {
+    None,
+    Diversion,
+    HistoryInfo,
+    Both,
+}
+
+/// An address or a range, with an optional port: `203.0.113.16/28`, `127.0.0.2:5070`, `[2001:db8::]/64`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AcceptFrom {
+    pub address: std::net::IpAddr,
+    pub prefix: u8,
+    pub port: Option<u16>,
+    pub span: Span,
+}
+
+#[derive(Clone, Debug)]
+pub struct Dial {
+    pub span: Span,
+    pub dialled: Pattern,
+    pub strip: usize,
+    pub prefix: Name,
+    pub rewrite_as: Option<Name>,
+    pub class: Option<Name>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Route {
+    pub span: Span,
+    pub name: Option<Name>,
+    pub classes: Vec<Name>,
+    pub site: Option<Name>,
+    pub via: Vec<Name>,
+    pub caller_id: Option<CallerId>,
+}
