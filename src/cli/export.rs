@@ -7,7 +7,7 @@ use crate::daemon::directory::{self, DirectoryError};
 use clap::Args;
 use hyper::Method;
 use std::collections::BTreeMap;
-use std::path::{Component, Path, PathBuf};
+use std::path::PathBuf;
 
 /// Write the rules that are live into a directory
 ///
@@ -43,7 +43,7 @@ impl Export {
             .map_err(|e| Failure::fault(format!("the export can't be read: {e}")))?;
         self.is_free(&files)?;
         for (name, text) in &files {
-            write(&self.dir, name, text)?;
+            directory::write(&self.dir, name, text).map_err(Failure::input)?;
         }
         let generation = answer.generation.unwrap_or_default();
         let (count, dir) = (files.len(), self.dir.display());
@@ -72,17 +72,4 @@ impl Export {
             _ => Ok(()),
         }
     }
-}
-
-fn write(dir: &Path, name: &str, text: &str) -> Result<(), Failure> {
-    // The daemon took only such names; but what writes files trusts nobody.
-    if !Path::new(name).components().all(|c| matches!(c, Component::Normal(_))) {
-        return Err(Failure::fault(format!("the daemon names a file `{name}`")));
-    }
-    let path = dir.join(name);
-    let failed = |e: std::io::Error| Failure::input(format!("{}: {e}", path.display()));
-    if let Some(parent) = path.parent() {
-        std::fs::create_dir_all(parent).map_err(failed)?;
-    }
-    std::fs::write(&path, text).map_err(failed)
 }

@@ -9,6 +9,7 @@ mod events;
 mod explain;
 mod explanation;
 mod export;
+mod fmt;
 mod hangup;
 mod offline;
 mod out;
@@ -63,8 +64,8 @@ struct Arguments {
 }
 
 const LONG: &str = "A call-routing engine: registers phones, holds calls as a back-to-back user agent, relays media, and explains \
-every decision.\n\nThe rules are TOML files, a directory a domain. `check`, `route --rules` and `tree --rules` need no daemon; the \
-other verbs speak to a running one over its Unix socket.";
+every decision.\n\nThe rules are TOML files, a directory a domain. `check`, `fmt`, `import`, `route --rules` and `tree --rules` need \
+no daemon; the other verbs speak to a running one over its Unix socket.";
 
 const AFTER: &str = "Exit codes: 0 done; 1 the answer is no (a golden test failed, nothing was found); 2 the input is wrong, and a \
 diagnostic says where; 3 the daemon can't be reached; 70 a fault of ours.\n\nThe daemon is found by --socket, else RINGTREE_SOCKET, \
@@ -74,6 +75,7 @@ else `[admin] socket` of ./ringtree.toml, else ./ringtree-data/admin.sock, else 
 enum Verb {
     Run(run::Run),
     Check(check::Check),
+    Fmt(fmt::Fmt),
     Route(route::Route),
     Tree(tree::Tree),
     Apply(apply::Apply),
@@ -92,6 +94,7 @@ impl Verb {
         match self {
             Verb::Run(verb) => verb.carry_out(),
             Verb::Check(verb) => verb.carry_out(),
+            Verb::Fmt(verb) => verb.carry_out(),
             Verb::Route(verb) => verb.carry_out(),
             Verb::Tree(verb) => verb.carry_out(),
             Verb::Apply(verb) => verb.carry_out(),

@@ -34,6 +34,8 @@ pub enum DirectoryError {
     TooMuch { dir: String },
     #[error("{path} is not UTF-8 text")]
     NotText { path: String },
+    #[error("{path} can't be written: {why}")]
+    Write { path: String, why: String },
 }
 
 /// The directories of the domains that `dir` holds: itself if it has a `domain.toml`, else each child that has one, by name.
@@ -121,6 +123,37 @@ impl Reading<'_> {
     }
 }
 
+/// Writes one file of rules: whole or not at all, whatever happens meanwhile. Directories on the way are made.
+///
+/// # Errors
+/// The name leads out of `dir`, or the disk refuses; then the file is as it was.
+pub fn write(dir: &Path, name: &str, text: &str) -> Result<(), DirectoryError> {
+    let path = dir.join(name);
+    let failed = |why: String| DirectoryError::Write { path: path.display().to_string(), why };
+    if !Path::new(name).components().all(|c| matches!(c, std::path::Component::Normal(_))) {
+        return Err(failed("it is no place in the directory".into()));
+    }
+    let parent = path.parent().unwrap_or(dir);
+    let said = |e: std::io::Error| failed(e.to_string());
+    std::fs::create_dir_all(parent).map_err(said)?;
+    // Beside the file, and hidden, so that nobody takes it for rules.
+    let file = path.file_name().and_then(|n| n.to_str()).unwrap_or("rules");
+    let beside = parent.join(format!(".{file}.{}", std::process::id()));
+    let written = std::fs::File::create(&beside).and_then(|mut new| {
+        std::io::Write::write_all(&mut new, text.as_bytes())?;
+        if let Ok(old) = std::fs::metadata(&path) {
+            new.set_permissions(old.permissions())?;
+        }
+        new.sync_all()?;
+        std::fs::rename(&beside, &path)
+    });
+    written.map_err(|e| {
+        // Nothing is lost when it stays: it is hidden.
+        let _ = std::fs::remove_file(&beside);
+        said(e)
+    })
+}
+
 /// The domain that the files say they are, from their `[domain] name`, even where the rest of them is broken.
 #[must_use]
 pub fn domain_name(files: &Files) -> Option<Arc<str>> {
@@ -201,6 +234,22 @@ mod tests {
         assert_eq!(domains(&dir.path().join("a")).unwrap(), [dir.path().join("a")]);
         assert!(matches!(domains(&dir.path().join("c")), Err(DirectoryError::Missing { .. })));
         assert!(matches!(domains(&dir.path().join("docs/x.toml")), Err(DirectoryError::NotDirectory { .. })));
+    }
+
+    #[test]
+    fn a_file_is_replaced_whole_and_only_inside() {
+        let dir = tempfile::tempdir().unwrap();
+        super::write(dir.path(), "users/a.toml", "one").unwrap();
+        super::write(dir.path(), "users/a.toml", "two").unwrap();
+        assert_eq!(std::fs::read_to_string(dir.path().join("users/a.toml")).unwrap(), "two");
+        assert_eq!(
+            std::fs::read_dir(dir.path().join("users")).unwrap().count(),
+            1,
+            "nothing is left beside it"
+        );
+        for name in ["../a.toml", "/tmp/a.toml", "users/../../a.toml"] {
+            assert!(super::write(dir.path(), name, "x").is_err(), "{name}");
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub mod decide;
 pub mod destination;
 pub mod diagnostic;
 pub mod domain;
+pub mod edit;
 pub mod encoding;
 pub mod expect;
 pub mod explain;

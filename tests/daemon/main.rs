@@ -5,5 +5,6 @@
 
 mod admin;
 mod command_line;
+mod files;
 mod running;
 mod start;

@@ -21,7 +21,7 @@ mod reader;
 mod roles;
 mod secret;
 mod services;
-mod suggest;
+pub(in crate::rules) mod suggest;
 mod time;
 mod value;
 
