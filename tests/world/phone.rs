@@ -21,6 +21,8 @@ pub enum Script {
     Refuse { status: u16, after: Duration },
     /// 100, then 503: a trunk that is full.
     Full,
+    /// 183 with a description, then nothing: the announcement of a network.
+    EarlyMedia,
     /// Nothing at all.
     Dead,
 }
@@ -65,6 +67,12 @@ pub struct Phone {
     /// ACKs to this phone's 2xx, and BYEs in its calls.
     pub acks: u32,
     pub byes: u32,
+    /// The INVITEs that came, each once, as text.
+    pub invites: Vec<String>,
+    /// Of every request that this phone makes.
+    pub max_forwards: u8,
+    /// More header fields in them, each with its line end.
+    pub extra: String,
     /// Calls that this phone answered and that were neither ACKed nor BYEd yet.
     pub open_answers: BTreeMap<String, bool>,
     repeats: BTreeMap<String, Repeat>,
@@ -87,6 +95,9 @@ impl Phone {
             cancels: Vec::new(),
             acks: 0,
             byes: 0,
+            invites: Vec::new(),
+            max_forwards: 70,
+            extra: String::new(),
             open_answers: BTreeMap::new(),
             repeats: BTreeMap::new(),
             answers: BTreeMap::new(),
@@ -217,6 +228,7 @@ impl Phone {
     }
 
     fn receive_invite(&mut self, call_id: String, branch: String, request: rsip::Request) {
+        self.invites.push(request.to_string());
         if self.script == Script::Dead {
             return;
         }
@@ -224,10 +236,14 @@ impl Phone {
         let due = match self.script {
             Script::Answer { after } | Script::Refuse { after, .. } => Some(self.now + after),
             Script::Full => Some(self.now),
-            Script::Ring | Script::Dead => None,
+            Script::Ring | Script::EarlyMedia | Script::Dead => None,
         };
-        let first = if self.script == Script::Full { 100 } else { 180 };
-        self.reply(&request, first, &tag, "", &branch);
+        let (first, body) = match self.script {
+            Script::Full => (100, String::new()),
+            Script::EarlyMedia => (183, self.offer()),
+            _ => (180, String::new()),
+        };
+        self.reply(&request, first, &tag, &body, &branch);
         self.incoming.insert(call_id, Incoming { invite: request, tag, due, finished: false });
         let now = self.now;
         self.wake(now);
@@ -327,12 +343,13 @@ impl Phone {
         body: &str,
     ) -> Bytes {
         let (address, user, domain) = (self.address, &self.user, crate::DOMAIN);
+        let (max_forwards, more) = (self.max_forwards, &self.extra);
         let to_tag = to_tag.map(|tag| format!(";tag={tag}")).unwrap_or_default();
         let content = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
         format!(
-            "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {address};branch={branch}\r\nMax-Forwards: 70\r\n\
+            "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {address};branch={branch}\r\nMax-Forwards: {max_forwards}\r\n\
              From: \"{user}\" <sip:{user}@{domain}>;tag=t{call_id}\r\nTo: <sip:{to}@{domain}>{to_tag}\r\n\
-             Call-ID: {call_id}\r\nCSeq: {cseq} {method}\r\n{extra}{content}Content-Length: {}\r\n\r\n{body}",
+             Call-ID: {call_id}\r\nCSeq: {cseq} {method}\r\n{extra}{more}{content}Content-Length: {}\r\n\r\n{body}",
             body.len()
         )
         .into()
