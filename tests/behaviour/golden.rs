@@ -1,0 +1,95 @@
+//! The golden tests of `routing-rules`, each named after the row that it shows.
+
+use super::{Rules, project};
+use ringtree::daemon::directory;
+
+/// Golden tests of what is not built yet. One that passes has to be taken off this list.
+pub const AWAITED: &[&str] = &[
+    "T5: a recurrence rule of RFC 5545, with hours",
+    "T5: days of an iCalendar file",
+    "T5: its yearly events come back",
+    "T5: a number's rules read the same frames",
+    "T1: a `when` may name several time frames, any of which is enough",
+    "F5: to a hunt group",
+    "F8: nor is one that came through a hunt",
+    "N6: what the device shows is sent, where the number is ours",
+    "U9: a spare phone may dial feature codes, to log in",
+    "U10: a hunt group is dialled like a person, and rings the people in it",
+    "A3: a caller whose verification failed can be refused as well",
+    "A5: in a hunt, the caller is judged, or the hunt where the list names it",
+    "A5: whoever is on all lists rings the whole hunt",
+    "H1: log-in is a feature code, and works from a phone that belongs to nobody",
+    "H1: log-out",
+    "H2: agents log in and out by feature codes",
+    "H2: and out",
+    "H3: which a feature code switches",
+    "5: a member who does not want to be disturbed is left out; that member's mailbox never takes the group's call",
+    "5: nor does it when the phone itself says busy",
+    "6: two mobiles in a group: the first one's own mailbox presses no key, and the other one rings on",
+    "7: the key is the target's, and asked for through a group as well",
+    "9: and in somebody's list where that is asked for, once nobody else is left",
+    "10: a group rings every phone of a member",
+    "11: in a group that rings one by one, a member whose call paths are in use takes no time",
+    "11: and all busy goes where busy goes",
+    "14: a member on holiday sends nobody's group call to a mailbox",
+    "31: a number that leads straight outside names itself",
+];
+
+/// Whole systems to start from.
+const EXAMPLES: &[&str] = &["harbour-dental"];
+
+/// Every domain of `routing-rules/behaviour`.
+pub fn domains() -> Vec<Rules> {
+    let dirs = directory::domains(&project("routing-rules/behaviour")).unwrap();
+    dirs.iter().map(|dir| Rules::read(dir)).collect()
+}
+
+/// The row that a golden test shows: `U2` of `U2: all phones ring`.
+pub fn row(name: &str) -> Option<&str> {
+    let (row, claim) = name.split_once(": ")?;
+    let letter = row.starts_with(|c: char| c.is_ascii_uppercase());
+    let number = row.get(1..)?.parse::<u8>().is_ok();
+    (letter && number && !claim.is_empty()).then_some(row)
+}
+
+#[test]
+fn every_golden_test_of_the_behaviours_passes() {
+    let mut failed = Vec::new();
+    let complaints = Rules::read(&project("routing-rules/complaints"));
+    for rules in domains().into_iter().chain([complaints]) {
+        assert!(!rules.expects.is_empty(), "{} shows nothing", rules.name);
+        failed.extend(rules.failures());
+    }
+    let unexpected: Vec<_> = failed.iter().filter(|(name, _)| !AWAITED.contains(&name.as_str())).collect();
+    assert!(unexpected.is_empty(), "{unexpected:#?}");
+    let passes: Vec<_> =
+        AWAITED.iter().filter(|name| !failed.iter().any(|(failed, _)| failed == *name)).collect();
+    assert!(passes.is_empty(), "built by now: {passes:#?}");
+}
+
+#[test]
+fn every_golden_test_of_the_behaviours_names_its_row() {
+    for rules in domains() {
+        for expect in &rules.expects {
+            assert!(row(&expect.name).is_some(), "{}: `{}`", rules.name, expect.name);
+        }
+    }
+}
+
+#[test]
+fn golden_tests_have_names_of_their_own() {
+    let mut names: Vec<_> =
+        domains().iter().flat_map(|rules| rules.expects.iter().map(|e| e.name.clone())).collect();
+    names.sort();
+    let twice: Vec<_> = names.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| &pair[0]).collect();
+    assert!(twice.is_empty(), "{twice:?}");
+}
+
+#[test]
+fn the_examples_pass_their_golden_tests() {
+    for name in EXAMPLES {
+        let rules = Rules::read(&project("routing-rules").join(name));
+        assert!(rules.expects.len() >= 4, "{name}");
+        assert_eq!(rules.failures(), [], "{name}");
+    }
+}
