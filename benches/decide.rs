@@ -183,6 +183,7 @@ fn walk(c: &mut Criterion) {
         },
         dialled: Dialled::Text("+12025550100".into()),
         psap_callback: false,
+        verified: ringtree::rules::Verified::NotChecked,
         earlier_hops: 0,
     };
     c.bench_function("walk, start to plan", |b| {

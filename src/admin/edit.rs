@@ -178,6 +178,7 @@ impl Pipeline {
             tree: prepared.tree,
             origin: edit.origin.clone(),
             applied: edit.at.to_string(),
+            what: "apply".to_owned(),
         };
         let generation = self.store.put_rules(stored.clone(), edit.expected).map_err(Refused::Store)?;
         let before = self.generations.domain(&name);

@@ -1,7 +1,7 @@
 //! One INVITE towards one contact or trunk: a branch of the fork. A device with four contacts has one leg and four branches.
 
 use super::headers;
-use super::office::Office;
+use super::office::{Channel, Office};
 use super::verdict;
 use crate::clock::Now;
 use crate::dialog::Dialog;
@@ -38,6 +38,10 @@ pub struct Branch {
     /// Our INVITE as sent: what dialogs are made from.
     pub request: Message,
     pub sent: Instant,
+    /// When a trunk that has said nothing at all is given up for the next one.
+    pub patience: Option<Instant>,
+    /// What it holds of its trunk, until it ends.
+    pub channel: Option<Channel>,
     pub state: State,
     /// Index of its entry in the call record's legs.
     pub entry: usize,

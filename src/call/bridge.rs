@@ -239,6 +239,7 @@ impl Call {
         let bytes = finish(w, message, body.as_deref());
         if method == Method::Invite {
             office.pending.insert(server, self.key);
+            office.trying(now, server, message);
         }
         if let State::Answered(bridge) = &mut self.state {
             bridge.passes.push(Pass { from, server, client, request: message.clone(), method, cseq });

@@ -2,19 +2,27 @@
 
 use super::branch::{Branch, Callee, Progress, State as BranchState};
 use super::bridge::Bridge;
-use super::headers::{self, Outgoing};
-use super::office::{Effect, Office};
+use super::headers::{self, Onward, Outgoing};
+use super::history::History;
+use super::office::{Channel, Effect, Office};
 use super::record::AnsweredBy;
 use super::{COMPLETED_ELSEWHERE, Call, DECLINED_ELSEWHERE, State, caller::Heard, verdict};
 use crate::clock::Now;
 use crate::dialog::Dialog;
 use crate::relay::Side;
-use crate::rules::model::{Decline, Diversion, MissedCalls};
-use crate::rules::{LegOutcome, LegTarget, PlannedLeg};
+use crate::rules::domain::TrunkView;
+use crate::rules::model::{Decline, MissedCalls};
+use crate::rules::{LegOutcome, LegTarget, Live, PlannedLeg};
 use crate::sip::{Flow, Message, Method};
 use crate::transaction::Failure;
 use bytes::Bytes;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// A trunk that has not even said 100 for so long gives way to the next one of its route. Over UDP the INVITE has then been sent four
+/// times (at 0, 0.5, 1.5 and 3.5 s), and RFC 3261 §17.2.1 wants a 100 within 200 ms: nobody is there. Timer B would take 32 s, in which
+/// callers give up. The last trunk of a route gets all of timer B.
+const TRUNK_SILENCE: Duration = Duration::from_secs(4);
 
 /// Phones behind one contact (a forking proxy) whose late answers are ACKed and BYEd; more are left to their own timers.
 const DISMISSED_MAX: usize = 8;
@@ -26,7 +34,9 @@ struct Invitation<'a> {
     callee: Callee,
     target: &'a str,
     flow: Flow,
-    diversion: bool,
+    /// Towards a trunk.
+    onward: Option<Onward<'a>>,
+    channel: Option<Channel>,
 }
 
 impl Call {
@@ -35,7 +45,13 @@ impl Call {
         let State::Ringing(ring) = &self.state else { return Err(LegOutcome::Failed) };
         let planned = ring.plan().legs[leg].clone();
         if planned.confirm.is_some() {
-            return Err(LegOutcome::Failed); // answer confirmation is not carried out yet; the explanation says so
+            let to = match &planned.to {
+                LegTarget::Device(device) => format!("device:{device}"),
+                LegTarget::Outside { number, .. } => format!("tel:{number}"),
+            };
+            let entry = self.log.leg(now, to);
+            self.log.leg_ended(now, entry, None, "confirm is not carried out yet");
+            return Err(LegOutcome::Failed);
         }
         match &planned.to {
             LegTarget::Device(device) => self.invite_device(office, now, leg, &planned, device),
@@ -57,7 +73,11 @@ impl Call {
         if bindings.is_empty() {
             return Err(LegOutcome::Offline);
         }
-        let user = self.domain.device(device).and_then(|view| view.user.clone());
+        let domain = self.domain.clone();
+        let live = office.live(&domain, now, None);
+        // Whoever sits at a hot-desk phone is called there, and is who answers.
+        let seated = live.seated(device).and_then(|user| domain.user(user)).map(|user| user.name.clone());
+        let user = seated.or_else(|| domain.device(device)?.user.clone());
         let mut invited = Err(LegOutcome::Failed);
         for binding in bindings {
             let callee = Callee::Device { device: device.clone(), user: user.clone() };
@@ -67,14 +87,15 @@ impl Call {
                 callee,
                 target: &binding.uri,
                 flow: binding.flow,
-                diversion: false,
+                onward: None,
+                channel: None,
             };
             invited = self.ring_at(office, now, &invitation).or(invited);
         }
         invited
     }
 
-    /// By the first trunk that has an address.
+    /// By the first trunk that has an address and a channel free; an emergency call takes one beyond the limit (RFC 6881 §9).
     fn invite_trunk(
         &mut self,
         office: &mut Office,
@@ -84,10 +105,16 @@ impl Call {
         number: &Arc<str>,
         trunks: &[Arc<str>],
     ) -> Result<(), LegOutcome> {
+        let domain = self.domain.clone();
         for (index, name) in trunks.iter().enumerate() {
-            let Some(trunk) = self.domain.trunk(name) else { continue };
+            let Some(trunk) = domain.trunk(name) else { continue };
+            if office.is_full(&domain, name) && !self.walk.is_emergency() {
+                let entry = self.log.leg(now, format!("tel:{number}"));
+                self.log.leg_ended(now, entry, None, &format!("trunk {name} is full"));
+                continue;
+            }
             let Some(transport) = headers::transport_of(trunk.transport) else { continue };
-            let key = (self.domain.name().clone(), name.clone());
+            let key = (domain.name().clone(), name.clone());
             let Some(remote) = office.trunks.get(&key).and_then(|addresses| addresses.first()).copied()
             else {
                 continue;
@@ -96,16 +123,36 @@ impl Call {
             let flow = Flow { transport, local, remote, connection: None };
             let host = trunk.proxy.clone().unwrap_or_else(|| remote.to_string());
             let target = format!("sip:{}@{host}", headers::escape_user(number));
-            let diversion = matches!(trunk.diversion, Diversion::Diversion | Diversion::Both);
+            let history = self.onward(planned, &target);
+            let onward = Some(Onward {
+                wants: trunk.diversion,
+                trusted: trunk.trust,
+                signed: self.signs_for(planned, trunk),
+                history: &history,
+            });
             let next = trunks.get(index + 1..).unwrap_or_default().to_vec();
             let callee = Callee::Trunk { number: number.clone(), next };
-            return self.ring_at(
-                office,
-                now,
-                &Invitation { leg, planned, callee, target: &target, flow, diversion },
-            );
+            let channel = Some(office.channel(&key));
+            let invitation = Invitation { leg, planned, callee, target: &target, flow, onward, channel };
+            return self.ring_at(office, now, &invitation);
         }
         Err(LegOutcome::Failed)
+    }
+
+    /// What a trunk may be told of the way so far: what came in, and our own forward.
+    fn onward(&self, planned: &PlannedLeg, target: &str) -> History {
+        let mut history = self.history.clone();
+        if let Some((by, reason)) = &planned.diversion {
+            let by = format!("sip:{}@{}", headers::escape_user(by), self.domain.name());
+            history.divert(&by, reason, target);
+        }
+        history
+    }
+
+    /// Whether the signature that came with the call (RFC 8224) goes on by this trunk: it speaks of the number that the leg shows.
+    fn signs_for(&self, planned: &PlannedLeg, trunk: &TrunkView) -> bool {
+        let shown = planned.caller_id.number.as_deref();
+        self.by_trunk && !trunk.strips_identity && shown.is_some() && shown == self.walk.caller_e164()
     }
 
     fn ring_at(
@@ -114,7 +161,7 @@ impl Call {
         now: Now,
         invitation: &Invitation<'_>,
     ) -> Result<(), LegOutcome> {
-        let Invitation { leg, planned, callee, target, flow, diversion } = invitation;
+        let Invitation { leg, planned, callee, target, flow, onward, channel } = invitation;
         let offer = match (&self.offer, &self.anchor) {
             (Some(offer), Some(anchor)) => {
                 Some(anchor.rewrite(office, Side::B, offer).map_err(|_| LegOutcome::Failed)?)
@@ -131,7 +178,8 @@ impl Call {
             tag: &tag,
             invite: &self.caller.invite,
             offer: offer.as_deref(),
-            diversion: *diversion,
+            onward: onward.as_ref(),
+            called: self.walk.did(),
             loop_token: self.loop_token,
         };
         let bytes = headers::invite(office, &outgoing);
@@ -150,6 +198,11 @@ impl Call {
             behind_nat,
             request,
             sent: now.mono,
+            patience: match callee {
+                Callee::Trunk { next, .. } if !next.is_empty() => Some(now.mono + TRUNK_SILENCE),
+                Callee::Trunk { .. } | Callee::Device { .. } => None,
+            },
+            channel: channel.clone(),
             state: BranchState::Calling(Progress::Nothing),
             entry,
             dismissed: Vec::new(),
@@ -214,6 +267,7 @@ impl Call {
         let rang = branch.progress() == Progress::Ringing;
         let awaited = branch.is_calling();
         branch.state = BranchState::Ended(outcome);
+        branch.channel = None;
         if awaited && !self.tries_next_trunk(office, now, index, verdict::tries_next_trunk(status, rang)) {
             self.branch_ended(office, now, index);
         }
@@ -229,8 +283,26 @@ impl Call {
         let status = matches!(why, Failure::Timeout).then_some(408);
         self.log.leg_ended(now, branch.entry, status, verdict::word(outcome));
         branch.state = BranchState::Ended(outcome);
+        branch.channel = None;
         if awaited && !self.tries_next_trunk(office, now, index, outcome == LegOutcome::Offline) {
             self.branch_ended(office, now, index);
+        }
+    }
+
+    /// Leaves trunks that have been silent for too long, where another one takes the leg over.
+    pub(super) fn lose_patience(&mut self, office: &mut Office, now: Now) {
+        for index in 0..self.branches.len() {
+            let Some(branch) = self.branches.get_mut(index) else { return };
+            if branch.patience.take_if(|at| *at <= now.mono).is_none()
+                || !branch.is_calling()
+                || branch.progress() > Progress::Nothing
+                || !self.tries_next_trunk(office, now, index, true)
+            {
+                continue;
+            }
+            let branch = &mut self.branches[index];
+            self.log.leg_ended(now, branch.entry, None, "no response");
+            branch.leave(office, now, &[]); // should it wake up: CANCEL, or ACK and BYE
         }
     }
 
@@ -263,7 +335,7 @@ impl Call {
                 branch.leave(office, now, &DECLINED_ELSEWHERE);
             }
             LegOutcome::Declined
-        } else if self.branches.iter_mut().filter(of_leg).any(|branch| !branch.is_settled()) {
+        } else if self.branches.iter_mut().filter(of_leg).any(|branch| branch.is_calling()) {
             return;
         } else {
             let outcomes: Vec<_> =

@@ -1,8 +1,10 @@
 //! What crosses the back-to-back user agent, and what we say of ourselves: the header fields of requests that we make.
 
+use super::history::History;
 use super::office::{Listener, Office};
 use crate::dialog::{Dialog, Hop};
 use crate::rules::PlannedLeg;
+use crate::rules::model::Diversion;
 use crate::sip::{Flow, Message, Name, Transport, Uri, Writer};
 use bytes::Bytes;
 use std::fmt::Write as _;
@@ -30,16 +32,29 @@ pub struct Outgoing<'a> {
     /// The INVITE of the caller.
     pub invite: &'a Message,
     pub offer: Option<&'a [u8]>,
-    /// The leg leads to a trunk that wants Diversion (RFC 5806).
-    pub diversion: bool,
+    /// The leg leads to a trunk.
+    pub onward: Option<&'a Onward<'a>>,
+    /// The number of ours that was called first: phones show it (RFC 7315 §4.2).
+    pub called: Option<&'a str>,
     /// Of the caller's INVITE, see [`loop_token`].
     pub loop_token: u32,
+}
+
+/// What a trunk is told beside the call itself.
+pub struct Onward<'a> {
+    /// In which fields it wants to hear of diversions.
+    pub wants: Diversion,
+    /// It is in our trust domain (RFC 3325 §2.3).
+    pub trusted: bool,
+    /// The signature that came with the call goes on.
+    pub signed: bool,
+    pub history: &'a History,
 }
 
 /// An INVITE that starts a new dialog (RFC 3261 §13.2.1). Max-Forwards goes down by one across us (RFC 7332).
 #[must_use]
 pub fn invite(office: &mut Office, outgoing: &Outgoing<'_>) -> Bytes {
-    let Outgoing { leg, target, flow, domain, tag, invite, offer, diversion, loop_token } = outgoing;
+    let Outgoing { leg, target, flow, domain, tag, invite, offer, onward, called, loop_token } = outgoing;
     let branch = format!("{MAGIC_COOKIE}{loop_token:08x}{:016x}", office.ids.word());
     let call_id = office.ids.call_id();
     let mut w = Writer::request("INVITE", target);
@@ -56,18 +71,18 @@ pub fn invite(office: &mut Office, outgoing: &Outgoing<'_>) -> Bytes {
     w.header(Name::Contact, office.contact(flow));
     w.header(Name::Allow, ALLOW);
     w.header(Name::UserAgent, AGENT);
-    if leg.anonymous {
-        w.header(Name::Privacy, "id"); // RFC 3323, RFC 3325 §9.3
+    if let Some(onward) = onward {
+        tell_trunk(&mut w, leg, domain, invite, onward);
+    } else {
+        if leg.anonymous {
+            w.header(Name::Privacy, "id"); // RFC 3323, RFC 3325 §9.3
+        }
+        if let Some(called) = called {
+            w.field("P-Called-Party-ID", format_args!("<sip:{}@{domain}>", escape_user(called)));
+        }
     }
     if let Some(alert) = &leg.alert {
         w.header(Name::AlertInfo, format_args!("<{alert}>"));
-    }
-    if let (true, Some((forwarder, reason))) = (diversion, &leg.diversion) {
-        let user = escape_user(forwarder);
-        w.header(
-            Name::Diversion,
-            format_args!("<sip:{user}@{domain}>;reason={reason};counter=1;privacy=off"),
-        );
     }
     for name in [Name::Priority, Name::Subject] {
         w.copy(invite, name);
@@ -75,6 +90,38 @@ pub fn invite(office: &mut Office, outgoing: &Outgoing<'_>) -> Bytes {
     match offer {
         Some(offer) => w.body("application/sdp", offer),
         None => w.finish(),
+    }
+}
+
+/// Identity and past of a call that leaves by a trunk.
+fn tell_trunk(w: &mut Writer, leg: &PlannedLeg, domain: &str, invite: &Message, onward: &Onward<'_>) {
+    let Onward { wants, trusted, signed, history } = onward;
+    let privacy = match (leg.anonymous, history.is_private() && *trusted) {
+        (true, true) => "id;history", // RFC 7044 §10.1.2: whom we trust keeps it to themselves in turn
+        (true, false) => "id",        // RFC 3323, RFC 3325 §9.3
+        (false, true) => "history",
+        (false, false) => "",
+    };
+    if !privacy.is_empty() {
+        w.header(Name::Privacy, privacy);
+    }
+    // RFC 3325 §9.1: even where the From withholds it, those in the trust domain are told.
+    if let (true, Some(number)) = (*trusted, leg.caller_id.number.as_deref()) {
+        let address = address(leg.caller_id.name.as_deref(), number, domain);
+        w.header(Name::PAssertedIdentity, address);
+    }
+    history.write(w, *wants, *trusted);
+    if *signed {
+        // RFC 8224 §4.1: signed over the Date as it was. The number called has changed: `div` (RFC 8946) is not carried out yet.
+        let values = invite.headers().filter(|(_, name, _)| name.eq_ignore_ascii_case(b"Identity"));
+        let mut any = false;
+        for value in values.filter_map(|(_, _, value)| std::str::from_utf8(value).ok()) {
+            w.field("Identity", value.trim());
+            any = true;
+        }
+        if any {
+            w.copy(invite, Name::Date);
+        }
     }
 }
 
@@ -117,9 +164,12 @@ fn from(leg: &PlannedLeg, domain: &str) -> String {
     if leg.anonymous {
         return "\"Anonymous\" <sip:anonymous@anonymous.invalid>".to_owned();
     }
-    let user = leg.caller_id.number.as_deref().unwrap_or("unknown");
+    address(leg.caller_id.name.as_deref(), leg.caller_id.number.as_deref().unwrap_or("unknown"), domain)
+}
+
+fn address(name: Option<&str>, user: &str, domain: &str) -> String {
     let address = format!("<sip:{}@{domain}>", escape_user(user));
-    match leg.caller_id.name.as_deref() {
+    match name {
         Some(name) if !name.is_empty() => format!("{} {address}", quote(name)),
         _ => address,
     }

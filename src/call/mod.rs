@@ -11,6 +11,7 @@ pub mod bridge;
 pub mod caller;
 pub mod fork;
 pub mod headers;
+pub mod history;
 pub mod log;
 pub mod media;
 pub mod office;
@@ -29,9 +30,10 @@ use crate::transaction::{ClientId, Failure, ServerId};
 use branch::Branch;
 use bridge::Bridge;
 use caller::Caller;
+use history::History;
 use log::{Ending, Log};
 use media::Anchor;
-use office::{CallKey, Effect, Named, Office};
+use office::{CallKey, Channel, Effect, Named, Office};
 use record::{CallRecord, Party};
 use ring::{Order, Ring, Stop};
 use std::sync::Arc;
@@ -52,6 +54,10 @@ pub struct Arrival {
     pub walk: Walk,
     /// The user whose phone it came from.
     pub maker: Option<Arc<str>>,
+    /// The trunk that it came in by.
+    pub trunk: Option<Arc<str>>,
+    /// Where it was before.
+    pub history: History,
     pub from: Party,
     pub to: String,
 }
@@ -77,6 +83,12 @@ pub struct Call {
     byes: u32,
     maker: Option<Named>,
     taker: Option<Named>,
+    /// Whether the caller came in by a trunk.
+    by_trunk: bool,
+    /// What the call holds of the trunk that it came in by.
+    channel: Option<Channel>,
+    /// What its INVITE says of its past. A phone's word for it goes no further: it could name anybody (RFC 7544 §8).
+    history: History,
     log: Log,
 }
 
@@ -94,7 +106,7 @@ impl Call {
     /// Takes an INVITE: decides, and rings or refuses. The call may be over on return; it is to be kept until
     /// [`Call::is_finished`].
     pub fn begin(office: &mut Office, now: Now, arrival: Arrival) -> Call {
-        let Arrival { key, server, flow, invite, domain, walk, maker, from, to } = arrival;
+        let Arrival { key, server, flow, invite, domain, walk, maker, trunk, history, from, to } = arrival;
         let id = office.ids.call_record_id(now);
         office.effect(Effect::Started {
             id: id.clone(),
@@ -105,6 +117,8 @@ impl Call {
         let offer = headers::description(&invite);
         let loop_token = headers::loop_token(&invite, &from.origin);
         let maker = maker.map(|user| (domain.name().clone(), user));
+        let history = if trunk.is_some() { history } else { History::default() };
+        let channel = trunk.map(|trunk| office.channel(&(domain.name().clone(), trunk)));
         let caller = Caller::new(office, key, server, flow, invite);
         office.pending.insert(server, key);
         if let Some(maker) = &maker {
@@ -125,6 +139,9 @@ impl Call {
             byes: 0,
             maker,
             taker: None,
+            by_trunk: channel.is_some(),
+            channel,
+            history,
             log: Log {
                 id,
                 from,
@@ -165,6 +182,11 @@ impl Call {
                     if self.offer.is_some() && !self.open_media(office) {
                         let retry = vec![(Name::RetryAfter, "5".to_owned())];
                         return self.refuse(office, now, 503, "failed", retry);
+                    }
+                    if self.walk.is_emergency() {
+                        for number in plan.legs.iter().filter_map(|leg| leg.caller_id.number.as_ref()) {
+                            office.await_callback(now, self.domain.name(), number);
+                        }
                     }
                     self.stage += 1;
                     let mut ring = Ring::new(plan, now.mono);
@@ -274,6 +296,8 @@ impl Call {
         for user in [self.maker.take(), self.taker.take()].into_iter().flatten() {
             office.release(&user);
         }
+        self.channel = None;
+        self.branches.iter_mut().for_each(|branch| branch.channel = None);
         let relaying = self.anchor.as_ref().is_some_and(|anchor| anchor.close(office));
         if !relaying {
             self.closed(office, None);
@@ -365,8 +389,10 @@ impl Call {
     }
 
     pub fn timeout(&mut self, office: &mut Office, now: Now) {
-        match &mut self.state {
-            State::Ringing(ring) => {
+        match &self.state {
+            State::Ringing(_) => {
+                self.lose_patience(office, now);
+                let State::Ringing(ring) = &mut self.state else { return };
                 let mut orders = Vec::new();
                 ring.poll(now.mono, &mut orders);
                 self.ring_on(office, now, orders);
@@ -379,7 +405,10 @@ impl Call {
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         match &self.state {
-            State::Ringing(ring) => ring.deadline(),
+            State::Ringing(ring) => {
+                let patience = self.branches.iter().filter_map(|branch| branch.patience);
+                ring.deadline().into_iter().chain(patience).min()
+            }
             State::Answered(bridge) => bridge.deadline(),
             State::Over(farewell) => farewell.as_ref().map(Unacked::deadline),
         }

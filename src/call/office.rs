@@ -10,12 +10,26 @@ use crate::registrar::{Binding, Change, Location};
 use crate::relay::Command;
 use crate::relay::pool::Pool;
 use crate::rules::{Domain, Live, UserStatus};
-use crate::sip::{Flow, Transport};
+use crate::sip::{Flow, Message, Transport};
 use crate::transaction::{self, ClientId, ServerId, Transactions};
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long after an emergency call its call-back number is answered before lists, DND, screening and forwards (RFC 7090 §3 leaves the
+/// time open; its call-takers are said to call back within minutes).
+pub const CALLBACK_WITHIN: Duration = Duration::from_secs(30 * 60);
+/// Call-back numbers that are awaited at once; one more takes the place of the one that was to end first.
+pub const CALLBACKS_MAX: usize = 1024;
+
+/// A call that a trunk carries: it counts against the trunk's `channels` as long as this is held.
+#[derive(Clone, Debug)]
+pub struct Channel {
+    /// Held for its count alone.
+    _line: Arc<()>,
+}
 
 /// The name of a live call within the core: part of its tags and of its transactions' names. Never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -87,6 +101,10 @@ pub struct Office {
     pub statuses: Statuses,
     /// Addresses of trunk proxies, resolved at the edge.
     pub trunks: FxHashMap<Named, Vec<SocketAddr>>,
+    /// For each trunk that has carried a call, what its channels hold.
+    channels: FxHashMap<Named, Arc<()>>,
+    /// Call-back numbers of recent emergency calls, by domain, and until when.
+    callbacks: FxHashMap<Named, Instant>,
     /// Calls that each user is part of: made by them, or answered by them.
     pub active: FxHashMap<Named, u32>,
     /// INVITE server transactions that wait for their final response, for CANCEL.
@@ -109,6 +127,8 @@ impl Office {
             listeners,
             statuses: Statuses::default(),
             trunks: FxHashMap::default(),
+            channels: FxHashMap::default(),
+            callbacks: FxHashMap::default(),
             active: FxHashMap::default(),
             pending: FxHashMap::default(),
             events: Vec::new(),
@@ -146,6 +166,11 @@ impl Office {
         self.transactions.respond(now.mono, id, status, bytes, &mut self.events);
     }
 
+    /// 100: somebody is at it.
+    pub fn trying(&mut self, now: Now, id: ServerId, invite: &Message) {
+        self.transactions.trying(now.mono, id, invite, &mut self.events);
+    }
+
     pub fn request(&mut self, now: Now, id: ClientId, flow: Flow, bytes: Bytes) {
         self.transactions.request(now.mono, id, flow, bytes, &mut self.events);
     }
@@ -167,6 +192,44 @@ impl Office {
                 self.active.remove(user);
             }
         }
+    }
+
+    /// One more call on this trunk, until the channel is dropped.
+    #[must_use]
+    pub fn channel(&mut self, trunk: &Named) -> Channel {
+        Channel { _line: self.channels.entry(trunk.clone()).or_default().clone() }
+    }
+
+    /// Calls that the trunk carries now, both ways.
+    #[must_use]
+    pub fn channels_in_use(&self, trunk: &Named) -> usize {
+        self.channels.get(trunk).map_or(0, |line| Arc::strong_count(line) - 1)
+    }
+
+    /// Whether the trunk carries as many calls as its `channels` allow.
+    #[must_use]
+    pub fn is_full(&self, domain: &Domain, trunk: &str) -> bool {
+        let limit = domain.trunk(trunk).and_then(|trunk| trunk.channels);
+        limit.is_some_and(|limit| {
+            let key = (domain.name().clone(), Arc::from(trunk));
+            self.channels_in_use(&key) >= limit as usize
+        })
+    }
+
+    /// An emergency call has shown this number: a call to it may be the emergency centre's.
+    pub fn await_callback(&mut self, now: Now, domain: &Arc<str>, number: &Arc<str>) {
+        let key = (domain.clone(), number.clone());
+        if self.callbacks.len() >= CALLBACKS_MAX && !self.callbacks.contains_key(&key) {
+            let first = self.callbacks.iter().min_by_key(|(_, until)| **until).map(|(key, _)| key.clone());
+            first.map(|first| self.callbacks.remove(&first));
+        }
+        self.callbacks.insert(key, now.mono + CALLBACK_WITHIN);
+    }
+
+    #[must_use]
+    pub fn awaits_callback(&self, now: Now, domain: &Arc<str>, number: &str) -> bool {
+        !self.callbacks.is_empty()
+            && self.callbacks.get(&(domain.clone(), Arc::from(number))).is_some_and(|until| now.mono < *until)
     }
 
     #[must_use]

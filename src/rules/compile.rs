@@ -254,6 +254,7 @@ fn trunks(model: &Model) -> BTreeMap<Name, TrunkEntry> {
             transport: trunk.transport,
             diversion: trunk.diversion,
             trust: trunk.trust,
+            strips_identity: trunk.identity == super::model::PassedIdentity::Strip,
             remote_party_id: trunk.remote_party_id,
             screens_caller_id: trunk.screens_caller_id,
             channels: trunk.channels,

@@ -153,6 +153,7 @@ pub struct TrunkView {
     pub transport: TrunkTransport,
     pub diversion: super::model::Diversion,
     pub trust: bool,
+    pub strips_identity: bool,
     pub remote_party_id: bool,
     pub screens_caller_id: bool,
     pub channels: Option<u32>,
@@ -199,6 +200,13 @@ impl Domain {
     #[must_use]
     pub fn trunk(&self, name: &str) -> Option<&TrunkView> {
         self.trunks.get(name).map(|trunk| &trunk.view)
+    }
+
+    /// A number as this trunk sends it, in E.164 by the trunk's country and area code.
+    #[must_use]
+    pub fn normalised(&self, trunk: &str, raw: &str) -> Option<String> {
+        let locale = self.trunks.get(trunk).map_or(&self.locale, |trunk| &trunk.locale);
+        crate::number::normalise(raw, locale)
     }
 
     pub fn trunks(&self) -> impl Iterator<Item = &TrunkView> {

@@ -13,8 +13,20 @@ pub struct CallFacts {
     pub dialled: Dialled,
     /// RFC 7090: a call back from the emergency centre passes lists, DND, screening and forwards.
     pub psap_callback: bool,
+    /// What the verification of the caller's identity said (RFC 8224).
+    pub verified: Verified,
     /// Hops that the call took before it came here: entries of History-Info or Diversion.
     pub earlier_hops: u32,
+}
+
+/// Whether the caller's identity was signed, and rightly so (STIR/SHAKEN).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Verified {
+    /// Nothing was signed, or nobody looked.
+    #[default]
+    NotChecked,
+    Passed,
+    Failed,
 }
 
 /// Who calls.

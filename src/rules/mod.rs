@@ -44,7 +44,7 @@ pub use diagnostic::{Diagnostic, Severity, Span};
 pub use explain::Explanation;
 pub use facts::{
     CallFacts, Caller, Dialled, FrameStatus, Live, Origin, SeatStatus, Status, StatusKey, StatusObject,
-    UserStatus,
+    UserStatus, Verified,
 };
 pub use plan::{LegEnd, LegOutcome, LegTarget, PlannedLeg, RingPlan};
 pub use walk::{Next, Walk};

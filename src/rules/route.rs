@@ -81,6 +81,7 @@ fn facts(
         caller: caller(domain, query)?,
         dialled: dialled(domain, &query.to)?,
         psap_callback: given.psap_callback,
+        verified: super::facts::Verified::NotChecked,
         earlier_hops: 0,
     })
 }

@@ -5,7 +5,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 /// The longest payload. A value beyond this is refused when it is written.
@@ -89,6 +89,46 @@ impl<'a> Iterator for Frames<'a> {
         }
         Some(frame)
     }
+}
+
+/// The payload of the frame that begins at byte `at` of a file of `len` bytes.
+///
+/// # Errors
+/// What the file system says; `InvalidData` for a frame that is torn or whose checksum does not match.
+pub fn read_at(file: &File, len: u64, at: u64) -> io::Result<Vec<u8>> {
+    let (crc, range) = header_at(file, len, at)?;
+    // Proved to lie inside of the file, so no wrong length makes this allocate what is not there.
+    let mut payload = vec![0; usize::try_from(range.end - range.start).unwrap_or(0)];
+    file.read_exact_at(&mut payload, range.start)?;
+    if crc32fast::hash(&payload) != crc {
+        let at = usize::try_from(at).unwrap_or(usize::MAX);
+        return Err(io::Error::new(io::ErrorKind::InvalidData, FrameError::Checksum(at)));
+    }
+    Ok(payload)
+}
+
+/// Where the frame that begins at byte `at` ends. Its payload is not read.
+///
+/// # Errors
+/// As [`read_at`].
+pub fn end_at(file: &File, len: u64, at: u64) -> io::Result<u64> {
+    header_at(file, len, at).map(|(_, range)| range.end)
+}
+
+fn header_at(file: &File, len: u64, at: u64) -> io::Result<(u32, std::ops::Range<u64>)> {
+    let torn = || {
+        let at = usize::try_from(at).unwrap_or(usize::MAX);
+        io::Error::new(io::ErrorKind::InvalidData, FrameError::Torn(at))
+    };
+    let start = at.checked_add(FRAME_HEADER_LEN as u64).filter(|start| *start <= len).ok_or_else(torn)?;
+    let mut header = [0; FRAME_HEADER_LEN];
+    file.read_exact_at(&mut header, at)?;
+    let [a, b, c, d, crc @ ..] = header;
+    let end = start + u64::from(u32::from_le_bytes([a, b, c, d]));
+    if end > len {
+        return Err(torn());
+    }
+    Ok((u32::from_le_bytes(crc), start..end))
 }
 
 /// Replaces `path` by what `write` writes, or leaves it as it was: temporary file, fsync, rename, fsync of the directory. Mode 0600.

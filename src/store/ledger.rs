@@ -191,7 +191,7 @@ fn entry(
     };
     value::unseal(key, value).map_err(|e| broken(&format!("a value of kind {kind:?}"), e))?;
     match kind {
-        Kind::Rules | Kind::Status => {
+        Kind::Rules | Kind::Head | Kind::Status => {
             findings.facts.insert(key.to_vec(), value.to_vec());
         }
         Kind::Record => {

@@ -52,7 +52,7 @@ impl KeySets {
     /// The set that a key belongs to; `None` for marks and the index, which are not counted.
     pub fn of(&mut self, key: &[u8]) -> Option<&mut KeySet> {
         match Kind::of(key)? {
-            Kind::Rules => Some(&mut self.rules),
+            Kind::Rules | Kind::Head => Some(&mut self.rules),
             Kind::Status => Some(&mut self.statuses),
             Kind::Binding => Some(&mut self.bindings),
             Kind::Record => Some(&mut self.records),

@@ -9,9 +9,11 @@
 //!
 //! | name | what | written |
 //! |---|---|---|
+//! | `rules/` | the archive: the text of each domain's newest 64 generations, twice, unmasked | before a generation is acknowledged |
+//! | `compiled/` | what the newest generation compiles to; made again from the text where it is missing | after a generation |
 //! | `sled.N/` | the database, sled 0.34.7; the highest N counts | by every commit |
-//! | `snapshots/` | rules, status and registrations at each generation, newest 16, unmasked | before a generation is acknowledged |
-//! | `edits.journal` | every status edit since the newest snapshot | before an edit is acknowledged |
+//! | `snapshots/` | heads (who put which generation in force), status and registrations, newest 16 | after a generation |
+//! | `edits.journal` | every edit of head or status since the newest snapshot | before an edit is acknowledged |
 //! | `manifest` | count and checksum of all keys, by kind | after each commit, so at most one commit behind |
 //! | `damaged-TIME/` | a database that was damaged, whole | never again; delete it by hand |
 //! | `lock` | held by the process that has the store open | never |
@@ -20,7 +22,8 @@
 //!
 //! sled 0.34.7 may panic on a flipped bit, and opens a truncated file as if nothing were missing. So it is never asked whether it is whole:
 //!
-//! - Snapshot and journal, ours and synced first, say **exactly** which rules and statuses were acknowledged. At open the database is
+//! - The text of rules never goes into it: the archive has two copies of it, and an edit writes only what it changed.
+//! - Snapshot and journal, ours and synced first, say **exactly** which generations and statuses were acknowledged. At open the database is
 //!   held against them: what a crash left undone is carried over, any other difference is damage.
 //! - For registrations and records, which are too many to be written twice, a commit is bracketed by a begin and a done mark with
 //!   counts and checksums (`ledger`), and the manifest repeats the last one outside of the database. A torn commit is told from a
@@ -35,15 +38,17 @@
 //! `open` succeeds, every acknowledged edit is there, and so is every registration and record older than 250 ms. An edit that was under
 //! way is there whole or not at all. The report may say that something was carried over, torn or removed; none of that is alarming.
 //! It never says that a database was moved aside. (A large generation is written in one go and may keep registrations waiting
-//! for as long as it takes to write the snapshot.)
+//! for as long as that takes.)
 //!
 //! # When the disk is full
 //!
 //! The first write that fails ends all writing until a restart: edits get [`StoreError::Write`], registrations and records are counted
-//! as not stored, reads and calls go on: sled can't read what it failed to write, so rules and statuses are then read from snapshot
-//! and journal, and records up to the failed ones. A refused edit is taken out of journal and snapshots; if the disk refuses even that, it may
+//! as not stored, reads and calls go on: sled can't read what it failed to write, so heads and statuses are then read from snapshot
+//! and journal, and records up to the failed ones. A refused edit is taken out of journal and archive; if the disk refuses even that, it may
 //! stand after the restart, whole.
 
+pub mod archive;
+pub mod compiled;
 pub mod engine;
 pub mod frame;
 pub mod journal;
@@ -54,6 +59,7 @@ pub mod queue;
 mod recover;
 pub mod reference;
 pub mod report;
+mod settle;
 pub mod sled_store;
 pub mod snapshot;
 pub mod value;
@@ -76,12 +82,41 @@ pub struct StoredRules {
     /// Rises by one with every change of any domain's rules; ordered over the whole store.
     pub generation: u64,
     pub files: Files,
-    /// The compiled tree, encoded (`rules::tree`), with its own version and checksum.
+    /// What it compiles to, encoded, with its own version and checksum. Kept for the newest generation alone; empty for the others.
     pub tree: Vec<u8>,
     /// Where it came from: `file:DIR` for the daemon's own load, else the uid of who applied it.
     pub origin: String,
     /// RFC 3339.
     pub applied: String,
+    /// A word of what the change was: `apply`, `rollback to 12`, `edit user.osei`. For people.
+    pub what: String,
+}
+
+impl StoredRules {
+    /// All but the text.
+    #[must_use]
+    pub fn info(&self) -> GenerationInfo {
+        GenerationInfo {
+            generation: self.generation,
+            domain: self.domain.clone(),
+            origin: self.origin.clone(),
+            applied: self.applied.clone(),
+            what: self.what.clone(),
+        }
+    }
+}
+
+/// One generation of one domain, without its text: who put it in force, and when.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct GenerationInfo {
+    pub generation: u64,
+    pub domain: Arc<str>,
+    /// As of [`StoredRules`].
+    pub origin: String,
+    /// RFC 3339.
+    pub applied: String,
+    /// As of [`StoredRules`].
+    pub what: String,
 }
 
 /// Why the store could not do what it was asked.
@@ -107,6 +142,10 @@ pub trait Store: Send + Sync + 'static {
     /// `generation` of `rules` is overwritten with the next one, which is returned. An unchanged source writes nothing and returns
     /// the present generation.
     fn put_rules(&self, rules: StoredRules, expected: Option<u64>) -> Result<u64, StoreError>;
+    /// The generations of a domain, newest first: the newest [`archive::GENERATIONS_KEPT`] are kept, older ones are dropped.
+    fn history(&self, domain: &str, limit: usize) -> Result<Vec<GenerationInfo>, StoreError>;
+    /// One generation with its text; `None` where it is no longer kept, or never was.
+    fn rules_at(&self, domain: &str, generation: u64) -> Result<Option<StoredRules>, StoreError>;
     fn statuses(&self) -> Result<Vec<(StatusKey, Status)>, StoreError>;
     /// Durable on return. `None` removes.
     fn put_status(&self, key: &StatusKey, status: Option<&Status>) -> Result<(), StoreError>;

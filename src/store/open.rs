@@ -9,14 +9,15 @@ use super::manifest::{Manifest, Marks};
 use super::recover::{self, Recovery};
 use super::reference::{self, Read, Reference};
 use super::report::{OpenEvent, OpenReport};
+use super::settle;
 use super::snapshot::{self, SnapshotHeader};
-use super::value::{Entry, Kind};
+use super::value::Kind;
 use rustix::fs::FlockOperation;
 use std::collections::BTreeMap;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -141,12 +142,12 @@ pub fn open(directory: &Path) -> Result<(Opened, OpenReport), StoreError> {
     ledger
         .commit(&verdict.changes, verdict.edit, verdict.generation)
         .map_err(|e| opening.refused("it can't be written", e))?;
+    let settled = settle::archive(&mut opening, &mut ledger)?;
     let mut journalled = journal.entries.len() as u64;
     let mut journal =
         Journal::open(directory, &journal).map_err(|e| opening.refused("its journal can't be written", e))?;
-    if verdict.snapshot_needed {
-        snapshot_of(&ledger, directory, None)
-            .map_err(|e| opening.refused("its snapshot can't be written", e))?;
+    if verdict.snapshot_needed || settled {
+        snapshot_of(&ledger, directory).map_err(|e| opening.refused("its snapshot can't be written", e))?;
         journal.reset().map_err(|e| opening.refused("its journal can't be written", e))?;
         journalled = 0;
     }
@@ -251,26 +252,16 @@ fn differing(found: &BTreeMap<Vec<u8>, Vec<u8>>, wanted: &BTreeMap<Vec<u8>, Vec<
         .collect()
 }
 
-/// Takes a snapshot of what the database holds, with one entry that it does not hold yet and the marks it will then have.
-pub fn snapshot_of(
-    ledger: &Ledger,
-    directory: &Path,
-    ahead: Option<(&Entry, u64, u64)>,
-) -> Result<PathBuf, EngineError> {
+/// Takes a snapshot of what the database holds.
+pub fn snapshot_of(ledger: &Ledger, directory: &Path) -> Result<(), EngineError> {
     let mut entries = Vec::new();
-    let (mut edit, mut generation) = (ledger.marks().edit, ledger.marks().generation);
-    for kind in [Kind::Rules, Kind::Status, Kind::Binding] {
+    for kind in [Kind::Rules, Kind::Head, Kind::Status, Kind::Binding] {
         ledger.engine().scan(&kind.prefix(), false, |key, value| {
-            if ahead.is_none_or(|((new, _), ..)| new != key) {
-                entries.push((key.to_vec(), value.to_vec()));
-            }
+            entries.push((key.to_vec(), value.to_vec()));
             std::ops::ControlFlow::Continue(())
         })?;
     }
-    if let Some((entry, edit_ahead, generation_ahead)) = ahead {
-        entries.push(entry.clone());
-        (edit, generation) = (edit_ahead, generation_ahead);
-    }
+    let Marks { edit, generation, .. } = ledger.marks();
     let header = SnapshotHeader { edit, generation, taken: crate::net::clock::now().wall.to_string() };
-    snapshot::write(directory, &header, entries).map_err(EngineError::Io)
+    snapshot::write(directory, &header, entries).map(drop).map_err(EngineError::Io)
 }

@@ -4,7 +4,7 @@
 //! crash at any moment leaves one that is whole, and a damaged database that sled can't let go of in this process keeps writing,
 //! if at all, to names that are gone.
 
-use super::StoreError;
+use super::archive::Archive;
 use super::engine::{Engine, EngineError};
 use super::frame;
 use super::ledger::{self, Change, Findings, Ledger};
@@ -13,6 +13,7 @@ use super::open::Opening;
 use super::reference::Reference;
 use super::report::OpenEvent;
 use super::value::{self, Entry, Kind};
+use super::{GenerationInfo, StoreError};
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::ControlFlow;
@@ -83,7 +84,7 @@ fn move_aside(opening: &mut Opening<'_>, path: &Path, why: String) -> Result<(),
 /// Reads what can be read, from the front until it breaks and from the back until it breaks.
 fn salvage(engine: &Engine) -> Salvage {
     let mut salvage = Salvage::default();
-    for kind in [Kind::Rules, Kind::Status, Kind::Binding, Kind::Record] {
+    for kind in [Kind::Rules, Kind::Head, Kind::Status, Kind::Binding, Kind::Record] {
         for backwards in [false, true] {
             let read = engine.scan(&kind.prefix(), backwards, |key, sealed| {
                 if value::unseal(key, sealed).is_ok() {
@@ -106,7 +107,9 @@ impl Recovery {
         if let Some(engine) = &self.engine {
             engine.close();
         }
-        let entries = self.entries(salvaged);
+        let archived = Archive::of(opening.directory).newest();
+        let archived = archived.map_err(|e| opening.refused("its archive can't be read", e))?;
+        let entries = self.entries(salvaged, &archived);
         let manifest = self.manifest.unwrap_or_default();
         let known = self.reference.as_ref();
         let marks = Marks {
@@ -124,19 +127,25 @@ impl Recovery {
         Ok((engine, findings))
     }
 
-    /// Rules and statuses exactly as acknowledged; where nothing says what they were, those that could be read. Registrations: the
+    /// Heads and statuses exactly as acknowledged; where nothing says what they were, those that could be read, and what the archive
+    /// ends with. Registrations: the
     /// snapshot's, and over them those that could be read. Records: those that could be read.
-    fn entries(&self, salvaged: Salvage) -> Vec<Entry> {
+    fn entries(&self, salvaged: Salvage, archived: &[GenerationInfo]) -> Vec<Entry> {
         let mut entries: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
         if let Some(reference) = &self.reference {
             entries.extend(reference.bindings.iter().cloned());
         }
         entries.extend(salvaged.entries.into_iter().filter(|(key, _)| {
-            let fact = matches!(Kind::of(key), Some(Kind::Rules | Kind::Status));
+            let fact = matches!(Kind::of(key), Some(Kind::Rules | Kind::Head | Kind::Status));
             !(fact && self.reference.is_some())
         }));
-        if let Some(reference) = &self.reference {
-            entries.extend(reference.facts.clone());
+        match &self.reference {
+            Some(reference) => entries.extend(reference.facts.clone()),
+            None => {
+                for head in archived.iter().filter_map(|info| value::encode_head(info).ok()) {
+                    entries.entry(head.0).or_insert(head.1);
+                }
+            }
         }
         entries.into_iter().collect()
     }
@@ -189,9 +198,11 @@ impl Recovery {
 fn generation(entries: &[Entry]) -> u64 {
     entries
         .iter()
-        .filter(|(key, _)| Kind::of(key) == Some(Kind::Rules))
-        .filter_map(|(key, value)| value::decode_rules(key, value).ok())
-        .map(|rules| rules.generation)
+        .filter_map(|(key, value)| match Kind::of(key)? {
+            Kind::Rules => value::decode_rules(key, value).ok().map(|rules| rules.generation),
+            Kind::Head => value::decode_head(key, value).ok().map(|head| head.generation),
+            _ => None,
+        })
         .max()
         .unwrap_or(0)
 }

@@ -6,7 +6,7 @@
 use super::journal::{self, JournalContent};
 use super::report::OpenEvent;
 use super::snapshot::{self, SnapshotHeader};
-use super::value::{Entry, Kind};
+use super::value::{self, Entry, Kind};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
@@ -16,7 +16,7 @@ pub struct Reference {
     /// The last edit in it.
     pub edit: u64,
     pub generation: u64,
-    /// Rules and statuses, sealed.
+    /// Heads and statuses, sealed.
     pub facts: BTreeMap<Vec<u8>, Vec<u8>>,
     /// As old as the snapshot.
     pub bindings: Vec<Entry>,
@@ -66,6 +66,11 @@ fn carry_on(reference: &mut Reference, journal: &JournalContent) {
         // Behind a gap the journal belongs to a newer snapshot, one that can't be read: what it says is not the whole truth.
         if entry.edit != reference.edit + 1 {
             break;
+        }
+        if Kind::of(&entry.key) == Some(Kind::Head)
+            && let Some(head) = entry.value.as_ref().and_then(|v| value::decode_head(&entry.key, v).ok())
+        {
+            reference.generation = reference.generation.max(head.generation);
         }
         match &entry.value {
             Some(value) => reference.facts.insert(entry.key.clone(), value.clone()),

@@ -40,6 +40,21 @@ pub enum OpenEvent {
         bindings: u64,
         records: u64,
     },
+    /// One copy of a domain's texts was damaged or torn and was made anew from the other.
+    TextRepaired {
+        domain: String,
+    },
+    /// Both copies of the text of an acknowledged generation are damaged.
+    TextLost {
+        domain: String,
+        generation: u64,
+        /// The newest that can be read, now in force; `None`: the domain is gone.
+        kept: Option<u64>,
+    },
+    /// Rules that an earlier version wrote were moved into the archive.
+    RulesMoved {
+        domains: usize,
+    },
     /// What could not be recovered. `edits` were acknowledged and are gone.
     Lost {
         edits: u64,
@@ -58,11 +73,14 @@ impl OpenEvent {
             | OpenEvent::CarriedOver { .. }
             | OpenEvent::JournalTorn(_)
             | OpenEvent::SnapshotsBehind { .. }
-            | OpenEvent::Reindexed(_) => false,
+            | OpenEvent::Reindexed(_)
+            | OpenEvent::RulesMoved { .. } => false,
             OpenEvent::SnapshotUnreadable { .. }
             | OpenEvent::ManifestUnreadable(_)
             | OpenEvent::MovedAside { .. }
             | OpenEvent::Recovered { .. }
+            | OpenEvent::TextRepaired { .. }
+            | OpenEvent::TextLost { .. }
             | OpenEvent::Lost { .. } => true,
         }
     }
@@ -104,6 +122,23 @@ impl fmt::Display for OpenEvent {
                 "made a new database from {from}: {rules} rules, {statuses} statuses, {bindings} registrations, \
                  {records} call records"
             ),
+            OpenEvent::TextRepaired { domain } => {
+                write!(f, "one copy of the rules of {domain} was damaged; made it anew from the other")
+            }
+            OpenEvent::TextLost { domain, generation, kept: Some(kept) } => write!(
+                f,
+                "LOST GENERATION {generation} OF {domain}: both copies of its text are damaged; generation {kept} is in force"
+            ),
+            OpenEvent::TextLost { domain, generation, kept: None } => write!(
+                f,
+                "LOST THE RULES OF {domain} (generation {generation}): nothing of their text can be read; apply them again"
+            ),
+            OpenEvent::RulesMoved { domains } => {
+                write!(
+                    f,
+                    "moved the rules of {domains} domain(s) into the archive, where generations are kept"
+                )
+            }
             OpenEvent::Lost { edits: 0, bindings, records } => write!(
                 f,
                 "could not recover {bindings} registrations (phones register again by themselves) and {records} call \

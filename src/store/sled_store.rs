@@ -1,5 +1,6 @@
 //! [`Store`] on sled. Reads go to the database from any thread; writes go through the queue to the one writer.
 
+use super::archive::{Archive, ArchiveWriter, GENERATIONS_KEPT};
 use super::engine::{Engine, EngineError};
 use super::open::{self, Opened};
 use super::queue::{Edit, Queue};
@@ -7,7 +8,7 @@ use super::reference;
 use super::report::OpenReport;
 use super::value::{self, Kind, ValueError};
 use super::writer::Writer;
-use super::{Store, StoreError, StoredRules};
+use super::{GenerationInfo, Store, StoreError, StoredRules, compiled};
 use crate::call::record::CallRecord;
 use crate::registrar::{Binding, BindingKey};
 use crate::rules::Status;
@@ -26,6 +27,7 @@ pub const RECORDS_KEPT: u64 = 100_000;
 /// The store of the daemon. Dropping it writes what is queued and closes it.
 pub struct SledStore {
     directory: PathBuf,
+    archive: Archive,
     queue: Arc<Queue>,
     engine: Arc<Engine>,
     writer: Option<JoinHandle<()>>,
@@ -54,9 +56,11 @@ impl SledStore {
         let directory = path.as_ref().to_owned();
         let (Opened { engine, ledger, journal, journalled, lock }, report) = open::open(&directory)?;
         let queue = Arc::new(Queue::default());
+        let archive = Archive::of(&directory);
         let writer = Writer {
             directory: directory.clone(),
             ledger,
+            archive: ArchiveWriter::new(archive.clone()),
             journal,
             journalled,
             records_kept,
@@ -66,7 +70,7 @@ impl SledStore {
             .name("store writer".to_owned())
             .spawn(|| writer.run())
             .map_err(|e| StoreError::Write(e.to_string()))?;
-        Ok((SledStore { directory, queue, engine, writer: Some(writer), _lock: lock }, report))
+        Ok((SledStore { directory, archive, queue, engine, writer: Some(writer), _lock: lock }, report))
     }
 
     /// Registrations and call records that were not written because the writer did not keep up or had stopped.
@@ -91,7 +95,7 @@ impl SledStore {
         }
     }
 
-    /// Rules or statuses: those of the database, or once writing has failed those that were acknowledged.
+    /// Heads or statuses: those of the database, or once writing has failed those that were acknowledged.
     fn facts<T>(
         &self,
         kind: Kind,
@@ -108,6 +112,32 @@ impl SledStore {
             .map(|(key, sealed)| decode(key, sealed))
             .collect::<Result<_, _>>()
             .map_err(|e| StoreError::Read(format!("{kind:?}: {e}")))
+    }
+
+    /// The head of a domain, if it has rules.
+    fn head(&self, domain: &str) -> Result<Option<GenerationInfo>, StoreError> {
+        if self.queue.refused().is_some() {
+            let heads = self.facts(Kind::Head, value::decode_head)?;
+            return Ok(heads.into_iter().find(|head| &*head.domain == domain));
+        }
+        let key = value::head_key(domain);
+        let sealed = self.engine.get(&key).map_err(unreadable)?;
+        sealed
+            .map(|sealed| value::decode_head(&key, &sealed))
+            .transpose()
+            .map_err(|e| StoreError::Read(format!("the rules of {domain}: {e}")))
+    }
+
+    /// One generation out of the archive; with what it compiles to, if it is the newest.
+    fn stored(&self, domain: &str, generation: u64, newest: u64) -> Result<Option<StoredRules>, StoreError> {
+        let read = self.archive.read(domain, generation);
+        let Some((info, files)) = read.map_err(|e| StoreError::Read(e.to_string()))? else {
+            return Ok(None);
+        };
+        let compiled = (generation == newest).then(|| compiled::read(&self.directory, domain, generation));
+        let GenerationInfo { domain, origin, applied, what, .. } = info;
+        let tree = compiled.flatten().unwrap_or_default();
+        Ok(Some(StoredRules { domain, generation, files, tree, origin, applied, what }))
     }
 
     fn all<T>(
@@ -161,7 +191,30 @@ fn readable_record(key: &[u8], sealed: &[u8]) -> Option<CallRecord> {
 
 impl Store for SledStore {
     fn rules(&self) -> Result<Vec<StoredRules>, StoreError> {
-        self.facts(Kind::Rules, value::decode_rules)
+        let heads = self.facts(Kind::Head, value::decode_head)?;
+        heads
+            .iter()
+            .map(|head| {
+                let found = self.stored(&head.domain, head.generation, head.generation)?;
+                found.ok_or_else(|| {
+                    let GenerationInfo { domain, generation, .. } = head;
+                    StoreError::Read(format!("generation {generation} of {domain} is not in the archive"))
+                })
+            })
+            .collect()
+    }
+
+    fn history(&self, domain: &str, limit: usize) -> Result<Vec<GenerationInfo>, StoreError> {
+        let Some(head) = self.head(domain)? else { return Ok(Vec::new()) };
+        let history = self.archive.history(domain, head.generation, limit.min(GENERATIONS_KEPT));
+        history.map_err(|e| StoreError::Read(format!("the history of {domain}: {e}")))
+    }
+
+    fn rules_at(&self, domain: &str, generation: u64) -> Result<Option<StoredRules>, StoreError> {
+        match self.head(domain)? {
+            Some(head) if generation <= head.generation => self.stored(domain, generation, head.generation),
+            _ => Ok(None),
+        }
     }
 
     fn put_rules(&self, rules: StoredRules, expected: Option<u64>) -> Result<u64, StoreError> {

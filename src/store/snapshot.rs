@@ -41,7 +41,7 @@ struct End {
 /// What is kept in a snapshot.
 #[must_use]
 pub fn holds(key: &[u8]) -> bool {
-    matches!(Kind::of(key), Some(Kind::Rules | Kind::Status | Kind::Binding))
+    matches!(Kind::of(key), Some(Kind::Rules | Kind::Head | Kind::Status | Kind::Binding))
 }
 
 fn folder(directory: &Path) -> PathBuf {

@@ -3,19 +3,27 @@
 //! A key begins with its kind. A binding's key then carries its node (0 until there are several) and a record's id carries one in
 //! itself; rules and status belong to no node. Parts of a key are length-prefixed, so no name can pretend to be another key.
 //!
+//! The text of rules is not here but in the archive; here lies the *head* of each domain, which says what generation is in force.
+//! Rules that a version before the archive wrote are still read, and carried over at open.
+//!
 //! A value is: CRC-32 of all that follows and of the key, format version, payload. The key is in the checksum so that a value that
-//! turns up under another key is found out. postcard for rules and bindings; JSON for status and records, whose attributes are made
-//! for JSON. **A change of [`StoredRules`] or [`Binding`] needs a new [`FORMAT`] and a reader of the old one**: postcard says nothing
+//! turns up under another key is found out. postcard for heads and bindings; JSON for status and records, whose attributes are made
+//! for JSON. **A change of [`GenerationInfo`] or [`Binding`] needs a new [`FORMAT`] and a reader of the old one**: postcard says nothing
 //! about its own shape, and a test below holds the bytes still.
 
-use super::StoredRules;
+use super::GenerationInfo;
 use crate::call::record::CallRecord;
 use crate::registrar::{Binding, BindingKey};
+use crate::rules::diagnostic::Files;
 use crate::rules::{Status, StatusObject};
 use crate::switch::StatusKey;
+use serde::Deserialize;
+use std::sync::Arc;
 
 /// The format of every value that this version writes.
-pub const FORMAT: u8 = 1;
+pub const FORMAT: u8 = 2;
+/// Read too: it had the rules whole among the values, and is otherwise the same.
+const FORMAT_BEFORE_ARCHIVE: u8 = 1;
 /// Checksum and format.
 const SEAL_LEN: usize = 5;
 /// The node whose bindings these are.
@@ -31,8 +39,11 @@ pub enum Kind {
     Record = b'c',
     /// Call-ID to record; derived, so neither counted nor checked, but made good at open.
     CallId = b'i',
+    /// The newest generation of a domain.
+    Head = b'h',
     /// The marks of a commit (`ledger`).
     Mark = b'm',
+    /// A domain's rules, whole: what a version before the archive wrote.
     Rules = b'r',
     Status = b's',
 }
@@ -44,6 +55,7 @@ impl Kind {
         Some(match key.first()? {
             b'b' => Kind::Binding,
             b'c' => Kind::Record,
+            b'h' => Kind::Head,
             b'i' => Kind::CallId,
             b'm' => Kind::Mark,
             b'r' => Kind::Rules,
@@ -66,7 +78,7 @@ pub enum ValueError {
     #[error("its checksum does not match")]
     Checksum,
     /// Not damage: another version of ringtree wrote it.
-    #[error("it is in format {0}, and this version reads format {FORMAT}")]
+    #[error("it is in format {0}, and this version reads up to format {FORMAT}")]
     Format(u8),
     #[error("{0}")]
     Decode(String),
@@ -104,7 +116,7 @@ pub fn unseal<'a>(key: &[u8], value: &'a [u8]) -> Result<&'a [u8], ValueError> {
         return Err(ValueError::Checksum);
     }
     match rest.split_first() {
-        Some((&FORMAT, payload)) => Ok(payload),
+        Some((&(FORMAT | FORMAT_BEFORE_ARCHIVE), payload)) => Ok(payload),
         Some((&format, _)) => Err(ValueError::Format(format)),
         None => Err(ValueError::Short),
     }
@@ -121,8 +133,8 @@ fn decode(error: impl std::fmt::Display) -> ValueError {
 }
 
 #[must_use]
-pub fn rules_key(domain: &str) -> Vec<u8> {
-    let mut key = Kind::Rules.prefix().to_vec();
+pub fn head_key(domain: &str) -> Vec<u8> {
+    let mut key = Kind::Head.prefix().to_vec();
     part(&mut key, domain);
     key
 }
@@ -179,15 +191,34 @@ pub fn call_id_key(call_id: &str, record_key: &[u8]) -> Vec<u8> {
 
 /// # Errors
 /// [`ValueError::Decode`] where serde refuses.
-pub fn encode_rules(rules: &StoredRules) -> Result<Entry, ValueError> {
-    let key = rules_key(&rules.domain);
-    let value = seal(&key, &postcard::to_stdvec(rules).map_err(decode)?);
+pub fn encode_head(head: &GenerationInfo) -> Result<Entry, ValueError> {
+    let key = head_key(&head.domain);
+    let value = seal(&key, &postcard::to_stdvec(head).map_err(decode)?);
     Ok((key, value))
 }
 
 /// # Errors
 /// [`ValueError`].
-pub fn decode_rules(key: &[u8], value: &[u8]) -> Result<StoredRules, ValueError> {
+pub fn decode_head(key: &[u8], value: &[u8]) -> Result<GenerationInfo, ValueError> {
+    postcard::from_bytes(unseal(key, value)?).map_err(decode)
+}
+
+/// Rules as a version before the archive wrote them.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
+pub struct RulesBeforeArchive {
+    pub domain: Arc<str>,
+    pub generation: u64,
+    pub files: Files,
+    /// Trees of that version: they are compiled again.
+    pub tree: Vec<u8>,
+    pub origin: String,
+    pub applied: String,
+}
+
+/// # Errors
+/// [`ValueError`].
+pub fn decode_rules(key: &[u8], value: &[u8]) -> Result<RulesBeforeArchive, ValueError> {
     postcard::from_bytes(unseal(key, value)?).map_err(decode)
 }
 
@@ -300,23 +331,22 @@ mod tests {
         }
     }
 
-    fn some_rules(domain: &str, generation: u64, tree: Vec<u8>) -> StoredRules {
-        StoredRules {
-            domain: domain.into(),
+    fn a_head(domain: &str, generation: u64, what: &str) -> GenerationInfo {
+        GenerationInfo {
             generation,
-            files: Files([("domain.toml".into(), "[domain]".into())].into()),
-            tree,
+            domain: domain.into(),
             origin: "uid:0".to_owned(),
             applied: "2026-11-24T10:00:00.000Z".to_owned(),
+            what: what.to_owned(),
         }
     }
 
     proptest! {
         #[test]
-        fn rules_are_read_back(domain in name(), generation: u64, tree: Vec<u8>) {
-            let rules = some_rules(&domain, generation, tree);
-            let (key, sealed) = encode_rules(&rules).unwrap();
-            prop_assert_eq!(decode_rules(&key, &sealed), Ok(rules));
+        fn a_head_is_read_back(domain in name(), generation: u64, what: String) {
+            let head = a_head(&domain, generation, &what);
+            let (key, sealed) = encode_head(&head).unwrap();
+            prop_assert_eq!(decode_head(&key, &sealed), Ok(head));
         }
 
         #[test]
@@ -351,18 +381,18 @@ mod tests {
         }
 
         #[test]
-        fn a_flipped_bit_or_another_key_is_found_out(tree in prop::collection::vec(any::<u8>(), 0..40), at: prop::sample::Index, bit in 0u8..8) {
-            let (key, mut sealed) = encode_rules(&some_rules("a", 1, tree)).unwrap();
-            prop_assert_eq!(decode_rules(&rules_key("b"), &sealed), Err(ValueError::Checksum));
+        fn a_flipped_bit_or_another_key_is_found_out(what: String, at: prop::sample::Index, bit in 0u8..8) {
+            let (key, mut sealed) = encode_head(&a_head("a", 1, &what)).unwrap();
+            prop_assert_eq!(decode_head(&head_key("b"), &sealed), Err(ValueError::Checksum));
             let at = at.index(sealed.len());
             sealed[at] ^= 1 << bit;
-            prop_assert_eq!(decode_rules(&key, &sealed), Err(ValueError::Checksum));
+            prop_assert_eq!(decode_head(&key, &sealed), Err(ValueError::Checksum));
         }
 
         #[test]
         fn arbitrary_bytes_never_panic(key: Vec<u8>, bytes: Vec<u8>) {
             for sealed in [bytes.clone(), seal(&key, &bytes)] {
-                let _ = (decode_rules(&key, &sealed), decode_status(&key, &sealed), decode_binding(&key, &sealed));
+                let _ = (decode_rules(&key, &sealed), decode_head(&key, &sealed), decode_status(&key, &sealed), decode_binding(&key, &sealed));
                 prop_assert!(decode_record(&key, &sealed).is_err());
             }
         }
@@ -387,12 +417,32 @@ mod tests {
         assert_eq!(encode_status(&of, &status).unwrap(), (key, sealed), "and is still written so");
     }
 
+    #[test]
+    fn rules_of_the_version_before_the_archive_are_read() {
+        let old = RulesBeforeArchive {
+            domain: "a".into(),
+            generation: 3,
+            files: Files([("domain.toml".into(), "[domain]".into())].into()),
+            tree: vec![1, 2],
+            origin: "uid:0".to_owned(),
+            applied: "2026-11-24T10:00:00.000Z".to_owned(),
+        };
+        let payload = postcard::to_stdvec(&old).unwrap();
+        // What that version's own test held still.
+        assert_eq!(crc32fast::hash(&payload), 3_217_558_779);
+        let mut sealed = seal(b"r", &payload);
+        sealed[4] = FORMAT_BEFORE_ARCHIVE;
+        let crc = checksum(b"r", &sealed[4..]);
+        sealed[..4].copy_from_slice(&crc.to_le_bytes());
+        assert_eq!(decode_rules(b"r", &sealed), Ok(old));
+    }
+
     /// If this fails, a stored type has changed: stores out there hold the old bytes. Raise [`FORMAT`] and read the old one too.
     #[test]
     fn the_stored_format_stands_still() {
         let (_, binding) = encode_binding(&a_binding("a", "b", "c", 7)).unwrap();
-        let (_, rules) = encode_rules(&some_rules("a", 3, vec![1, 2])).unwrap();
-        let crcs = [binding, rules].map(|sealed| crc32fast::hash(&sealed[SEAL_LEN..]));
-        assert_eq!(crcs, [1_807_113_707, 3_217_558_779]);
+        let (_, head) = encode_head(&a_head("a", 3, "apply")).unwrap();
+        let crcs = [binding, head].map(|sealed| crc32fast::hash(&sealed[SEAL_LEN..]));
+        assert_eq!(crcs, [1_807_113_707, 2_589_331_040]);
     }
 }

@@ -1,16 +1,18 @@
 //! The writer: the one thread that writes. Takes what is queued, makes it durable, answers.
 //!
-//! The order of an edit: journal (or, for rules, snapshot) synced, database synced, manifest, answer. The first error of any of them ends
+//! The order of an edit: for rules their text in the archive, synced; journal synced, database synced, manifest, answer. The first error of any of them ends
 //! all writing until the daemon is started again: after a failed flush nobody can say what is on the disk.
 
+use super::archive::{Appended, ArchiveWriter, FileChanges};
 use super::engine::EngineError;
 use super::journal::{Journal, JournalEntry};
 use super::ledger::{COMMIT_KEYS_MAX, Change, Ledger};
 use super::open::snapshot_of;
 use super::queue::{Edit, Queue, Work};
 use super::value::{self, Kind, ValueError};
-use super::{StoreError, StoredRules, snapshot};
+use super::{GenerationInfo, StoreError, StoredRules, compiled, snapshot};
 use crate::rules::Status;
+use crate::rules::diagnostic::Files;
 use crate::switch::StatusKey;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -20,10 +22,13 @@ use std::sync::mpsc::SyncSender;
 
 /// The journal is emptied into a snapshot when it holds this many edits.
 pub const JOURNAL_EDITS_MAX: u64 = 4096;
+/// A snapshot costs what it holds: after a generation one is taken once there is an edit for every so many keys.
+const SNAPSHOT_KEYS_PER_EDIT: u64 = 64;
 
 pub struct Writer {
     pub directory: PathBuf,
     pub ledger: Ledger,
+    pub archive: ArchiveWriter,
     pub journal: Journal,
     /// Edits in the journal.
     pub journalled: u64,
@@ -186,11 +191,7 @@ impl Writer {
         }
         self.journalled += entries.len() as u64;
         if self.journalled >= JOURNAL_EDITS_MAX {
-            // These edits are durable whatever becomes of the snapshot, but a disk that refuses it refuses the next edit too.
-            match snapshot_of(&self.ledger, &self.directory, None) {
-                Ok(_) => self.snapshot_taken(),
-                Err(error) => drop(self.fail("a snapshot", error)),
-            }
+            self.snapshot();
         }
         Ok(())
     }
@@ -204,39 +205,105 @@ impl Writer {
         self.journalled = 0;
     }
 
-    fn rules(&mut self, mut rules: StoredRules, expected: Option<u64>) -> Result<u64, StoreError> {
-        let domain = rules.domain.to_string();
-        let key = value::rules_key(&domain);
-        let stored = self.ledger.engine().get(&key).map_err(|e| StoreError::Read(e.to_string()))?;
-        let stored = stored
-            .map(|sealed| value::decode_rules(&key, &sealed))
+    /// The domain's head, if it has rules.
+    fn head(&self, domain: &str) -> Result<Option<GenerationInfo>, StoreError> {
+        let key = value::head_key(domain);
+        let sealed = self.ledger.engine().get(&key).map_err(|e| StoreError::Read(e.to_string()))?;
+        sealed
+            .map(|sealed| value::decode_head(&key, &sealed))
             .transpose()
-            .map_err(|e| StoreError::Read(format!("the rules of {domain}: {e}")))?;
-        let current = stored.as_ref().map_or(0, |stored| stored.generation);
+            .map_err(|e| StoreError::Read(format!("the rules of {domain}: {e}")))
+    }
+
+    fn rules(&mut self, mut rules: StoredRules, expected: Option<u64>) -> Result<u64, StoreError> {
+        let domain = rules.domain.clone();
+        let head = self.head(&domain)?;
+        let current = head.as_ref().map_or(0, |head| head.generation);
         if let Some(expected) = expected.filter(|expected| *expected != current) {
-            return Err(StoreError::Conflict { domain, expected, current });
+            return Err(StoreError::Conflict { domain: domain.to_string(), expected, current });
         }
-        if stored.is_some_and(|stored| stored.files == rules.files) {
+        let before = match &head {
+            Some(_) => self.archive.archive().read(&domain, current),
+            None => Ok(None),
+        };
+        // Texts that are damaged in both copies are written whole again, and mended so.
+        let before = before.unwrap_or_else(|error| {
+            tracing::error!(%error, %domain, "the rules in force can't be read");
+            None
+        });
+        let changes = before.map(|(_, before)| differences(&before, &rules.files));
+        if changes.as_ref().is_some_and(Vec::is_empty) {
             return Ok(current);
         }
-        let marks = self.ledger.marks();
-        let (edit, generation) = (marks.edit + 1, marks.generation + 1);
-        rules.generation = generation;
-        let entry = value::encode_rules(&rules)
-            .map_err(|e| StoreError::Read(format!("the rules of {domain}: {e}")))?;
-        let snapshot = snapshot_of(&self.ledger, &self.directory, Some((&entry, edit, generation)))
-            .map_err(|e| self.fail("a snapshot", e))?;
-        let (key, sealed) = entry;
-        if let Err(error) = self.ledger.commit(&[Change { key, value: Some(sealed) }], edit, generation) {
-            // The edit is refused, so nothing may carry it over at the next start. Best effort.
-            if let Err(error) = std::fs::remove_file(&snapshot) {
-                tracing::error!(%error, "the snapshot of a refused edit can't be removed");
+        rules.generation = self.ledger.marks().generation + 1;
+        let info = rules.info();
+        let appended = match (changes, head) {
+            (Some(changes), _) if !self.archive.wants_whole(&domain).unwrap_or(true) => {
+                self.archive.append(&info, &changes)
             }
+            (_, None) => self.archive.clear(&domain).and_then(|()| self.archive.begin(&info, &rules.files)),
+            _ => self.archive.begin(&info, &rules.files),
+        };
+        let appended = appended.map_err(|e| self.fail("the text of rules", e))?;
+        self.put_head(&info, &appended)?;
+        self.after_rules(&rules);
+        Ok(info.generation)
+    }
+
+    /// Journal, database, manifest: with this the generation counts.
+    fn put_head(&mut self, info: &GenerationInfo, appended: &Appended) -> Result<(), StoreError> {
+        let (edit, generation) = (self.ledger.marks().edit + 1, info.generation);
+        let (key, sealed) = value::encode_head(info)
+            .map_err(|e| StoreError::Read(format!("the rules of {}: {e}", info.domain)))?;
+        let entry = JournalEntry { edit, key: key.clone(), value: Some(sealed.clone()) };
+        let before = self.journal.end();
+        if let Err(error) = self.journal.append(&[entry]) {
+            self.archive.take_back(appended);
+            return Err(self.fail("the journal", error));
+        }
+        if let Err(error) = self.ledger.commit(&[Change { key, value: Some(sealed) }], edit, generation) {
+            self.journal.take_back(before);
+            self.archive.take_back(appended);
             return Err(self.fail("rules", error));
         }
-        self.snapshot_taken();
-        Ok(generation)
+        self.journalled += 1;
+        Ok(())
     }
+
+    /// What need not be there for the generation to count.
+    fn after_rules(&mut self, rules: &StoredRules) {
+        let StoredRules { domain, generation, tree, .. } = rules;
+        let kept = compiled::write(&self.directory, domain, *generation, tree)
+            .and_then(|()| self.archive.prune(domain));
+        if let Err(error) = kept {
+            tracing::warn!(%error, %domain, "what follows from new rules could not be written");
+        }
+        let sets = self.ledger.marks().sets;
+        let keys = sets.rules.count + sets.statuses.count + sets.bindings.count;
+        if self.journalled.saturating_mul(SNAPSHOT_KEYS_PER_EDIT) >= keys
+            || self.journalled >= JOURNAL_EDITS_MAX
+        {
+            self.snapshot();
+        }
+    }
+
+    /// The edits in the journal are durable whatever becomes of the snapshot, but a disk that refuses it refuses the next edit too.
+    fn snapshot(&mut self) {
+        match snapshot_of(&self.ledger, &self.directory) {
+            Ok(()) => self.snapshot_taken(),
+            Err(error) => drop(self.fail("a snapshot", error)),
+        }
+    }
+}
+
+/// What has to be written to get from one set of files to another.
+fn differences(before: &Files, after: &Files) -> FileChanges {
+    let changed = after.0.iter().filter(|(path, text)| before.0.get(*path) != Some(text));
+    let gone = before.0.keys().filter(|path| !after.0.contains_key(*path));
+    changed
+        .map(|(path, text)| (path.clone(), Some(text.clone())))
+        .chain(gone.map(|path| (path.clone(), None)))
+        .collect()
 }
 
 /// What can't be encoded is not written, and said: it is a fault of ours.

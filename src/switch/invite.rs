@@ -1,5 +1,6 @@
 //! A new INVITE: who calls, whose rules decide, may it come in.
 
+use super::facts::{self, Reading};
 use super::identity::{Sender, Unknown};
 use super::{Switch, response};
 use crate::call::headers;
@@ -7,14 +8,12 @@ use crate::call::office::CallKey;
 use crate::call::record::Party;
 use crate::call::{Arrival, Call};
 use crate::clock::Now;
-use crate::rules::{CallFacts, Caller, Dialled, Domain, Origin, Walk};
-use crate::sip::{Flow, Message, Name, NameAddr, Scheme, Uri};
+use crate::rules::{CallFacts, Dialled, Domain, Live, Origin, Walk};
+use crate::sip::{Flow, Message, Name};
 use crate::transaction::ServerId;
 
 /// Retry-After of a refusal for lack of room, in seconds.
 const RETRY_AFTER_S: u32 = 10;
-/// Names longer than this are cut: they go into records and other people's displays.
-const TEXT_CHARS_MAX: usize = 128;
 
 impl Switch {
     pub(super) fn invite(&mut self, now: Now, server: ServerId, flow: Flow, message: Message) {
@@ -28,7 +27,7 @@ impl Switch {
         };
         let (domain, origin, maker, shown) = match sender {
             Sender::Device { domain, key } => {
-                let user = domain.device(&key.device).and_then(|device| device.user.clone());
+                let user = self.user_of(now, &domain, &key.device);
                 let shown = format!("device:{}", key.device);
                 (domain, Origin::Device(key.device.clone()), user, shown)
             }
@@ -40,7 +39,14 @@ impl Switch {
         if headers::is_loop(&self.office.listeners, &message, headers::loop_token(&message, &shown)) {
             return self.office.respond(now, server, 482, response::plain(&message, 482));
         }
-        let facts = facts(now, &message, &domain, origin);
+        let trunk = match &origin {
+            Origin::Trunk(trunk) => Some(trunk.clone()),
+            _ => None,
+        };
+        let Reading { facts, history, looped } = facts::read(&self.office, now, &message, &domain, origin);
+        if looped {
+            return self.office.respond(now, server, 482, response::plain(&message, 482));
+        }
         let from = Party {
             raw: facts.caller.raw.to_string(),
             e164: None,
@@ -57,12 +63,21 @@ impl Switch {
         if full && !self.is_emergency(now, &domain, &facts) {
             return self.office.respond(now, server, 503, response::unavailable(&message, RETRY_AFTER_S));
         }
+        self.office.trying(now, server, &message);
         let walk = Walk::new(domain.clone(), facts);
         self.counters.calls_total += 1;
         let key = CallKey(self.counters.calls_total);
-        let arrival = Arrival { key, server, flow, invite: message, domain, walk, maker, from, to };
+        let arrival =
+            Arrival { key, server, flow, invite: message, domain, walk, maker, trunk, history, from, to };
         let call = Call::begin(&mut self.office, now, arrival);
         self.calls.insert(key, call);
+    }
+
+    /// Whose phone it is now: whoever sits at it, else its owner.
+    fn user_of(&self, now: Now, domain: &Domain, device: &str) -> Option<std::sync::Arc<str>> {
+        let live = self.office.live(domain, now, None);
+        let seated = live.seated(device).and_then(|user| domain.user(user)).map(|user| user.name.clone());
+        seated.or_else(|| domain.device(device)?.user.clone())
     }
 
     /// Whether the rules take this for an emergency call: never limited, never shed.
@@ -90,85 +105,9 @@ impl Switch {
     }
 }
 
-/// The call as the rules see it.
-fn facts(now: Now, message: &Message, domain: &Domain, origin: Origin) -> CallFacts {
-    let trusted = match &origin {
-        Origin::Trunk(trunk) => domain.trunk(trunk).is_some_and(|trunk| trunk.trust),
-        _ => false,
-    };
-    // RFC 3325 §9.1: an asserted identity counts from those that we trust.
-    let asserted = message.elements(Name::PAssertedIdentity).find_map(NameAddr::parse).filter(|_| trusted);
-    let from = message.from();
-    let identity = asserted.or(from);
-    let raw = identity.map(|identity| identity.uri.user_unescaped().into_owned()).unwrap_or_default();
-    let name =
-        identity.map(|identity| identity.display_unescaped().into_owned()).filter(|name| !name.is_empty());
-    CallFacts {
-        at: now.wall,
-        caller: Caller {
-            origin,
-            raw: cut(&raw).into(),
-            name: name.map(|name| cut(&name).into()),
-            anonymous: is_withheld(message, from.as_ref()),
-        },
-        dialled: dialled(message.request_uri()),
-        psap_callback: message
-            .value(Name::Priority)
-            .is_some_and(|p| p.trim().eq_ignore_ascii_case("psap-callback")),
-        earlier_hops: u32::try_from(message.elements(Name::Diversion).count()).unwrap_or(u32::MAX),
-    }
-}
-
-/// Identity withheld on purpose (RFC 3323, RFC 3261 §8.1.1.3, RFC 5079): not the same as no number.
-fn is_withheld(message: &Message, from: Option<&NameAddr<'_>>) -> bool {
-    let privacy = message
-        .values(Name::Privacy)
-        .flat_map(|value| value.split(';'))
-        .any(|value| ["id", "user", "header"].iter().any(|word| value.trim().eq_ignore_ascii_case(word)));
-    let anonymous = from.is_some_and(|from| {
-        from.uri.host.eq_ignore_ascii_case("anonymous.invalid")
-            || from.uri.user.eq_ignore_ascii_case("anonymous")
-            || from.display.eq_ignore_ascii_case("anonymous")
-    });
-    privacy || anonymous
-}
-
-fn dialled(request_uri: &str) -> Dialled {
-    let Some(uri) = Uri::parse(request_uri) else { return Dialled::Text("".into()) };
-    // RFC 5031: urn:service:sos and its sub-services.
-    let service = uri.text.get(..15).is_some_and(|start| start.eq_ignore_ascii_case("urn:service:sos"));
-    if uri.scheme == Scheme::Urn && service {
-        return Dialled::Sos;
-    }
-    Dialled::Text(cut(&uri.user_unescaped()).into())
-}
-
-fn cut(text: &str) -> &str {
-    text.char_indices().nth(TEXT_CHARS_MAX).map_or(text, |(end, _)| &text[..end])
-}
-
 /// RFC 3261 §8.2.2.2: the same From tag, Call-ID and CSeq, in another transaction.
 fn is_merged(invite: &Message, message: &Message) -> bool {
     message.call_id() == invite.call_id()
         && message.from().and_then(|from| from.tag()) == invite.from().and_then(|from| from.tag())
         && message.cseq() == invite.cseq()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_long_name_is_cut_between_characters() {
-        let long = "é".repeat(500);
-        assert_eq!(cut(&long).chars().count(), TEXT_CHARS_MAX);
-        assert_eq!(cut("Rita"), "Rita");
-    }
-
-    #[test]
-    fn a_service_urn_is_an_emergency_call() {
-        assert_eq!(dialled("urn:service:sos"), Dialled::Sos);
-        assert_eq!(dialled("URN:SERVICE:SOS.fire"), Dialled::Sos);
-        assert_eq!(dialled("sip:101@pbx.example"), Dialled::Text("101".into()));
-    }
 }

@@ -12,6 +12,7 @@ pub mod calls;
 pub mod config;
 pub mod drain;
 pub mod event;
+mod facts;
 pub mod identity;
 pub mod input;
 mod invite;

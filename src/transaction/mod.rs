@@ -67,7 +67,7 @@ pub struct ServerId(pub u64);
 pub enum Event {
     /// Bytes to send.
     Send { flow: Flow, bytes: Bytes },
-    /// A new request, and the flow that it came by. For INVITE a 100 has been sent already.
+    /// A new request, and the flow that it came by. An INVITE is to be answered at once, by [`Transactions::trying`] at the least.
     Request { id: ServerId, flow: Flow, message: Message },
     /// An ACK that belongs to a 2xx: to no transaction here, matched by dialog above.
     Ack { flow: Flow, message: Message },
@@ -165,7 +165,7 @@ impl Transactions {
             return;
         }
         let id = if message.method() == Method::Invite {
-            self.servers.start_invite(&self.key, back, trying(&message), &mut self.tally, out)
+            self.servers.start_invite(&self.key, back)
         } else {
             self.servers.start(&self.key, back)
         };
@@ -231,6 +231,11 @@ impl Transactions {
     /// the transaction user's duty, by calling this again. Nothing happens when the transaction is gone.
     pub fn respond(&mut self, now: Instant, id: ServerId, status: u16, bytes: Bytes, out: &mut Vec<Event>) {
         self.servers.respond(now, id, Class::of(status), bytes, &mut self.tally, out);
+    }
+
+    /// 100 (RFC 3261 §17.2.1): the answer to this INVITE will take longer than its sender waits before sending it again.
+    pub fn trying(&mut self, now: Instant, id: ServerId, invite: &Message, out: &mut Vec<Event>) {
+        self.respond(now, id, 100, trying(invite), out);
     }
 
     /// The transaction user will never answer: what is left of the request is its silence (a stranger's, by policy).

@@ -12,9 +12,9 @@ use std::time::Instant;
 
 #[derive(Debug)]
 pub(super) enum ServerInvite {
-    /// `last` is the newest provisional response: 100 at first.
+    /// `last` is the newest provisional response; `None`: the transaction user has not said anything yet.
     Proceeding {
-        last: Bytes,
+        last: Option<Bytes>,
     },
     /// A non-2xx final response was sent and waits for its ACK.
     Completed {
@@ -35,19 +35,22 @@ pub(super) enum ServerInvite {
 }
 
 impl ServerInvite {
-    /// RFC 3261 §17.2.1: 100 goes out at once, as nobody knows whether the transaction user answers within 200 ms.
-    pub(super) fn start(trying: Bytes, port: &mut Port<'_>) -> ServerInvite {
-        port.send(trying.clone());
-        ServerInvite::Proceeding { last: trying }
+    /// RFC 3261 §17.2.1: no 100 yet. The transaction user answers at once, with a 100 where nothing better is at hand; a stranger may
+    /// have to get nothing at all.
+    pub(super) fn start() -> ServerInvite {
+        ServerInvite::Proceeding { last: None }
     }
 
     /// The INVITE came again.
     pub(super) fn retransmitted(self, port: &mut Port<'_>) -> ServerInvite {
         match &self {
-            ServerInvite::Proceeding { last: response } | ServerInvite::Completed { response, .. } => {
+            ServerInvite::Proceeding { last: Some(response) } | ServerInvite::Completed { response, .. } => {
                 port.retransmit(response.clone());
             }
-            ServerInvite::Confirmed { .. } | ServerInvite::Accepted { .. } | ServerInvite::Terminated => {
+            ServerInvite::Proceeding { last: None }
+            | ServerInvite::Confirmed { .. }
+            | ServerInvite::Accepted { .. }
+            | ServerInvite::Terminated => {
                 port.absorbed();
             }
         }
@@ -81,7 +84,7 @@ impl ServerInvite {
         match (self, class) {
             (ServerInvite::Proceeding { .. }, Class::Provisional) => {
                 port.send(response.clone());
-                ServerInvite::Proceeding { last: response }
+                ServerInvite::Proceeding { last: Some(response) }
             }
             (ServerInvite::Proceeding { .. }, Class::Success) => {
                 port.send(response.clone());
@@ -147,7 +150,8 @@ impl ServerInvite {
     /// The response that went out last; `None` once it is of no more use.
     pub(super) fn last_response(&self) -> Option<&Bytes> {
         match self {
-            ServerInvite::Proceeding { last } | ServerInvite::Accepted { last, .. } => Some(last),
+            ServerInvite::Proceeding { last } => last.as_ref(),
+            ServerInvite::Accepted { last, .. } => Some(last),
             ServerInvite::Completed { response, .. } => Some(response),
             ServerInvite::Confirmed { .. } | ServerInvite::Terminated => None,
         }

@@ -105,19 +105,11 @@ impl Servers {
         self.by_key.get(key).copied()
     }
 
-    /// Begins an INVITE transaction and sends its 100.
-    pub(super) fn start_invite(
-        &mut self,
-        key: &[u8],
-        flow: Flow,
-        trying: Bytes,
-        tally: &mut Tally,
-        out: &mut Vec<Event>,
-    ) -> ServerId {
+    /// Begins an INVITE transaction.
+    pub(super) fn start_invite(&mut self, key: &[u8], flow: Flow) -> ServerId {
         self.last_id += 1;
         let id = ServerId(self.last_id);
-        let machine = ServerInvite::start(trying, &mut Port { id, flow, out, tally });
-        self.insert(id, key, flow, Machine::Invite(machine));
+        self.insert(id, key, flow, Machine::Invite(ServerInvite::start()));
         id
     }
 

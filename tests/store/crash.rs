@@ -60,6 +60,26 @@ fn assert_calm(report: &OpenReport, what: &str) {
     assert!(report.events.iter().all(|event| !event.is_alarming()), "{what}: {report:?}");
 }
 
+/// It was killed after edit 55, so some of it is in its journal alone.
+#[test]
+fn a_store_of_the_version_before_the_archive_opens_with_everything() {
+    let dir = tempfile::tempdir().unwrap();
+    let packed = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/store/before-the-archive.tgz");
+    let unpacked = Command::new("tar").arg("xzf").arg(packed).arg("-C").arg(dir.path()).status();
+    assert!(unpacked.unwrap().success());
+    let mut edits = 55;
+    for again in [false, true] {
+        let (store, report) = open(&dir.path().join("store"));
+        assert_calm(&report, "moved");
+        let moved = report.events.contains(&OpenEvent::RulesMoved { domains: 1 });
+        assert_eq!(moved, !again, "{report:?}");
+        edits = assert_holds(&store, edits, "moved");
+        let history = store.history("harbour", 9).unwrap();
+        assert_eq!(history.iter().map(|info| info.generation).collect::<Vec<_>>(), [2]);
+        assert_eq!(store.rules_at("harbour", 1).unwrap(), None);
+    }
+}
+
 struct Writer {
     child: Child,
     lines: Receiver<String>,

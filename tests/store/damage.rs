@@ -232,5 +232,80 @@ fn when_even_the_snapshots_are_gone_what_can_be_read_is_kept_and_the_loss_is_sai
     let lost = report.events.iter().find(|event| matches!(event, OpenEvent::Lost { edits: 1.., .. }));
     assert!(lost.unwrap().to_string().contains("ACKNOWLEDGED"), "{report:?}");
     // Generations go on from where they were: nobody is to take an old one for a new one.
-    assert_eq!(store.put_rules(rules("a", 1), None).unwrap(), 3);
+    assert_eq!(store.put_rules(rules("c", 1), None).unwrap(), 3);
+    // The texts lie elsewhere, and say themselves which generation they are.
+    assert_eq!(store.rules_at("a", 1).unwrap().unwrap().files, rules("a", 1).files);
+    assert_eq!(store.rules_at("b", 2).unwrap().unwrap().files, rules("b", 2).files);
+}
+
+/// Both copies of every text, or only those of one.
+fn texts(path: &Path, copies: &[&str]) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for folder in std::fs::read_dir(path.join("rules")).unwrap() {
+        for file in std::fs::read_dir(folder.unwrap().path()).unwrap() {
+            let path = file.unwrap().path();
+            if copies.contains(&path.extension().unwrap().to_str().unwrap()) {
+                found.push(path);
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn damage_to_one_copy_of_the_texts_loses_nothing() {
+    let dir = filled();
+    for copy_damaged in ["a", "b"] {
+        for damage in ["emptied", "halved", "flipped", "gone"] {
+            let work = tempfile::tempdir().unwrap();
+            copy(dir.path(), work.path());
+            for file in texts(work.path(), &[copy_damaged]) {
+                let mut bytes = std::fs::read(&file).unwrap();
+                let half = bytes.len() / 2;
+                match damage {
+                    "emptied" => bytes.clear(),
+                    "halved" => bytes.truncate(half),
+                    "flipped" => bytes[half] ^= 4,
+                    _ => {}
+                }
+                std::fs::write(&file, bytes).unwrap();
+                if damage == "gone" {
+                    std::fs::remove_file(&file).unwrap();
+                }
+            }
+            let (store, report) = open(work.path());
+            assert_edits_are_there(&store, damage);
+            let repaired = |event: &OpenEvent| matches!(event, OpenEvent::TextRepaired { .. });
+            assert!(report.events.iter().all(repaired), "{damage}: {report:?}");
+            assert!(damage == "flipped" || report.events.len() == 2, "{damage}: {report:?}");
+            assert_eq!(store.put_rules(rules("a", 3), Some(1)).unwrap(), 3, "{damage}");
+            drop(store);
+            let (store, report) = open(work.path());
+            assert_eq!(report.events, [], "{damage}, again");
+            assert_eq!(store.rules_at("a", 3).unwrap().unwrap().files, rules("a", 3).files);
+        }
+    }
+}
+
+#[test]
+fn texts_damaged_in_both_copies_are_said_and_do_not_keep_the_store_from_opening() {
+    let dir = filled();
+    let (store, _) = open(dir.path());
+    store.put_rules(rules("a", 3), None).unwrap();
+    drop(store);
+    for file in texts(dir.path(), &["a", "b"]) {
+        let len = std::fs::metadata(&file).unwrap().len();
+        std::fs::OpenOptions::new().write(true).open(&file).unwrap().set_len(len - 1).unwrap();
+    }
+    let (store, report) = open(dir.path());
+    let lost =
+        |domain: &str, generation, kept| OpenEvent::TextLost { domain: domain.to_owned(), generation, kept };
+    assert_eq!(report.events, [lost("a", 3, Some(1)), lost("b", 2, None)]);
+    assert!(report.events.iter().all(OpenEvent::is_alarming));
+    let stored = store.rules().unwrap();
+    assert_eq!((stored.len(), &stored[0].files), (1, &rules("a", 1).files));
+    drop(store);
+    let (store, report) = open(dir.path());
+    assert_eq!(report.events, []);
+    assert_eq!(store.put_rules(rules("b", 2), None).unwrap(), 4);
 }

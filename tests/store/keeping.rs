@@ -65,6 +65,41 @@ fn an_unchanged_source_writes_nothing() {
 }
 
 #[test]
+fn earlier_generations_are_kept_with_who_and_when_and_what() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    for number in 1..=70 {
+        let domain = if number == 2 { "other" } else { "harbour" };
+        store.put_rules(rules(domain, number), None).unwrap();
+    }
+    let told = |store: &SledStore| -> Vec<(u64, String)> {
+        let history = store.history("harbour", 1000).unwrap();
+        history.into_iter().map(|info| (info.generation, info.what)).collect()
+    };
+    let kept: Vec<(u64, String)> = (7..=70).rev().map(|n| (n, format!("version {n}"))).collect();
+    assert_eq!(told(&store), kept);
+    let (all, two) = (store.history("harbour", 1000).unwrap(), store.history("harbour", 2).unwrap());
+    assert_eq!(two, all[..2]);
+    assert_eq!(
+        (&*all[0].domain, &*all[0].origin, &*all[0].applied),
+        ("harbour", "uid:1000", "2026-11-24T10:00:00.000Z")
+    );
+    drop(store);
+
+    let (store, report) = open(dir.path());
+    assert_eq!(report.events, []);
+    assert_eq!(told(&store), kept);
+    let old = store.rules_at("harbour", 42).unwrap().unwrap();
+    assert_eq!((old.generation, &old.files), (42, &rules("harbour", 42).files));
+    let newest = store.rules_at("harbour", 70).unwrap().unwrap();
+    assert_eq!(newest.tree, b"tree of 70");
+    for (domain, generation) in [("harbour", 2), ("harbour", 71), ("harbour", 0), ("nobody", 1)] {
+        assert_eq!(store.rules_at(domain, generation).unwrap(), None, "{domain} {generation}");
+    }
+    assert_eq!(store.history("nobody", 9).unwrap(), []);
+}
+
+#[test]
 fn an_edit_of_what_has_changed_meanwhile_is_refused_and_writes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let (store, _) = open(dir.path());

@@ -38,6 +38,7 @@ pub fn rules(domain: &str, number: u64) -> StoredRules {
         tree: format!("tree of {number}").into_bytes(),
         origin: "uid:1000".to_owned(),
         applied: "2026-11-24T10:00:00.000Z".to_owned(),
+        what: format!("version {number}"),
     }
 }
 

@@ -7,7 +7,9 @@ const B: &str = "z9hG4bKone";
 
 fn invited(mut bench: Bench) -> (Bench, ServerId) {
     let (id, seen) = bench.receive_new("INVITE", B);
-    assert_eq!(seen, ["send 100 INVITE", "request INVITE"]);
+    assert_eq!(seen, ["request INVITE"]);
+    bench.respond(id, 100, "INVITE", B);
+    assert_eq!(bench.seen(), ["send 100 INVITE"]);
     (bench, id)
 }
 
@@ -16,6 +18,16 @@ fn refused(bench: Bench) -> (Bench, ServerId) {
     bench.respond(id, 486, "INVITE", B);
     assert_eq!(bench.seen(), ["send 486 INVITE"]);
     (bench, id)
+}
+
+#[test]
+fn an_invite_that_nobody_answers_yet_gets_nothing_however_often_it_comes() {
+    let mut bench = Bench::udp();
+    let (id, seen) = bench.receive_new("INVITE", B);
+    bench.receive("INVITE", B);
+    assert_eq!((seen, bench.seen()), (vec!["request INVITE".to_owned()], vec![]));
+    bench.layer.forget(id);
+    assert!(bench.layer.is_empty());
 }
 
 #[test]

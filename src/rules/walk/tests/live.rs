@@ -13,6 +13,7 @@ fn walk(domain: &Arc<Domain>, origin: Origin, raw: &str, to: &str) -> Walk {
         caller: Caller { origin, raw: raw.into(), name: None, anonymous: false },
         dialled: Dialled::Text(to.into()),
         psap_callback: false,
+        verified: crate::rules::Verified::NotChecked,
         earlier_hops: 0,
     };
     Walk::new(domain.clone(), facts)
@@ -98,6 +99,7 @@ fn hops_taken_before_count_against_the_budget() {
         },
         dialled: Dialled::Text(ANN.into()),
         psap_callback: false,
+        verified: crate::rules::Verified::NotChecked,
         earlier_hops: 8,
     };
     let mut walk = Walk::new(domain("", "", ""), facts);
