@@ -9,7 +9,7 @@
 use criterion::{Criterion, criterion_group};
 use ringtree::rules::compile::Secrets;
 use ringtree::rules::diagnostic::Files;
-use ringtree::rules::facts::{CallFacts, Caller, Dialled, Origin};
+use ringtree::rules::facts::{CallFacts, Caller, Dialled, Origin, Verified};
 use ringtree::rules::route::Idle;
 use ringtree::rules::tree::{Facts, Path, Tree, WhiteList};
 use ringtree::rules::{Domain, Next, Walk, source};
@@ -105,6 +105,9 @@ impl Facts for Morning<'_> {
     fn unknown(&self) -> bool {
         false
     }
+    fn unverified(&self) -> bool {
+        false
+    }
     fn passes(&self, _: &WhiteList) -> bool {
         true
     }
@@ -183,17 +186,34 @@ fn walk(c: &mut Criterion) {
         },
         dialled: Dialled::Text("+12025550100".into()),
         psap_callback: false,
-        verified: ringtree::rules::Verified::NotChecked,
+        verified: Verified::NotChecked,
         earlier_hops: 0,
     };
-    c.bench_function("walk, start to plan", |b| {
-        b.iter(|| {
+    let inside = CallFacts {
+        caller: Caller {
+            origin: Origin::Device("103a".into()),
+            raw: "103".into(),
+            name: None,
+            anonymous: false,
+        },
+        dialled: Dialled::Text("104".into()),
+        ..facts.clone()
+    };
+    let osei = CallFacts { dialled: Dialled::Text("+12025550105".into()), ..facts.clone() };
+    let calls =
+        [("walk, an extension", inside), ("walk, a number", osei), ("walk, a number with a prefix", facts)];
+    for (index, (name, facts)) in calls.into_iter().enumerate() {
+        let run = || {
             let mut walk = Walk::new(domain.clone(), facts.clone());
             let next = walk.start(&Idle);
             assert!(matches!(next, Next::Ring(_)));
             black_box((walk, next))
-        });
-    });
+        };
+        let count = allocations(|| drop(run()));
+        println!("{name}: {count} allocations");
+        assert!(index == 2 || count == 0, "a plain call is decided without an allocation");
+        c.bench_function(name, |b| b.iter(run));
+    }
 }
 
 /// One domain of so many users: a phone, a number pattern to block, a white list now and then, two rules each.

@@ -124,6 +124,7 @@ impl Drawing<'_> {
             Test::Blocked => "on the block list?".to_owned(),
             Test::Anonymous => "identity withheld?".to_owned(),
             Test::Unknown => "number unknown?".to_owned(),
+            Test::Unverified => "verification of the caller failed?".to_owned(),
             Test::WhiteListed => "passes the white list?".to_owned(),
             Test::Frame { timed, rule } => return (self.frame(timed, rule), self.place(rule)),
             Test::StatusForward => "has the user set a forward?".to_owned(),
@@ -213,6 +214,7 @@ fn refusal(refused: Refused) -> &'static str {
         Refused::Blocked => "refuse: blocked",
         Refused::Anonymous => "refuse: anonymous",
         Refused::Unknown => "refuse: unknown",
+        Refused::Unverified => "refuse: unverified",
         Refused::WhiteList => "refuse: not on the white list",
     }
 }

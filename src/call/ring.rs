@@ -210,7 +210,7 @@ mod tests {
 
     fn plan(sequence: bool, decline: Decline, total_s: u64, legs: Vec<PlannedLeg>) -> RingPlan {
         RingPlan {
-            legs,
+            legs: legs.into(),
             total: Duration::from_secs(total_s),
             sequence,
             decline,

@@ -5,9 +5,11 @@ pub use super::domain::{DeviceView, Domain, Secrets, TrunkView, UserView};
 pub use super::ruleset::{BySource, Overlap, Ruleset};
 
 use super::calendar::Frame;
-use super::compile_tree::{busy_from, number_tree, user_tree};
+use super::compile_tree::{busy_from, number_tree, template, user_tree};
 use super::diagnostic::Diagnostic;
-use super::domain::{ClassEntry, DeviceEntry, Extension, NumberEntry, SiteEntry, TrunkEntry, UserEntry};
+use super::domain::{
+    ClassEntry, DeviceEntry, Extension, HuntEntry, NumberEntry, SiteEntry, TrunkEntry, UserEntry,
+};
 use super::loops;
 use super::model::{AcceptFrom, At, Device, Model, Name, User};
 use super::patterns::PatternMap;
@@ -73,6 +75,9 @@ impl Domain {
             devices,
             numbers: model.numbers.values().map(number_entry).collect(),
             number_index: index(model.numbers.keys()),
+            hunts: model.services.hunts.iter().map(|(name, hunt)| hunt_entry(name, hunt)).collect(),
+            hunt_index: index(model.services.hunts.keys()),
+            codes: model.services.codes.clone(),
             sites: model.sites.iter().map(|(name, site)| (name.clone(), site_entry(site))).collect(),
             trunks: trunks(model),
             classes,
@@ -193,6 +198,7 @@ fn user_entry(model: &Model, name: &Name, user: &User, devices: &[Name]) -> User
         busy_from: busy_from(user),
         internal: user.caller_id_internal.clone(),
         external: user.caller_id_external.clone(),
+        ignore_caller_id: user.ignore_caller_id.is_some(),
         vanity: user.vanity,
         restrict: user.restrict.clone(),
         emergency: user.emergency.clone(),
@@ -233,6 +239,16 @@ fn number_entry(number: &super::model::Number) -> NumberEntry {
         span: number.span,
         caller_id_prefix: number.caller_id_prefix.clone(),
         alert: number.alert.clone(),
+    }
+}
+
+fn hunt_entry(name: &Name, hunt: &super::model::Hunt) -> HuntEntry {
+    HuntEntry {
+        name: name.clone(),
+        span: hunt.span,
+        template: template(&hunt.ring),
+        caller_id_prefix: hunt.caller_id_prefix.clone(),
+        on_failure: hunt.on_failure.clone(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The tree of one user or number. The order of its questions is the order of decisions of the documentation, and stands here
 //! alone:
 //!
-//! call back from an emergency centre -> block list, anonymous, unknown (the allow list wins) -> white list -> one answering
+//! call back from an emergency centre -> block list, anonymous, unknown, unverified (the allow list wins) -> white list -> one answering
 //! rule by time frame -> `forward.always` -> DND -> offline -> `on_active`, busy -> screening -> ring; and after the ringing,
 //! by outcome: the matching `forward.*` -> its kin -> `otherwise` -> mailbox -> final response.
 
@@ -39,6 +39,10 @@ fn screening(b: &mut Builder, shared: &Shared<'_>, user: &User, choice: NodeId) 
         at = b.ask(Test::WhiteListed, choice, refused);
     }
     let passed = at;
+    if user.block_unverified.is_some() {
+        let refused = b.leaf(Leaf::Refuse(Refused::Unverified));
+        at = b.ask(Test::Unverified, refused, at);
+    }
     if user.block_unknown.is_some() {
         let refused = b.leaf(Leaf::Refuse(Refused::Unknown));
         at = b.ask(Test::Unknown, refused, at);
@@ -118,7 +122,6 @@ fn tree_rule(
         ring: Some(template(&rule.ring)),
         forwards,
         to: None,
-        not_carried_out: rule.not_carried_out.iter().map(|(key, span)| (Name::from(*key), *span)).collect(),
     }
 }
 
@@ -256,7 +259,7 @@ fn forwards(rule: &Rule) -> Vec<(ForwardKey, TreeForward)> {
     keyed.into_iter().filter_map(|(key, f)| Some((key, compiled(f.as_ref()?)))).collect()
 }
 
-fn template(ring: &Ring) -> RingTemplate {
+pub(super) fn template(ring: &Ring) -> RingTemplate {
     RingTemplate {
         span: ring.span,
         strategy: ring.strategy,
@@ -266,6 +269,7 @@ fn template(ring: &Ring) -> RingTemplate {
         timeout: ring.timeout,
         ring_for: ring.ring_for,
         missed_calls: ring.missed_calls,
+        hear: ring.hear.as_ref().map(|hear| hear.value.clone()),
     }
 }
 
@@ -379,6 +383,5 @@ fn number_rule(
         ring: None,
         forwards: Vec::new(),
         to: Some((to.value.clone(), to.span)),
-        not_carried_out: Vec::new(),
     }
 }

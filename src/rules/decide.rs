@@ -44,6 +44,7 @@ pub trait Facts {
     fn keys(&self) -> &[Arc<str>];
     fn anonymous(&self) -> bool;
     fn unknown(&self) -> bool;
+    fn unverified(&self) -> bool;
     fn passes(&self, white_list: &WhiteList) -> bool;
     /// Whether the frame of [`Trees::timed`] holds, overrides included.
     fn frame(&self, timed: u32) -> bool;
@@ -107,6 +108,7 @@ impl Tree {
                 }
                 Test::Anonymous => facts.anonymous(),
                 Test::Unknown => facts.unknown(),
+                Test::Unverified => facts.unverified(),
                 Test::WhiteListed => facts.passes(&self.white_list),
                 Test::Frame { timed, .. } => facts.frame(timed),
                 Test::StatusForward => facts.status_forward(),

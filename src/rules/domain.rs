@@ -2,10 +2,10 @@
 
 use super::diagnostic::{Files, Place, Places, Span};
 use super::model::{
-    CallerId, Destination, Dial, EmergencyKeys, Name, Permission, Policy, Route, TrunkTransport,
+    At, CallerId, Codes, Destination, Dial, EmergencyKeys, Name, Permission, Policy, Route, TrunkTransport,
 };
 use super::patterns::PatternMap;
-use super::tree::{Tree, Trees};
+use super::tree::{RingTemplate, Tree, Trees};
 use crate::number::{Locale, Pattern};
 use crate::registrar::binding::DeviceKey;
 use crate::registrar::digest::Ha1;
@@ -51,6 +51,10 @@ pub struct Domain {
     /// By the index of [`Trees::numbers`].
     pub(super) numbers: Vec<NumberEntry>,
     pub(super) number_index: FxHashMap<Name, u32>,
+    /// In the order of names.
+    pub(super) hunts: Vec<HuntEntry>,
+    pub(super) hunt_index: FxHashMap<Name, u32>,
+    pub(super) codes: Codes,
     pub(super) sites: BTreeMap<Name, SiteEntry>,
     pub(super) trunks: BTreeMap<Name, TrunkEntry>,
     pub(super) classes: Vec<ClassEntry>,
@@ -81,6 +85,8 @@ pub(super) struct UserEntry {
     pub busy_from: Option<u32>,
     pub internal: CallerId,
     pub external: CallerId,
+    /// Calls show what the phone sends.
+    pub ignore_caller_id: bool,
     pub vanity: Option<Span>,
     pub restrict: BTreeMap<Name, Permission>,
     pub emergency: EmergencyKeys,
@@ -107,6 +113,15 @@ pub(super) struct NumberEntry {
     pub span: Span,
     pub caller_id_prefix: Option<Name>,
     pub alert: Option<Name>,
+}
+
+#[derive(Debug)]
+pub(super) struct HuntEntry {
+    pub name: Name,
+    pub span: Span,
+    pub template: RingTemplate,
+    pub caller_id_prefix: Option<Name>,
+    pub on_failure: Option<At<Destination>>,
 }
 
 #[derive(Debug)]
@@ -271,9 +286,31 @@ impl Domain {
         self.trees.users.get(*self.user_index.get(name)? as usize).map(|named| &named.tree)
     }
 
+    /// The tree of the user at this index.
+    pub(super) fn tree_of(&self, user: u32) -> Option<&Tree> {
+        self.trees.users.get(user as usize).map(|named| &named.tree)
+    }
+
     pub(super) fn number_tree(&self, number: &str) -> Option<(&NumberEntry, &Tree)> {
-        let index = *self.number_index.get(number)? as usize;
+        self.number_at(*self.number_index.get(number)?)
+    }
+
+    pub(super) fn number_at(&self, number: u32) -> Option<(&NumberEntry, &Tree)> {
+        let index = number as usize;
         Some((self.numbers.get(index)?, &self.trees.numbers.get(index)?.tree))
+    }
+
+    /// The number at this index, in E.164.
+    pub(super) fn number_name(&self, number: u32) -> Option<&Name> {
+        self.trees.numbers.get(number as usize).map(|named| &named.name)
+    }
+
+    /// Where an extension is defined.
+    pub(super) fn extension_span(&self, extension: &str) -> Option<Span> {
+        match self.extensions.get(extension)? {
+            Extension::User(user) => self.users.get(*user as usize).map(|user| user.span),
+            Extension::System(_, span) => Some(*span),
+        }
     }
 
     pub(super) fn site(&self, name: Option<&Name>) -> Option<&SiteEntry> {

@@ -4,7 +4,7 @@
 use super::tree::{Leaf, Node, NodeId, Test, Tree, Trees};
 
 /// Raised with every change of the types in [`super::tree`]; trees of another version are compiled again from their source.
-pub const FORMAT_VERSION: u16 = 1;
+pub const FORMAT_VERSION: u16 = 2;
 
 /// Version and CRC-32, both little endian.
 const HEADER_BYTES: usize = 6;

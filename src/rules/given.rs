@@ -151,7 +151,13 @@ pub fn merge_given(given: &mut Given, table: &Table) -> Result<(), String> {
                 parse_destination(&text).ok_or_else(|| format!("`{text}` is no destination"))
             })?),
             "screen" => given.screen_refused = &*name(value)? == "refused",
-            "verified" => given.verified = Some(name(value)?),
+            "verified" => {
+                let said = name(value)?;
+                if !["passed", "failed"].contains(&&*said) {
+                    return Err(format!("wants \"passed\" or \"failed\", not {value}"));
+                }
+                given.verified = Some(said);
+            }
             "psap_callback" => {
                 given.psap_callback = value.as_bool().ok_or("psap_callback is true or false")?
             }

@@ -1,5 +1,6 @@
 //! What a leg shows of the caller: inside the internal name and extension, outside a number that can be called back.
 
+use super::domain::UserEntry;
 use super::model::{CallerId, CallerIdChoice, Name};
 use super::outgoing::Sender;
 use super::planner::Planner;
@@ -10,12 +11,31 @@ pub(super) struct Shown {
     withheld: bool,
 }
 
+impl UserEntry {
+    /// The internal name and number; without them, the display name and the first extension.
+    pub(super) fn shown_inside(&self) -> CallerId {
+        let display = || Some(self.view.display.clone()).filter(|name| !name.is_empty());
+        CallerId {
+            name: self.internal.name.clone().or_else(display),
+            number: self.internal.number.clone().or_else(|| self.view.extensions.first().cloned()),
+        }
+    }
+}
+
 impl Planner<'_> {
     pub(super) fn shown_inside(&self, owner: Sender<'_>, choice: Option<&CallerIdChoice>) -> Shown {
         match choice {
             Some(CallerIdChoice::Fixed(id)) => Shown { id: id.clone(), withheld: false },
-            Some(CallerIdChoice::Forwarder) => Shown { id: internal(owner), withheld: false },
-            Some(CallerIdChoice::Original) | None => self.original(false),
+            Some(CallerIdChoice::Forwarder) => {
+                let id = match owner.user {
+                    Some(user) => user.shown_inside(),
+                    None => self.domain.external_id(owner, None),
+                };
+                Shown { id, withheld: false }
+            }
+            Some(CallerIdChoice::Original) | None => {
+                Shown { id: self.party.shown.clone(), withheld: self.party.anonymous }
+            }
         }
     }
 
@@ -23,54 +43,42 @@ impl Planner<'_> {
         &self,
         owner: Sender<'_>,
         choice: &CallerIdChoice,
-        route: &CallerId,
+        route: Option<&CallerId>,
     ) -> Shown {
         match choice {
             CallerIdChoice::Fixed(id) => Shown { id: id.clone(), withheld: false },
             CallerIdChoice::Forwarder => Shown { id: self.domain.external_id(owner, route), withheld: false },
-            CallerIdChoice::Original => self.original(true),
+            CallerIdChoice::Original => Shown { id: self.original(None), withheld: self.party.anonymous },
         }
     }
 
-    /// The caller's own identity: an extension means nothing outside, so there an inside caller shows the external number.
-    fn original(&self, outside: bool) -> Shown {
+    /// The caller's own identity on the way out: an extension means nothing there, so an inside caller shows the external number;
+    /// a phone that is left alone shows what it sends, as long as that number is ours.
+    pub(super) fn original(&self, route: Option<&CallerId>) -> CallerId {
+        if !self.party.inside {
+            return CallerId { name: self.party.name.clone(), number: self.party.number.clone() };
+        }
         let caller = Sender::of(self.domain, self.party);
-        let id = match (self.party.inside, outside) {
-            (true, true) => self.domain.external_id(caller, &CallerId::default()),
-            (true, false) if caller.user.is_some() => internal(caller),
-            (true, false) => {
-                CallerId { name: self.party.name.clone(), number: self.party.keys.first().cloned() }
-            }
-            (false, _) => CallerId { name: self.party.name.clone(), number: self.party.number.clone() },
-        };
-        Shown { id, withheld: self.party.anonymous }
-    }
-}
-
-fn internal(sender: Sender<'_>) -> CallerId {
-    let Some(user) = sender.user else { return CallerId::default() };
-    CallerId {
-        name: user
-            .internal
-            .name
-            .clone()
-            .or_else(|| Some(user.view.display.clone()).filter(|name| !name.is_empty())),
-        number: user.internal.number.clone().or_else(|| user.view.extensions.first().cloned()),
+        let sent = self.party.number.as_ref().filter(|number| self.domain.number_index.contains_key(*number));
+        match (caller.user.is_some_and(|user| user.ignore_caller_id), sent) {
+            (true, Some(number)) => CallerId { name: self.party.name.clone(), number: Some(number.clone()) },
+            _ => self.domain.external_id(caller, route),
+        }
     }
 }
 
 impl Shown {
     /// With the prefixes before the name; before the number, in the name field, of a caller without a name. A number is never
     /// changed: calling back must stay possible. A withheld identity stays withheld.
-    pub(super) fn prefixed(self, prefix: &str) -> (CallerId, bool) {
-        let id =
-            if self.withheld { CallerId { name: Some("Anonymous".into()), number: None } } else { self.id };
-        if prefix.is_empty() {
-            let name = id.name.filter(|_| !self.withheld);
-            return (CallerId { name, number: id.number }, self.withheld);
+    pub(super) fn prefixed(self, prefixes: &[Name], last: Option<&Name>) -> (CallerId, bool) {
+        let Shown { id, withheld } = self;
+        if prefixes.is_empty() && last.is_none() {
+            return (if withheld { CallerId::default() } else { id }, withheld);
         }
+        let id = if withheld { CallerId { name: Some("Anonymous".into()), number: None } } else { id };
         let shown = id.name.as_deref().or(id.number.as_deref()).unwrap_or_default();
-        let name = Name::from(format!("{prefix}{shown}").trim_end());
-        (CallerId { name: Some(name), number: id.number }, self.withheld)
+        let name: String =
+            prefixes.iter().chain(last).map(|prefix| &**prefix).chain(std::iter::once(shown)).collect();
+        (CallerId { name: Some(name.trim_end().into()), number: id.number }, withheld)
     }
 }

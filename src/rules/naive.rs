@@ -86,6 +86,9 @@ impl Facts for Asked<'_> {
     fn unknown(&self) -> bool {
         self.0.unknown
     }
+    fn unverified(&self) -> bool {
+        false
+    }
     fn passes(&self, _: &WhiteList) -> bool {
         self.0.passes
     }

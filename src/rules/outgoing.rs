@@ -2,9 +2,9 @@
 
 use super::caller::Party;
 use super::diagnostic::Span;
-use super::domain::{DeviceEntry, Domain, SiteEntry, UserEntry};
+use super::domain::{ClassEntry, DeviceEntry, Domain, SiteEntry, UserEntry};
 use super::facts::Live;
-use super::model::{At, CallerId, EmergencyKeys, Name, Permission};
+use super::model::{At, CallerId, EmergencyKeys, Name, Permission, Route};
 use super::patterns::Match;
 use crate::number::Locale;
 use std::collections::BTreeMap;
@@ -34,35 +34,41 @@ pub(super) struct Sender<'d> {
     pub device: Option<&'d DeviceEntry>,
 }
 
-/// The class of a number, and what else would have matched.
-pub(super) struct Classified {
-    pub name: Name,
-    pub span: Option<Span>,
-    pub passed_over: Vec<Name>,
-}
-
-/// Why an outgoing call is refused.
-pub(super) struct Denied {
-    pub tag: String,
-    pub why: String,
-    pub span: Option<Span>,
+/// Why an outgoing call or leg is refused. By name: what was refused is told long after.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Denied {
+    /// A phone of nobody.
+    Spare,
+    /// A user who only receives.
+    Vanity {
+        user: Name,
+    },
+    User {
+        user: Name,
+        class: Name,
+    },
+    Device {
+        device: Name,
+        class: Name,
+    },
 }
 
 /// The way out.
+#[derive(Clone, Debug)]
 pub(super) struct Way {
+    /// `None`: no route, any trunk (emergency alone).
+    pub route: Option<u32>,
+    pub class: Name,
+    /// In order, those that are up.
     pub trunks: Vec<Name>,
     /// On this route, and down.
     pub down: Vec<Name>,
-    pub span: Option<Span>,
-    pub caller_id: CallerId,
-    /// Routes looked at before, and why each did not fit.
-    pub passed_over: Vec<(String, String)>,
 }
 
 impl<'d> Sender<'d> {
     pub fn of(domain: &'d Domain, party: &Party) -> Sender<'d> {
         Sender {
-            user: party.user.as_ref().and_then(|user| domain.user_entry(user)),
+            user: party.user.and_then(|user| domain.users.get(user as usize)),
             device: party.device.as_ref().and_then(|device| domain.devices.get(device)),
         }
     }
@@ -95,15 +101,19 @@ impl Domain {
             .find_map(|prefix| find(text.strip_prefix(prefix)?, Some(prefix)))
     }
 
-    /// By the longest literal prefix.
-    pub(super) fn class_of(&self, number: &str) -> Option<Classified> {
-        let name = |found: Match| self.classes.get(found.value as usize);
-        let mut matches =
-            self.class_patterns.all(number).filter_map(name).filter(|class| &*class.name != EMERGENCY);
-        let class = matches.next()?;
-        let passed_over =
-            matches.map(|other| other.name.clone()).filter(|name| *name != class.name).collect();
-        Some(Classified { name: class.name.clone(), span: Some(class.span), passed_over })
+    /// The class of a number, by the longest literal prefix; its index.
+    pub(super) fn class_of(&self, number: &str) -> Option<(u32, &ClassEntry)> {
+        let (index, _) = self.classes_of(number).next()?;
+        Some((index, self.classes.get(index as usize)?))
+    }
+
+    /// Every class that a number could be of, the longest literal prefix first. Emergency numbers are no matter of class.
+    pub(super) fn classes_of<'d>(
+        &'d self,
+        number: &'d str,
+    ) -> impl Iterator<Item = (u32, &'d ClassEntry)> + 'd {
+        let entry = |found: Match| Some((found.value, self.classes.get(found.value as usize)?));
+        self.class_patterns.all(number).filter_map(entry).filter(|(_, class)| &*class.name != EMERGENCY)
     }
 
     /// Who may dial what: the stricter of phone and user, each by itself or by what it inherits. Emergency is never asked about.
@@ -119,44 +129,37 @@ impl Domain {
             decided(own).or_else(|| inherited.and_then(decided)) == Some(Permission::Deny)
         };
         if let Some(user) = sender.user {
-            if let (true, Some(span)) = (outside, user.vanity) {
-                let why = format!("{} only receives calls (vanity)", user.view.name);
-                return Some(Denied { tag: "denied:vanity".to_owned(), why, span: Some(span) });
+            if outside && user.vanity.is_some() {
+                return Some(Denied::Vanity { user: user.view.name.clone() });
             }
             if deny(&user.restrict, site(user.site.as_ref())) {
-                return Some(denial(class, format!("{} may not dial {class}", user.view.name), user.span));
+                return Some(Denied::User { user: user.view.name.clone(), class: class.into() });
             }
         }
         let device = sender.device?;
-        deny(&device.restrict, site(device.site.as_ref())).then(|| {
-            denial(class, format!("phone {} may not dial {class}", device.view.key.device), device.span)
-        })
+        let denied = deny(&device.restrict, site(device.site.as_ref()));
+        denied.then(|| Denied::Device { device: device.view.key.device.clone(), class: class.into() })
     }
 
     /// The first route for this class and site, with those of its trunks that are up.
-    pub(super) fn way(&self, class: &str, site: Option<&Name>, live: &dyn Live) -> Option<Way> {
-        let mut passed_over = Vec::new();
-        for (index, route) in self.routes.iter().enumerate() {
-            let name = route.name.clone().unwrap_or_else(|| format!("the route number {}", index + 1).into());
-            if !route.classes.iter().any(|c| &**c == class) {
-                continue;
-            }
-            if route.site.is_some() && route.site.as_ref() != site {
-                let only = route.site.as_deref().unwrap_or_default();
-                passed_over.push((name.to_string(), format!("for calls of site {only} alone")));
-                continue;
-            }
-            let (down, trunks) = route.via.iter().cloned().partition(|trunk| live.trunk_down(trunk));
-            let caller_id = route.caller_id.clone().unwrap_or_default();
-            return Some(Way { trunks, down, span: Some(route.span), caller_id, passed_over });
-        }
-        None
+    pub(super) fn way(&self, class: &Name, site: Option<&Name>, live: &dyn Live) -> Option<Way> {
+        let fits = |route: &Route| {
+            route.classes.contains(class) && (route.site.is_none() || route.site.as_ref() == site)
+        };
+        let (index, route) = (0..).zip(&self.routes).find(|(_, route)| fits(route))?;
+        let (down, trunks) = route.via.iter().cloned().partition(|trunk| live.trunk_down(trunk));
+        Some(Way { route: Some(index), class: class.clone(), trunks, down })
     }
 
     /// For an emergency call without a route: any trunk is better than none.
     pub(super) fn any_way(&self, live: &dyn Live) -> Way {
         let (down, trunks) = self.trunks.keys().cloned().partition(|trunk| live.trunk_down(trunk));
-        Way { trunks, down, span: None, caller_id: CallerId::default(), passed_over: Vec::new() }
+        Way { route: None, class: EMERGENCY.into(), trunks, down }
+    }
+
+    /// What the route itself shows outside.
+    pub(super) fn route_id(&self, route: Option<u32>) -> Option<&CallerId> {
+        self.routes.get(route? as usize)?.caller_id.as_ref()
     }
 
     /// By which numbers of this sender are normalised.
@@ -172,10 +175,10 @@ impl Domain {
     }
 
     /// What a sender shows outside: route, user, site, domain; each key by itself.
-    pub(super) fn external_id(&self, sender: Sender<'_>, route: &CallerId) -> CallerId {
+    pub(super) fn external_id(&self, sender: Sender<'_>, route: Option<&CallerId>) -> CallerId {
         let user = sender.user.map(|user| &user.external);
         let site = self.site(sender.site()).map(|site| &site.caller_id);
-        let layers = [Some(route), user, site, Some(&self.caller_id)];
+        let layers = [route, user, site, Some(&self.caller_id)];
         CallerId {
             name: layers.iter().flatten().find_map(|layer| layer.name.clone()),
             number: layers.iter().flatten().find_map(|layer| layer.number.clone()),
@@ -197,8 +200,4 @@ impl Domain {
         let location = sender.device.and_then(|d| d.location.clone()).or_else(|| key(|keys| &keys.location));
         (key(|keys| &keys.callback), location)
     }
-}
-
-fn denial(class: &str, why: String, span: Span) -> Denied {
-    Denied { tag: format!("denied:class:{class}"), why, span: Some(span) }
 }

@@ -1,14 +1,18 @@
 //! Ring plans as values: which legs ring when, and what their ends mean together.
 
 use super::model::{CallerId, Confirm, Decline, MissedCalls};
+use smallvec::SmallVec;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// The legs of a plan. A user's phones fit without an allocation.
+pub type Legs = SmallVec<[PlannedLeg; 4]>;
 
 /// Everything that the call needs to ring: carried out by `call::ring`, listed by `route`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RingPlan {
     /// In the order of their tags: by start, then target order.
-    pub legs: Vec<PlannedLeg>,
+    pub legs: Legs,
     /// Ringing ends then, whatever still rings.
     pub total: Duration,
     /// A sequence: when all legs of a step have ended early, the next step starts at once and everything after it moves up.

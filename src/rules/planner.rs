@@ -2,16 +2,19 @@
 //!
 //! It decides nothing about where a call goes next. What can't ring (offline, busy, refused) gets no leg and is handed back
 //! with its reason, since it counts in the outcome of the stage.
+//!
+//! Invariants: a target that rings already is not rung a second time; a plan of a user's own phones allocates nothing.
 
 use super::caller::Party;
 use super::domain::{Domain, UserEntry};
 use super::facts::{CallFacts, Live};
-use super::model::{CallerIdChoice, Confirm, Destination, MissedCalls, Name, Strategy};
+use super::model::{CallerId, CallerIdChoice, Confirm, Destination, MissedCalls, Name, Strategy};
 use super::outgoing::{Sender, Way};
-use super::plan::{LegOutcome, LegTarget, PlannedLeg, RingPlan};
-use super::tree::{RingTemplate, TargetPlace, TemplateTarget};
+use super::plan::{LegOutcome, LegTarget, Legs, PlannedLeg, RingPlan};
+use super::trail::{Follow, Ringing, SkipWhy, Skipped};
+use super::tree::{Facts as _, RingTemplate, TargetPlace, TemplateTarget};
 use super::user_facts::UserFacts;
-use std::collections::BTreeSet;
+use smallvec::SmallVec;
 use std::time::Duration;
 
 pub(super) struct Planner<'a> {
@@ -19,38 +22,24 @@ pub(super) struct Planner<'a> {
     pub live: &'a dyn Live,
     pub call: &'a CallFacts,
     pub party: &'a Party,
+    /// The queue or hunt that the call came through.
+    pub through: Option<&'a Destination>,
     /// Caller ID prefixes met so far, the first first.
-    pub prefix: &'a str,
+    pub prefixes: &'a [Name],
     /// Alert-Info of the number that was called.
     pub alert: Option<&'a Name>,
     /// `random` in the order of the file, for `route` and golden tests.
     pub in_file_order: bool,
 }
 
-/// A plan, and what stays out of it.
-#[derive(Debug)]
-pub(super) struct Draft {
-    pub plan: RingPlan,
-    pub skipped: Vec<Skipped>,
-}
-
-/// What doesn't ring, and why.
-#[derive(Clone, Debug)]
-pub(super) struct Skipped {
-    pub what: String,
-    /// What it counts as; `None`: nothing, it was only left out.
-    pub outcome: Option<LegOutcome>,
-    pub why: String,
-    /// A tag of its own: `denied:...`.
-    pub tag: Option<String>,
-}
-
 /// A place that can ring.
 struct Ready {
     to: LegTarget,
-    /// The way out of an outside leg.
-    way: Option<Way>,
+    /// The route of an outside leg.
+    route: Option<u32>,
 }
+
+type ReadyList = SmallVec<[Ready; 4]>;
 
 /// How a leg outside of the ring keys is rung: by a forward.
 #[derive(Clone, Copy)]
@@ -61,138 +50,244 @@ pub(super) struct ForwardKeys<'a> {
     pub reason: &'static str,
 }
 
-impl Skipped {
-    fn new(what: impl ToString, outcome: LegOutcome, why: impl Into<String>) -> Skipped {
-        Skipped { what: what.to_string(), outcome: Some(outcome), why: why.into(), tag: None }
+/// A plan in the making.
+#[derive(Default)]
+struct Draft {
+    legs: Legs,
+    targets: SmallVec<[u16; 4]>,
+    skipped: Vec<Skipped>,
+    follows: Vec<Follow>,
+    /// The target of the list that is looked at.
+    target: Option<u16>,
+}
+
+impl Draft {
+    fn skip(&mut self, what: Destination, outcome: LegOutcome, why: SkipWhy) {
+        self.skipped.push(Skipped { what, target: self.target, outcome: Some(outcome), why });
+    }
+
+    /// What would start only when ringing is over.
+    fn late(&mut self, ready: ReadyList, start: Duration, total: Duration) {
+        for ready in ready {
+            let why = SkipWhy::Late { start_s: start.as_secs(), total_s: total.as_secs() };
+            let what = place_of(&ready.to);
+            self.skipped.push(Skipped { what, target: self.target, outcome: None, why });
+        }
     }
 }
 
+/// When, and by which target of the list, a place rings.
+struct Slot<'t> {
+    target: Option<&'t TemplateTarget>,
+    index: u16,
+    step: u16,
+    start: Duration,
+    ring_for: Duration,
+}
+
 impl<'a> Planner<'a> {
-    /// The plan of a rule.
-    pub fn of_rule(&self, owner: &UserEntry, template: &RingTemplate) -> Draft {
-        let mut skipped = Vec::new();
-        let mut legs = Legs { planner: self, owner, legs: Vec::new(), ringing: BTreeSet::new() };
-        let alone = template.initial.unwrap_or_default();
+    /// The plan of a rule, or of a hunt, whose list has no owner.
+    pub fn of_rule(&self, owner: Option<&UserEntry>, template: &RingTemplate) -> Ringing {
+        let mut draft = Draft::default();
         let total = match template.strategy {
-            Strategy::Own => {
-                let own = self.ready(owner, &TargetPlace::Own, &mut skipped);
-                let total = template.timeout.unwrap_or(template.ring_for);
-                legs.add(own, None, 0, Duration::ZERO, total);
-                total
-            }
-            Strategy::Simultaneous => {
-                let total = template.timeout.unwrap_or(template.ring_for);
-                self.initial(template, total, &mut legs, &mut skipped);
-                for target in &template.targets {
-                    let ready = self.target(owner, target, &mut skipped);
-                    let start = alone + target.delay;
-                    let Some(rest) = total.checked_sub(start).filter(|rest| !rest.is_zero()) else {
-                        skipped.extend(ready.iter().map(|r| late(&r.to, start, total)));
-                        continue;
-                    };
-                    let ring_for = target.ring_for.map_or(rest, |own| own.min(rest));
-                    legs.add(ready, Some(target), 0, start, ring_for);
-                }
-                total
-            }
+            Strategy::Own | Strategy::Simultaneous => self.together(owner, template, &mut draft),
             Strategy::Sequential | Strategy::SequentialMemory | Strategy::Random => {
-                self.sequence(template, &mut legs, &mut skipped)
+                self.sequence(owner, template, &mut draft)
             }
         };
-        let mut legs = legs.legs;
-        legs.sort_by_key(|leg| leg.start);
+        self.leave_followed(&mut draft);
+        if !draft.legs.is_sorted_by_key(|leg| leg.start) {
+            let mut order: Vec<_> = draft.legs.drain(..).zip(draft.targets.drain(..)).collect();
+            order.sort_by_key(|(leg, _)| leg.start);
+            (draft.legs, draft.targets) = order.into_iter().unzip();
+        }
+        let sequence = !matches!(template.strategy, Strategy::Own | Strategy::Simultaneous);
         let plan = RingPlan {
-            legs,
+            legs: draft.legs,
             total,
-            sequence: !matches!(template.strategy, Strategy::Own | Strategy::Simultaneous),
+            sequence,
             decline: self.domain.policy.device_decline,
             missed_calls: template.missed_calls,
         };
-        Draft { plan, skipped }
+        Ringing { plan, targets: draft.targets, skipped: draft.skipped, follows: draft.follows }
+    }
+
+    fn together(&self, owner: Option<&UserEntry>, template: &RingTemplate, draft: &mut Draft) -> Duration {
+        let total = template.timeout.unwrap_or(template.ring_for);
+        if template.strategy == Strategy::Own {
+            let own = self.ready(owner, &TargetPlace::Own, draft);
+            let slot = Slot { target: None, index: 0, step: 0, start: Duration::ZERO, ring_for: total };
+            self.add(owner, own, &slot, draft);
+            return total;
+        }
+        self.initial(owner, template, total, draft);
+        let alone = template.initial.unwrap_or_default();
+        for (index, target) in (0..).zip(&template.targets) {
+            let ready = self.target(owner, target, index, false, draft);
+            let start = alone + target.delay;
+            let Some(rest) = total.checked_sub(start).filter(|rest| !rest.is_zero()) else {
+                draft.late(ready, start, total);
+                continue;
+            };
+            let ring_for = target.ring_for.map_or(rest, |own| own.min(rest));
+            self.add(owner, ready, &Slot { target: Some(target), index, step: 0, start, ring_for }, draft);
+        }
+        total
     }
 
     /// `initial`: the own phone rings from the start to the end, listed or not.
     fn initial(
         &self,
+        owner: Option<&UserEntry>,
         template: &RingTemplate,
         total: Duration,
-        legs: &mut Legs<'_, '_>,
-        skipped: &mut Vec<Skipped>,
+        draft: &mut Draft,
     ) {
         if template.initial.is_some() {
-            let own = self.ready(legs.owner, &TargetPlace::Own, skipped);
-            legs.add(own, None, 0, Duration::ZERO, total);
+            let own = self.ready(owner, &TargetPlace::Own, draft);
+            let slot =
+                Slot { target: None, index: u16::MAX, step: 0, start: Duration::ZERO, ring_for: total };
+            self.add(owner, own, &slot, draft);
         }
     }
 
     /// One step after the other; what can't ring takes no time. With memory, what rings keeps ringing.
-    fn sequence(
-        &self,
-        template: &RingTemplate,
-        legs: &mut Legs<'_, '_>,
-        skipped: &mut Vec<Skipped>,
-    ) -> Duration {
-        let owner = legs.owner;
-        let mut steps: Vec<(&TemplateTarget, Vec<Ready>)> = Vec::new();
-        for target in self.order(template) {
-            let ready = self.target(owner, target, skipped);
+    fn sequence(&self, owner: Option<&UserEntry>, template: &RingTemplate, draft: &mut Draft) -> Duration {
+        let order = self.order(template);
+        let mut steps: Vec<(u16, &TemplateTarget, ReadyList)> = Vec::with_capacity(order.len());
+        for (place, (index, target)) in order.iter().enumerate() {
+            let at_end = place + 1 == order.len() && template.strategy != Strategy::SequentialMemory;
+            let ready = self.target(owner, target, *index, at_end, draft);
             if !ready.is_empty() {
-                steps.push((target, ready));
+                steps.push((*index, target, ready));
             }
         }
         let lasts = |target: &TemplateTarget| target.ring_for.or(template.each).unwrap_or(template.ring_for);
         let alone = template.initial.unwrap_or_default();
-        let sum = steps.iter().fold(alone, |sum, (target, _)| sum + lasts(target));
+        let sum = steps.iter().fold(alone, |sum, (_, target, _)| sum + lasts(target));
         let total = template.timeout.unwrap_or(sum);
-        self.initial(template, total, legs, skipped);
+        self.initial(owner, template, total, draft);
         let mut start = alone;
-        for (index, (target, ready)) in steps.into_iter().enumerate() {
+        for (step, (index, target, ready)) in (0..).zip(steps) {
             let rest = total.saturating_sub(start);
             if rest.is_zero() {
-                skipped.extend(ready.iter().map(|r| late(&r.to, start, total)));
+                draft.late(ready, start, total);
                 continue;
             }
             let ring_for = match template.strategy {
                 Strategy::SequentialMemory => rest,
                 _ => lasts(target).min(rest),
             };
-            legs.add(ready, Some(target), u16::try_from(index).unwrap_or(u16::MAX), start, ring_for);
+            self.add(owner, ready, &Slot { target: Some(target), index, step, start, ring_for }, draft);
             start += lasts(target);
         }
-        let last = legs.legs.iter().map(|leg| leg.start + leg.ring_for).max();
+        let last = draft.legs.iter().map(|leg| leg.start + leg.ring_for).max();
         last.unwrap_or(total).min(total)
     }
 
-    /// The targets in the order in which they ring. `random` is drawn from the call itself, so that the same call replayed draws
-    /// the same.
-    fn order<'t>(&self, template: &'t RingTemplate) -> Vec<&'t TemplateTarget> {
-        let mut targets: Vec<&TemplateTarget> = template.targets.iter().collect();
+    /// The targets in the order in which they ring, each with its index. `random` is drawn from the call itself, so that the same
+    /// call replayed draws the same.
+    fn order<'t>(&self, template: &'t RingTemplate) -> Vec<(u16, &'t TemplateTarget)> {
+        let mut targets: Vec<(u16, &TemplateTarget)> = (0..).zip(&template.targets).collect();
         if template.strategy == Strategy::Random && !self.in_file_order {
             // The call clock in nanoseconds, folded: no two calls share it.
             let seed = self.call.at.as_nanosecond() as u64;
-            let drawn = |index: usize| mix(seed.wrapping_add((index as u64 + 1).wrapping_mul(GOLDEN_GAMMA)));
-            let mut keyed: Vec<_> = targets.into_iter().enumerate().map(|(i, t)| (drawn(i), t)).collect();
-            keyed.sort_by_key(|(key, _)| *key);
-            targets = keyed.into_iter().map(|(_, target)| target).collect();
+            let drawn = |index: u16| mix(seed.wrapping_add(GOLDEN_GAMMA.wrapping_mul(u64::from(index) + 1)));
+            targets.sort_by_key(|(index, _)| drawn(*index));
         }
         targets
     }
 
-    fn target(&self, owner: &UserEntry, target: &TemplateTarget, skipped: &mut Vec<Skipped>) -> Vec<Ready> {
-        target.to.iter().flat_map(|place| self.ready(owner, place, skipped)).collect()
+    /// What of a target can ring now, and whether its user is to be followed.
+    fn target(
+        &self,
+        owner: Option<&UserEntry>,
+        target: &TemplateTarget,
+        index: u16,
+        at_end: bool,
+        draft: &mut Draft,
+    ) -> ReadyList {
+        let mut ready = ReadyList::new();
+        draft.target = Some(index);
+        for place in &target.to {
+            if let (true, TargetPlace::Place(Destination::User(name))) =
+                (target.follow && target.to.len() == 1, place)
+                && let Some(user) = self.domain.user_index.get(name)
+            {
+                draft.follows.push(Follow { user: *user, target: index, at_end });
+            }
+            self.ready_into(owner, place, draft, &mut ready);
+        }
+        ready
+    }
+
+    /// A follower whose calls all go elsewhere, and who would be the last one left from the start, does not ring first.
+    fn leave_followed(&self, draft: &mut Draft) {
+        for follow in draft.follows.clone() {
+            let mine = |target: &u16| *target == follow.target;
+            let alone = follow.at_end || draft.targets.iter().all(mine);
+            if !alone || !draft.targets.iter().any(mine) || !self.goes_elsewhere(follow.user) {
+                continue;
+            }
+            let targets = std::mem::take(&mut draft.targets);
+            let legs = std::mem::take(&mut draft.legs);
+            (draft.legs, draft.targets) = legs.into_iter().zip(targets).filter(|(_, t)| !mine(t)).unzip();
+            let name = self.domain.users.get(follow.user as usize).map(|user| user.view.name.clone());
+            draft.skipped.push(Skipped {
+                what: Destination::User(name.unwrap_or_else(|| "".into())),
+                target: Some(follow.target),
+                outcome: None,
+                why: SkipWhy::GoesElsewhere,
+            });
+        }
+    }
+
+    fn goes_elsewhere(&self, user: u32) -> bool {
+        !self.call.psap_callback && self.facts(None, user).is_some_and(|facts| facts.goes_elsewhere())
+    }
+
+    fn facts<'s>(&'s self, by: Option<&'s UserEntry>, user: u32) -> Option<UserFacts<'s>> {
+        let entry = self.domain.users.get(user as usize)?;
+        let tree = self.domain.tree_of(user)?;
+        Some(UserFacts {
+            domain: self.domain,
+            live: self.live,
+            call: self.call,
+            party: self.party,
+            user: entry,
+            tree,
+            by,
+            through: self.through,
+            forced: Default::default(),
+        })
+    }
+
+    fn ready(&self, owner: Option<&UserEntry>, place: &TargetPlace, draft: &mut Draft) -> ReadyList {
+        let mut ready = ReadyList::new();
+        self.ready_into(owner, place, draft, &mut ready);
+        ready
     }
 
     /// What of this place can ring now.
-    fn ready(&self, owner: &UserEntry, place: &TargetPlace, skipped: &mut Vec<Skipped>) -> Vec<Ready> {
-        match place {
-            TargetPlace::Own => match &owner.primary {
+    fn ready_into(
+        &self,
+        owner: Option<&UserEntry>,
+        place: &TargetPlace,
+        draft: &mut Draft,
+        ready: &mut ReadyList,
+    ) {
+        match (place, owner) {
+            (TargetPlace::Place(destination), _) => self.place(owner, destination, draft, ready),
+            (TargetPlace::Own | TargetPlace::OwnAll, None) => {}
+            (TargetPlace::OwnAll, Some(owner)) => {
+                self.devices(self.domain.phones(owner, self.live), draft, ready);
+            }
+            (TargetPlace::Own, Some(owner)) => match &owner.primary {
                 Some(primary) if self.domain.phones(owner, self.live).any(|d| d == primary) => {
-                    self.devices([primary], skipped)
+                    self.devices([primary], draft, ready);
                 }
-                _ => self.devices(self.domain.phones(owner, self.live), skipped),
+                _ => self.devices(self.domain.phones(owner, self.live), draft, ready),
             },
-            TargetPlace::OwnAll => self.devices(self.domain.phones(owner, self.live), skipped),
-            TargetPlace::Place(destination) => self.place(Some(owner), destination, skipped),
         }
     }
 
@@ -200,116 +295,80 @@ impl<'a> Planner<'a> {
         &self,
         owner: Option<&UserEntry>,
         place: &Destination,
-        skipped: &mut Vec<Skipped>,
-    ) -> Vec<Ready> {
+        draft: &mut Draft,
+        ready: &mut ReadyList,
+    ) {
         match place {
-            Destination::User(name) => match self.domain.user_entry(name) {
-                Some(user) => self.colleague(owner, user, skipped),
-                None => Vec::new(),
-            },
-            Destination::Handset(name) => match self.domain.user_entry(name) {
-                Some(user) => self.devices(self.domain.phones(user, self.live), skipped),
-                None => Vec::new(),
-            },
-            Destination::Device(name) => self.devices([name], skipped),
+            Destination::User(name) => {
+                if let Some(user) = self.domain.user_index.get(name) {
+                    self.colleague(owner, *user, draft, ready);
+                }
+            }
+            Destination::Handset(name) => {
+                if let Some(user) = self.domain.user_entry(name) {
+                    self.devices(self.domain.phones(user, self.live), draft, ready);
+                }
+            }
+            Destination::Device(name) => self.devices([name], draft, ready),
             Destination::Tel(number) => {
                 let sender = Sender { user: owner, device: None };
-                self.outside(sender, number, skipped).into_iter().collect()
+                match self.outside(sender, number) {
+                    Ok(place) => ready.push(place),
+                    Err(why) => draft.skip(place.clone(), LegOutcome::Failed, why),
+                }
             }
-            other => {
-                skipped.push(Skipped::new(
-                    other,
-                    LegOutcome::Failed,
-                    "only phones and outside numbers can ring",
-                ));
-                Vec::new()
-            }
+            other => draft.skip(other.clone(), LegOutcome::Failed, SkipWhy::NoPlace),
         }
     }
 
     fn devices<'d>(
         &self,
         devices: impl IntoIterator<Item = &'d Name>,
-        skipped: &mut Vec<Skipped>,
-    ) -> Vec<Ready> {
-        let mut ready = Vec::new();
+        draft: &mut Draft,
+        ready: &mut ReadyList,
+    ) {
         for device in devices {
             if self.live.offline(device) {
-                skipped.push(Skipped::new(
-                    format_args!("device:{device}"),
-                    LegOutcome::Offline,
-                    "not registered",
-                ));
+                let what = Destination::Device(device.clone());
+                draft.skip(what, LegOutcome::Offline, SkipWhy::NotRegistered);
             } else {
-                ready.push(Ready { to: LegTarget::Device(device.clone()), way: None });
+                ready.push(Ready { to: LegTarget::Device(device.clone()), route: None });
             }
         }
-        ready
     }
 
     /// `user:X` in somebody's list: X's phones, subject to X's DND, white list, call paths and call waiting; never X's forwards.
-    fn colleague(
-        &self,
-        owner: Option<&UserEntry>,
-        user: &UserEntry,
-        skipped: &mut Vec<Skipped>,
-    ) -> Vec<Ready> {
-        let Some(tree) = self.domain.user_tree(&user.view.name) else { return Vec::new() };
-        let facts = UserFacts {
-            domain: self.domain,
-            live: self.live,
-            call: self.call,
-            party: self.party,
-            user,
-            tree,
-            by: owner,
-        };
-        use super::tree::Facts as _;
-        let what = format!("user:{}", user.view.name);
-        let listed = !tree.white_list.is_empty();
-        if listed && !self.call.psap_callback && !facts.passes(&tree.white_list) {
-            skipped.push(Skipped::new(
-                what,
-                LegOutcome::Offline,
-                "the white list does not let this call through",
-            ));
-        } else if !self.call.psap_callback && facts.dnd() {
-            skipped.push(Skipped::new(what, LegOutcome::Busy, "does not want to be disturbed"));
-        } else if !self.call.psap_callback && facts.busy() {
-            let why = format!("busy: {} calls are up", facts.active_calls());
-            skipped.push(Skipped::new(what, LegOutcome::Busy, why));
+    fn colleague(&self, owner: Option<&UserEntry>, user: u32, draft: &mut Draft, ready: &mut ReadyList) {
+        let Some(facts) = self.facts(owner, user) else { return };
+        let what = || Destination::User(facts.user.view.name.clone());
+        let list = &facts.tree.white_list;
+        if self.call.psap_callback {
+            self.devices(self.domain.phones(facts.user, self.live), draft, ready);
+        } else if !list.is_empty() && !facts.passes(list) {
+            draft.skip(what(), LegOutcome::Offline, SkipWhy::WhiteList);
+        } else if facts.dnd() {
+            draft.skip(what(), LegOutcome::Busy, SkipWhy::Dnd);
+        } else if facts.busy() {
+            let calls = facts.active_calls();
+            draft.skip(what(), LegOutcome::Busy, SkipWhy::Busy { calls });
         } else {
-            return self.devices(self.domain.phones(user, self.live), skipped);
+            self.devices(self.domain.phones(facts.user, self.live), draft, ready);
         }
-        Vec::new()
     }
 
     /// An outside number by the rights and routes of the sender.
-    fn outside(&self, sender: Sender<'_>, number: &Name, skipped: &mut Vec<Skipped>) -> Option<Ready> {
-        let what = format!("tel:{number}");
-        let Some(class) = self.domain.class_of(number) else {
-            skipped.push(Skipped::new(what, LegOutcome::Failed, "the number is of no class"));
-            return None;
-        };
+    fn outside(&self, sender: Sender<'_>, number: &Name) -> Result<Ready, SkipWhy> {
+        let (_, class) = self.domain.class_of(number).ok_or(SkipWhy::NoClass)?;
         if let Some(denied) = self.domain.denied(sender, &class.name, true) {
-            let tag = Some(denied.tag);
-            skipped.push(Skipped { what, outcome: Some(LegOutcome::Failed), why: denied.why, tag });
-            return None;
+            return Err(SkipWhy::Denied(denied));
         }
         match self.domain.way(&class.name, sender.site(), self.live) {
             Some(way) if !way.trunks.is_empty() => {
-                let to = LegTarget::Outside { number: number.clone(), trunks: way.trunks.clone() };
-                Some(Ready { to, way: Some(way) })
+                let to = LegTarget::Outside { number: number.clone(), trunks: way.trunks };
+                Ok(Ready { to, route: way.route })
             }
-            Some(_) => {
-                skipped.push(Skipped::new(what, LegOutcome::Failed, "every trunk of its route is down"));
-                None
-            }
-            None => {
-                let why = format!("class {} has no route", class.name);
-                skipped.push(Skipped::new(what, LegOutcome::Failed, why));
-                None
-            }
+            Some(_) => Err(SkipWhy::TrunksDown),
+            None => Err(SkipWhy::NoRoute(class.name.clone())),
         }
     }
 
@@ -320,37 +379,49 @@ impl<'a> Planner<'a> {
         place: &Destination,
         ring_for: Duration,
         keys: ForwardKeys<'_>,
-    ) -> Draft {
-        let mut skipped = Vec::new();
-        let ready = self.place(owner, place, &mut skipped);
+    ) -> Ringing {
+        let mut draft = Draft::default();
+        let mut ready = ReadyList::new();
+        self.place(owner, place, &mut draft, &mut ready);
         let sender = Sender { user: owner, device: None };
-        let leg = |ready: Ready| {
-            let mut leg = self.leg(sender, ready, keys.caller_id, "", keys.reason);
+        for ready in ready {
+            let mut leg = self.leg(sender, ready, keys.caller_id, None, keys.reason);
             leg.ring_for = ring_for;
             leg.confirm = keys.confirm.filter(|_| matches!(leg.to, LegTarget::Outside { .. }));
-            leg
-        };
-        Draft { plan: self.plan(ready.into_iter().map(leg).collect(), ring_for), skipped }
+            draft.legs.push(leg);
+            draft.targets.push(0);
+        }
+        let plan = self.plan(draft.legs, ring_for);
+        Ringing { plan, targets: draft.targets, skipped: draft.skipped, follows: Vec::new() }
     }
 
-    /// The plan of a call that a phone of ours makes to the outside.
-    pub fn of_outgoing(&self, sender: Sender<'_>, number: &Name, way: Way, ring_for: Duration) -> RingPlan {
-        let to = LegTarget::Outside { number: number.clone(), trunks: way.trunks.clone() };
+    /// The plan of a call that a phone of ours makes to the outside. `identity`: what it shows, whatever else is set; without a
+    /// number to call back an emergency centre is not left, so such a leg withholds nothing (RFC 6443 §9.1).
+    pub fn of_outgoing(
+        &self,
+        number: &Name,
+        way: &Way,
+        ring_for: Duration,
+        identity: Option<CallerId>,
+    ) -> Ringing {
+        let anonymous = self.party.anonymous && identity.is_none();
         let leg = PlannedLeg {
-            to,
+            to: LegTarget::Outside { number: number.clone(), trunks: way.trunks.clone() },
             step: 0,
             start: Duration::ZERO,
             ring_for,
             confirm: None,
-            caller_id: self.domain.external_id(sender, &way.caller_id),
-            anonymous: self.party.anonymous,
+            caller_id: identity.unwrap_or_else(|| self.original(self.domain.route_id(way.route))),
+            anonymous,
             alert: None,
             diversion: None,
         };
-        self.plan(vec![leg], ring_for)
+        let plan = self.plan(Legs::from_iter([leg]), ring_for);
+        let targets = SmallVec::from_slice(&[0]);
+        Ringing { plan, targets, skipped: Vec::new(), follows: Vec::new() }
     }
 
-    fn plan(&self, legs: Vec<PlannedLeg>, total: Duration) -> RingPlan {
+    fn plan(&self, legs: Legs, total: Duration) -> RingPlan {
         RingPlan {
             legs,
             total,
@@ -360,30 +431,46 @@ impl<'a> Planner<'a> {
         }
     }
 
+    /// Legs for what can ring; what rings at that time already keeps its one leg.
+    fn add(&self, owner: Option<&UserEntry>, ready: ReadyList, slot: &Slot<'_>, draft: &mut Draft) {
+        let sender = Sender { user: owner, device: None };
+        for ready in ready {
+            let rings = |leg: &PlannedLeg| leg.to == ready.to && leg.start + leg.ring_for > slot.start;
+            if draft.legs.iter().any(rings) {
+                continue;
+            }
+            let choice = slot.target.and_then(|t| t.caller_id.as_ref());
+            let prefix = slot.target.and_then(|t| t.caller_id_prefix.as_ref()).filter(|p| !p.is_empty());
+            let mut leg = self.leg(sender, ready, choice, prefix, "follow-me");
+            let outside = matches!(leg.to, LegTarget::Outside { .. });
+            leg.confirm = slot.target.and_then(|t| t.confirm.filter(|_| outside || t.confirm_on_net));
+            (leg.step, leg.start, leg.ring_for) = (slot.step, slot.start, slot.ring_for);
+            draft.legs.push(leg);
+            draft.targets.push(slot.index);
+        }
+    }
+
     /// A leg with what it shows; times are the caller's to set.
     fn leg(
         &self,
         sender: Sender<'_>,
         ready: Ready,
         choice: Option<&CallerIdChoice>,
-        prefix: &str,
+        prefix: Option<&Name>,
         reason: &'static str,
     ) -> PlannedLeg {
-        let prefix = format!("{}{prefix}", self.prefix);
-        let (shown, alert, diversion) = match (&ready.to, &ready.way) {
-            (LegTarget::Device(device), _) => {
-                (self.shown_inside(sender, choice), self.alert_of(device), None)
-            }
-            (LegTarget::Outside { trunks, .. }, way) => {
-                let route = way.as_ref().map(|way| way.caller_id.clone()).unwrap_or_default();
+        let (shown, alert, diversion) = match &ready.to {
+            LegTarget::Device(device) => (self.shown_inside(sender, choice), self.alert_of(device), None),
+            LegTarget::Outside { trunks, .. } => {
                 let first = trunks.first().and_then(|trunk| self.domain.trunk(trunk));
                 let screens = first.is_some_and(|trunk| trunk.screens_caller_id);
                 let fallback = if screens { CallerIdChoice::Forwarder } else { CallerIdChoice::Original };
-                let shown = self.shown_outside(sender, choice.unwrap_or(&fallback), &route);
+                let route = self.domain.route_id(ready.route);
+                let shown = self.shown_outside(sender, choice.unwrap_or(&fallback), route);
                 (shown, None, self.diverter(sender).map(|who| (who, reason)))
             }
         };
-        let (caller_id, anonymous) = shown.prefixed(&prefix);
+        let (caller_id, anonymous) = shown.prefixed(self.prefixes, prefix);
         PlannedLeg {
             to: ready.to,
             step: 0,
@@ -400,47 +487,15 @@ impl<'a> Planner<'a> {
     /// Who forwards, as Diversion names them: a number that can be called back, else the extension.
     fn diverter(&self, sender: Sender<'_>) -> Option<Name> {
         let user = sender.user?;
-        let outside = self.domain.external_id(sender, &super::model::CallerId::default()).number;
-        outside.or_else(|| user.view.extensions.first().cloned())
+        self.domain.external_id(sender, None).number.or_else(|| user.view.extensions.first().cloned())
     }
 
     fn alert_of(&self, device: &Name) -> Option<Name> {
-        let device = self.domain.devices.get(device);
-        let own = device
-            .and_then(|d| if self.party.inside { &d.alert_internal } else { &d.alert_external }.as_ref());
-        self.alert.or(own).cloned()
-    }
-}
-
-/// Gathers legs; a device rings once, however often it is listed.
-struct Legs<'p, 'a> {
-    planner: &'p Planner<'a>,
-    owner: &'p UserEntry,
-    legs: Vec<PlannedLeg>,
-    ringing: BTreeSet<String>,
-}
-
-impl Legs<'_, '_> {
-    fn add(
-        &mut self,
-        ready: Vec<Ready>,
-        target: Option<&TemplateTarget>,
-        step: u16,
-        start: Duration,
-        ring_for: Duration,
-    ) {
-        for ready in ready {
-            let outside = matches!(ready.to, LegTarget::Outside { .. });
-            if !self.ringing.insert(name_of(&ready.to)) {
-                continue;
-            }
-            let sender = Sender { user: Some(self.owner), device: None };
-            let choice = target.and_then(|t| t.caller_id.as_ref());
-            let prefix = target.and_then(|t| t.caller_id_prefix.as_deref()).unwrap_or_default();
-            let leg = self.planner.leg(sender, ready, choice, prefix, "follow-me");
-            let confirm = target.and_then(|t| t.confirm.filter(|_| outside || t.confirm_on_net));
-            self.legs.push(PlannedLeg { step, start, ring_for, confirm, ..leg });
+        if let Some(alert) = self.alert {
+            return Some(alert.clone());
         }
+        let device = self.domain.devices.get(device)?;
+        if self.party.inside { device.alert_internal.clone() } else { device.alert_external.clone() }
     }
 }
 
@@ -455,19 +510,10 @@ fn mix(seed: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-fn late(to: &LegTarget, start: Duration, total: Duration) -> Skipped {
-    let why = format!(
-        "never rings: it would start at {} s, and ringing ends at {} s",
-        start.as_secs(),
-        total.as_secs()
-    );
-    Skipped { what: name_of(to), outcome: None, why, tag: None }
-}
-
-/// `device:101a`, `tel:+12025550181`.
-pub(super) fn name_of(to: &LegTarget) -> String {
+/// The place that a leg rings.
+pub(super) fn place_of(to: &LegTarget) -> Destination {
     match to {
-        LegTarget::Device(device) => format!("device:{device}"),
-        LegTarget::Outside { number, .. } => format!("tel:{number}"),
+        LegTarget::Device(device) => Destination::Device(device.clone()),
+        LegTarget::Outside { number, .. } => Destination::Tel(number.clone()),
     }
 }

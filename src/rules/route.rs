@@ -4,7 +4,7 @@
 use super::destination::parse_destination;
 use super::domain::Domain;
 use super::explain::Explanation;
-use super::facts::{CallFacts, Caller, Dialled, Live, Origin, UserStatus};
+use super::facts::{CallFacts, Caller, Dialled, Live, Origin, UserStatus, Verified};
 use super::given::GivenLive;
 use super::model::{Decline, Destination, Given, Name};
 use super::plan::{LegEnd, LegOutcome, LegTarget, RingPlan};
@@ -81,7 +81,11 @@ fn facts(
         caller: caller(domain, query)?,
         dialled: dialled(domain, &query.to)?,
         psap_callback: given.psap_callback,
-        verified: super::facts::Verified::NotChecked,
+        verified: match given.verified.as_deref() {
+            Some("passed") => Verified::Passed,
+            Some("failed") => Verified::Failed,
+            _ => Verified::NotChecked,
+        },
         earlier_hops: 0,
     })
 }

@@ -94,6 +94,8 @@ pub enum Test {
     Blocked,
     Anonymous,
     Unknown,
+    /// Verification of the caller failed (RFC 8224).
+    Unverified,
     /// Passes the white list.
     WhiteListed,
     /// Inside the time frame; `rule` is the one that asks.
@@ -157,6 +159,7 @@ pub enum Refused {
     Blocked,
     Anonymous,
     Unknown,
+    Unverified,
     WhiteList,
 }
 
@@ -243,8 +246,6 @@ pub struct TreeRule {
     pub forwards: Vec<(ForwardKey, TreeForward)>,
     /// A number's rule.
     pub to: Option<(Destination, Span)>,
-    /// Keys that are read and not carried out yet.
-    pub not_carried_out: Vec<(Name, Span)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -273,6 +274,8 @@ pub struct RingTemplate {
     pub timeout: Option<Duration>,
     pub ring_for: Duration,
     pub missed_calls: MissedCalls,
+    /// Music instead of ringback.
+    pub hear: Option<Name>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -5,7 +5,9 @@ use super::destination::parse_destination;
 use super::domain::{Domain, UserEntry};
 use super::facts::{CallFacts, Live, UserStatus};
 use super::model::{Destination, Name};
-use super::tree::{Facts, Tree, TreeCondition, WhiteList};
+use super::trail::Forced;
+use super::tree::{Facts, ForwardKey, Tree, TreeCondition, WhiteList};
+use std::cell::RefCell;
 use std::sync::Arc;
 
 pub(super) struct UserFacts<'a> {
@@ -17,13 +19,30 @@ pub(super) struct UserFacts<'a> {
     pub tree: &'a Tree,
     /// The user on whose behalf the call comes: who forwards it, or has this user in a ring list. `None`: the caller.
     pub by: Option<&'a UserEntry>,
+    /// The queue or hunt that the call came through.
+    pub through: Option<&'a Destination>,
+    /// Overrides of the clock that were met.
+    pub forced: RefCell<Forced>,
 }
 
 impl Domain {
-    /// Whether the frame holds, live overrides included.
-    pub(super) fn frame_holds(&self, timed: u32, at: jiff::Timestamp, live: &dyn Live) -> bool {
+    /// Whether the frame holds, live overrides included; those that were met are noted.
+    pub(super) fn frame_holds(
+        &self,
+        timed: u32,
+        at: jiff::Timestamp,
+        live: &dyn Live,
+        forced: &RefCell<Forced>,
+    ) -> bool {
         let Some((named, zone)) = self.timed(timed) else { return false };
-        let overrides = |name: &str| live.frame_override(name);
+        let overrides = |name: &str| {
+            let on = live.frame_override(name)?;
+            let mut forced = forced.borrow_mut();
+            if !forced.iter().any(|(known, _)| &**known == name) {
+                forced.push((name.into(), on));
+            }
+            Some(on)
+        };
         overrides(&named.name).unwrap_or_else(|| named.frame.contains_with(at, zone, &overrides))
     }
 
@@ -75,6 +94,22 @@ impl<'a> UserFacts<'a> {
     pub fn busy(&self) -> bool {
         self.user.busy_from.is_some_and(|calls| self.active_calls() >= calls)
     }
+
+    /// Every call is forwarded: by the user, or by the rule in force.
+    pub fn goes_elsewhere(&self) -> bool {
+        let rule = || self.rule_in_force().and_then(|index| self.tree.rules.get(index as usize));
+        let always = || {
+            let forwards = rule()?.forwards.iter().find(|(key, _)| *key == ForwardKey::Always)?;
+            Some(!forwards.1.direct_only || self.direct())
+        };
+        self.status_forward() || always().unwrap_or(false)
+    }
+
+    fn names(&self, list: &WhiteList, user: &UserEntry) -> bool {
+        list.users.contains(&user.view.name)
+            || user.roles.iter().any(|role| list.roles.contains(role))
+            || user.view.extensions.iter().any(|extension| list.patterns.find(extension).is_some())
+    }
 }
 
 impl Facts for UserFacts<'_> {
@@ -83,7 +118,7 @@ impl Facts for UserFacts<'_> {
     }
 
     fn keys(&self) -> &[Arc<str>] {
-        &self.party.keys
+        self.party.keys(self.domain)
     }
 
     fn anonymous(&self) -> bool {
@@ -94,34 +129,30 @@ impl Facts for UserFacts<'_> {
         self.party.unknown
     }
 
-    /// A forwarded call, and one by somebody's ring list, is judged by whose list or forward it is; any other by the caller.
+    fn unverified(&self) -> bool {
+        self.party.unverified
+    }
+
+    /// A forwarded call, and one by somebody's ring list, is judged by whose list or forward it is; any other by the caller, or by
+    /// the hunt or queue that it came through where the list names that.
     fn passes(&self, list: &WhiteList) -> bool {
-        let user = match self.by {
-            Some(by) => Some(by),
-            None => self.party.user.as_ref().and_then(|name| self.domain.user_entry(name)),
-        };
-        if self.by.is_none() {
-            if !self.party.inside && !list.covers_all {
-                return true;
-            }
-            let named = match &self.party.via {
-                Some(Destination::Hunt(name)) => list.hunts.contains(name),
-                Some(Destination::Queue(name)) => list.queues.contains(name),
-                _ => false,
-            };
-            if named || self.party.keys.iter().any(|key| list.patterns.find(key).is_some()) {
-                return true;
-            }
+        if let Some(by) = self.by {
+            return self.names(list, by);
         }
-        user.is_some_and(|user| {
-            list.users.contains(&user.view.name)
-                || user.roles.iter().any(|role| list.roles.contains(role))
-                || user.view.extensions.iter().any(|extension| list.patterns.find(extension).is_some())
-        })
+        let through = match self.through {
+            Some(Destination::Hunt(name)) => list.hunts.contains(name),
+            Some(Destination::Queue(name)) => list.queues.contains(name),
+            _ => false,
+        };
+        let caller = self.party.user.and_then(|user| self.domain.users.get(user as usize));
+        through
+            || (!self.party.inside && !list.covers_all)
+            || self.keys().iter().any(|key| list.patterns.find(key).is_some())
+            || caller.is_some_and(|caller| self.names(list, caller))
     }
 
     fn frame(&self, timed: u32) -> bool {
-        self.domain.frame_holds(timed, self.call.at, self.live)
+        self.domain.frame_holds(timed, self.call.at, self.live, &self.forced)
     }
 
     fn picked(&self) -> Option<u32> {
@@ -131,7 +162,7 @@ impl Facts for UserFacts<'_> {
     }
 
     fn status_forward(&self) -> bool {
-        self.forward_set().is_some()
+        self.status().is_some_and(|status| status.forward.is_some()) && self.forward_set().is_some()
     }
 
     fn status_dnd(&self) -> Option<bool> {
@@ -147,7 +178,7 @@ impl Facts for UserFacts<'_> {
     }
 
     fn direct(&self) -> bool {
-        self.party.direct()
+        !matches!(self.through, Some(Destination::Queue(_) | Destination::Hunt(_)))
     }
 
     fn by_trunk(&self) -> bool {

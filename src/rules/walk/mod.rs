@@ -2,8 +2,10 @@
 //! code runs live calls, `route`, golden tests and replays.
 //!
 //! Invariants: a walk ends. Each hop is counted against the domain's budget, which is capped by [`HOPS_MAX`]; ring stages end;
-//! nothing here recurses. What a live call would need and is not built yet ends it with 480 and says so.
+//! nothing here recurses. A plain call (a user's own phones, rules by time frame, lists) is decided without an allocation. What
+//! a live call would need and is not built yet ends it with 480 and says so.
 
+mod hunt;
 mod inbound;
 mod outbound;
 mod outcome;
@@ -14,13 +16,15 @@ mod tests;
 use super::caller::Party;
 use super::domain::Domain;
 use super::explain::{Explanation, render};
-use super::facts::{CallFacts, Dialled, Live};
+use super::facts::{CallFacts, Dialled, Live, Origin};
 use super::model::{CallerIdChoice, Confirm, Destination, Name};
 use super::outgoing::Sender;
 use super::plan::{LegEnd, RingPlan};
 use super::planner::Planner;
-use super::trail::{Standing, Trail, Why};
+use super::trail::{Because, By, Greeting, Object, Service, Standing, Step, Takes, Trail, Unbuilt};
 use super::tree::{ForwardKey, RingOutcome};
+use crate::rules::Span;
+use smallvec::SmallVec;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,6 +49,7 @@ mod cause {
 
 /// What the call is to do next.
 #[derive(Clone, Debug, PartialEq)]
+#[allow(clippy::large_enum_variant)] // most calls ring, and a box would be an allocation for each
 pub enum Next {
     /// Ring; come back with [`Walk::ended`] or [`Walk::answered`].
     Ring(RingPlan),
@@ -59,46 +64,51 @@ pub enum Next {
 pub struct Walk {
     domain: Arc<Domain>,
     call: CallFacts,
-    mode: Mode,
     party: Party,
     trail: Trail,
-    stage: Stage,
+    state: State,
+    /// `given`: who is screened is refused.
+    screen_refused: bool,
     /// Places entered that count against the hop budget, the first included.
     places: u32,
     /// (object, rule) pairs that decided already.
-    seen: Vec<(Destination, u32)>,
-    first_user: Option<Name>,
-    user: Option<Name>,
-    did: Option<Name>,
-    prefix: String,
+    seen: SmallVec<[(Object, u32); 4]>,
+    first_user: Option<u32>,
+    user: Option<u32>,
+    did: Option<u32>,
+    /// The queue or hunt that the call came through.
+    through: Option<Destination>,
+    prefixes: SmallVec<[Name; 2]>,
     alert: Option<Name>,
-    forwards: Vec<(Name, &'static str, String)>,
     emergency: bool,
-}
-
-/// Live, or a call that never was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mode {
-    Live,
-    Dry { screen_refused: bool },
 }
 
 /// What the walk waits for.
 #[derive(Debug)]
-enum Stage {
+enum State {
     New,
-    Ringing { plan: RingPlan, skipped: Vec<super::plan::LegOutcome>, purpose: Purpose },
+    /// The stage of the trail that rings.
+    Ringing {
+        stage: u32,
+        purpose: Purpose,
+    },
     Over,
 }
 
 /// Whose ring stage it is: what follows when it ends.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Purpose {
     /// A rule of this user.
-    Rule { user: Name, rule: u32 },
+    Rule {
+        user: u32,
+        rule: u32,
+    },
+    Hunt(u32),
     /// A forward of this user's: their mailbox, never a second forward.
-    Forward { user: Name },
-    /// A number that leads straight to a phone or an outside number.
+    Forward {
+        user: u32,
+    },
+    /// A number or a hunt that leads straight to a phone or an outside number.
     Place,
     /// A phone of ours calls outside.
     Outgoing,
@@ -107,27 +117,51 @@ enum Purpose {
 /// Where the call goes next, or what it does.
 enum Move {
     To(Place),
-    Stop(Next),
+    Stop(Stop),
+}
+
+/// [`Next`] without its plan, which stands in the trail.
+#[derive(Clone, Debug)]
+enum Stop {
+    Ring,
+    Reject { status: u16, cause: Option<u8> },
+    Service(Arc<str>),
 }
 
 enum Place {
     User {
-        name: Name,
-        by: Option<Name>,
+        user: u32,
+        by: Option<By>,
     },
-    Number(Name),
-    /// Without anybody forwarding: dialled, or a number's destination.
-    Destination(Destination),
-    Forward(Box<Departure>),
+    Number(u32),
+    Hunt {
+        hunt: u32,
+        by: Option<By>,
+    },
+    /// Without anybody forwarding: dialled, a number's destination, or where a hunt goes on after this outcome.
+    Destination {
+        to: Destination,
+        by: Option<By>,
+        left: Left,
+    },
+    Forward(Departure),
+    /// `follow`: the last one left of a list, and how their own phones ended, if they rang.
+    Follow {
+        user: u32,
+        list: Object,
+        outcome: Option<RingOutcome>,
+    },
 }
 
 /// A call that leaves a user by a forward.
 struct Departure {
-    user: Name,
+    user: u32,
+    /// `None`: by what the user set outside the rules.
+    rule: Option<u32>,
     key: ForwardKey,
     left: Left,
     to: Destination,
-    span: Option<super::diagnostic::Span>,
+    span: Option<Span>,
     confirm: Option<Confirm>,
     caller_id: Option<CallerIdChoice>,
 }
@@ -144,31 +178,35 @@ impl Walk {
     /// For a live call.
     #[must_use]
     pub fn new(domain: Arc<Domain>, facts: CallFacts) -> Walk {
-        Walk::with_mode(domain, facts, Mode::Live)
+        Walk::with_mode(domain, facts, true, false)
     }
 
     /// For a call that never was: what is not carried out yet is followed all the same, and `random` rings in file order.
     #[must_use]
     pub fn dry(domain: Arc<Domain>, facts: CallFacts, screen_refused: bool) -> Walk {
-        Walk::with_mode(domain, facts, Mode::Dry { screen_refused })
+        Walk::with_mode(domain, facts, false, screen_refused)
     }
 
-    fn with_mode(domain: Arc<Domain>, call: CallFacts, mode: Mode) -> Walk {
+    fn with_mode(domain: Arc<Domain>, call: CallFacts, live: bool, screen_refused: bool) -> Walk {
+        let through = match &call.caller.origin {
+            Origin::Via(via) => Some(via.clone()),
+            Origin::Device(_) | Origin::Trunk(_) | Origin::Extension(_) | Origin::Outside => None,
+        };
         Walk {
             domain,
             call,
-            mode,
             party: Party::default(),
-            trail: Trail::default(),
-            stage: Stage::New,
+            trail: Trail { live, ..Trail::default() },
+            state: State::New,
+            screen_refused,
             places: 0,
-            seen: Vec::new(),
+            seen: SmallVec::new(),
             first_user: None,
             user: None,
             did: None,
-            prefix: String::new(),
+            through,
+            prefixes: SmallVec::new(),
             alert: None,
-            forwards: Vec::new(),
             emergency: false,
         }
     }
@@ -178,66 +216,95 @@ impl Walk {
         self.party = Party::of(&self.domain, &self.call, live);
         let first = match self.call.dialled.clone() {
             Dialled::Sos => self.sos(live),
-            Dialled::Text(text) if self.party.inside => self.dial(live, &text),
-            Dialled::Text(text) => self.dialled_from_outside(&text),
-            Dialled::Destination(Destination::Tel(number)) if self.party.inside => self.dial(live, &number),
-            Dialled::Destination(Destination::Tel(number)) => self.dialled_from_outside(&number),
-            Dialled::Destination(to) => Move::To(Place::Destination(to)),
+            Dialled::Text(text) | Dialled::Destination(Destination::Tel(text)) if self.party.inside => {
+                self.dial(live, &text)
+            }
+            Dialled::Text(text) | Dialled::Destination(Destination::Tel(text)) => {
+                self.dialled_from_outside(&text)
+            }
+            Dialled::Destination(to) => Move::To(Place::Destination { to, by: None, left: Left::Always }),
         };
         self.run(live, first)
     }
 
     /// The ring stage ended unanswered, with these ends (one for each leg of the plan that started).
     pub fn ended(&mut self, live: &dyn Live, ends: &[LegEnd]) -> Next {
-        let Stage::Ringing { plan, skipped, purpose } = std::mem::replace(&mut self.stage, Stage::Over)
-        else {
-            return self.reject(480, None, None, "nothing was ringing");
+        let next = match std::mem::replace(&mut self.state, State::Over) {
+            State::Ringing { stage, purpose } => self.ring_ended(live, stage, purpose, ends),
+            State::New | State::Over => Move::Stop(self.reject(480, None, None, Because::NothingRang)),
         };
-        let outcome = stage::outcome(&plan, &skipped, ends);
-        self.trail.push(outcome.tag(), None, stage::why(&plan, ends));
-        let next = self.after_ringing(live, purpose, outcome);
         self.run(live, next)
+    }
+
+    fn ring_ended(&mut self, live: &dyn Live, stage: u32, purpose: Purpose, ends: &[LegEnd]) -> Move {
+        let Some(ringing) = self.trail.ringing(stage) else { return self.broken() };
+        let outcome = ringing.outcome(ends);
+        self.trail.push(Step::Ended { stage, outcome, ends: ends.into() });
+        let list = match purpose {
+            Purpose::Rule { user, .. } => Some(Object::User(user)),
+            Purpose::Hunt(hunt) => Some(Object::Hunt(hunt)),
+            Purpose::Forward { .. } | Purpose::Place | Purpose::Outgoing => None,
+        };
+        match list.and_then(|list| self.last_left(list, ends)) {
+            Some((user, list, outcome)) => Move::To(Place::Follow { user, list, outcome }),
+            None => self.after_ringing(live, purpose, outcome),
+        }
     }
 
     /// Goes from place to place until there is something to do. Every turn but the first costs a hop or ends the walk.
     fn run(&mut self, live: &dyn Live, first: Move) -> Next {
         let mut next = first;
-        loop {
+        let stop = loop {
             match next {
-                Move::Stop(stop) => return stop,
+                Move::Stop(stop) => break stop,
                 Move::To(place) => next = self.enter(live, place),
             }
+        };
+        match stop {
+            Stop::Reject { status, cause } => Next::Reject { status, cause },
+            Stop::Service(what) => Next::Service { what },
+            Stop::Ring => match self.trail.stages.last() {
+                Some(ringing) => Next::Ring(ringing.plan.clone()),
+                None => Next::Reject { status: 480, cause: Some(cause::TEMPORARY_FAILURE) },
+            },
         }
     }
 
     fn enter(&mut self, live: &dyn Live, place: Place) -> Move {
         match place {
-            Place::User { name, by } => self.enter_user(live, &name, by.as_ref()),
-            Place::Number(number) => self.enter_number(live, &number),
-            Place::Destination(to) => self.enter_destination(live, to),
+            Place::User { user, by } => self.enter_user(live, user, by),
+            Place::Number(number) => self.enter_number(live, number),
+            Place::Hunt { hunt, by } => self.enter_hunt(live, hunt, by),
+            Place::Destination { to, by, left } => self.enter_destination(live, to, by, left),
             Place::Forward(departure) => self.enter_forward(live, &departure),
+            Place::Follow { user, list, outcome } => self.enter_followed(live, user, list, outcome),
         }
     }
 
     /// The leg at this index of the plan was answered: adds `answered:DEVICE`.
     pub fn answered(&mut self, leg: usize) {
-        if let Stage::Ringing { plan, .. } = &self.stage
-            && let Some(leg) = plan.legs.get(leg)
-        {
-            self.trail.push(format!("answered:{}", stage::tag_name(&leg.to)), None, "took the call");
+        if let State::Ringing { stage, .. } = self.state {
+            self.trail.push(Step::Answered { stage, leg });
         }
-        self.stage = Stage::Over;
+        self.state = State::Over;
     }
 
     /// The caller hung up before an answer.
     pub fn caller_gone(&mut self) {
-        self.stage = Stage::Over;
+        self.state = State::Over;
     }
 
     /// Forwards taken so far, for the record: (user, reason, where to).
     #[must_use]
     pub fn forwards(&self) -> Vec<(Arc<str>, &'static str, String)> {
-        self.forwards.clone()
+        let forward = |step: &Step| match step {
+            Step::Forward { user, key, to, .. } => {
+                let user = self.domain.users.get(*user as usize)?;
+                Some((user.view.name.clone(), key.name(), to.to_string()))
+            }
+            _ => None,
+        };
+        self.trail.steps.iter().filter_map(forward).collect()
     }
 
     /// Whether this is an emergency call: never limited, never shed.
@@ -249,19 +316,19 @@ impl Walk {
     /// The number of ours that was called first, if one was (the record's `did`).
     #[must_use]
     pub fn did(&self) -> Option<&str> {
-        self.did.as_deref()
+        self.domain.number_name(self.did?).map(|name| &**name)
     }
 
     /// The user whose rules took the call, the last of them.
     #[must_use]
     pub fn user(&self) -> Option<&str> {
-        self.user.as_deref()
+        self.domain.users.get(self.user? as usize).map(|user| &*user.view.name)
     }
 
     /// The caller's number in E.164, where it has one.
     #[must_use]
     pub fn caller_e164(&self) -> Option<&str> {
-        self.party.number.as_deref()
+        self.party.number.as_deref().filter(|_| !self.party.inside)
     }
 
     /// Everything decided so far, rendered: tags, steps with file and line and what was passed over, legs, outcome.
@@ -276,9 +343,10 @@ impl Walk {
             live,
             call: &self.call,
             party: &self.party,
-            prefix: &self.prefix,
+            through: self.through.as_ref(),
+            prefixes: &self.prefixes,
             alert: self.alert.as_ref(),
-            in_file_order: self.mode != Mode::Live,
+            in_file_order: !self.trail.live,
         }
     }
 
@@ -286,66 +354,72 @@ impl Walk {
         Sender::of(&self.domain, &self.party)
     }
 
-    fn reject(
-        &mut self,
-        status: u16,
-        cause: Option<u8>,
-        span: Option<super::diagnostic::Span>,
-        why: impl Into<Why>,
-    ) -> Next {
-        self.trail.push(format!("reject:{status}"), span, why);
+    fn reject(&mut self, status: u16, cause: Option<u8>, span: Option<Span>, because: Because) -> Stop {
+        self.trail.push(Step::Reject { status, span, because });
         self.trail.standing = Standing::Rejected(status);
-        self.stage = Stage::Over;
-        Next::Reject { status, cause }
+        self.state = State::Over;
+        Stop::Reject { status, cause }
     }
 
     /// A service takes the call; none is built yet, which ends a live call.
-    fn service(&mut self, what: String, span: Option<super::diagnostic::Span>, why: impl Into<Why>) -> Next {
-        let kind = what.split(':').next().unwrap_or_default().to_owned();
-        self.trail.push(what.clone(), span, why);
-        self.stage = Stage::Over;
-        match self.mode {
-            Mode::Live => {
-                self.reject(
-                    480,
-                    Some(cause::NOT_IMPLEMENTED),
-                    span,
-                    format!("{kind} is not carried out yet"),
-                );
-            }
-            Mode::Dry { .. } => self.trail.standing = Standing::Service,
+    fn service(&mut self, what: Service, span: Option<Span>, because: Takes) -> Stop {
+        let (tag, unbuilt) = (what.to_string(), what.unbuilt());
+        self.trail.push(Step::Service { what, span, because });
+        self.serve(tag, unbuilt, span)
+    }
+
+    fn serve(&mut self, tag: String, unbuilt: Unbuilt, span: Option<Span>) -> Stop {
+        self.state = State::Over;
+        if self.trail.live {
+            self.not_built(unbuilt, span);
+        } else {
+            self.trail.standing = Standing::Service;
         }
-        Next::Service { what: what.into() }
+        Stop::Service(tag.into())
     }
 
     /// A live call needs what is not built yet.
-    fn not_carried_out(&mut self, what: &str, span: Option<super::diagnostic::Span>) -> Move {
-        let why = format!("{what} is not carried out yet");
-        Move::Stop(self.reject(480, Some(cause::NOT_IMPLEMENTED), span, why))
+    fn not_built(&mut self, what: Unbuilt, span: Option<Span>) -> Stop {
+        self.reject(480, Some(cause::NOT_IMPLEMENTED), span, Because::NotBuilt(what))
     }
 
     /// Counts a place; over the budget the call goes where nothing can go wrong any more.
     fn hop(&mut self) -> Option<Move> {
         self.places += 1;
-        let hops = self.places - 1 + self.call.earlier_hops;
+        let hops = (self.places - 1).saturating_add(self.call.earlier_hops);
         let budget = self.domain.hops_max.min(HOPS_MAX);
         if hops <= budget {
             return None;
         }
-        self.trail.push("hops", None, format!("more than {budget} hops (max_hops)"));
-        Some(self.last_resort(cause::EXCHANGE_ROUTING_ERROR))
+        self.trail.push(Step::Hops { budget });
+        Some(self.last_resort())
+    }
+
+    /// A pair that decided before: the call goes round.
+    fn repeated(&mut self, object: Object, rule: u32) -> Option<Move> {
+        if self.seen.contains(&(object, rule)) {
+            self.trail.push(Step::Loop);
+            return Some(self.last_resort());
+        }
+        self.seen.push((object, rule));
+        None
     }
 
     /// The mailbox of the first user called, else 480.
-    fn last_resort(&mut self, cause: u8) -> Move {
-        let domain = self.domain.clone();
-        let first = self.first_user.as_ref().and_then(|name| domain.user_entry(name));
-        Move::Stop(match first {
-            Some(user) if user.mailbox => {
-                let what = format!("voicemail:{}/unavailable", user.view.name);
-                self.service(what, Some(user.span), "the mailbox of the first user called")
+    fn last_resort(&mut self) -> Move {
+        let first = self.first_user.and_then(|user| self.domain.users.get(user as usize));
+        let mailbox = first.filter(|user| user.mailbox).map(|user| (user.view.name.clone(), user.span));
+        Move::Stop(match mailbox {
+            Some((of, span)) => {
+                let what = Service::Mailbox { of, greeting: Greeting::Unavailable };
+                self.service(what, Some(span), Takes::FirstCalled)
             }
-            _ => self.reject(480, Some(cause), None, "there is no mailbox to end in"),
+            None => self.reject(480, Some(cause::EXCHANGE_ROUTING_ERROR), None, Because::NoMailbox),
         })
+    }
+
+    /// A reference that the loader resolved does not resolve: a fault of ours, which must not take the call down with it.
+    fn broken(&mut self) -> Move {
+        Move::Stop(self.reject(480, Some(cause::TEMPORARY_FAILURE), None, Because::Broken))
     }
 }

@@ -1,7 +1,7 @@
 //! The live walk: what the call machine sees, and what is not built yet.
 
 use super::{ANN, OUTSIDE, domain};
-use crate::rules::facts::{CallFacts, Caller, Dialled, Origin};
+use crate::rules::facts::{CallFacts, Caller, Dialled, Origin, Verified};
 use crate::rules::plan::{LegEnd, LegOutcome};
 use crate::rules::route::Idle;
 use crate::rules::{Domain, LegTarget, Next, Walk};
@@ -13,7 +13,7 @@ fn walk(domain: &Arc<Domain>, origin: Origin, raw: &str, to: &str) -> Walk {
         caller: Caller { origin, raw: raw.into(), name: None, anonymous: false },
         dialled: Dialled::Text(to.into()),
         psap_callback: false,
-        verified: crate::rules::Verified::NotChecked,
+        verified: Verified::NotChecked,
         earlier_hops: 0,
     };
     Walk::new(domain.clone(), facts)
@@ -99,7 +99,7 @@ fn hops_taken_before_count_against_the_budget() {
         },
         dialled: Dialled::Text(ANN.into()),
         psap_callback: false,
-        verified: crate::rules::Verified::NotChecked,
+        verified: Verified::NotChecked,
         earlier_hops: 8,
     };
     let mut walk = Walk::new(domain("", "", ""), facts);

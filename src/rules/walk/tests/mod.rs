@@ -1,12 +1,14 @@
 //! The routing rows of the documentation, one named test each, on small domains through the real loader.
 
 mod forwards;
+mod hunts;
 mod identity;
 mod live;
 mod outgoing;
 mod reach;
 mod ringing;
 mod rules;
+mod services;
 
 use crate::rules::compile::Secrets;
 use crate::rules::diagnostic::{Files, Severity};

@@ -1,7 +1,10 @@
 //! Explanations: the path of a walk, rendered in the operator's own names.
 
-use super::domain::Domain;
-use super::trail::{FrameSeen, Standing, Trail, Why};
+mod reasons;
+mod render;
+
+pub(super) use render::render;
+
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
 
@@ -92,71 +95,3 @@ impl Explanation {
 
 /// A longer tag pushes its own line to the right, not all of them.
 const TAG_WIDTH_MAX: usize = 36;
-
-/// Renders a trail.
-pub(super) fn render(domain: &Domain, at: jiff::Timestamp, trail: &Trail) -> Explanation {
-    let step = |entry: &super::trail::Entry| Step {
-        tag: entry.tag.clone(),
-        at: entry.span.map(|span| domain.place(span).to_string()).unwrap_or_default(),
-        why: say(domain, at, &entry.why, true),
-        passed_over: entry
-            .passed_over
-            .iter()
-            .map(|(what, why)| PassedOver { what: what.clone(), why: say(domain, at, why, false) })
-            .collect(),
-    };
-    let (kind, status) = match trail.standing {
-        Standing::Undecided => ("", None),
-        Standing::Ringing => ("ring", None),
-        Standing::Outside => ("outside", None),
-        Standing::Service => ("answered_by_system", None),
-        Standing::Rejected(status) => ("reject", Some(status)),
-    };
-    Explanation {
-        tags: trail.entries.iter().map(|entry| entry.tag.clone()).collect(),
-        steps: trail.entries.iter().map(step).collect(),
-        legs: trail
-            .legs
-            .iter()
-            .map(|leg| Leg {
-                to: leg.to.clone(),
-                start_s: leg.start_s,
-                for_s: leg.for_s,
-                confirm: leg.confirm.map(str::to_owned),
-                caller_id: LegCallerId {
-                    name: leg.name.as_deref().map(str::to_owned),
-                    number: leg.number.as_deref().map(str::to_owned),
-                },
-            })
-            .collect(),
-        outcome: Outcome { kind: kind.to_owned(), status },
-        generation: domain.generation,
-    }
-}
-
-fn say(domain: &Domain, at: jiff::Timestamp, why: &Why, named: bool) -> String {
-    match why {
-        Why::Said(text) => text.to_string(),
-        Why::Frames(frames) if frames.is_empty() => "always".to_owned(),
-        Why::Frames(frames) => {
-            frames.iter().map(|seen| frame(domain, at, seen, named)).collect::<Vec<_>>().join("; ")
-        }
-    }
-}
-
-/// `open: Tue 10:00 is inside mon-thu 08:00-17:30`; of what was passed over, the reading alone.
-fn frame(domain: &Domain, at: jiff::Timestamp, seen: &FrameSeen, named: bool) -> String {
-    let Some((compiled, zone)) = domain.timed(seen.condition.timed) else { return String::new() };
-    let forced = |name: &str| seen.forced.iter().find(|(n, _)| &**n == name).map(|(_, on)| *on);
-    let by_hand = forced(&compiled.name);
-    let why = match by_hand {
-        Some(true) => "switched on by hand".to_owned(),
-        Some(false) => "switched off by hand".to_owned(),
-        None => compiled.frame.why_with(at, zone, &forced),
-    };
-    match (seen.condition.negated, named || by_hand.is_some()) {
-        (true, _) => format!("not {}: {why}", compiled.name),
-        (false, true) => format!("{}: {why}", compiled.name),
-        (false, false) => why,
-    }
-}
