@@ -156,7 +156,7 @@ impl Walk {
             return None;
         }
         let calls = || live.active_calls(&entry.view.name);
-        let mut left = None;
+        let mut out = None;
         for visit in decided.path.iter().filter(|visit| *visit & 1 == 1) {
             let Some(Node::Ask { test, .. }) = tree.nodes.get((visit >> 1) as usize) else { continue };
             let (branch, reason) = match test {
@@ -172,10 +172,12 @@ impl Walk {
                 Test::Busy { .. } => (Branch::Busy { calls: calls() }, Left::Outcome(RingOutcome::Busy)),
                 _ => continue,
             };
-            self.trail.push(Step::Branch { user, branch });
-            left = Some(reason);
+            // The last one leads out: an earlier one had only a forward that is not for this call.
+            out = Some((branch, reason));
         }
-        left
+        let (branch, reason) = out?;
+        self.trail.push(Step::Branch { user, branch });
+        Some(reason)
     }
 
     /// Does what the leaf says.
