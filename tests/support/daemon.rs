@@ -37,14 +37,19 @@ pub fn binary() -> PathBuf {
 impl Home {
     /// A domain of these files (name and text), loaded at the first start.
     pub fn new(domain: &str, rules: &[(&str, &str)]) -> Home {
+        Home::with_media(domain, rules, MEDIA_PORTS)
+    }
+
+    /// The same, with so many port pairs for media.
+    pub fn with_media(domain: &str, rules: &[(&str, &str)], pairs: u16) -> Home {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let media = ports(2 * MEDIA_PORTS);
+        let media = ports(2 * pairs);
         let config = format!(
             "[sip]\ndefault_domain = \"{domain}\"\nlisten = [\"udp://{ip}:0\", \"tcp://{ip}:0\"]\n\n\
              [media]\nlisten = \"{ip}\"\nports = \"{media}-{last}\"\n\n\
              [store]\npath = \"store\"\n\n[admin]\nsocket = \"admin.sock\"\n\n[rules]\nload = [\"rules\"]\n",
             ip = address(),
-            last = media + 2 * MEDIA_PORTS - 1,
+            last = media + 2 * pairs - 1,
         );
         std::fs::write(dir.path().join("ringtree.toml"), config).expect("written");
         std::fs::create_dir(dir.path().join("rules")).expect("created");

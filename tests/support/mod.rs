@@ -24,6 +24,12 @@ pub fn address() -> Ipv4Addr {
     Ipv4Addr::new(127, 64 | (a & 0x3f), b, c)
 }
 
+/// Loopback addresses beside it, for what is known by its address: trunk `n`, 0 or 1.
+pub fn trunk_address(n: u8) -> Ipv4Addr {
+    let [_, a, b, c] = address().octets();
+    Ipv4Addr::new(127, 128 | (n << 6) | (a & 0x3f), b, c)
+}
+
 /// A port of [`address`] that nobody else takes: counted, never released.
 pub fn port() -> u16 {
     ports(1)
@@ -36,13 +42,18 @@ pub fn ports(count: u16) -> u16 {
 }
 
 /// Waits until `look` finds something. For what tells nobody when it happens: files of other programs, `/proc`.
-pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let deadline = clock() + PATIENCE;
+pub fn until<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    until_within(PATIENCE, what, look)
+}
+
+/// The same, for what takes longer.
+pub fn until_within<T>(patience: Duration, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = clock() + patience;
     loop {
         if let Some(found) = look() {
             return found;
         }
-        assert!(clock() < deadline, "waited {PATIENCE:?} in vain for {what}");
+        assert!(clock() < deadline, "waited {patience:?} in vain for {what}");
         std::thread::park_timeout(Duration::from_millis(10));
     }
 }

@@ -1,11 +1,12 @@
 //! sipp as a phone. A scenario of `tests/peers/` runs once against the daemon, and its exit code says whether every message
 //! came as the scenario wants it.
 
-use super::{PATIENCE, address, port, ports, until};
+use super::{PATIENCE, address, port, ports, until, until_within};
 use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// What a scenario speaks over.
@@ -22,6 +23,7 @@ pub struct Sipp {
     /// Its error and message files.
     dir: TempDir,
     pub local: SocketAddr,
+    patience: Duration,
 }
 
 /// How to run a scenario.
@@ -35,6 +37,16 @@ pub struct Scenario<'a> {
     /// Length of its pause: ringing before the answer, or talk before the BYE.
     pause_ms: u32,
     status: u16,
+    /// What a `dial` shows as its From, and what more its INVITE says.
+    from: String,
+    headers: String,
+    max_forwards: u8,
+    /// Where it is bound; without, a port of [`address`].
+    local: Option<SocketAddr>,
+    calls: u32,
+    /// Calls a second.
+    rate: u32,
+    patience: Duration,
 }
 
 impl<'a> Scenario<'a> {
@@ -48,7 +60,54 @@ impl<'a> Scenario<'a> {
             credentials: None,
             pause_ms: 0,
             status: 0,
+            from: String::new(),
+            headers: String::new(),
+            max_forwards: 70,
+            local: None,
+            calls: 1,
+            rate: 10,
+            patience: PATIENCE,
         }
+    }
+
+    /// The From of a `dial`, without its tag.
+    pub fn from(mut self, from: impl ToString) -> Self {
+        self.from = from.to_string();
+        self
+    }
+
+    /// A field more in the INVITE of a `dial`.
+    pub fn with(mut self, field: &str) -> Self {
+        self.headers += &format!("\n{field}");
+        self
+    }
+
+    pub fn max_forwards(mut self, hops: u8) -> Self {
+        self.max_forwards = hops;
+        self
+    }
+
+    /// Bound there: a trunk is known by its address.
+    pub fn at(mut self, local: SocketAddr) -> Self {
+        self.local = Some(local);
+        self
+    }
+
+    /// So many calls instead of one.
+    pub fn calls(mut self, calls: u32) -> Self {
+        self.calls = calls;
+        self
+    }
+
+    pub fn rate(mut self, rate: u32) -> Self {
+        self.rate = rate;
+        self
+    }
+
+    /// It may take so long instead of [`PATIENCE`].
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
     }
 
     pub fn over(mut self, over: Over) -> Self {
@@ -96,17 +155,23 @@ impl<'a> Scenario<'a> {
             .with_extension("xml");
         let text = fs::read_to_string(&source).unwrap_or_else(|why| panic!("{}: {why}", source.display()));
         let scenario = dir.path().join("scenario.xml");
-        fs::write(&scenario, text.replace("{status}", &self.status.to_string())).expect("written");
-        let local = SocketAddr::new(address().into(), port());
+        let text = text
+            .replace("{status}", &self.status.to_string())
+            .replace("{from}", &self.from)
+            .replace("{headers}", &self.headers)
+            .replace("{max_forwards}", &self.max_forwards.to_string());
+        fs::write(&scenario, text).expect("written");
+        let local = self.local.unwrap_or_else(|| SocketAddr::new(address().into(), port()));
         let mut command = Command::new("sipp");
         command
             .arg(self.daemon.to_string())
-            .args(["-sf", "scenario.xml", "-m", "1", "-nostdin", "-bind_local", "-trace_err", "-trace_msg"])
+            .args(["-sf", "scenario.xml", "-nostdin", "-bind_local", "-trace_err", "-trace_msg"])
             .args(["-error_file", "errors", "-message_file", "messages"])
+            .args(["-m", &self.calls.to_string(), "-r", &self.rate.to_string()])
             .args(["-i", &local.ip().to_string(), "-p", &local.port().to_string()])
             .args(["-mp", &ports(8).to_string(), "-d", &self.pause_ms.to_string()])
             .args(["-t", if self.over == Over::Tcp { "t1" } else { "u1" }])
-            .args(["-timeout", &format!("{}s", PATIENCE.as_secs()), "-timeout_error"]);
+            .args(["-timeout", &format!("{}s", self.patience.as_secs()), "-timeout_error"]);
         if let Some((user, password)) = &self.credentials {
             command.args(["-au", user, "-ap", password]);
         }
@@ -120,7 +185,7 @@ impl<'a> Scenario<'a> {
             .stderr(fs::File::create(dir.path().join("stderr")).expect("created"))
             .spawn()
             .expect("sipp is installed (.ci/packages test)");
-        Sipp { child, scenario: self.name, dir, local }
+        Sipp { child, scenario: self.name, dir, local, patience: self.patience }
     }
 
     /// Runs it to its end, which has to be the one that the scenario wants.
@@ -138,8 +203,29 @@ impl Sipp {
 
     /// Waits for its end, which has to be the one that the scenario wants.
     pub fn succeeds(mut self) {
-        let status =
-            until(&format!("{} to end", self.scenario), || self.child.try_wait().expect("a child of ours"));
+        self.ends_well();
+    }
+
+    /// Waits for its end likewise, and gives the INVITEs that it got.
+    pub fn invited(mut self) -> Vec<String> {
+        self.ends_well();
+        self.invites()
+    }
+
+    /// The INVITEs that it has got so far.
+    pub fn invites(&self) -> Vec<String> {
+        let messages = fs::read_to_string(self.dir.path().join("messages")).unwrap_or_default();
+        let received = messages.split("message received").skip(1);
+        received
+            .filter_map(|text| Some(text.split_once("\n\n")?.1))
+            .filter(|text| text.starts_with("INVITE "))
+            .map(|text| text.split("\r\n\r\n").next().unwrap_or_default().to_owned())
+            .collect()
+    }
+
+    fn ends_well(&mut self) {
+        let what = format!("{} to end", self.scenario);
+        let status = until_within(self.patience, &what, || self.child.try_wait().expect("a child of ours"));
         assert!(status.success(), "{} failed ({status}):\n{}", self.scenario, self.traces());
     }
 
