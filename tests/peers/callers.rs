@@ -32,7 +32,7 @@ fn a_caller_who_is_not_wanted_hears_why() {
         ("<sip:unavailable@c.example>", 403, "unknown"),
     ];
     for (from, status, _) in cases {
-        office.from_outside("dial_refused", from, KIM).status(status).run();
+        office.outside("dial_refused", from, KIM).status(status).run();
     }
     for (record, (from, status, tag)) in office.records(KIM, cases.len()).iter().zip(cases) {
         assert_eq!((&record["status"], &record["outcome"]), (&json!(status), &json!("rejected")), "{from}");
@@ -45,8 +45,8 @@ fn the_allow_list_passes_the_block_list_and_do_not_disturb() {
     let office = office();
     let kim = office.phone("kim", office.scenario("callee"));
     office.set("users/kim", json!({ "dnd": true }));
-    office.from_outside("dial_refused", "<sip:+12025550150@c.example>", KIM).status(480).run();
-    office.from_outside("dial", "<sip:+12025550170@c.example>", KIM).run();
+    office.outside("dial_refused", "<sip:+12025550150@c.example>", KIM).status(480).run();
+    office.outside("dial", "<sip:+12025550170@c.example>", KIM).run();
     kim.succeeds();
     let records = office.records(KIM, 2);
     assert_tags(&records[0], &["dnd", "reject:480"]);
@@ -58,7 +58,7 @@ fn a_white_list_lets_in_whom_it_names_and_nobody_else() {
     let office = office();
     let lee = office.phone("lee", office.scenario("callee"));
     office.refused("bob", "201", 403).run();
-    office.from_outside("dial_refused", "<sip:+12025550150@c.example>", "+12025550121").status(403).run();
+    office.outside("dial_refused", "<sip:+12025550150@c.example>", "+12025550121").status(403).run();
     office.dial("ann", "201").run();
     lee.succeeds();
     assert_tags(&office.record_to("+12025550121"), &["white_list:refused", "reject:403"]);

@@ -85,7 +85,7 @@ fn a_past_that_came_with_the_call_goes_on_with_it() {
         .open();
     let trunk = office.trunk(0, "callee").start().listening();
     office
-        .from_outside("dial", "<sip:+12025550150@carrier.example>", "+12025550120")
+        .outside("dial", "<sip:+12025550150@carrier.example>", "+12025550120")
         .with("History-Info: <sip:+442079460188@c.example>;index=1")
         .with("History-Info: <sip:+12025550120@p.example;cause=302>;index=1.1;mp=1")
         .run();
@@ -109,11 +109,11 @@ fn a_call_that_comes_back_to_who_diverted_it_is_a_loop() {
         .open();
     let from = "<sip:+12025550150@carrier.example>";
     office
-        .from_outside("dial_refused", from, "+12025550120")
+        .outside("dial_refused", from, "+12025550120")
         .status(482)
         .with("Diversion: <sip:+12025550120@peers.example>;reason=no-answer")
         .run();
-    office.from_outside("dial_refused", from, "+12025550120").status(483).max_forwards(0).run();
+    office.outside("dial_refused", from, "+12025550120").status(483).max_forwards(0).run();
     assert_eq!(office.daemon.list("/v1/records"), [Value::Null; 0], "neither was let in");
 }
 
@@ -125,7 +125,7 @@ fn a_call_that_was_diverted_too_often_goes_no_further() {
         .more("[number.\"+12025550120\"]\nto = \"user:kim\"\n")
         .open();
     office
-        .from_outside("dial_refused", "<sip:+12025550150@carrier.example>", "+12025550120")
+        .outside("dial_refused", "<sip:+12025550150@carrier.example>", "+12025550120")
         .status(480)
         .with("Diversion: <sip:+12025550107@c.example>;reason=no-answer;counter=7")
         .run();

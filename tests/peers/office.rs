@@ -119,7 +119,7 @@ impl Office {
     }
 
     /// Somebody calls in by the trunk `carrier`, from another port than where it takes calls.
-    pub fn from_outside<'a>(&self, scenario: &'static str, from: &str, callee: &'a str) -> Scenario<'a> {
+    pub fn outside<'a>(&self, scenario: &'static str, from: &str, callee: &'a str) -> Scenario<'a> {
         let local = SocketAddr::new(self.trunks[0].ip(), port());
         self.scenario(scenario).at(local).from(from).key("callee", callee)
     }

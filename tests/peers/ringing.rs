@@ -147,7 +147,7 @@ fn prefixes_stand_before_the_name_that_the_phone_shows() {
         .more("[number.\"+12025550120\"]\nto = \"user:kim\"\ncaller_id_prefix = \"SALES \"\n")
         .open();
     let phone = office.phone("kim1", office.scenario("callee"));
-    office.from_outside("dial", "\"Rita\" <sip:+12025550150@carrier.example>", "+12025550120").run();
+    office.outside("dial", "\"Rita\" <sip:+12025550150@carrier.example>", "+12025550120").run();
     let invited = phone.invited().remove(0);
     assert!(invited.contains("From: \"SALES HOME Rita\" <sip:+12025550150@"), "{invited}");
     assert!(invited.contains("P-Called-Party-ID: <sip:+12025550120@"), "{invited}");

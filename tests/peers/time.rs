@@ -3,7 +3,7 @@
 use crate::assert_tags;
 use crate::office::{A_MINUTE_MORE, DOMAIN, Office, Rules};
 use crate::support::sipp::Sipp;
-use crate::support::until_within;
+use crate::support::{until_within, wall};
 use jiff::{Timestamp, ToSpan, Unit};
 use serde_json::json;
 
@@ -46,18 +46,18 @@ fn a_frame_flipped_while_a_call_is_up_is_for_the_next_call() {
 #[test]
 fn a_flip_ends_by_itself_and_says_so() {
     let office = office("override = \"off\"");
-    let soon = Timestamp::now() + 2.seconds();
+    let soon = wall() + 2.seconds();
     office.set("time-frames/closed", json!({ "override": "on", "until": soon.to_string() }));
     let rule = || rule_now(&office);
     assert_eq!(rule(), "rule:kim/Closed");
     until_within(A_MINUTE_MORE, "the flip to end", || (rule() == "rule:kim/Open").then_some(()));
-    assert!(Timestamp::now() >= soon, "it ended before its time");
+    assert!(wall() >= soon, "it ended before its time");
 }
 
 /// The frame begins with the next full minute, half a minute ahead at the least: the call has to be up by then.
 #[test]
 fn a_frame_that_begins_while_a_call_is_up_is_for_the_next_call() {
-    let now = Timestamp::now();
+    let now = wall();
     let minute = (now + 20.seconds())
         .round(jiff::TimestampRound::new().smallest(Unit::Minute).mode(jiff::RoundMode::Ceil));
     let edge = minute.expect("a minute");
@@ -66,15 +66,15 @@ fn a_frame_that_begins_while_a_call_is_up_is_for_the_next_call() {
     let office = office(&format!("weekly = [\"daily {from}-{to}\"]"));
     let kim = office.phone("kim", office.scenario("callee").patience(A_MINUTE_MORE * 2));
     let bob = office.phone("bob", office.scenario("callee").patience(A_MINUTE_MORE * 2));
-    let ahead = edge.duration_since(Timestamp::now()).as_millis().max(0);
+    let ahead = edge.duration_since(wall()).as_millis().max(0);
     let talk_ms = u32::try_from(ahead).expect("a minute or so") + 3000;
     let up = office.dial("ann", "200").pause_ms(talk_ms).patience(A_MINUTE_MORE * 2).start();
     office.talking(1);
-    assert!(Timestamp::now() < edge, "the call is up before the frame begins");
+    assert!(wall() < edge, "the call is up before the frame begins");
     until_within(A_MINUTE_MORE, "the frame to begin", || {
         (rule_now(&office) == "rule:kim/Closed").then_some(())
     });
-    assert!(Timestamp::now() >= edge, "not a moment before its minute");
+    assert!(wall() >= edge, "not a moment before its minute");
     office.dial("ann", "200").run();
     [up, kim, bob].into_iter().for_each(Sipp::succeeds);
     let mut records = office.records("200", 2);

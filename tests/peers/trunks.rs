@@ -51,7 +51,7 @@ fn a_trunk_that_is_trusted_hears_the_identity_and_the_signature_of_a_forwarded_c
         .open();
     let trunk = office.trunk(0, "callee").start().listening();
     office
-        .from_outside("dial", "\"Rita\" <sip:+12025550150@carrier.example>", "+12025550120")
+        .outside("dial", "\"Rita\" <sip:+12025550150@carrier.example>", "+12025550120")
         .with("Identity: eyJhbGciOiJFUzI1NiJ9..sig;info=<https://c.example/cert>;alg=ES256;ppt=shaken")
         .run();
     let invite = trunk.invited().remove(0);

@@ -63,3 +63,9 @@ pub fn until_within<T>(patience: Duration, what: &str, mut look: impl FnMut() ->
 pub fn clock() -> Instant {
     Instant::now()
 }
+
+/// The wall clock, for what changes at a minute of the day.
+#[allow(clippy::disallowed_methods)] // as above
+pub fn wall() -> jiff::Timestamp {
+    jiff::Timestamp::now()
+}
