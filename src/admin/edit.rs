@@ -145,7 +145,7 @@ impl Pipeline {
         let before = edit.domain.as_deref().and_then(|d| self.generations.domain(d));
         let kept = before.as_ref().map(|l| l.stored.files.clone()).unwrap_or_default();
         let files = mask::unmask(&edit.files, &kept).map_err(Refused::NothingToKeep)?;
-        let (model, diagnostics) = parse(&files)?;
+        let (model, diagnostics) = parse(&files, Some(edit.at))?;
         let found = &model.domain.name;
         if let Some(expected) = edit.domain.as_ref().filter(|d| !d.eq_ignore_ascii_case(found)) {
             return Err(Refused::OtherDomain { expected: expected.clone(), found: found.clone() });
@@ -211,7 +211,7 @@ impl Pipeline {
     /// # Errors
     /// This version can't read it any more.
     pub fn restore(&self, stored: StoredRules) -> Result<Vec<String>, Refused> {
-        let (model, diagnostics) = parse(&stored.files)?;
+        let (model, diagnostics) = parse(&stored.files, None)?;
         let resolved = secrets::resolve(&model, self.bases.of(&stored.domain).map(PathBuf::as_path));
         let domain = compile(&stored.files, &model, resolved.secrets, stored.generation, &diagnostics)?;
         self.generations.put(Live { stored, model, domain: Arc::new(domain) });
@@ -219,9 +219,9 @@ impl Pipeline {
     }
 }
 
-/// Parse and check: the model and the warnings, or every diagnostic.
-fn parse(files: &Files) -> Result<(Model, Vec<Diagnostic>), Refused> {
-    let loaded = source::load(files);
+/// Parse and check: the model and the warnings, or every diagnostic; with a moment, those of the years that follow it too.
+fn parse(files: &Files, now: Option<Timestamp>) -> Result<(Model, Vec<Diagnostic>), Refused> {
+    let loaded = source::load_at(files, now);
     let errors = loaded.diagnostics.iter().any(|d| d.severity == Severity::Error);
     match loaded.model {
         Some(model) if !errors => Ok((model, loaded.diagnostics)),

@@ -5,6 +5,7 @@ use super::{Exit, Failure, out};
 use crate::admin::findings::{Expectations, Finding, Findings};
 use crate::admin::proof;
 use crate::net::clock;
+use crate::rules::model::WhenFull;
 use clap::Args;
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -40,6 +41,7 @@ impl Check {
                 }
                 out::text(&one.rendered(colour));
                 print_failures(&expectations);
+                print_choices(one);
             }
             let mut diagnostics = Finding::all(&one.files, &one.diagnostics);
             if several {
@@ -65,6 +67,16 @@ impl Check {
             Exit::Done
         })
     }
+}
+
+/// What the rules leave to the policy, and operators are surprised by.
+fn print_choices(one: &Offline) {
+    let full = match one.voicemail_full {
+        Some(WhenFull::Rotate) => "\"rotate\": the oldest message makes room for a new one",
+        Some(WhenFull::Refuse) => "\"refuse\": no message is taken until some are deleted",
+        None => return,
+    };
+    out::line(&format!("full mailboxes: {full}"));
 }
 
 fn print_failures(expectations: &Expectations) {

@@ -3,9 +3,10 @@
 use super::{Exit, Failure};
 use crate::daemon::config::Config;
 use crate::daemon::directory;
+use crate::net::clock;
 use crate::rules::compile::Secrets;
 use crate::rules::diagnostic::{Diagnostic, Files, Severity, render};
-use crate::rules::model::Expect;
+use crate::rules::model::{Expect, WhenFull};
 use crate::rules::{Domain, source};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -19,25 +20,29 @@ pub struct Offline {
     pub domain: Option<Arc<Domain>>,
     /// Its golden tests.
     pub expects: Vec<Expect>,
+    /// What a mailbox does at its limit, unless it says otherwise itself.
+    pub voicemail_full: Option<WhenFull>,
 }
 
 impl Offline {
     fn read(dir: &Path) -> Result<Offline, Failure> {
         let files = directory::read(dir).map_err(Failure::input)?;
-        let loaded = source::load(&files);
+        let loaded = source::load_at(&files, Some(clock::now().wall));
         let mut diagnostics = loaded.diagnostics;
         // Generation 0: these rules are nobody's yet. Secrets are the daemon's.
-        let (mut domain, mut expects) = (None, Vec::new());
+        let (mut domain, mut expects, mut voicemail_full) = (None, Vec::new(), None);
         if let Some(model) = loaded.model {
             match Domain::compile(&model, Secrets::default(), 0) {
                 Ok(compiled) => domain = Some(Arc::new(compiled)),
                 Err(found) => diagnostics.extend(found),
             }
+            voicemail_full = Some(model.policy.voicemail_full);
             expects = model.expects;
         }
         diagnostics.sort_by_key(|d| d.span);
         let errors = diagnostics.iter().any(|d| d.severity == Severity::Error);
-        Ok(Offline { dir: dir.to_owned(), files, diagnostics, domain: domain.filter(|_| !errors), expects })
+        let domain = domain.filter(|_| !errors);
+        Ok(Offline { dir: dir.to_owned(), files, diagnostics, domain, expects, voicemail_full })
     }
 
     /// Every domain of the directory; without one, of those that `[rules] load` names.

@@ -1,15 +1,15 @@
 //! The order of rules: exactly one `always`, last; nothing behind a rule that takes everything before it.
 
-use super::super::diagnostic::Diagnostic;
-use super::super::model::{Model, NumberRule, Rule, When};
-use super::week::Weeks;
+use super::super::diagnostic::{Diagnostic, Span};
+use super::super::model::{Name, NumberRule, Rule, When};
+use super::time::{Ahead, Line};
 use std::collections::HashMap;
 
-/// The rules of one user.
+/// `rule-name-twice`, `no-always`, `unreachable-rule`, and what the years ahead show, over the rules of one user.
 pub(super) fn rules(
-    model: &Model,
-    weeks: &mut Weeks,
+    ahead: Option<&mut Ahead<'_>>,
     user: &str,
+    zone: &Name,
     rules: &[Rule],
     found: &mut Vec<Diagnostic>,
 ) {
@@ -22,8 +22,10 @@ pub(super) fn rules(
             found.push(finding.help("explanations and `user set rule=` go by the name: choose another"));
         }
     }
-    let enabled: Vec<&Rule> = rules.iter().filter(|rule| rule.enabled).collect();
-    if !enabled.iter().any(|rule| rule.when == When::Always) {
+    let enabled = rules.iter().filter(|rule| rule.enabled);
+    let lines: Vec<Line<'_>> =
+        enabled.map(|rule| Line { name: rule.name.to_string(), when: &rule.when, span: rule.span }).collect();
+    if !lines.iter().any(|line| *line.when == When::Always) {
         if let Some(last) = rules.last() {
             let message = format!("the rules of `{user}` leave times open: none of them is always active");
             let help = "end with a rule that has `when = \"always\"` and is enabled";
@@ -31,54 +33,48 @@ pub(super) fn rules(
         }
         return;
     }
-    for (at, rule) in enabled.iter().enumerate() {
-        let earlier = enabled.get(..at).unwrap_or_default();
-        if let Some(hiding) = earlier.iter().find(|earlier| hides(&earlier.when, &rule.when)) {
-            found.push(unreachable(
-                &rule.name,
-                rule.span,
-                &hiding.name,
-                hiding.span,
-                hiding.when == When::Always,
-            ));
-        } else if let Some(covering) =
-            earlier.iter().find(|earlier| weeks.covers(model, &earlier.when, &rule.when))
-        {
-            let message = format!(
-                "whenever `{}` could be active, `{}` is, which comes first: only an override can free it",
-                rule.name, covering.name
-            );
-            let finding = Diagnostic::warning("covered-rule", rule.span, message);
-            found.push(finding.related(covering.span, "comes first").help("put the narrower rule first"));
+    order(ahead, zone, &lines, found);
+}
+
+/// The same of one number; that its rules end with `always` was seen when they were read.
+pub(super) fn number_rules(
+    ahead: Option<&mut Ahead<'_>>,
+    zone: &Name,
+    rules: &[NumberRule],
+    found: &mut Vec<Diagnostic>,
+) {
+    let line = |(rule, count): (&'_ NumberRule, usize)| {
+        rule.name.as_ref().map_or_else(|| format!("rule {count}"), ToString::to_string)
+    };
+    let lines: Vec<Line<'_>> = rules
+        .iter()
+        .zip(1..)
+        .map(|(rule, count)| Line { name: line((rule, count)), when: &rule.when, span: rule.span })
+        .collect();
+    order(ahead, zone, &lines, found);
+}
+
+fn order(ahead: Option<&mut Ahead<'_>>, zone: &Name, lines: &[Line<'_>], found: &mut Vec<Diagnostic>) {
+    let mut hidden = Vec::new();
+    for (at, line) in lines.iter().enumerate() {
+        let earlier = lines.get(..at).unwrap_or_default();
+        if let Some(hiding) = earlier.iter().find(|earlier| hides(earlier.when, line.when)) {
+            hidden.push(at);
+            found.push(unreachable(&line.name, line.span, hiding));
         }
+    }
+    if let Some(ahead) = ahead {
+        ahead.rules(zone, lines, &hidden, found);
     }
 }
 
-/// The rules of one number; that they end with `always` was seen when they were read.
-pub(super) fn number_rules(rules: &[NumberRule], found: &mut Vec<Diagnostic>) {
-    for (at, rule) in rules.iter().enumerate() {
-        let earlier = rules.get(..at).unwrap_or_default();
-        let hiding =
-            earlier.iter().find(|earlier| earlier.when != When::Always && hides(&earlier.when, &rule.when));
-        if let Some(hiding) = hiding {
-            let named = |rule: &NumberRule| rule.name.as_ref().map_or("a rule", |name| name).to_owned();
-            found.push(unreachable(&named(rule), rule.span, &named(hiding), hiding.span, false));
-        }
-    }
-}
-
-fn unreachable(
-    hidden: &str,
-    span: super::super::Span,
-    hiding: &str,
-    first: super::super::Span,
-    always: bool,
-) -> Diagnostic {
+fn unreachable(hidden: &str, span: Span, hiding: &Line<'_>) -> Diagnostic {
+    let always = *hiding.when == When::Always;
     let reason = if always { "is always active" } else { "has the same time frame" };
-    let message = format!("`{hidden}` is never reached: `{hiding}`, before it, {reason}");
+    let message = format!("`{hidden}` is never reached: `{}`, before it, {reason}", hiding.name);
     let help =
         if always { "put `when = \"always\"` last, once" } else { "take one of them out, or reorder them" };
-    Diagnostic::error("unreachable-rule", span, message).related(first, "this one hides it").help(help)
+    Diagnostic::error("unreachable-rule", span, message).related(hiding.span, "this one hides it").help(help)
 }
 
 /// Whether each condition of the later rule is one of the earlier's.
@@ -89,5 +85,61 @@ fn hides(earlier: &When, later: &When) -> bool {
         (When::AnyOf(earlier), When::AnyOf(later)) => later.iter().all(|condition| {
             earlier.iter().any(|other| other.frame == condition.frame && other.negated == condition.negated)
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::trial::{fires, silent};
+
+    const FRAMES: &str = "[time_frame.x]\nweekly = [\"mon 09:00-10:00\"]\n[time_frame.y]\nweekly = [\"tue\"]\n\
+                          [device.101a]\nuser = \"ann\"\nauth = { user = \"101a\", secret = \"env:A\" }\n[user.ann]\next = \"101\"\n";
+
+    fn rule(name: &str, when: &str) -> String {
+        format!("[[user.ann.rule]]\nname = \"{name}\"\nwhen = {when}\n")
+    }
+
+    #[test]
+    fn a_rule_behind_the_same_frame_or_behind_always_is_refused() {
+        let twice = format!(
+            "{FRAMES}{}«{}{}",
+            rule("A", "[\"x\", \"y\"]"),
+            rule("B", "\"x\""),
+            rule("C", "\"always\"")
+        );
+        fires("unreachable-rule", &twice, "`A`, before it, has the same time frame");
+        silent(
+            "covered-rule",
+            &format!(
+                "{FRAMES}{}{}{}",
+                rule("A", "\"x\""),
+                rule("B", "[\"x\", \"y\"]"),
+                rule("C", "\"always\"")
+            ),
+        );
+        let behind = format!("{FRAMES}{}«{}", rule("A", "\"always\""), rule("B", "\"x\""));
+        fires("unreachable-rule", &behind, "`A`, before it, is always active");
+        let disabled = format!(
+            "{FRAMES}{}{}",
+            rule("B", "\"always\"").replace("\nwhen", "\nenabled = false\nwhen"),
+            rule("A", "\"always\"")
+        );
+        silent("unreachable-rule", &disabled);
+    }
+
+    #[test]
+    fn rules_that_leave_times_open_are_refused() {
+        fires("no-always", &format!("{FRAMES}«{}", rule("A", "\"x\"")), "leave times open");
+        silent("no-always", &format!("{FRAMES}{}{}", rule("A", "\"x\""), rule("B", "\"always\"")));
+    }
+
+    #[test]
+    fn two_rules_of_one_name_are_refused() {
+        fires(
+            "rule-name-twice",
+            &format!("{FRAMES}{}«{}", rule("A", "\"x\""), rule("A", "\"always\"")),
+            "two rules named `A`",
+        );
+        silent("rule-name-twice", &format!("{FRAMES}{}{}", rule("A", "\"x\""), rule("B", "\"always\"")));
     }
 }

@@ -23,11 +23,13 @@ mod secret;
 mod services;
 pub(in crate::rules) mod suggest;
 mod time;
+mod unused;
 mod value;
 
 use super::check;
 use super::diagnostic::{Diagnostic, Files, Severity, Span};
 use super::model::Model;
+use jiff::Timestamp;
 use names::{Kind, Objects};
 use people::Surroundings;
 use reader::{Reader, span};
@@ -48,9 +50,16 @@ pub struct Loaded {
     pub diagnostics: Vec<Diagnostic>,
 }
 
-/// Reads, merges and checks the files of one domain. Files that don't end in `.toml` are what the others refer to.
+/// Reads, merges and checks the files of one domain. Files that don't end in `.toml` are what the others refer to. Nothing is
+/// said of the years ahead: [`load_at`] knows from when to look.
 #[must_use]
 pub fn load(files: &Files) -> Loaded {
+    load_at(files, None)
+}
+
+/// The same at a moment: time frames are looked at over the years that follow it.
+#[must_use]
+pub fn load_at(files: &Files, now: Option<Timestamp>) -> Loaded {
     let mut diagnostics = Vec::new();
     let mut broken: BTreeSet<u32> = BTreeSet::new();
     let documents = parse(files, &mut diagnostics, &mut broken);
@@ -60,14 +69,21 @@ pub fn load(files: &Files) -> Loaded {
         objects.merge(&mut r, *file, document.get_ref());
     }
     let model = read(&mut r, &objects, files);
+    unused::unused(&mut r, &objects);
     let mut found = r.diagnostics;
     if let Some(model) = model.as_ref().filter(|_| !has_errors(&found) && broken.is_empty()) {
-        check::check(model, &mut found);
+        check::check(model, now, &mut found);
     }
     // What a broken file should have defined is missing everywhere: only what is certain is said.
     found.retain(|finding| {
         broken.is_empty() || (!broken.contains(&finding.span.file) && !is_about_others(finding.code))
     });
+    let wrong: Vec<Span> = found
+        .iter()
+        .filter(|finding| finding.severity == Severity::Error)
+        .map(|finding| finding.span)
+        .collect();
+    found.retain(|finding| !is_echo(files, finding, &wrong));
     diagnostics.extend(found);
     diagnostics.sort_by(|a, b| {
         (a.span, a.severity, a.code, &a.message).cmp(&(b.span, b.severity, b.code, &b.message))
@@ -83,7 +99,22 @@ fn has_errors(diagnostics: &[Diagnostic]) -> bool {
 
 /// Findings that may only be there because another file could not be read.
 fn is_about_others(code: &str) -> bool {
-    matches!(code, "dangling" | "missing-table" | "bad-entry" | "no-device" | "no-primary")
+    matches!(code, "dangling" | "missing-table" | "bad-entry" | "no-device" | "no-primary" | "unused")
+}
+
+/// Whether a table is only said to lack something because what it has of it is wrong, which is said too.
+fn is_echo(files: &Files, finding: &Diagnostic, wrong: &[Span]) -> bool {
+    if !matches!(finding.code, "empty" | "no-auth" | "useless-trunk" | "unused") {
+        return false;
+    }
+    let unused = finding.code == "unused";
+    let Some((_, text)) = files.file(finding.span.file) else { return false };
+    let after = text.get(finding.span.end as usize..).unwrap_or_default();
+    let end = finding.span.end as usize + after.find("\n[").unwrap_or(after.len());
+    wrong.iter().any(|span| {
+        let inside = finding.span.start < span.start || (unused && finding.span == *span);
+        span.file == finding.span.file && inside && (span.start as usize) < end
+    })
 }
 
 fn parse<'t>(

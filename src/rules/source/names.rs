@@ -6,7 +6,7 @@ use super::super::diagnostic::{Diagnostic, Span};
 use super::super::model::Role;
 use super::reader::{Item, Reader, span};
 use super::suggest::nearest;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use toml::de::{DeTable, DeValue};
 
@@ -210,6 +210,8 @@ fn valid_name(r: &mut Reader<'_>, kind: Kind, name: &str, place: Span) {
 #[derive(Default)]
 pub(super) struct Names<'t> {
     named: HashMap<Kind, HashMap<&'t str, Arc<str>>>,
+    /// What something names.
+    referred: HashMap<Kind, HashSet<Arc<str>>>,
     /// Who has an extension, and where it says so.
     pub(super) extensions: BTreeMap<Arc<str>, (String, Span)>,
     /// Users whose mailbox is off, and where it says so.
@@ -225,6 +227,15 @@ impl<'t> Names<'t> {
         }
     }
 
+    /// That something names this object.
+    pub(super) fn refer(&mut self, kind: Kind, name: &Arc<str>) {
+        self.referred.entry(kind).or_default().insert(Arc::clone(name));
+    }
+
+    pub(super) fn is_referred(&self, kind: Kind, name: &str) -> bool {
+        self.referred.get(&kind).is_some_and(|names| names.contains(name))
+    }
+
     pub(super) fn find(&self, kind: Kind, name: &str) -> Option<&Arc<str>> {
         self.named.get(&kind)?.get(name)
     }
@@ -237,8 +248,9 @@ impl<'t> Names<'t> {
 impl<'t> Reader<'t> {
     /// The name, if there is such an object; else an error that suggests one.
     pub(super) fn reference(&mut self, kind: Kind, name: &str, place: Span) -> Option<Arc<str>> {
-        if let Some(name) = self.names.find(kind, name) {
-            return Some(Arc::clone(name));
+        if let Some(name) = self.names.find(kind, name).cloned() {
+            self.names.refer(kind, &name);
+            return Some(name);
         }
         let built_in = match kind {
             Kind::Role => Role::built_in(name).is_some(),

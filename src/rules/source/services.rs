@@ -269,6 +269,10 @@ fn pop_url<'t>(r: &mut Reader<'t>, item: Item<'t>) -> Option<Name> {
         r.error("bad-uri", item.span, format!("`{text}` is no web address"), "begin with `https://`");
         return None;
     }
+    if text.starts_with("http://") {
+        let message = "this address carries who calls over the network for everybody to read";
+        r.report(Diagnostic::warning("screen-pop-http", item.span, message).help("begin with `https://`"));
+    }
     for part in text.split("{{").skip(1) {
         let word = part.split_once("}}").map_or(part, |(word, _)| word);
         if !KNOWN.contains(&word) {

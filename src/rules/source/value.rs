@@ -276,8 +276,9 @@ pub(super) fn destination(
 
 /// A mailbox of its own or a user's, unless that is off.
 pub(super) fn mailbox(r: &mut Reader<'_>, name: &str, place: Span) -> Option<Name> {
-    if let Some(name) = r.names.find(Kind::Mailbox, name) {
-        return Some(name.clone());
+    if let Some(name) = r.names.find(Kind::Mailbox, name).cloned() {
+        r.names.refer(Kind::Mailbox, &name);
+        return Some(name);
     }
     if let Some(off) = r.names.mailboxes_off.get(name).copied() {
         r.report(

@@ -92,7 +92,7 @@ fn n9_a_trunk_that_screens_gets_the_forwarder_and_is_told_who_forwards() {
         "proxy = \"192.0.2.1\"",
         "proxy = \"192.0.2.1\"\nscreens_caller_id = true\ndiversion = \"diversion\"",
     );
-    let users = "[user.ann]\next = \"101\"\nname = { first = \"A\", last = \"X\" }\ncaller_id = { external = { number = \"+12025550101\" } }\n\
+    let users = "[number.\"+12025550100\"]\n[user.ann]\next = \"101\"\nname = { first = \"A\", last = \"X\" }\ncaller_id = { external = { number = \"+12025550101\" } }\n\
                  [[user.ann.rule]]\nname = \"R\"\nwhen = \"always\"\nforward.always = \"tel:+12125550000\"\n\
                  [user.bob]\next = \"102\"\nname = { first = \"B\", last = \"X\" }\n[user.cat]\next = \"103\"\nname = { first = \"C\", last = \"X\" }\n";
     let t = tags(&super::compile(&format!("{base}{users}")), OUTSIDE, ANN, &[]);
