@@ -257,7 +257,7 @@ fn load() {
         domains.push(Domain::compile(&model, Secrets::default(), 1).expect("they compile"));
         compiled += start.elapsed();
         drop(model);
-        tree_bytes += domains.last().map_or(0, |domain| domain.encode_trees().len());
+        tree_bytes += domains.last().map_or(0, |domain| domain.encoded().len());
     }
     let extensions = domains.len() * each;
     let held = LIVE_BYTES.load(Ordering::Relaxed) - before;

@@ -8,7 +8,6 @@ use crate::admin::generation::Live;
 use crate::net::clock;
 use crate::rules::compile::UserView;
 use crate::rules::destination::parse_destination;
-use crate::rules::model::User;
 use crate::rules::{Domain, Status, StatusKey, StatusObject};
 use crate::switch::Input;
 use axum::Json;
@@ -35,7 +34,7 @@ impl DomainSummary {
             generation: live.stored.generation,
             applied: live.stored.applied.clone(),
             origin: live.stored.origin.clone(),
-            users: live.model.users.len(),
+            users: live.domain.user_count(),
         }
     }
 }
@@ -55,8 +54,7 @@ struct UserShown {
 
 impl UserShown {
     fn new(admin: &Admin, live: &Live, view: &UserView) -> UserShown {
-        let rules =
-            live.model.users.get(&view.name).map(|u| u.rules.iter().map(|r| r.name.clone()).collect());
+        let rules = live.domain.user_rules(&view.name).map(|rules| rules.cloned().collect());
         let key =
             StatusKey { domain: live.stored.domain.clone(), object: StatusObject::User(view.name.clone()) };
         UserShown {
@@ -106,9 +104,7 @@ pub(super) async fn patch_status(
     let view = user_of(&live.domain, &name)?;
     let now = clock::now().wall;
     let change = UserChange::parse(&body, &zone(&view.zone)?, now).map_err(Problem::invalid)?;
-    if let Some(user) = live.model.users.get(&view.name) {
-        means_something(&change, user)?;
-    }
+    means_something(&change, &live.domain, view)?;
     set(admin, &live, StatusObject::User(view.name.clone()), Change::User(change), now).await
 }
 
@@ -120,12 +116,13 @@ pub(super) async fn patch_frame_status(
     body: Bytes,
 ) -> Result<Json<Option<Status>>, Problem> {
     let live = admin.domain(&domain)?;
-    let Some((name, frame)) = live.model.time_frames.get_key_value(name.as_str()) else {
+    let Some(frame) = live.domain.trees().frames.iter().find(|frame| *frame.name == *name) else {
         return Err(Problem::not_found(format!("{} has no time frame `{name}`", live.stored.domain)));
     };
-    let zone = match &frame.value.zone {
+    let name = &frame.name;
+    let zone = match &frame.frame.zone {
         Some(own) => own.time_zone().clone(),
-        None => zone(&live.model.domain.zone)?,
+        None => zone(live.domain.zone_name())?,
     };
     let now = clock::now().wall;
     let change = FrameChange::parse(&body, &zone, now).map_err(Problem::invalid)?;
@@ -141,10 +138,11 @@ pub(super) async fn patch_device_status(
     body: Bytes,
 ) -> Result<Json<Option<Status>>, Problem> {
     let live = admin.domain(&domain)?;
-    let Some((name, device)) = live.model.devices.get_key_value(name.as_str()) else {
+    let Some(device) = live.domain.device(&name) else {
         return Err(Problem::not_found(format!("{} has no device `{name}`", live.stored.domain)));
     };
-    if !device.hotdesk {
+    let name = &device.key.device;
+    if !live.domain.is_hotdesk(name) {
         let detail = format!("nobody can log in to {name}: its `hotdesk` is not true");
         return Err(Problem::invalid(detail));
     }
@@ -164,8 +162,10 @@ pub(super) async fn patch_device_status(
     // Read again by the right clock.
     let mut change = SeatChange::parse(&body, &zone, now).map_err(Problem::invalid)?;
     change.user = change.user.map(|_| Some(view.name.clone()));
-    let hotdesk = live.model.users.get(&view.name).and_then(|user| user.hotdesk.as_ref());
-    change.keep_elsewhere = hotdesk.is_some_and(|hotdesk| hotdesk.keep_elsewhere);
+    let (reread, name) = (live.clone(), view.name.clone());
+    let hotdesk = blocking(move || reread.model().map(|model| model.users.get(&name)?.hotdesk.clone()));
+    let hotdesk = hotdesk.await??;
+    change.keep_elsewhere = hotdesk.as_ref().is_some_and(|hotdesk| hotdesk.keep_elsewhere);
     change.log_out = hotdesk.and_then(|hotdesk| until::next(hotdesk.log_out_at?, &zone, now));
     set(admin, &live, object, Change::Seat(change), now).await
 }
@@ -191,11 +191,12 @@ async fn set(
 }
 
 /// A rule that is picked exists, and a forward leads somewhere.
-fn means_something(change: &UserChange, user: &User) -> Result<(), Problem> {
+fn means_something(change: &UserChange, domain: &Domain, user: &UserView) -> Result<(), Problem> {
+    let rules = || domain.user_rules(&user.name).into_iter().flatten();
     if let Some(Some(rule)) = &change.rule
-        && !user.rules.iter().any(|r| &*r.name == rule.as_str())
+        && !rules().any(|name| **name == **rule)
     {
-        let names: Vec<_> = user.rules.iter().map(|r| format!("`{}`", r.name)).collect();
+        let names: Vec<_> = rules().map(|name| format!("`{name}`")).collect();
         return Err(Problem::invalid(format!("there is no rule `{rule}`; there are {}", names.join(", "))));
     }
     if let Some(Some(forward)) = &change.forward
@@ -211,9 +212,8 @@ fn means_something(change: &UserChange, user: &User) -> Result<(), Problem> {
 
 /// By name, or by an extension of the user.
 fn user_of<'a>(domain: &'a Domain, name: &str) -> Result<&'a UserView, Problem> {
-    let by_extension = || domain.users().find(|u| u.extensions.iter().any(|e| &**e == name));
     domain
         .user(name)
-        .or_else(by_extension)
+        .or_else(|| domain.user_of_extension(name))
         .ok_or_else(|| Problem::not_found(format!("{} has no user `{name}`", domain.name())))
 }

@@ -10,7 +10,7 @@ use crate::rules::compile::Secrets;
 use crate::rules::diagnostic::{Diagnostic, Files, Severity, render};
 use crate::rules::model::Model;
 use crate::rules::{Domain, source};
-use crate::store::{Store, StoreError, StoredRules};
+use crate::store::{GenerationInfo, Store, StoreError, StoredRules};
 use crate::switch::Input;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -89,8 +89,6 @@ pub enum Refused {
     },
     /// A range of addresses is claimed by two domains.
     Overlap(String),
-    /// A fault of ours: the trees are not what they were before they were encoded.
-    NotProven(String),
     Store(StoreError),
 }
 
@@ -109,7 +107,7 @@ impl std::fmt::Display for Refused {
             Refused::OtherDomain { expected, found } => {
                 write!(f, "these are the rules of {found}, not of {expected}")
             }
-            Refused::Overlap(what) | Refused::NotProven(what) => f.write_str(what),
+            Refused::Overlap(what) => f.write_str(what),
             Refused::Store(error) => error.fmt(f),
         }
     }
@@ -119,9 +117,7 @@ impl std::fmt::Display for Refused {
 #[derive(Debug)]
 pub struct Prepared {
     pub files: Files,
-    pub model: Model,
     pub domain: Arc<Domain>,
-    pub tree: Vec<u8>,
     pub findings: Findings,
     pub warnings: Vec<String>,
 }
@@ -143,23 +139,35 @@ impl Pipeline {
     /// See [`Refused`].
     pub fn prepare(&self, edit: &Edit, generation: u64) -> Result<Prepared, Refused> {
         let before = edit.domain.as_deref().and_then(|d| self.generations.domain(d));
-        let kept = before.as_ref().map(|l| l.stored.files.clone()).unwrap_or_default();
-        let files = mask::unmask(&edit.files, &kept).map_err(Refused::NothingToKeep)?;
+        let files = match before {
+            Some(live) if mask::is_masked(&edit.files) => {
+                mask::unmask(&edit.files, &live.files().map_err(Refused::Store)?)
+            }
+            _ => mask::unmask(&edit.files, &Files::default()),
+        };
+        let files = files.map_err(Refused::NothingToKeep)?;
         let (model, diagnostics) = parse(&files, Some(edit.at))?;
         let found = &model.domain.name;
         if let Some(expected) = edit.domain.as_ref().filter(|d| !d.eq_ignore_ascii_case(found)) {
             return Err(Refused::OtherDomain { expected: expected.clone(), found: found.clone() });
         }
-        let resolved = secrets::resolve(&model, self.bases.of(found).map(PathBuf::as_path));
-        let domain = Arc::new(compile(&files, &model, resolved.secrets, generation, &diagnostics)?);
-        let tree = proof::encoded(&domain).map_err(Refused::NotProven)?;
+        let mut domain = compile(&files, &model, generation, &diagnostics)?;
+        let warnings = self.unlock(&mut domain);
+        let domain = Arc::new(domain);
         let expectations = proof::golden(&domain, &model.expects, edit.at);
         let findings = Findings { diagnostics: Finding::all(&files, &diagnostics), expectations };
         if findings.expectations.failed > 0 {
             return Err(Refused::Golden(findings));
         }
         proof::unclaimed(&self.generations, &domain).map_err(Refused::Overlap)?;
-        Ok(Prepared { files, model, domain, tree, findings, warnings: resolved.warnings })
+        Ok(Prepared { files, domain, findings, warnings })
+    }
+
+    /// Resolves the secrets that are not in the rules themselves; a line for each that can't be.
+    fn unlock(&self, domain: &mut Domain) -> Vec<String> {
+        let resolved = secrets::resolve(domain, self.bases.of(domain.name()).map(PathBuf::as_path));
+        domain.unlock(resolved.secrets);
+        resolved.warnings
     }
 
     /// Takes an edit, or leaves everything as it is. Blocks on the disk.
@@ -170,52 +178,60 @@ impl Pipeline {
         let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let next = self.generations.newest() + 1;
         let prepared = self.prepare(edit, next)?;
-        let name = prepared.model.domain.name.clone();
-        let mut stored = StoredRules {
+        let Prepared { files, mut domain, findings, warnings } = prepared;
+        let name = domain.name().clone();
+        let mut info = GenerationInfo {
             domain: name.clone(),
             generation: next,
-            files: prepared.files,
-            tree: prepared.tree,
             origin: edit.origin.clone(),
             applied: edit.at.to_string(),
             what: "apply".to_owned(),
         };
-        let generation = self.store.put_rules(stored.clone(), edit.expected).map_err(Refused::Store)?;
+        let stored = StoredRules::new(info.clone(), files, domain.encoded().clone());
+        let generation = self.store.put_rules(stored, edit.expected).map_err(Refused::Store)?;
         let before = self.generations.domain(&name);
         let changed = before.as_ref().is_none_or(|l| l.stored.generation != generation);
-        let applied = Applied {
-            domain: name,
-            generation,
-            changed,
-            findings: prepared.findings,
-            warnings: prepared.warnings,
-        };
         // An unchanged source keeps its generation and its origin, but its secrets may be new: it is published all the same.
-        let mut domain = prepared.domain;
         if let Some(live) = before.filter(|_| !changed) {
-            stored = live.stored.clone();
+            info = live.stored.clone();
         }
-        stored.generation = generation;
-        if generation != next {
-            let resolved =
-                secrets::resolve(&prepared.model, self.bases.of(&applied.domain).map(PathBuf::as_path));
-            domain = Arc::new(compile(&stored.files, &prepared.model, resolved.secrets, generation, &[])?);
+        info.generation = generation;
+        // Nobody else has it yet.
+        if let Some(domain) = Arc::get_mut(&mut domain) {
+            domain.renumber(generation);
         }
-        let ruleset = self.generations.put(Live { stored, model: prepared.model, domain });
-        (self.publish)(Input::Rules(ruleset));
-        Ok(applied)
+        let live = Live { stored: info, domain, store: self.store.clone() };
+        (self.publish)(Input::Rules(self.generations.put([live])));
+        Ok(Applied { domain: name, generation, changed, findings, warnings })
     }
 
-    /// Puts a generation of the store into force, as it was acknowledged: at start, before there is anybody to publish to.
+    /// A generation of the store as it was acknowledged, from what was compiled then; where that is missing, or another version made
+    /// it, its text is compiled again. For the start, before there is anybody to publish to.
     ///
     /// # Errors
     /// This version can't read it any more.
-    pub fn restore(&self, stored: StoredRules) -> Result<Vec<String>, Refused> {
-        let (model, diagnostics) = parse(&stored.files, None)?;
-        let resolved = secrets::resolve(&model, self.bases.of(&stored.domain).map(PathBuf::as_path));
-        let domain = compile(&stored.files, &model, resolved.secrets, stored.generation, &diagnostics)?;
-        self.generations.put(Live { stored, model, domain: Arc::new(domain) });
-        Ok(resolved.warnings)
+    pub fn restore(&self, info: GenerationInfo) -> Result<(Live, Vec<String>), Refused> {
+        let GenerationInfo { domain: name, generation, .. } = &info;
+        let compiled = self.store.compiled(name, *generation).map_err(Refused::Store)?;
+        let mut domain = match compiled.and_then(|bytes| Domain::decode(bytes, *generation).ok()) {
+            Some(domain) => domain,
+            None => self.compile_again(name, *generation)?,
+        };
+        let warnings = self.unlock(&mut domain);
+        Ok((Live { stored: info, domain: Arc::new(domain), store: self.store.clone() }, warnings))
+    }
+
+    fn compile_again(&self, name: &str, generation: u64) -> Result<Domain, Refused> {
+        let stored = self.store.rules_at(name, generation).map_err(Refused::Store)?;
+        let missing = || StoreError::Read(format!("generation {generation} of {name} is not in the store"));
+        let files = stored.ok_or_else(|| Refused::Store(missing()))?.files;
+        let (model, diagnostics) = parse(&files, None)?;
+        let domain = compile(&files, &model, generation, &diagnostics)?;
+        // Without it the next start takes as long as this one.
+        if let Err(error) = self.store.put_compiled(name, generation, domain.encoded()) {
+            tracing::warn!(%error, domain = name, "what the rules compile to can't be stored");
+        }
+        Ok(domain)
     }
 }
 
@@ -232,11 +248,10 @@ fn parse(files: &Files, now: Option<Timestamp>) -> Result<(Model, Vec<Diagnostic
 fn compile(
     files: &Files,
     model: &Model,
-    secrets: Secrets,
     generation: u64,
     warnings: &[Diagnostic],
 ) -> Result<Domain, Refused> {
-    Domain::compile(model, secrets, generation).map_err(|mut errors| {
+    Domain::compile(model, Secrets::default(), generation).map_err(|mut errors| {
         errors.extend_from_slice(warnings);
         broken(files, &errors)
     })

@@ -1,6 +1,6 @@
 //! What `check --json` prints and the rules routes answer: diagnostics with places in words, and what came of the golden tests.
 
-use crate::rules::diagnostic::{Diagnostic, Files, Severity};
+use crate::rules::diagnostic::{Diagnostic, Files, Place, Places, Severity};
 use serde::{Deserialize, Serialize};
 
 /// `{"diagnostics": [...], "expectations": {...}}`.
@@ -42,8 +42,7 @@ pub struct Failure {
 
 impl Finding {
     #[must_use]
-    pub fn new(files: &Files, diagnostic: &Diagnostic) -> Finding {
-        let place = files.place(diagnostic.span);
+    pub fn new(place: Place, diagnostic: &Diagnostic) -> Finding {
         Finding {
             severity: match diagnostic.severity {
                 Severity::Error => "error",
@@ -61,7 +60,8 @@ impl Finding {
 
     #[must_use]
     pub fn all(files: &Files, diagnostics: &[Diagnostic]) -> Vec<Finding> {
-        diagnostics.iter().map(|d| Finding::new(files, d)).collect()
+        let mut places = Places::of(files);
+        diagnostics.iter().map(|d| Finding::new(places.place(d.span), d)).collect()
     }
 }
 

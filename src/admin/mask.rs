@@ -42,13 +42,19 @@ pub fn mask(files: &Files) -> Files {
     )
 }
 
+/// Whether any of the files may hold a `plain:***`.
+#[must_use]
+pub fn is_masked(files: &Files) -> bool {
+    files.0.values().any(|text| text.contains(MASK))
+}
+
 /// The files with each `plain:***` replaced by what stood at the same key before, in whichever file.
 ///
 /// # Errors
 /// All the places where there is nothing to keep.
 pub fn unmask(files: &Files, before: &Files) -> Result<Files, Vec<NothingToKeep>> {
     let masked = |s: &Secret| s.value == MASK;
-    if !files.0.iter().any(|(name, text)| secrets(name, text).iter().any(masked)) {
+    if !files.0.iter().any(|(name, text)| text.contains(MASK) && secrets(name, text).iter().any(masked)) {
         return Ok(files.clone());
     }
     let mut known: BTreeMap<String, &str> = BTreeMap::new();

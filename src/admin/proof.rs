@@ -1,5 +1,5 @@
-//! The proof that an edit needs before it is written: the trees survive their encoding, the golden tests pass, and no other domain
-//! claims the same addresses.
+//! The proof that an edit needs before it is written: the golden tests pass, and no other domain claims the same addresses. That
+//! what is decided by is what is stored, compiling proves itself.
 
 use super::findings::{Expectations, Failure};
 use super::generation::Generations;
@@ -10,19 +10,6 @@ use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// The trees as bytes that are known to decode to what they were.
-///
-/// # Errors
-/// They don't: a fault of ours.
-pub fn encoded(domain: &Domain) -> Result<Vec<u8>, String> {
-    let bytes = domain.encode_trees();
-    match Domain::decode_trees(&bytes) {
-        Ok(trees) if trees == *domain.trees() => Ok(bytes),
-        Ok(_) => Err("the trees are not what they were before they were encoded".into()),
-        Err(error) => Err(format!("the trees can't be decoded again: {error}")),
-    }
-}
-
 /// Runs the golden tests of the domain; one without `at` is judged at `now`.
 #[must_use]
 pub fn golden(domain: &Arc<Domain>, expects: &[Expect], now: Timestamp) -> Expectations {
@@ -32,7 +19,7 @@ pub fn golden(domain: &Arc<Domain>, expects: &[Expect], now: Timestamp) -> Expec
             None => outcome.passed += 1,
             Some(message) => {
                 outcome.failed += 1;
-                let at = domain.files().place(expectation.span).to_string();
+                let at = domain.place(expectation.span).to_string();
                 outcome.failures.push(Failure { name: expectation.name.to_string(), at, message });
             }
         }
@@ -45,14 +32,17 @@ pub fn golden(domain: &Arc<Domain>, expects: &[Expect], now: Timestamp) -> Expec
 /// # Errors
 /// The first such range, with its place.
 pub fn unclaimed(generations: &Generations, domain: &Arc<Domain>) -> Result<(), String> {
-    let others =
-        generations.all().into_iter().map(|l| l.domain.clone()).filter(|d| d.name() != domain.name());
+    // One that shares no range can't matter: of many domains hardly any is left.
+    let others = generations
+        .all()
+        .into_iter()
+        .map(|l| l.domain.clone())
+        .filter(|d| d.name() != domain.name() && d.may_overlap(domain));
     let all: BTreeMap<_, _> = others.chain([domain.clone()]).map(|d| (d.name().clone(), d)).collect();
     match Ruleset::new(all.values().cloned()).check_overlaps().first() {
         None => Ok(()),
         Some(overlap) => {
-            let place =
-                all.get(&overlap.second).map(|d| d.files().place(overlap.diagnostic.span).to_string());
+            let place = all.get(&overlap.second).map(|d| d.place(overlap.diagnostic.span).to_string());
             Err(format!("{} ({}): {}", overlap.second, place.unwrap_or_default(), overlap.diagnostic.message))
         }
     }

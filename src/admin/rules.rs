@@ -68,7 +68,9 @@ pub(super) async fn export(
     Path(domain): Path<String>,
 ) -> Result<Response, Problem> {
     let live = admin.domain(&domain)?;
-    Ok(with_generation(live.stored.generation, Json(mask::mask(&live.stored.files).0)))
+    let generation = live.stored.generation;
+    let files = blocking(move || live.files()).await??;
+    Ok(with_generation(generation, Json(mask::mask(&files).0)))
 }
 
 /// The ETag that `If-Match` of a later write repeats.
@@ -129,7 +131,6 @@ impl From<Refused> for Problem {
             Refused::NothingToKeep(_) => invalid("nothing-to-keep", said),
             Refused::OtherDomain { .. } => invalid("other-domain", said),
             Refused::Overlap(_) => invalid("address-overlap", said),
-            Refused::NotProven(_) => Problem::fault(said),
             Refused::Store(error) => error.into(),
         }
     }

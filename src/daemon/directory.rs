@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Files of one domain; one more is refused, so that a mistaken directory (`/`) is an error and not an hour of reading.
-pub const FILES_MAX: usize = 20_000;
+pub const FILES_MAX: usize = 250_000;
 /// Bytes of one file.
 pub const FILE_BYTES_MAX: u64 = 16 << 20;
 /// Bytes of one domain's files together: also what an `apply` may carry.
-pub const DOMAIN_BYTES_MAX: u64 = 64 << 20;
+pub const DOMAIN_BYTES_MAX: u64 = 512 << 20;
 /// Directories inside directories.
 pub const DEPTH_MAX: usize = 8;
 

@@ -4,12 +4,13 @@ use super::StartError;
 use super::config::Config;
 use super::directory::{self, DirectoryError};
 use crate::admin::edit::{Applied, Bases, Edit, Pipeline, Refused};
-use crate::admin::generation::Generations;
+use crate::admin::generation::{Generations, Live};
 use crate::net::clock;
 use crate::rules::diagnostic::Files;
-use crate::store::Store;
+use crate::store::{GenerationInfo, Store};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// One domain's files as `[rules] load` has them.
 pub struct OnDisk {
@@ -51,21 +52,48 @@ pub fn start(
     generations: &Generations,
     on_disk: Result<Vec<OnDisk>, DirectoryError>,
 ) -> Result<(), StartError> {
-    let stored = store.rules()?;
-    if stored.is_empty() {
+    let heads = store.heads()?;
+    if heads.is_empty() {
         return fill(pipeline, &on_disk?);
     }
-    for rules in stored {
-        let (domain, generation) = (rules.domain.clone(), rules.generation);
-        let warnings = pipeline.restore(rules).map_err(|refused| {
-            broken(refused, &format!("generation {generation} of {domain} in the store"))
-        })?;
-        warn_all(&domain, &warnings);
+    let mut live = Vec::with_capacity(heads.len());
+    for (head, restored) in restore(pipeline, &heads) {
+        let what = || format!("generation {} of {} in the store", head.generation, head.domain);
+        let (domain, warnings) = restored.map_err(|refused| broken(refused, &what()))?;
+        warn_all(&head.domain, &warnings);
+        live.push(domain);
     }
+    generations.put(live);
     for found in on_disk.unwrap_or_default() {
         compare(generations, &found);
     }
     Ok(())
+}
+
+type Restored = Result<(Live, Vec<String>), Refused>;
+
+/// All of them, by as many threads as there are cores, in order.
+fn restore<'a>(pipeline: &Pipeline, heads: &'a [GenerationInfo]) -> Vec<(&'a GenerationInfo, Restored)> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    // Small parts: domains differ in size.
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut restored = Vec::new();
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(head) = heads.get(index) else { return restored };
+            restored.push((index, pipeline.restore(head.clone())));
+        }
+    };
+    let mut restored: Vec<(usize, Restored)> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        workers
+            .into_iter()
+            .flat_map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
+    });
+    restored.sort_by_key(|(index, _)| *index);
+    heads.iter().zip(restored.into_iter().map(|(_, restored)| restored)).collect()
 }
 
 /// All domains are proven before the first is written.
@@ -125,7 +153,7 @@ fn compare(generations: &Generations, found: &OnDisk) {
         None => {
             tracing::warn!(%domain, "{dir} holds a domain that the store doesn't: `ringtree apply {dir}` brings it in")
         }
-        Some(live) if live.stored.files != found.files => tracing::warn!(
+        Some(live) if live.files().is_ok_and(|files| files != found.files) => tracing::warn!(
             %domain,
             "{dir} differs from generation {} of the store, which stays in force: `ringtree apply {dir}` takes the files, \
              `ringtree export` shows what runs",

@@ -1,10 +1,10 @@
-//! Secrets of the rules, resolved at the edge: `file:`, `env:`, `ha1:` and `plain:` become HA1 for the realm that is the domain's
-//! name. One that can't be is a warning, and only its device is off. No secret is in a message of this file.
+//! Secrets that lie outside of the rules, resolved at the edge: `file:` and `env:` become HA1 for the realm that is the domain's name.
+//! (`ha1:` and `plain:` stand in the rules and are [`credentials`].) One that can't be is a warning, and only its device is off. No secret is in a message of this file.
 
 use crate::registrar::digest::Ha1;
 use crate::rules::compile::Secrets;
-use crate::rules::model::{Auth, Model, SecretRef};
-use crate::sip::auth::{Algorithm, ha1};
+use crate::rules::model::{Auth, SecretRef};
+use crate::rules::{Domain, credentials};
 use std::path::{Component, Path};
 use zeroize::Zeroizing;
 
@@ -17,19 +17,18 @@ pub struct Resolved {
     pub warnings: Vec<String>,
 }
 
-/// `base`: the directory that `file:` starts at.
+/// Those of a domain that are not in the rules themselves. `base`: the directory that `file:` starts at.
 #[must_use]
-pub fn resolve(model: &Model, base: Option<&Path>) -> Resolved {
+pub fn resolve(domain: &Domain, base: Option<&Path>) -> Resolved {
     let mut resolved = Resolved { secrets: Secrets::default(), warnings: Vec::new() };
-    for (name, device) in &model.devices {
-        let Some(auth) = &device.auth else { continue };
-        match one(auth, &model.domain.name, base) {
+    for (name, auth) in domain.outside_secrets() {
+        match one(auth, domain.name(), base) {
             Ok(ha1) => {
                 resolved.secrets.0.insert(name.clone(), ha1);
             }
             Err(why) => resolved.warnings.push(format!(
                 "{}: the secret of device {name} can't be resolved: {why}; until it can, this phone can't register",
-                model.files.place(auth.secret.span)
+                domain.place(auth.secret.span)
             )),
         }
     }
@@ -38,9 +37,6 @@ pub fn resolve(model: &Model, base: Option<&Path>) -> Resolved {
 
 fn one(auth: &Auth, realm: &str, base: Option<&Path>) -> Result<Ha1, String> {
     let password = match &auth.secret.value {
-        SecretRef::Ha1Md5(hex) => return Ok(Ha1 { md5: Some(hex.to_ascii_lowercase()), sha256: None }),
-        SecretRef::Ha1Sha256(hex) => return Ok(Ha1 { md5: None, sha256: Some(hex.to_ascii_lowercase()) }),
-        SecretRef::Plain(text) => Zeroizing::new(text.clone()),
         SecretRef::Env(name) => {
             Zeroizing::new(std::env::var(name).map_err(|_| format!("the environment has no {name}"))?)
         }
@@ -48,12 +44,14 @@ fn one(auth: &Auth, realm: &str, base: Option<&Path>) -> Result<Ha1, String> {
         SecretRef::Masked => {
             return Err("`plain:***` stands for a secret that is already here, and there is none".into());
         }
+        SecretRef::Ha1Md5(_) | SecretRef::Ha1Sha256(_) | SecretRef::Plain(_) => {
+            return credentials::own(auth, realm).ok_or_else(|| "it is empty".into());
+        }
     };
     if password.is_empty() {
         return Err("it is empty".into());
     }
-    let of = |algorithm| Some(ha1(algorithm, &auth.user, realm, &password));
-    Ok(Ha1 { md5: of(Algorithm::Md5), sha256: of(Algorithm::Sha256) })
+    Ok(credentials::of_password(auth, realm, &password))
 }
 
 /// The first line of a file below `base`: rules that come over the socket can't point anywhere else.

@@ -83,7 +83,7 @@ pub struct DayNote {
 #[must_use]
 pub fn agenda(domain: &Domain, ext: &str, period: Period, live: Option<&dyn Live>) -> Option<Agenda> {
     let tree = domain.tree(ext)?;
-    let user = domain.users().find(|user| user.extensions.iter().any(|e| **e == *ext));
+    let user = domain.user_of_extension(ext);
     let zone_name = user.map(|user| user.zone.to_string());
     let zone =
         zone_name.as_deref().and_then(|name| TimeZone::get(name).ok()).unwrap_or_else(|| domain.zone.clone());

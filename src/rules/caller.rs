@@ -51,7 +51,7 @@ impl Party {
                 party.known_by_number(&caller.raw, locale);
             }
             Origin::Outside => party.known_by_number(&caller.raw, &domain.locale),
-            Origin::Via(_) => match domain.extensions.contains_key(&caller.raw) {
+            Origin::Via(_) => match domain.extensions.contains(&caller.raw) {
                 true => party.known_by_extension(domain, &caller.raw),
                 false => party.known_by_number(&caller.raw, &domain.locale),
             },
@@ -62,7 +62,7 @@ impl Party {
 
     /// What allow, block and white lists know the caller by.
     pub fn keys<'a>(&'a self, domain: &'a Domain) -> &'a [Name] {
-        let user = self.user.and_then(|user| domain.users.get(user as usize));
+        let user = self.user.and_then(|user| domain.entry_at(user));
         match (user, &self.extension, &self.number) {
             (Some(user), _, _) => &user.view.extensions,
             (None, Some(extension), _) => std::slice::from_ref(extension),
@@ -74,10 +74,10 @@ impl Party {
     fn known_by_device(&mut self, domain: &Domain, device: &Name, raw: &Name, live: &dyn Live) {
         self.inside = true;
         self.device = Some(device.clone());
-        let owner = domain.devices.get(device).and_then(|d| d.view.user.as_deref());
-        self.user = live.seated(device).or(owner).and_then(|user| domain.user_index.get(user)).copied();
+        let owner = domain.device_entry(device).and_then(|d| d.view.user.as_deref());
+        self.user = live.seated(device).or(owner).and_then(|user| domain.users.index(user));
         // What the phone sends counts only where its user says so: elsewhere the number is not even read.
-        if self.user.and_then(|user| domain.users.get(user as usize)).is_some_and(|u| u.ignore_caller_id) {
+        if self.user.and_then(|user| domain.entry_at(user)).is_some_and(|u| u.ignore_caller_id) {
             self.number = to_e164(raw, &domain.locale);
         }
     }
@@ -97,7 +97,7 @@ impl Party {
 
     /// Inside, a user shows the internal name and extension, or what the phone sends where it is left alone.
     fn shows_inside(&self, domain: &Domain, raw: &Name) -> CallerId {
-        let Some(user) = self.user.and_then(|user| domain.users.get(user as usize)) else {
+        let Some(user) = self.user.and_then(|user| domain.entry_at(user)) else {
             let number = if self.inside { &self.extension } else { &self.number };
             return CallerId { name: self.name.clone(), number: number.clone() };
         };

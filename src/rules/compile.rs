@@ -6,17 +6,19 @@ pub use super::ruleset::{BySource, Overlap, Ruleset};
 
 use super::calendar::Frame;
 use super::compile_tree::{busy_from, number_tree, template, user_tree};
-use super::diagnostic::Diagnostic;
+use super::credentials;
+use super::diagnostic::{Diagnostic, Lines};
 use super::domain::{
-    ClassEntry, DeviceEntry, Extension, HuntEntry, NumberEntry, SiteEntry, TrunkEntry, UserEntry,
+    ClassEntry, Common, DeviceEntry, Extension, HuntEntry, NumberEntry, NumberRecord, SiteEntry, TrunkEntry,
+    UserEntry, UserRecord,
 };
+use super::encoding::Parts;
 use super::loops;
 use super::model::{AcceptFrom, At, Device, Model, Name, User};
 use super::patterns::PatternMap;
 use super::tree::{NamedFrame, NamedTree, NumberList, TimedFrame, Trees};
 use crate::number::{Locale, Pattern, emergency_numbers};
 use crate::registrar::binding::DeviceKey;
-use jiff::tz::TimeZone;
 use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,64 +33,69 @@ impl Domain {
         let devices_of = devices_by_user(model);
         let none = Vec::new();
         let mut shared = Shared::of(model);
-        let (mut user_trees, mut users) = (Vec::new(), Vec::new());
+        let mut users = Vec::new();
         for (name, user) in &model.users {
-            user_trees.push(NamedTree { name: name.clone(), tree: user_tree(&mut shared, name, user) });
-            users.push(user_entry(model, name, user, devices_of.get(name).unwrap_or(&none)));
+            let tree = user_tree(&mut shared, name, user);
+            let entry = user_entry(model, name, user, devices_of.get(name).unwrap_or(&none));
+            users.push((&**name, UserRecord { entry, tree }));
         }
-        let number_trees = model.numbers.iter().map(|(name, number)| NamedTree {
-            name: name.clone(),
-            tree: number_tree(&mut shared, &model.domain.zone, number),
-        });
-        let number_trees: Vec<NamedTree> = number_trees.collect();
-        let trees = shared.trees(user_trees, number_trees);
-        let user_index = index(model.users.keys());
-        let devices: FxHashMap<Name, DeviceEntry> = model
-            .devices
-            .iter()
-            .map(|(name, d)| (name.clone(), device_entry(model, name, d, &secrets)))
-            .collect();
-        let (classes, class_patterns) = classes(model);
-        Ok(Domain {
-            name: model.domain.name.clone(),
-            generation,
-            files: model.files.clone(),
-            places: super::diagnostic::Places::of(&model.files),
-            locale: Locale {
-                country: model.domain.country.clone(),
-                area_code: model.domain.area_code.clone(),
-            },
-            zones: trees.zones.iter().map(|name| zone(name)).collect(),
-            zone: zone(&model.domain.zone),
-            outside_line: model.domain.outside_line.clone(),
-            caller_id: model.domain.caller_id.clone().unwrap_or_default(),
-            ring_for: model.domain.ring_for,
-            hops_max: model.domain.max_hops,
-            policy: model.policy.clone(),
-            extensions: extensions(model, &user_index),
+        let mut numbers = Vec::new();
+        for (name, number) in &model.numbers {
+            let tree = number_tree(&mut shared, &model.domain.zone, number);
+            numbers.push((&**name, NumberRecord { name: name.clone(), entry: number_entry(number), tree }));
+        }
+        let devices: Vec<_> =
+            model.devices.iter().map(|(name, d)| (&**name, device_entry(model, name, d))).collect();
+        let parts = Parts {
+            common: common(model, &devices, shared.trees(Vec::new(), Vec::new())),
             users,
-            user_index,
-            auth_users: auth_users(model),
-            hotdesks: model.devices.iter().filter(|(_, d)| d.hotdesk).map(|(name, _)| name.clone()).collect(),
-            accepting: accepting(&devices),
-            claims: claims(model),
+            numbers,
+            extensions: extensions(model).into_iter().collect(),
+            auth_users: auth_users(model).into_iter().collect(),
+            files: model.files.0.iter().map(|(name, text)| (&**name, Lines::of(text))).collect(),
             devices,
-            numbers: model.numbers.values().map(number_entry).collect(),
-            number_index: index(model.numbers.keys()),
-            hunts: model.services.hunts.iter().map(|(name, hunt)| hunt_entry(name, hunt)).collect(),
-            hunt_index: index(model.services.hunts.keys()),
-            codes: model.services.codes.clone(),
-            sites: model.sites.iter().map(|(name, site)| (name.clone(), site_entry(site))).collect(),
-            trunks: trunks(model),
-            classes,
-            class_patterns,
-            dial: model.dial.clone(),
-            routes: model.routes.clone(),
-            emergency: model.emergency.clone(),
-            emergency_numbers: emergency(model),
-            callbacks: model.callbacks.iter().map(|(name, c)| (name.clone(), c.value.clone())).collect(),
-            trees,
-        })
+        };
+        Domain::of_parts(&parts, secrets, generation).map_err(|what| vec![not_held(model, what)])
+    }
+}
+
+fn not_held(model: &Model, what: &str) -> Diagnostic {
+    Diagnostic::error("not-held", model.domain.span, format!("this domain can't be compiled: {what}"))
+        .help("nothing is wrong with these rules: a smaller domain may pass; please report it")
+}
+
+fn common(model: &Model, devices: &[(&str, DeviceEntry)], trees: Trees) -> Common {
+    let (classes, class_patterns) = classes(model);
+    let outside = model.devices.iter().filter_map(|(name, device)| {
+        let auth = device.auth.as_ref().filter(|auth| credentials::lies_outside(auth))?;
+        Some((name.clone(), auth.clone()))
+    });
+    Common {
+        name: model.domain.name.clone(),
+        locale: Locale { country: model.domain.country.clone(), area_code: model.domain.area_code.clone() },
+        zone_name: model.domain.zone.clone(),
+        outside_line: model.domain.outside_line.clone(),
+        caller_id: model.domain.caller_id.clone().unwrap_or_default(),
+        ring_for: model.domain.ring_for,
+        hops_max: model.domain.max_hops,
+        policy: model.policy.clone(),
+        hotdesks: model.devices.iter().filter(|(_, d)| d.hotdesk).map(|(name, _)| name.clone()).collect(),
+        accepting: accepting(devices),
+        outside_secrets: outside.collect(),
+        claims: claims(model),
+        hunts: model.services.hunts.iter().map(|(name, hunt)| hunt_entry(name, hunt)).collect(),
+        hunt_index: model.services.hunts.keys().cloned().zip(0..).collect(),
+        codes: model.services.codes.clone(),
+        sites: model.sites.iter().map(|(name, site)| (name.clone(), site_entry(site))).collect(),
+        trunks: trunks(model),
+        classes,
+        class_patterns,
+        dial: model.dial.clone(),
+        routes: model.routes.clone(),
+        emergency: model.emergency.clone(),
+        emergency_numbers: emergency(model),
+        callbacks: model.callbacks.iter().map(|(name, c)| (name.clone(), c.value.clone())).collect(),
+        trees,
     }
 }
 
@@ -163,11 +170,6 @@ fn index<'a>(names: impl Iterator<Item = &'a Name>) -> FxHashMap<Name, u32> {
     names.enumerate().map(|(index, name)| (name.clone(), to_u32(index))).collect()
 }
 
-/// Zone names are checked by the loader; UTC stands in only for one that left the system's database since.
-fn zone(name: &str) -> TimeZone {
-    TimeZone::get(name).unwrap_or(TimeZone::UTC)
-}
-
 /// Devices of each user, in the order of names.
 fn devices_by_user(model: &Model) -> FxHashMap<Name, Vec<Name>> {
     let mut devices: FxHashMap<Name, Vec<Name>> = FxHashMap::default();
@@ -207,7 +209,7 @@ fn user_entry(model: &Model, name: &Name, user: &User, devices: &[Name]) -> User
     }
 }
 
-fn device_entry(model: &Model, name: &Name, device: &Device, secrets: &Secrets) -> DeviceEntry {
+fn device_entry(model: &Model, name: &Name, device: &Device) -> DeviceEntry {
     let owner = device.user.as_ref().and_then(|user| model.users.get(user));
     let auth_user = device.auth.as_ref().map(|auth| auth.user.clone());
     let mut addresses: BTreeSet<Name> =
@@ -218,11 +220,12 @@ fn device_entry(model: &Model, name: &Name, device: &Device, secrets: &Secrets) 
         view: DeviceView {
             key: DeviceKey { domain: model.domain.name.clone(), device: name.clone() },
             auth_user,
-            ha1: secrets.0.get(name).cloned(),
+            ha1: None,
             user: device.user.clone(),
             hotdesk: device.hotdesk,
             addresses_of_record: addresses.into_iter().collect(),
         },
+        auth: device.auth.clone(),
         span: device.span,
         site: device.site.clone(),
         hotdesk: device.hotdesk,
@@ -281,31 +284,32 @@ fn trunks(model: &Model) -> BTreeMap<Name, TrunkEntry> {
     model.trunks.iter().map(entry).collect()
 }
 
-fn extensions(model: &Model, users: &FxHashMap<Name, u32>) -> FxHashMap<Name, Extension> {
-    let mut extensions = FxHashMap::default();
+fn extensions(model: &Model) -> BTreeMap<&str, Extension> {
+    let mut extensions = BTreeMap::new();
     for (extension, to) in &model.system_extensions {
-        extensions.insert(extension.clone(), Extension::System(to.value.clone(), to.span));
+        extensions.insert(&**extension, Extension::System(to.value.clone(), to.span));
     }
-    for (name, user) in &model.users {
-        let Some(index) = users.get(name) else { continue };
-        extensions.extend(user.extensions.iter().map(|e| (e.clone(), Extension::User(*index))));
+    for (index, user) in model.users.values().enumerate() {
+        extensions.extend(user.extensions.iter().map(|e| (&**e, Extension::User(to_u32(index)))));
     }
     extensions
 }
 
-fn auth_users(model: &Model) -> FxHashMap<Name, Name> {
-    model.devices.iter().filter_map(|(name, d)| Some((d.auth.as_ref()?.user.clone(), name.clone()))).collect()
+/// Where the two differ: mostly a device has its own name there.
+fn auth_users(model: &Model) -> BTreeMap<&str, Name> {
+    let differs =
+        |(name, device): (&Name, &'_ Device)| device.auth.as_ref().is_some_and(|auth| auth.user != *name);
+    let differing = model.devices.iter().filter(|entry| differs(*entry));
+    differing.filter_map(|(name, d)| Some((&*d.auth.as_ref()?.user, name.clone()))).collect()
 }
 
-fn accepting(devices: &FxHashMap<Name, DeviceEntry>) -> FxHashMap<Name, Vec<Name>> {
-    let mut accepting: FxHashMap<Name, Vec<Name>> = FxHashMap::default();
+fn accepting(devices: &[(&str, DeviceEntry)]) -> BTreeMap<Name, Vec<Name>> {
+    let mut accepting: BTreeMap<Name, Vec<Name>> = BTreeMap::new();
     for (name, device) in devices.iter().filter(|(_, d)| !d.accept_from.is_empty()) {
         for address in &device.view.addresses_of_record {
-            accepting.entry(address.clone()).or_default().push(name.clone());
+            accepting.entry(address.clone()).or_default().push((*name).into());
         }
     }
-    // Two phones of one user may both stand for its extension: the first by name, whatever the order of the hash.
-    accepting.values_mut().for_each(|names| names.sort());
     accepting
 }
 

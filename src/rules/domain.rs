@@ -1,16 +1,24 @@
 //! One domain, compiled: what the daemon holds of it and decides by. Immutable; a call keeps the one that it began with.
+//!
+//! A domain always comes out of bytes ([`super::encoding`]), those of the store or those that compiling has just made: so what is
+//! decided by is what was stored. What is common to the domain is decoded at once; each user, device and number when it is first
+//! asked for. The source text is not in it.
 
-use super::diagnostic::{Files, Place, Places, Span};
+use super::credentials;
+use super::diagnostic::{Lines, Place, Span};
 use super::model::{
-    At, CallerId, Codes, Destination, Dial, EmergencyKeys, Name, Permission, Policy, Route, TrunkTransport,
+    AcceptFrom, At, Auth, CallerId, Codes, Destination, Dial, EmergencyKeys, Name, Permission, Policy, Route,
+    TrunkTransport,
 };
 use super::patterns::PatternMap;
+use super::table::{Buffer, Table};
 use super::tree::{RingTemplate, Tree, Trees};
 use crate::number::{Locale, Pattern};
 use crate::registrar::binding::DeviceKey;
 use crate::registrar::digest::Ha1;
-use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,42 +26,61 @@ use std::time::Duration;
 #[derive(Clone, Default)]
 pub struct Secrets(pub BTreeMap<Arc<str>, Ha1>);
 
+impl std::fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} secrets", self.0.len())
+    }
+}
+
 /// One domain, compiled.
 #[derive(Debug)]
 pub struct Domain {
-    pub(super) name: Name,
     pub(super) generation: u64,
-    pub(super) files: Arc<Files>,
-    pub(super) places: Places,
-    pub(super) locale: Locale,
+    pub(super) common: Common,
     /// By the index of [`Trees::zones`].
     pub(super) zones: Vec<jiff::tz::TimeZone>,
     /// The domain's own.
     pub(super) zone: jiff::tz::TimeZone,
+    /// Those that are not in the rules themselves.
+    pub(super) secrets: Secrets,
+    /// In the order of names, as all tables are.
+    pub(super) users: Table<UserRecord>,
+    pub(super) devices: Table<DeviceEntry>,
+    /// By E.164.
+    pub(super) numbers: Table<NumberRecord>,
+    pub(super) extensions: Table<Extension>,
+    /// Devices by their `auth.user`, where it is not the device's name.
+    pub(super) auth_users: Table<Name>,
+    /// The files of the source, by the index that spans have.
+    pub(super) files: Table<Lines>,
+    /// What all of the above was read from.
+    pub(super) encoded: Buffer,
+}
+
+/// What all users of a domain share, and all that there is little of.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub struct Common {
+    pub(super) name: Name,
+    pub(super) locale: Locale,
+    pub(super) zone_name: Name,
     pub(super) outside_line: Option<Name>,
     pub(super) caller_id: CallerId,
     pub(super) ring_for: Duration,
     pub(super) hops_max: u32,
     pub(super) policy: Policy,
+    /// Zones, frames and lists. Its trees of users and numbers are none: those stand in tables.
     pub(super) trees: Trees,
-    /// In the order of names, as the trees are.
-    pub(super) users: Vec<UserEntry>,
-    pub(super) user_index: FxHashMap<Name, u32>,
-    pub(super) devices: FxHashMap<Name, DeviceEntry>,
-    pub(super) auth_users: FxHashMap<Name, Name>,
     /// Devices that one can log in to.
     pub(super) hotdesks: Vec<Name>,
     /// Devices with `accept_from`, by each From user that may stand for them.
-    pub(super) accepting: FxHashMap<Name, Vec<Name>>,
+    pub(super) accepting: BTreeMap<Name, Vec<Name>>,
+    /// Devices whose secret lies outside of the rules: what the edge has to resolve.
+    pub(super) outside_secrets: Vec<(Name, Auth)>,
     /// Every source that the domain claims, each range once, with the first that claims it (`trunk.carrier`).
-    pub(super) claims: Vec<(String, super::model::AcceptFrom)>,
-    pub(super) extensions: FxHashMap<Name, Extension>,
-    /// By the index of [`Trees::numbers`].
-    pub(super) numbers: Vec<NumberEntry>,
-    pub(super) number_index: FxHashMap<Name, u32>,
+    pub(super) claims: Vec<(String, AcceptFrom)>,
     /// In the order of names.
     pub(super) hunts: Vec<HuntEntry>,
-    pub(super) hunt_index: FxHashMap<Name, u32>,
+    pub(super) hunt_index: BTreeMap<Name, u32>,
     pub(super) codes: Codes,
     pub(super) sites: BTreeMap<Name, SiteEntry>,
     pub(super) trunks: BTreeMap<Name, TrunkEntry>,
@@ -66,14 +93,37 @@ pub struct Domain {
     pub(super) callbacks: BTreeMap<Name, CallerId>,
 }
 
+impl Deref for Domain {
+    type Target = Common;
+
+    fn deref(&self) -> &Common {
+        &self.common
+    }
+}
+
 /// Where an extension leads.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) enum Extension {
     User(u32),
     System(Destination, Span),
 }
 
-#[derive(Debug)]
+/// A user, and what decides for them.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct UserRecord {
+    pub entry: UserEntry,
+    pub tree: Tree,
+}
+
+/// A number, and what decides for it.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct NumberRecord {
+    pub name: Name,
+    pub entry: NumberEntry,
+    pub tree: Tree,
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct UserEntry {
     pub view: UserView,
     pub span: Span,
@@ -95,9 +145,11 @@ pub(super) struct UserEntry {
     pub primary: Option<Name>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct DeviceEntry {
+    /// Its HA1 is not stored; it is worked out, or looked up, when the device is first asked for.
     pub view: DeviceView,
+    pub auth: Option<Auth>,
     pub span: Span,
     pub site: Option<Name>,
     pub hotdesk: bool,
@@ -105,17 +157,17 @@ pub(super) struct DeviceEntry {
     pub alert_external: Option<Name>,
     pub restrict: BTreeMap<Name, Permission>,
     pub location: Option<Name>,
-    pub accept_from: Vec<super::model::AcceptFrom>,
+    pub accept_from: Vec<AcceptFrom>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct NumberEntry {
     pub span: Span,
     pub caller_id_prefix: Option<Name>,
     pub alert: Option<Name>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct HuntEntry {
     pub name: Name,
     pub span: Span,
@@ -124,7 +176,7 @@ pub(super) struct HuntEntry {
     pub on_failure: Option<At<Destination>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct SiteEntry {
     pub country: Option<Name>,
     pub area_code: Option<Name>,
@@ -133,25 +185,26 @@ pub(super) struct SiteEntry {
     pub restrict: BTreeMap<Name, Permission>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct TrunkEntry {
     pub view: TrunkView,
     pub span: Span,
     pub locale: Locale,
-    pub accept_from: Vec<super::model::AcceptFrom>,
+    pub accept_from: Vec<AcceptFrom>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct ClassEntry {
     pub name: Name,
     pub span: Span,
 }
 
 /// What the signalling plane needs to know of a device.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DeviceView {
     pub key: DeviceKey,
     pub auth_user: Option<Arc<str>>,
+    #[serde(skip)]
     pub ha1: Option<Ha1>,
     pub user: Option<Arc<str>>,
     /// Whether others may log in to it.
@@ -160,7 +213,7 @@ pub struct DeviceView {
     pub addresses_of_record: Vec<Arc<str>>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrunkView {
     pub name: Arc<str>,
     /// `host[:port]`.
@@ -174,7 +227,7 @@ pub struct TrunkView {
     pub channels: Option<u32>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct UserView {
     pub name: Arc<str>,
     pub display: Arc<str>,
@@ -204,12 +257,54 @@ impl Domain {
     /// The device whose `auth.user` this is.
     #[must_use]
     pub fn device_by_auth(&self, auth_user: &str) -> Option<&DeviceView> {
-        self.device(self.auth_users.get(auth_user)?)
+        let name = self.auth_users.get(auth_user).map_or(auth_user, |device| device);
+        self.device(name).filter(|device| device.auth_user.as_deref() == Some(auth_user))
     }
 
     #[must_use]
     pub fn device(&self, name: &str) -> Option<&DeviceView> {
-        self.devices.get(name).map(|device| &device.view)
+        self.device_entry(name).map(|device| &device.view)
+    }
+
+    pub(super) fn device_entry(&self, name: &str) -> Option<&DeviceEntry> {
+        self.devices.at_with(self.devices.index(name)?, |device| {
+            let own = || credentials::own(device.auth.as_ref()?, &self.name);
+            device.view.ha1 = self.secrets.0.get(name).cloned().or_else(own);
+        })
+    }
+
+    /// Gives it the secrets that lie outside of the rules. Before anybody has asked for a device.
+    pub fn unlock(&mut self, secrets: Secrets) {
+        self.secrets = secrets;
+    }
+
+    /// What was compiled for one generation stands as another: its source turned out to be unchanged.
+    pub fn renumber(&mut self, generation: u64) {
+        self.generation = generation;
+    }
+
+    /// Whether one can log in to this device.
+    #[must_use]
+    pub fn is_hotdesk(&self, device: &str) -> bool {
+        self.hotdesks.iter().any(|hotdesk| &**hotdesk == device)
+    }
+
+    /// The name of the domain's own zone.
+    #[must_use]
+    pub fn zone_name(&self) -> &str {
+        &self.zone_name
+    }
+
+    /// The names of a user's rules, in order.
+    #[must_use]
+    pub fn user_rules(&self, user: &str) -> Option<impl Iterator<Item = &Name> + use<'_>> {
+        Some(self.user_tree(user)?.rules.iter().filter_map(|rule| rule.name.as_ref()))
+    }
+
+    /// The devices whose secret lies outside of the rules, with what says where.
+    #[must_use]
+    pub fn outside_secrets(&self) -> &[(Name, Auth)] {
+        &self.common.outside_secrets
     }
 
     #[must_use]
@@ -234,81 +329,104 @@ impl Domain {
         self.user_entry(name).map(|user| &user.view)
     }
 
+    /// All of them, decoded and kept: for those who show a domain, not for calls.
     pub fn users(&self) -> impl Iterator<Item = &UserView> {
-        self.users.iter().map(|user| &user.view)
+        (0..self.user_count()).filter_map(|index| Some(&self.user_at(u32::try_from(index).ok()?)?.entry.view))
     }
 
-    /// Every compiled tree of the domain.
+    #[must_use]
+    pub fn user_count(&self) -> usize {
+        self.users.len()
+    }
+
+    /// The user that has an extension.
+    #[must_use]
+    pub fn user_of_extension(&self, extension: &str) -> Option<&UserView> {
+        match self.extensions.get(extension)? {
+            Extension::User(index) => Some(&self.user_at(*index)?.entry.view),
+            Extension::System(..) => None,
+        }
+    }
+
+    /// Zones, time frames and lists.
     #[must_use]
     pub fn trees(&self) -> &Trees {
         &self.trees
     }
 
-    /// The trees as bytes, for the store.
+    /// The domain as bytes, for the store.
     #[must_use]
-    pub fn encode_trees(&self) -> Vec<u8> {
-        self.trees.encode()
-    }
-
-    /// # Errors
-    /// Bytes that are no trees of this version.
-    pub fn decode_trees(bytes: &[u8]) -> Result<Trees, super::encoding::TreeError> {
-        Trees::decode(bytes)
-    }
-
-    /// The source that this was compiled from.
-    #[must_use]
-    pub fn files(&self) -> &Arc<Files> {
-        &self.files
+    pub fn encoded(&self) -> &Arc<Vec<u8>> {
+        &self.encoded
     }
 
     /// Where a span of its files begins.
     #[must_use]
     pub fn place(&self, span: Span) -> Place {
-        self.places.place(span)
+        let lines = self.files.read(span.file).unwrap_or_default();
+        lines.place(self.files.name(span.file).unwrap_or_default(), span)
     }
 
     /// The tree that an extension or number leads to.
     #[must_use]
     pub fn tree(&self, extension_or_number: &str) -> Option<&Tree> {
         match self.extensions.get(extension_or_number) {
-            Some(Extension::User(index)) => self.trees.users.get(*index as usize).map(|named| &named.tree),
+            Some(Extension::User(index)) => self.user_at(*index).map(|user| &user.tree),
             Some(Extension::System(..)) => None,
             None => self.number_tree(extension_or_number).map(|(_, tree)| tree),
         }
     }
 
+    pub(super) fn user_at(&self, index: u32) -> Option<&UserRecord> {
+        self.users.at_with(index, |user| self.prove(&mut user.tree))
+    }
+
+    pub(super) fn entry_at(&self, index: u32) -> Option<&UserEntry> {
+        self.user_at(index).map(|user| &user.entry)
+    }
+
     pub(super) fn user_entry(&self, name: &str) -> Option<&UserEntry> {
-        self.users.get(*self.user_index.get(name)? as usize)
+        self.user_at(self.users.index(name)?).map(|user| &user.entry)
     }
 
     pub(super) fn user_tree(&self, name: &str) -> Option<&Tree> {
-        self.trees.users.get(*self.user_index.get(name)? as usize).map(|named| &named.tree)
+        self.user_at(self.users.index(name)?).map(|user| &user.tree)
     }
 
     /// The tree of the user at this index.
     pub(super) fn tree_of(&self, user: u32) -> Option<&Tree> {
-        self.trees.users.get(user as usize).map(|named| &named.tree)
+        self.user_at(user).map(|user| &user.tree)
     }
 
     pub(super) fn number_tree(&self, number: &str) -> Option<(&NumberEntry, &Tree)> {
-        self.number_at(*self.number_index.get(number)?)
+        self.number_at(self.numbers.index(number)?)
     }
 
     pub(super) fn number_at(&self, number: u32) -> Option<(&NumberEntry, &Tree)> {
-        let index = number as usize;
-        Some((self.numbers.get(index)?, &self.trees.numbers.get(index)?.tree))
+        let number = self.number_record(number)?;
+        Some((&number.entry, &number.tree))
+    }
+
+    fn number_record(&self, number: u32) -> Option<&NumberRecord> {
+        self.numbers.at_with(number, |number| self.prove(&mut number.tree))
+    }
+
+    /// A tree that points outside of itself, which only forged bytes hold, decides nothing.
+    fn prove(&self, tree: &mut Tree) {
+        if !tree.holds(self.trees.timed.len(), self.trees.lists.len()) {
+            *tree = Tree::default();
+        }
     }
 
     /// The number at this index, in E.164.
     pub(super) fn number_name(&self, number: u32) -> Option<&Name> {
-        self.trees.numbers.get(number as usize).map(|named| &named.name)
+        self.number_record(number).map(|number| &number.name)
     }
 
     /// Where an extension is defined.
     pub(super) fn extension_span(&self, extension: &str) -> Option<Span> {
         match self.extensions.get(extension)? {
-            Extension::User(user) => self.users.get(*user as usize).map(|user| user.span),
+            Extension::User(user) => self.entry_at(*user).map(|user| user.span),
             Extension::System(_, span) => Some(*span),
         }
     }

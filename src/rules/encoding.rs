@@ -1,10 +1,17 @@
-//! Trees as bytes for the store: a format version, a CRC-32 and postcard. Damaged bytes are an error, never a panic: what was
+//! A domain as bytes for the store, and trees as bytes: a format version, a CRC-32 and postcard. Damaged bytes are an error, never a panic: what was
 //! decoded is checked against the invariants of [`super::tree`] before anybody decides by it.
 
+use super::diagnostic::Lines;
+use super::domain::{Common, DeviceEntry, Domain, Extension, NumberRecord, Secrets, UserRecord};
+use super::model::Name;
+use super::table::{self, Table};
 use super::tree::{Leaf, Node, NodeId, Test, Tree, Trees};
+use jiff::tz::TimeZone;
+use serde::Serialize;
+use std::sync::Arc;
 
-/// Raised with every change of the types in [`super::tree`]; trees of another version are compiled again from their source.
-pub const FORMAT_VERSION: u16 = 2;
+/// Raised with every change of the types in [`super::tree`] and [`super::domain`]; what is of another version are compiled again from their source.
+pub const FORMAT_VERSION: u16 = 3;
 
 /// Version and CRC-32, both little endian.
 const HEADER_BYTES: usize = 6;
@@ -23,6 +30,139 @@ pub enum TreeError {
     Invariant(String),
 }
 
+/// A domain taken apart, as compiling leaves it.
+pub(super) struct Parts<'a> {
+    pub common: Common,
+    pub users: Vec<(&'a str, UserRecord)>,
+    pub devices: Vec<(&'a str, DeviceEntry)>,
+    pub numbers: Vec<(&'a str, NumberRecord)>,
+    pub extensions: Vec<(&'a str, Extension)>,
+    pub auth_users: Vec<(&'a str, Name)>,
+    pub files: Vec<(&'a str, Lines)>,
+}
+
+impl Parts<'_> {
+    /// Version and checksum; how long the common part is, and it; the tables.
+    fn encode(&self) -> Option<Vec<u8>> {
+        let mut bytes = vec![0; HEADER_BYTES];
+        let common = postcard::to_stdvec(&self.common).ok()?;
+        bytes.extend(u32::try_from(common.len()).ok()?.to_le_bytes());
+        bytes.extend(common);
+        write(&mut bytes, &self.users)?;
+        write(&mut bytes, &self.devices)?;
+        write(&mut bytes, &self.numbers)?;
+        write(&mut bytes, &self.extensions)?;
+        write(&mut bytes, &self.auth_users)?;
+        write(&mut bytes, &self.files)?;
+        let checksum = crc32fast::hash(bytes.get(HEADER_BYTES..)?);
+        let header = FORMAT_VERSION.to_le_bytes().into_iter().chain(checksum.to_le_bytes());
+        bytes.iter_mut().zip(header).for_each(|(place, byte)| *place = byte);
+        Some(bytes)
+    }
+
+    /// Whether a domain that was read from bytes holds exactly this.
+    fn are_those_of(&self, domain: &Domain) -> bool {
+        self.common == domain.common
+            && same(&self.users, &domain.users)
+            && same(&self.devices, &domain.devices)
+            && same(&self.numbers, &domain.numbers)
+            && same(&self.extensions, &domain.extensions)
+            && same(&self.auth_users, &domain.auth_users)
+            && same(&self.files, &domain.files)
+            && self.users.iter().all(|(_, user)| domain.holds(&user.tree))
+            && self.numbers.iter().all(|(_, number)| domain.holds(&number.tree))
+    }
+}
+
+fn write<T: Serialize>(bytes: &mut Vec<u8>, entries: &[(&str, T)]) -> Option<()> {
+    table::write(bytes, entries.iter().map(|(name, value)| (*name, value)))
+}
+
+fn same<T: serde::de::DeserializeOwned + PartialEq>(entries: &[(&str, T)], table: &Table<T>) -> bool {
+    let held = |(index, (name, value)): (u32, &(&str, T))| {
+        table.index(name) == Some(index) && table.read(index).as_ref() == Some(value)
+    };
+    table.len() == entries.len() && (0..).zip(entries).all(held)
+}
+
+/// Zone names are checked by the loader; UTC stands in only for one that left the system's database since.
+fn zone(name: &str) -> TimeZone {
+    TimeZone::get(name).unwrap_or(TimeZone::UTC)
+}
+
+impl Domain {
+    /// Encodes the parts, and makes a domain of the bytes. What does not come back as it went in is a fault of ours, and is refused.
+    pub(super) fn of_parts(
+        parts: &Parts<'_>,
+        secrets: Secrets,
+        generation: u64,
+    ) -> Result<Domain, &'static str> {
+        let bytes = parts.encode().ok_or("it needs more than 4 GiB")?;
+        let mut domain = Domain::decode(bytes, generation).map_err(|_| "its bytes can't be read back")?;
+        domain.unlock(secrets);
+        if parts.are_those_of(&domain) {
+            Ok(domain)
+        } else {
+            Err("it is not what it was before it was encoded")
+        }
+    }
+
+    /// A domain from the bytes that [`Domain::encoded`] gave. Users, devices and numbers are not read yet.
+    ///
+    /// # Errors
+    /// Another format, a wrong checksum, or bytes that are no domain.
+    pub fn decode(bytes: Vec<u8>, generation: u64) -> Result<Domain, TreeError> {
+        let body = body(&bytes)?;
+        let malformed = |what: &str| TreeError::Malformed(what.to_owned());
+        let (length, rest) = body.split_first_chunk::<4>().ok_or(TreeError::Truncated)?;
+        let length = u32::from_le_bytes(*length) as usize;
+        let common = rest.get(..length).ok_or(TreeError::Truncated)?;
+        let common: Common = postcard::from_bytes(common).map_err(|e| TreeError::Malformed(e.to_string()))?;
+        common.trees.check()?;
+        let at = HEADER_BYTES + 4 + length;
+        let encoded = Arc::new(bytes);
+        let (users, at) = Table::open(&encoded, at).ok_or_else(|| malformed("users"))?;
+        let (devices, at) = Table::open(&encoded, at).ok_or_else(|| malformed("devices"))?;
+        let (numbers, at) = Table::open(&encoded, at).ok_or_else(|| malformed("numbers"))?;
+        let (extensions, at) = Table::open(&encoded, at).ok_or_else(|| malformed("extensions"))?;
+        let (auth_users, at) = Table::open(&encoded, at).ok_or_else(|| malformed("auth users"))?;
+        let (files, _) = Table::open(&encoded, at).ok_or_else(|| malformed("files"))?;
+        Ok(Domain {
+            generation,
+            zones: common.trees.zones.iter().map(|name| zone(name)).collect(),
+            zone: zone(&common.zone_name),
+            common,
+            secrets: Secrets::default(),
+            users,
+            devices,
+            numbers,
+            extensions,
+            auth_users,
+            files,
+            encoded,
+        })
+    }
+
+    fn holds(&self, tree: &Tree) -> bool {
+        tree.holds(self.common.trees.timed.len(), self.common.trees.lists.len())
+    }
+}
+
+/// What stands behind version and checksum, once both hold.
+fn body(bytes: &[u8]) -> Result<&[u8], TreeError> {
+    let (version, rest) = bytes.split_first_chunk::<2>().ok_or(TreeError::Truncated)?;
+    let found = u16::from_le_bytes(*version);
+    if found != FORMAT_VERSION {
+        return Err(TreeError::Version { found });
+    }
+    let (checksum, body) = rest.split_first_chunk::<4>().ok_or(TreeError::Truncated)?;
+    let (found, computed) = (u32::from_le_bytes(*checksum), crc32fast::hash(body));
+    if found != computed {
+        return Err(TreeError::Checksum { found, computed });
+    }
+    Ok(body)
+}
+
 impl Trees {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
@@ -38,17 +178,8 @@ impl Trees {
     /// # Errors
     /// Another format, a wrong checksum, bytes that are no trees, or trees that break their invariants.
     pub fn decode(bytes: &[u8]) -> Result<Trees, TreeError> {
-        let (version, rest) = bytes.split_first_chunk::<2>().ok_or(TreeError::Truncated)?;
-        let found = u16::from_le_bytes(*version);
-        if found != FORMAT_VERSION {
-            return Err(TreeError::Version { found });
-        }
-        let (checksum, body) = rest.split_first_chunk::<4>().ok_or(TreeError::Truncated)?;
-        let (found, computed) = (u32::from_le_bytes(*checksum), crc32fast::hash(body));
-        if found != computed {
-            return Err(TreeError::Checksum { found, computed });
-        }
-        let trees: Trees = postcard::from_bytes(body).map_err(|e| TreeError::Malformed(e.to_string()))?;
+        let trees: Trees =
+            postcard::from_bytes(body(bytes)?).map_err(|e| TreeError::Malformed(e.to_string()))?;
         trees.check()?;
         Ok(trees)
     }
@@ -76,7 +207,7 @@ fn inside(index: u32, length: usize) -> bool {
 }
 
 impl Tree {
-    fn holds(&self, timed: usize, lists: usize) -> bool {
+    pub(super) fn holds(&self, timed: usize, lists: usize) -> bool {
         let rule = |index: u32| inside(index, self.rules.len());
         let nodes = self.nodes.len();
         let later = |from: usize, to: NodeId| (to as usize) > from && inside(to, nodes);

@@ -68,8 +68,8 @@ pub(super) struct Way {
 impl<'d> Sender<'d> {
     pub fn of(domain: &'d Domain, party: &Party) -> Sender<'d> {
         Sender {
-            user: party.user.and_then(|user| domain.users.get(user as usize)),
-            device: party.device.as_ref().and_then(|device| domain.devices.get(device)),
+            user: party.user.and_then(|user| domain.entry_at(user)),
+            device: party.device.as_ref().and_then(|device| domain.device_entry(device)),
         }
     }
 

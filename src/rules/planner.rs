@@ -212,9 +212,9 @@ impl<'a> Planner<'a> {
         for place in &target.to {
             if let (true, TargetPlace::Place(Destination::User(name))) =
                 (target.follow && target.to.len() == 1, place)
-                && let Some(user) = self.domain.user_index.get(name)
+                && let Some(user) = self.domain.users.index(name)
             {
-                draft.follows.push(Follow { user: *user, target: index, at_end });
+                draft.follows.push(Follow { user, target: index, at_end });
             }
             self.ready_into(owner, place, draft, &mut ready);
         }
@@ -232,7 +232,7 @@ impl<'a> Planner<'a> {
             let targets = std::mem::take(&mut draft.targets);
             let legs = std::mem::take(&mut draft.legs);
             (draft.legs, draft.targets) = legs.into_iter().zip(targets).filter(|(_, t)| !mine(t)).unzip();
-            let name = self.domain.users.get(follow.user as usize).map(|user| user.view.name.clone());
+            let name = self.domain.entry_at(follow.user).map(|user| user.view.name.clone());
             draft.skipped.push(Skipped {
                 what: Destination::User(name.unwrap_or_else(|| "".into())),
                 target: Some(follow.target),
@@ -247,7 +247,7 @@ impl<'a> Planner<'a> {
     }
 
     fn facts<'s>(&'s self, by: Option<&'s UserEntry>, user: u32) -> Option<UserFacts<'s>> {
-        let entry = self.domain.users.get(user as usize)?;
+        let entry = self.domain.entry_at(user)?;
         let tree = self.domain.tree_of(user)?;
         Some(UserFacts {
             domain: self.domain,
@@ -300,8 +300,8 @@ impl<'a> Planner<'a> {
     ) {
         match place {
             Destination::User(name) => {
-                if let Some(user) = self.domain.user_index.get(name) {
-                    self.colleague(owner, *user, draft, ready);
+                if let Some(user) = self.domain.users.index(name) {
+                    self.colleague(owner, user, draft, ready);
                 }
             }
             Destination::Handset(name) => {
@@ -494,7 +494,7 @@ impl<'a> Planner<'a> {
         if let Some(alert) = self.alert {
             return Some(alert.clone());
         }
-        let device = self.domain.devices.get(device)?;
+        let device = self.domain.device_entry(device)?;
         if self.party.inside { device.alert_internal.clone() } else { device.alert_external.clone() }
     }
 }

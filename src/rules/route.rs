@@ -118,7 +118,7 @@ fn caller(domain: &Domain, query: &Query) -> Result<Caller, RouteError> {
         (None, Some(via)) => {
             Origin::Via(parse_destination(via).ok_or_else(|| RouteError::Destination(via.clone()))?)
         }
-        (None, None) if domain.extensions.contains_key(from) => Origin::Extension(raw.clone()),
+        (None, None) if domain.extensions.contains(from) => Origin::Extension(raw.clone()),
         (None, None) => Origin::Outside,
     };
     Ok(Caller { origin, raw, name, anonymous })

@@ -94,9 +94,17 @@ impl Ruleset {
     }
 }
 
+impl Domain {
+    /// Whether any range of addresses is claimed by both.
+    #[must_use]
+    pub fn may_overlap(&self, other: &Domain) -> bool {
+        self.claims.iter().any(|(_, range)| other.claims.iter().any(|(_, claimed)| overlap(claimed, range)))
+    }
+}
+
 /// A device of the domain that accepts this source, by the From user.
 fn device_from(domain: &Domain, source: SocketAddr, from_user: &str) -> Option<DeviceKey> {
-    let candidates = domain.accepting.get(from_user)?.iter().filter_map(|name| domain.devices.get(name));
+    let candidates = domain.accepting.get(from_user)?.iter().filter_map(|name| domain.device_entry(name));
     let mut accepting =
         candidates.filter(|device| device.accept_from.iter().any(|range| covers(range, source)));
     accepting.next().map(|device| device.view.key.clone())

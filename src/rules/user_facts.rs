@@ -144,7 +144,7 @@ impl Facts for UserFacts<'_> {
             Some(Destination::Queue(name)) => list.queues.contains(name),
             _ => false,
         };
-        let caller = self.party.user.and_then(|user| self.domain.users.get(user as usize));
+        let caller = self.party.user.and_then(|user| self.domain.entry_at(user));
         through
             || (!self.party.inside && !list.covers_all)
             || self.keys().iter().any(|key| list.patterns.find(key).is_some())

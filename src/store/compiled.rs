@@ -1,12 +1,14 @@
-//! What each domain's newest generation compiles to, beside the archive. Derived: one copy, not synced before an edit is acknowledged;
+//! What each domain's newest generation compiles to, beside the archive. Derived: one copy, not synced, and under a checksum of its own;
 //! whoever finds it missing, damaged or of another generation compiles the text again.
 
 use super::archive;
-use super::frame::{self, Frames, MAGIC_LEN};
+use std::fs::OpenOptions;
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-const MAGIC: [u8; MAGIC_LEN] = *b"RTCOMP1\n";
+/// Behind the bytes stands the generation that they are of.
+const TRAILER: usize = 8;
 
 fn path(directory: &Path, domain: &str) -> PathBuf {
     directory.join("compiled").join(archive::folder_name(domain))
@@ -18,22 +20,22 @@ fn path(directory: &Path, domain: &str) -> PathBuf {
 /// What the file system says.
 pub fn write(directory: &Path, domain: &str, generation: u64, bytes: &[u8]) -> io::Result<()> {
     let path = path(directory, domain);
-    if let Some(folder) = path.parent() {
-        archive::make_folder(folder)?;
-    }
-    frame::replace_file(&path, |out| {
-        out.write_all(&MAGIC)?;
-        frame::write_frame(out, &generation.to_le_bytes())?;
-        frame::write_frame(out, bytes)
-    })
+    let folder = directory.join("compiled");
+    archive::make_folder(&folder)?;
+    // No domain's own name begins so.
+    let temporary = folder.join(format!(".{}", archive::folder_name(domain)));
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+    file.write_all(bytes)?;
+    file.write_all(&generation.to_le_bytes())?;
+    std::fs::rename(&temporary, &path)
 }
 
-/// What this generation compiles to, if it is there and whole.
+/// What this generation compiles to, if it is there.
 #[must_use]
 pub fn read(directory: &Path, domain: &str, generation: u64) -> Option<Vec<u8>> {
-    let bytes = std::fs::read(path(directory, domain)).ok()?;
-    let mut frames = Frames::new(&bytes, MAGIC).ok()?;
-    let of = frames.next()?.ok()?;
-    let compiled = frames.next()?.ok()?;
-    (of == generation.to_le_bytes()).then(|| compiled.to_vec())
+    let mut bytes = std::fs::read(path(directory, domain)).ok()?;
+    let (compiled, of) = bytes.split_last_chunk::<TRAILER>()?;
+    let (length, of) = (compiled.len(), u64::from_le_bytes(*of));
+    bytes.truncate(length);
+    (of == generation).then_some(bytes)
 }

@@ -76,14 +76,14 @@ use crate::switch::StatusKey;
 use std::sync::Arc;
 
 /// One generation of one domain's rules: the truth is the text; the trees can always be compiled again.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredRules {
     pub domain: Arc<str>,
     /// Rises by one with every change of any domain's rules; ordered over the whole store.
     pub generation: u64,
     pub files: Files,
     /// What it compiles to, encoded, with its own version and checksum. Kept for the newest generation alone; empty for the others.
-    pub tree: Vec<u8>,
+    pub tree: Arc<Vec<u8>>,
     /// Where it came from: `file:DIR` for the daemon's own load, else the uid of who applied it.
     pub origin: String,
     /// RFC 3339.
@@ -93,6 +93,13 @@ pub struct StoredRules {
 }
 
 impl StoredRules {
+    /// A generation out of its parts.
+    #[must_use]
+    pub fn new(info: GenerationInfo, files: Files, tree: Arc<Vec<u8>>) -> StoredRules {
+        let GenerationInfo { generation, domain, origin, applied, what } = info;
+        StoredRules { domain, generation, files, tree, origin, applied, what }
+    }
+
     /// All but the text.
     #[must_use]
     pub fn info(&self) -> GenerationInfo {
@@ -136,8 +143,24 @@ pub enum StoreError {
 
 /// The store as the rest of the daemon sees it. Calls block; the edges call it from threads that may.
 pub trait Store: Send + Sync + 'static {
-    /// Every domain's newest generation.
-    fn rules(&self) -> Result<Vec<StoredRules>, StoreError>;
+    /// Every domain's newest generation, without its text.
+    fn heads(&self) -> Result<Vec<GenerationInfo>, StoreError>;
+    /// Every domain's newest generation, whole.
+    fn rules(&self) -> Result<Vec<StoredRules>, StoreError> {
+        let whole = |head: GenerationInfo| {
+            let found = self.rules_at(&head.domain, head.generation)?;
+            found.ok_or_else(|| {
+                let GenerationInfo { domain, generation, .. } = head;
+                StoreError::Read(format!("generation {generation} of {domain} is not in the archive"))
+            })
+        };
+        self.heads()?.into_iter().map(whole).collect()
+    }
+    /// What the newest generation of a domain compiles to, as it was put; `None` where it is missing or damaged, or another
+    /// generation's. It proves itself by its own checksum.
+    fn compiled(&self, domain: &str, generation: u64) -> Result<Option<Vec<u8>>, StoreError>;
+    /// Puts what a generation compiles to, where it was missing: at start, before there are edits.
+    fn put_compiled(&self, domain: &str, generation: u64, bytes: &[u8]) -> Result<(), StoreError>;
     /// Writes one generation and returns when it is durable. `expected`: the generation that the writer saw (`If-Match`).
     /// `generation` of `rules` is overwritten with the next one, which is returned. An unchanged source writes nothing and returns
     /// the present generation.

@@ -135,9 +135,7 @@ impl SledStore {
             return Ok(None);
         };
         let compiled = (generation == newest).then(|| compiled::read(&self.directory, domain, generation));
-        let GenerationInfo { domain, origin, applied, what, .. } = info;
-        let tree = compiled.flatten().unwrap_or_default();
-        Ok(Some(StoredRules { domain, generation, files, tree, origin, applied, what }))
+        Ok(Some(StoredRules::new(info, files, Arc::new(compiled.flatten().unwrap_or_default()))))
     }
 
     fn all<T>(
@@ -190,18 +188,17 @@ fn readable_record(key: &[u8], sealed: &[u8]) -> Option<CallRecord> {
 }
 
 impl Store for SledStore {
-    fn rules(&self) -> Result<Vec<StoredRules>, StoreError> {
-        let heads = self.facts(Kind::Head, value::decode_head)?;
-        heads
-            .iter()
-            .map(|head| {
-                let found = self.stored(&head.domain, head.generation, head.generation)?;
-                found.ok_or_else(|| {
-                    let GenerationInfo { domain, generation, .. } = head;
-                    StoreError::Read(format!("generation {generation} of {domain} is not in the archive"))
-                })
-            })
-            .collect()
+    fn heads(&self) -> Result<Vec<GenerationInfo>, StoreError> {
+        self.facts(Kind::Head, value::decode_head)
+    }
+
+    fn compiled(&self, domain: &str, generation: u64) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(compiled::read(&self.directory, domain, generation))
+    }
+
+    fn put_compiled(&self, domain: &str, generation: u64, bytes: &[u8]) -> Result<(), StoreError> {
+        compiled::write(&self.directory, domain, generation, bytes)
+            .map_err(|e| StoreError::Write(e.to_string()))
     }
 
     fn history(&self, domain: &str, limit: usize) -> Result<Vec<GenerationInfo>, StoreError> {

@@ -136,8 +136,10 @@ impl Writer {
                 Edit::Status { key, status, answer } => statuses.push(StatusEdit { key, status, answer }),
                 Edit::Rules { rules, expected, answer } => {
                     self.statuses(std::mem::take(&mut statuses), &mut outcome);
+                    let mut rules = *rules;
+                    let before = self.ledger.marks().generation;
                     let written = match &outcome {
-                        Ok(()) => self.rules(*rules, expected),
+                        Ok(()) => self.rules(&mut rules, expected),
                         Err(error) => Err(error.clone()),
                     };
                     if let Err(error @ StoreError::Write(_)) = &written {
@@ -145,6 +147,9 @@ impl Writer {
                     }
                     // Who asked may have gone.
                     let _ = answer.send(written);
+                    if self.ledger.marks().generation > before {
+                        self.after_rules(&rules);
+                    }
                 }
                 Edit::Flush { answer } => {
                     self.statuses(std::mem::take(&mut statuses), &mut outcome);
@@ -215,7 +220,8 @@ impl Writer {
             .map_err(|e| StoreError::Read(format!("the rules of {domain}: {e}")))
     }
 
-    fn rules(&mut self, mut rules: StoredRules, expected: Option<u64>) -> Result<u64, StoreError> {
+    /// `rules` gets its generation.
+    fn rules(&mut self, rules: &mut StoredRules, expected: Option<u64>) -> Result<u64, StoreError> {
         let domain = rules.domain.clone();
         let head = self.head(&domain)?;
         let current = head.as_ref().map_or(0, |head| head.generation);
@@ -246,7 +252,6 @@ impl Writer {
         };
         let appended = appended.map_err(|e| self.fail("the text of rules", e))?;
         self.put_head(&info, &appended)?;
-        self.after_rules(&rules);
         Ok(info.generation)
     }
 
@@ -270,7 +275,7 @@ impl Writer {
         Ok(())
     }
 
-    /// What need not be there for the generation to count.
+    /// What need not be there for the generation to count, so nobody waits for it.
     fn after_rules(&mut self, rules: &StoredRules) {
         let StoredRules { domain, generation, tree, .. } = rules;
         let kept = compiled::write(&self.directory, domain, *generation, tree)

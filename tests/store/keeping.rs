@@ -29,7 +29,7 @@ fn everything_survives_a_restart() {
     );
     let stored = store.rules().unwrap();
     assert_eq!(stored[0].files, rules("harbour", 1).files);
-    assert_eq!((stored[0].generation, &stored[0].tree), (1, &b"tree of 1".to_vec()));
+    assert_eq!((stored[0].generation, &stored[0].tree[..]), (1, &b"tree of 1"[..]));
     assert_eq!(store.statuses().unwrap(), [(user(1), status(1))]);
     let bindings = store.bindings().unwrap();
     assert_eq!(numbers(&bindings), [1, 3]);
@@ -92,7 +92,7 @@ fn earlier_generations_are_kept_with_who_and_when_and_what() {
     let old = store.rules_at("harbour", 42).unwrap().unwrap();
     assert_eq!((old.generation, &old.files), (42, &rules("harbour", 42).files));
     let newest = store.rules_at("harbour", 70).unwrap().unwrap();
-    assert_eq!(newest.tree, b"tree of 70");
+    assert_eq!(newest.tree[..], b"tree of 70"[..]);
     for (domain, generation) in [("harbour", 2), ("harbour", 71), ("harbour", 0), ("nobody", 1)] {
         assert_eq!(store.rules_at(domain, generation).unwrap(), None, "{domain} {generation}");
     }
@@ -143,7 +143,8 @@ fn large_rules_survive_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let (store, _) = open(dir.path());
     let mut large = rules("harbour", 1);
-    large.tree = (0..3_000_000u32).map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()[3]).collect();
+    let noise = |n: u32| n.wrapping_mul(2_654_435_761).to_le_bytes()[3];
+    large.tree = (0..3_000_000).map(noise).collect::<Vec<u8>>().into();
     store.put_rules(large.clone(), None).unwrap();
     for number in 0..100 {
         store.put_status(&user(number), Some(&status(number))).unwrap();

@@ -35,7 +35,7 @@ pub fn rules(domain: &str, number: u64) -> StoredRules {
         domain: domain.into(),
         generation: 0,
         files: Files([("domain.toml".into(), text.as_str().into())].into()),
-        tree: format!("tree of {number}").into_bytes(),
+        tree: format!("tree of {number}").into_bytes().into(),
         origin: "uid:1000".to_owned(),
         applied: "2026-11-24T10:00:00.000Z".to_owned(),
         what: format!("version {number}"),

@@ -112,7 +112,7 @@ pub(super) fn denied(domain: &Domain, denied: &Denied) -> (String, Option<Span>,
             (format!("denied:class:{class}"), domain.user_entry(user).map(|user| user.span))
         }
         Denied::Device { device, class } => {
-            (format!("denied:class:{class}"), domain.devices.get(device).map(|device| device.span))
+            (format!("denied:class:{class}"), domain.device_entry(device).map(|device| device.span))
         }
     };
     (tag, span, denied_why(denied))

@@ -185,7 +185,7 @@ impl Telling<'_> {
     fn reached(&mut self, step: &Step) {
         match step {
             Step::User { user, by } => {
-                let Some(entry) = self.domain.users.get(*user as usize) else { return };
+                let Some(entry) = self.domain.entry_at(*user) else { return };
                 self.say(
                     format!("user:{}", entry.view.name),
                     Some(entry.span),
@@ -205,7 +205,7 @@ impl Telling<'_> {
             Step::Refused { user, refused } => self.refused(*user, *refused),
             Step::RefusedWith(refuse) => self.refused_with(refuse),
             Step::Branch { user, branch } => {
-                let (tag, why) = reasons::branch(self.domain.users.get(*user as usize), *branch);
+                let (tag, why) = reasons::branch(self.domain.entry_at(*user), *branch);
                 self.say(tag, None, why);
             }
             Step::Screen { user, rule } => {
@@ -264,7 +264,7 @@ impl Telling<'_> {
     }
 
     fn user_name(&self, user: u32) -> Name {
-        self.domain.users.get(user as usize).map_or_else(|| "".into(), |user| user.view.name.clone())
+        self.domain.entry_at(user).map_or_else(|| "".into(), |user| user.view.name.clone())
     }
 
     /// An entry of a user's list, as written.
@@ -277,7 +277,7 @@ impl Telling<'_> {
     }
 
     fn refused(&mut self, user: u32, refused: Refused) {
-        let span = self.domain.users.get(user as usize).map(|user| user.span);
+        let span = self.domain.entry_at(user).map(|user| user.span);
         match refused {
             // Its tag, `block:X`, stands already.
             Refused::Blocked => {}
@@ -353,7 +353,7 @@ impl Telling<'_> {
             let (start, ring_for) = (leg.start.as_secs(), leg.ring_for.as_secs());
             let tag = format!("ring:{}@{start}+{ring_for}", tag_name(&leg.to));
             let span = match &leg.to {
-                LegTarget::Device(device) => self.domain.devices.get(device).map(|device| device.span),
+                LegTarget::Device(device) => self.domain.device_entry(device).map(|device| device.span),
                 LegTarget::Outside { .. } => None,
             };
             self.say_over(tag, span, rings, std::mem::take(&mut over));

@@ -61,14 +61,14 @@ pub enum DeviceRecord {
     Inherit,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Auth {
     pub user: Name,
     pub secret: At<SecretRef>,
 }
 
 /// A secret as the source names it. Never shown.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SecretRef {
     /// Relative to the rules' base directory.
     File(String),

@@ -84,7 +84,7 @@ pub struct DomainTable {
     pub operator: Option<At<Destination>>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
     pub reject_blocked: At<Refuse>,
     pub reject_anonymous: At<Refuse>,
@@ -136,7 +136,7 @@ pub struct Site {
     pub restrict: BTreeMap<Name, Permission>,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EmergencyKeys {
     pub callback: Option<At<Name>>,
     pub location: Option<At<Name>>,

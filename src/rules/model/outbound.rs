@@ -69,7 +69,7 @@ pub struct AcceptFrom {
     pub span: Span,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dial {
     pub span: Span,
     pub dialled: Pattern,
@@ -79,7 +79,7 @@ pub struct Dial {
     pub class: Option<Name>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Route {
     pub span: Span,
     pub name: Option<Name>,

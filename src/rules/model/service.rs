@@ -272,7 +272,7 @@ impl std::fmt::Debug for Pin {
 }
 
 /// `[codes]`: only those named exist.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Codes {
     /// By what is dialled: `*78`.
     pub by_code: BTreeMap<Name, At<Feature>>,

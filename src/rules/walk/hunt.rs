@@ -57,7 +57,7 @@ impl Walk {
         outcome: Option<RingOutcome>,
     ) -> Move {
         let domain = self.domain.clone();
-        let (Some(entry), Some(tree)) = (domain.users.get(user as usize), domain.tree_of(user)) else {
+        let (Some(entry), Some(tree)) = (domain.entry_at(user), domain.tree_of(user)) else {
             return self.broken();
         };
         self.trail.push(Step::User { user, by: Some(By::Follow(list)) });

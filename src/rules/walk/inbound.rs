@@ -29,8 +29,8 @@ impl Walk {
             let because = Because::NoNumber(dialled.clone());
             return Move::Stop(self.reject(404, Some(cause::UNALLOCATED), None, because));
         };
-        match self.domain.number_index.get(&number) {
-            Some(number) => Move::To(Place::Number(*number)),
+        match self.domain.numbers.index(&number) {
+            Some(number) => Move::To(Place::Number(number)),
             None => {
                 self.trail.push(Step::Foreign { number, dialled: dialled.clone() });
                 Move::Stop(self.reject(404, Some(cause::UNALLOCATED), None, Because::NotOurs))
@@ -73,7 +73,7 @@ impl Walk {
 
     pub(super) fn enter_user(&mut self, live: &dyn Live, user: u32, by: Option<By>) -> Move {
         let domain = self.domain.clone();
-        let (Some(entry), Some(tree)) = (domain.users.get(user as usize), domain.tree_of(user)) else {
+        let (Some(entry), Some(tree)) = (domain.entry_at(user), domain.tree_of(user)) else {
             return self.broken();
         };
         self.trail.push(Step::User { user, by });
@@ -83,7 +83,7 @@ impl Walk {
         self.first_user.get_or_insert(user);
         self.user = Some(user);
         let by = match by {
-            Some(By::User(by)) => domain.users.get(by as usize),
+            Some(By::User(by)) => domain.entry_at(by),
             Some(By::Hunt(_) | By::Follow(_)) | None => None,
         };
         self.decide_user(live, user, entry, tree, by, 0, None)

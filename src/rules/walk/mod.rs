@@ -299,7 +299,7 @@ impl Walk {
     pub fn forwards(&self) -> Vec<(Arc<str>, &'static str, String)> {
         let forward = |step: &Step| match step {
             Step::Forward { user, key, to, .. } => {
-                let user = self.domain.users.get(*user as usize)?;
+                let user = self.domain.entry_at(*user)?;
                 Some((user.view.name.clone(), key.name(), to.to_string()))
             }
             _ => None,
@@ -322,7 +322,7 @@ impl Walk {
     /// The user whose rules took the call, the last of them.
     #[must_use]
     pub fn user(&self) -> Option<&str> {
-        self.domain.users.get(self.user? as usize).map(|user| &*user.view.name)
+        self.domain.entry_at(self.user?).map(|user| &*user.view.name)
     }
 
     /// The caller's number in E.164, where it has one.
@@ -407,7 +407,7 @@ impl Walk {
 
     /// The mailbox of the first user called, else 480.
     fn last_resort(&mut self) -> Move {
-        let first = self.first_user.and_then(|user| self.domain.users.get(user as usize));
+        let first = self.first_user.and_then(|user| self.domain.entry_at(user));
         let mailbox = first.filter(|user| user.mailbox).map(|user| (user.view.name.clone(), user.span));
         Move::Stop(match mailbox {
             Some((of, span)) => {

@@ -43,7 +43,7 @@ impl Walk {
             Purpose::Hunt(hunt) => self.hunt_failed(hunt, outcome),
             Purpose::Forward { user } => {
                 let domain = self.domain.clone();
-                match domain.users.get(user as usize) {
+                match domain.entry_at(user) {
                     Some(user) => Move::Stop(self.mailbox_or_final(user, Left::Outcome(outcome), outcome)),
                     None => self.broken(),
                 }
@@ -56,7 +56,7 @@ impl Walk {
     /// The user's tree is entered again where the rule has this outcome.
     pub(super) fn after_rule(&mut self, live: &dyn Live, user: u32, rule: u32, outcome: RingOutcome) -> Move {
         let domain = self.domain.clone();
-        let (Some(entry), Some(tree)) = (domain.users.get(user as usize), domain.tree_of(user)) else {
+        let (Some(entry), Some(tree)) = (domain.entry_at(user), domain.tree_of(user)) else {
             return self.broken();
         };
         let node = tree.rules.get(rule as usize).and_then(|r| r.after.get(outcome as usize)).copied();
@@ -70,7 +70,7 @@ impl Walk {
         self.trail.push(Step::Forward { user: *user, rule: *rule, key: *key, to: to.clone() });
         let by = Some(By::User(*user));
         match to {
-            Destination::Tel(number) if !self.domain.number_index.contains_key(number) => {
+            Destination::Tel(number) if !self.domain.numbers.contains(number) => {
                 self.forward_rings(live, departure)
             }
             Destination::Handset(_) | Destination::Device(_) => self.forward_rings(live, departure),
@@ -81,7 +81,7 @@ impl Walk {
     /// It rings as long as the forwarder's own phones would; what follows is their mailbox.
     fn forward_rings(&mut self, live: &dyn Live, departure: &Departure) -> Move {
         let domain = self.domain.clone();
-        let Some(user) = domain.users.get(departure.user as usize) else { return self.broken() };
+        let Some(user) = domain.entry_at(departure.user) else { return self.broken() };
         self.trail.push(Step::Rings { to: departure.to.clone(), span: departure.span });
         let outside = matches!(departure.to, Destination::Tel(_));
         if outside && let Some(over) = self.hop() {
@@ -111,7 +111,7 @@ impl Walk {
         by: Option<By>,
         left: Left,
     ) -> Move {
-        let outside = matches!(&to, Destination::Tel(n) if !self.domain.number_index.contains_key(n));
+        let outside = matches!(&to, Destination::Tel(n) if !self.domain.numbers.contains(n));
         if !outside && !matches!(to, Destination::Handset(_) | Destination::Device(_)) {
             return self.go(&to, by, left, None);
         }
@@ -135,13 +135,11 @@ impl Walk {
     fn go(&mut self, to: &Destination, by: Option<By>, left: Left, span: Option<crate::rules::Span>) -> Move {
         let domain = &self.domain;
         let place = match to {
-            Destination::User(name) => {
-                domain.user_index.get(name).map(|user| Place::User { user: *user, by })
-            }
+            Destination::User(name) => domain.users.index(name).map(|user| Place::User { user, by }),
             Destination::Hunt(name) => {
                 domain.hunt_index.get(name).map(|hunt| Place::Hunt { hunt: *hunt, by })
             }
-            Destination::Tel(number) => domain.number_index.get(number).copied().map(Place::Number),
+            Destination::Tel(number) => domain.numbers.index(number).map(Place::Number),
             Destination::Reject(status) => {
                 let because = Because::RulesSay;
                 return Move::Stop(self.reject(*status, Some(cause::CALL_REJECTED), span, because));

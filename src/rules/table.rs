@@ -1,0 +1,249 @@
+//! Values by name in one buffer: a name is found by a hash that lies there ready made, a value is decoded when it is first asked for.
+//!
+//! Made for what a domain has thousands of (users, devices, numbers) and a start must not spend time or memory on: opening a table
+//! reads none of it. Invariant: whatever the bytes are, no look-up panics; what can't be read is as if it were not there. Bytes
+//! come out of the store under a checksum, so that does not happen by itself.
+//!
+//! Layout, all numbers `u32` little endian: count, slots, bytes of all names, bytes of all values; the end of each name; the end of each
+//! value; the slots of the hash (index + 1, or 0); names; values.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
+
+const WORD: usize = 4;
+const HEADER_WORDS: usize = 4;
+
+/// Bytes that several tables lie in.
+pub(super) type Buffer = Arc<Vec<u8>>;
+
+/// A table over a part of a buffer.
+pub(super) struct Table<T> {
+    buffer: Buffer,
+    /// Where the parts begin in the buffer.
+    name_ends: usize,
+    value_ends: usize,
+    slots: usize,
+    names: usize,
+    values: usize,
+    count: usize,
+    slot_count: usize,
+    decoded: Box<[OnceLock<Box<T>>]>,
+}
+
+impl<T> std::fmt::Debug for Table<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} values by name", self.count)
+    }
+}
+
+/// FNV-1a: what lies in the store must be found by every later version, so the hash is part of the format.
+fn hash(name: &str) -> u32 {
+    name.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+}
+
+fn to_u32(length: usize) -> Option<u32> {
+    u32::try_from(length).ok()
+}
+
+/// Appends a table of these, in their order, to `bytes`. `None` where it would be larger than 4 GiB, or a value can't be serialised.
+pub(super) fn write<'a, T: Serialize + 'a>(
+    bytes: &mut Vec<u8>,
+    entries: impl ExactSizeIterator<Item = (&'a str, T)> + 'a,
+) -> Option<()> {
+    let count = entries.len();
+    // At most half full, so that a name that is not there is soon known not to be.
+    let slot_count = (count * 2).next_power_of_two().max(2);
+    let (mut name_ends, mut value_ends) = (Vec::with_capacity(count), Vec::with_capacity(count));
+    let mut slots = vec![0_u32; slot_count];
+    let (mut names, mut values) = (Vec::new(), Vec::new());
+    for (index, (name, value)) in entries.enumerate() {
+        names.extend_from_slice(name.as_bytes());
+        values = postcard::to_extend(&value, values).ok()?;
+        name_ends.push(to_u32(names.len())?);
+        value_ends.push(to_u32(values.len())?);
+        let mut slot = hash(name) as usize % slot_count;
+        while *slots.get(slot)? != 0 {
+            slot = (slot + 1) % slot_count;
+        }
+        *slots.get_mut(slot)? = to_u32(index + 1)?;
+    }
+    for word in [count, slot_count, names.len(), values.len()] {
+        bytes.extend(to_u32(word)?.to_le_bytes());
+    }
+    for words in [name_ends, value_ends, slots] {
+        bytes.extend(words.iter().flat_map(|word| word.to_le_bytes()));
+    }
+    bytes.extend(names);
+    bytes.extend(values);
+    Some(())
+}
+
+impl<T> Table<T> {
+    /// The table that begins at `at`, and where it ends. `None` where its parts don't lie inside of the buffer.
+    pub(super) fn open(buffer: &Buffer, at: usize) -> Option<(Table<T>, usize)> {
+        let word = |n: usize| Some(read_u32(buffer, at.checked_add(n * WORD)?)? as usize);
+        let (count, slot_count) = (word(0)?, word(1)?);
+        let (name_bytes, value_bytes) = (word(2)?, word(3)?);
+        let name_ends = at.checked_add(HEADER_WORDS * WORD)?;
+        let value_ends = name_ends.checked_add(count.checked_mul(WORD)?)?;
+        let slots = value_ends.checked_add(count.checked_mul(WORD)?)?;
+        let names = slots.checked_add(slot_count.checked_mul(WORD)?)?;
+        let values = names.checked_add(name_bytes)?;
+        let end = values.checked_add(value_bytes)?;
+        if end > buffer.len() || slot_count == 0 {
+            return None;
+        }
+        let decoded = std::iter::repeat_with(OnceLock::new).take(count).collect();
+        let buffer = Arc::clone(buffer);
+        let table = Table { buffer, name_ends, value_ends, slots, names, values, count, slot_count, decoded };
+        Some((table, end))
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.count
+    }
+
+    fn word(&self, part: usize, index: usize) -> Option<usize> {
+        read_u32(&self.buffer, part.checked_add(index.checked_mul(WORD)?)?).map(|word| word as usize)
+    }
+
+    fn range(&self, ends: usize, start: usize, index: usize) -> Option<Range<usize>> {
+        let from = if index == 0 { 0 } else { self.word(ends, index - 1)? };
+        let to = self.word(ends, index)?;
+        Some(start.checked_add(from)?..start.checked_add(to)?)
+    }
+
+    /// The name at an index.
+    pub(super) fn name(&self, index: u32) -> Option<&str> {
+        let index = index as usize;
+        if index >= self.count {
+            return None;
+        }
+        std::str::from_utf8(self.buffer.get(self.range(self.name_ends, self.names, index)?)?).ok()
+    }
+
+    /// The index of a name.
+    pub(super) fn index(&self, name: &str) -> Option<u32> {
+        let mut slot = hash(name) as usize % self.slot_count;
+        // Each slot once: a table whose slots are all taken must not be gone round for ever.
+        for _ in 0..self.slot_count {
+            let index = to_u32(self.word(self.slots, slot)?.checked_sub(1)?)?;
+            if self.name(index) == Some(name) {
+                return Some(index);
+            }
+            slot = (slot + 1) % self.slot_count;
+        }
+        None
+    }
+
+    pub(super) fn contains(&self, name: &str) -> bool {
+        self.index(name).is_some()
+    }
+}
+
+impl<T: DeserializeOwned> Table<T> {
+    /// The value at an index, decoded without being kept.
+    pub(super) fn read(&self, index: u32) -> Option<T> {
+        let index = index as usize;
+        if index >= self.count {
+            return None;
+        }
+        postcard::from_bytes(self.buffer.get(self.range(self.value_ends, self.values, index)?)?).ok()
+    }
+
+    /// The value at an index. `finish` adds what is not stored, once.
+    pub(super) fn at_with(&self, index: u32, finish: impl FnOnce(&mut T)) -> Option<&T> {
+        let place = self.decoded.get(index as usize)?;
+        if let Some(value) = place.get() {
+            return Some(value);
+        }
+        let mut value = self.read(index)?;
+        finish(&mut value);
+        Some(place.get_or_init(|| Box::new(value)))
+    }
+
+    pub(super) fn at(&self, index: u32) -> Option<&T> {
+        self.at_with(index, |_| ())
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&T> {
+        self.at(self.index(name)?)
+    }
+}
+
+fn read_u32(bytes: &[u8], at: usize) -> Option<u32> {
+    let word = bytes.get(at..at.checked_add(WORD)?)?;
+    Some(u32::from_le_bytes(word.try_into().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    fn table(entries: &BTreeMap<String, (u32, Option<String>)>) -> Table<(u32, Option<String>)> {
+        let mut bytes = b"before".to_vec();
+        write(&mut bytes, entries.iter().map(|(name, value)| (name.as_str(), value))).unwrap();
+        let end = bytes.len();
+        bytes.extend(b"after");
+        let (table, found) = Table::open(&Arc::new(bytes), 6).unwrap();
+        assert_eq!(found, end);
+        table
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_written_is_found_by_name_and_nothing_else_is(
+            entries: BTreeMap<String, (u32, Option<String>)>,
+            others: Vec<String>,
+        ) {
+            let table = table(&entries);
+            prop_assert_eq!(table.len(), entries.len());
+            for (index, (name, value)) in (0_u32..).zip(&entries) {
+                prop_assert_eq!((table.index(name), table.name(index)), (Some(index), Some(name.as_str())));
+                prop_assert_eq!(table.get(name), Some(value));
+                let read = table.read(index);
+                prop_assert_eq!(read.as_ref(), Some(value));
+            }
+            for other in others.iter().filter(|other| !entries.contains_key(*other)) {
+                prop_assert!(!table.contains(other));
+                prop_assert_eq!(table.get(other), None);
+            }
+            prop_assert_eq!(table.at(entries.len() as u32), None);
+        }
+
+        #[test]
+        fn damaged_bytes_never_panic(
+            entries in prop::collection::btree_map("[a-c]{0,3}", any::<(u32, Option<String>)>(), 0..6),
+            flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+            at in 0usize..40,
+        ) {
+            let mut bytes = Vec::new();
+            write(&mut bytes, entries.iter().map(|(name, value)| (name.as_str(), value))).unwrap();
+            for (place, value) in flips {
+                let place = place.index(bytes.len());
+                bytes[place] = value;
+            }
+            if let Some((table, end)) = Table::<(u32, Option<String>)>::open(&Arc::new(bytes.clone()), at) {
+                prop_assert!(end <= bytes.len());
+                for name in ["", "a", "bb", "abc"] {
+                    let _ = table.get(name);
+                }
+                for index in 0..8 {
+                    let _ = (table.name(index), table.at(index));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_value_is_finished_once() {
+        let table = table(&BTreeMap::from([("a".to_owned(), (1, None))]));
+        assert_eq!(table.at_with(0, |value| value.0 += 1).map(|value| value.0), Some(2));
+        assert_eq!(table.at_with(0, |value| value.0 += 1).map(|value| value.0), Some(2));
+        assert_eq!(table.read(0).map(|value| value.0), Some(1));
+    }
+}
