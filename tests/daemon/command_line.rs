@@ -7,6 +7,7 @@ fn check_ends_with_0_on_warnings_1_on_a_golden_failure_and_2_on_an_error() {
     let place = Place::new();
     let fine = place.run(&["check", "rules"]).ended(0);
     assert!(fine.out.trim_end().ends_with("1 golden test passed, 0 failed"), "{}", fine.out);
+    assert!(fine.out.contains("full mailboxes: \"rotate\""), "{}", fine.out);
 
     place.write(
         "rules/expect.toml",

@@ -31,6 +31,37 @@ pub(super) fn objects(survey: &Survey<'_>, found: &mut Vec<Diagnostic>) {
     }
 }
 
+/// `mac-twice`, `hotdesk-id-twice`: what tells phones and people apart, given to two of them.
+pub(super) fn identifiers(survey: &Survey<'_>, found: &mut Vec<Diagnostic>) {
+    let mut macs: FxHashMap<&Name, (&Name, Span)> = FxHashMap::default();
+    for (name, device) in &survey.model.devices {
+        let Some(mac) = &device.mac else { continue };
+        if let Some((first, place)) = macs.insert(mac, (name, device.span)) {
+            let message = format!(
+                "`{name}` has the MAC address of `{first}`: one of the two phones is set up as the other"
+            );
+            found.push(
+                Diagnostic::warning("mac-twice", device.span, message)
+                    .related(place, "the other one")
+                    .help("read it off the phone again: each has its own"),
+            );
+        }
+    }
+    let mut ids: FxHashMap<&Name, (&Name, Span)> = FxHashMap::default();
+    for (name, user) in &survey.model.users {
+        let Some(hotdesk) = &user.hotdesk else { continue };
+        if let Some((first, place)) = ids.insert(&hotdesk.id, (name, user.span)) {
+            let message =
+                format!("`{name}` and `{first}` log in to hot desks by the same number, `{}`", hotdesk.id);
+            found.push(
+                Diagnostic::error("hotdesk-id-twice", user.span, message)
+                    .related(place, "the other one")
+                    .help("give each a `hotdesk.id` of their own: their extension, best"),
+            );
+        }
+    }
+}
+
 fn sorted(list: &[At<Pattern>]) -> Vec<&Pattern> {
     let mut numbers: Vec<&Pattern> = list.iter().map(|entry| &entry.value).collect();
     numbers.sort_unstable();
@@ -58,6 +89,31 @@ mod tests {
         fires("duplicate", &second("mon-fri 09:00-17:00", "«"), "`b` is the same as `a`");
         silent("duplicate", &second("mon-fri 09:00-17:30", ""));
         silent("duplicate", "[time_frame.a]\noverride = \"off\"\n[time_frame.b]\noverride = \"off\"\n");
+    }
+
+    #[test]
+    fn a_mac_address_of_two_phones_is_told_of() {
+        let phones = |mac: &str, mark: &str| {
+            let phone = |name: &str, mac: &str, mark: &str| {
+                format!(
+                    "{mark}[device.{name}]\nuser = \"desk\"\nmac = \"{mac}\"\nauth = {{ user = \"{name}\", secret = \"env:X\" }}\n"
+                )
+            };
+            format!("{}{}", phone("x", "00:15:65:00:01:00", ""), phone("y", mac, mark))
+        };
+        fires("mac-twice", &phones("00:15:65:00:01:00", "«"), "`y` has the MAC address of `x`");
+        silent("mac-twice", &phones("00:15:65:00:01:01", ""));
+    }
+
+    #[test]
+    fn a_hot_desk_number_of_two_people_is_refused() {
+        let people = |id: &str, mark: &str| {
+            format!(
+                "[user.ann]\next = \"101\"\nhotdesk = {{ id = \"7\" }}\n{mark}[user.bob]\next = \"102\"\nhotdesk = {{ id = \"{id}\" }}\n"
+            )
+        };
+        fires("hotdesk-id-twice", &people("7", "«"), "by the same number, `7`");
+        silent("hotdesk-id-twice", &people("8", ""));
     }
 
     #[test]

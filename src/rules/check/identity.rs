@@ -32,7 +32,7 @@ pub(super) fn domain(survey: &Survey<'_>, found: &mut Vec<Diagnostic>) {
     found.extend(no_caller_id(survey));
 }
 
-/// `foreign-caller-id` and `original-caller-id` of one user. What they inherit is told of where it stands.
+/// `foreign-caller-id`, `original-caller-id` and `ignore-caller-id` of one user. What they inherit is told of where it stands.
 pub(super) fn user(survey: &Survey<'_>, name: &Name, user: &User, found: &mut Vec<Diagnostic>) {
     let number = &user.caller_id_external.number;
     let site = user.site.as_ref().and_then(|site| survey.model.sites.get(site));
@@ -40,6 +40,17 @@ pub(super) fn user(survey: &Survey<'_>, name: &Name, user: &User, found: &mut Ve
     if !wider.iter().flatten().any(|wider| wider.number == *number) {
         let own = Some(&user.caller_id_external);
         found.extend(foreign(survey, own, user.span, &format!("`{name}`"), survey.screened(user)));
+    }
+    if let Some(ignored) = user.ignore_caller_id
+        && let Some(trunk) = survey.screened(user)
+    {
+        let message = format!(
+            "calls of `{name}` show what their phone sends, and the trunk `{trunk}` refuses what is not ours"
+        );
+        found.push(
+            Diagnostic::warning("ignore-caller-id", ignored, message)
+                .help("take `ignore_caller_id` out, and give the user a `caller_id`"),
+        );
     }
     for outside in outside_of(user) {
         let choice = match (outside.target, outside.forward) {
@@ -119,6 +130,7 @@ fn no_caller_id(survey: &Survey<'_>) -> Option<Diagnostic> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::diagnostic::Severity;
     use super::super::trial::{beside, fires, fires_in, silent, silent_in};
 
     const SCREENING: &str = "[trunk.t]\nproxy = \"t.example\"\nscreens_caller_id = true\n[class.national]\nmatch = [\"+1.\"]\n\
@@ -142,8 +154,10 @@ mod tests {
             "{ANN}{RULE}forward.busy = «{{ to = \"tel:+12125550174\", caller_id = {{ number = \"+12125550173\" }} }}\n"
         );
         fires("foreign-caller-id", &fixed, "of this leg");
-        // Emergency calls alone still leave by the trunk, with a call-back number of their own.
-        fires("foreign-caller-id", &denied.replace("[user.ann]", "«[user.ann]"), "+12125550173 of `ann`");
+        // Emergency calls alone leave, with a call-back number of their own: the carrier has nothing to refuse.
+        let mut denied = super::super::trial::loaded(&super::super::trial::files(&denied)).diagnostics;
+        denied.retain(|finding| finding.code == "foreign-caller-id");
+        assert!(denied.iter().all(|finding| finding.severity == Severity::Warning) && denied.len() == 1);
     }
 
     #[test]
@@ -159,6 +173,19 @@ mod tests {
             "original-caller-id",
             &forward("original").replace('«', "").replace("screens_caller_id = true\n", ""),
         );
+    }
+
+    #[test]
+    fn a_phones_own_word_on_a_screening_trunk_is_told_of() {
+        let ann = |keys: &str| format!("{SCREENING}{ANN}{keys}");
+        fires(
+            "ignore-caller-id",
+            &ann("ignore_caller_id = «true\n"),
+            "the trunk `t` refuses what is not ours",
+        );
+        silent("ignore-caller-id", &ann("ignore_caller_id = false\n"));
+        // Emergency calls alone leave, and they carry a number to call back.
+        silent("ignore-caller-id", &ann("ignore_caller_id = true\nrestrict = { national = \"deny\" }\n"));
     }
 
     #[test]

@@ -53,6 +53,7 @@ pub(super) fn check(model: &Model, now: Option<Timestamp>, found: &mut Vec<Diagn
     services::services(&survey, found);
     reach::devices(&survey, found);
     duplicates::objects(&survey, found);
+    duplicates::identifiers(&survey, found);
     classes::classes(&survey, found);
     classes::routes(&survey, found);
     classes::dial(&survey, found);

@@ -87,11 +87,13 @@ impl<'m> Survey<'m> {
         trunk.screens_caller_id.then_some(name)
     }
 
-    /// A screening trunk by which calls of this user may leave.
+    /// A screening trunk by which calls of this user may leave, but for emergency calls.
     pub(super) fn screened(&self, user: &User) -> Option<&'m Name> {
         self.model.routes.iter().filter(|route| route.site.is_none() || route.site == user.site).find_map(
             |route| {
-                let may = |class: &Name| user.restrict.get(class) != Some(&Permission::Deny);
+                let may = |class: &Name| {
+                    class.as_ref() != EMERGENCY && user.restrict.get(class) != Some(&Permission::Deny)
+                };
                 route.classes.iter().any(may).then(|| self.screens(route)).flatten()
             },
         )
