@@ -33,6 +33,9 @@ pub(super) struct Line<'m> {
     pub(super) span: Span,
 }
 
+/// Rules that others always come before, by their places in a list: each with the one that does so alone, if one does.
+type Covered = Vec<(usize, Option<usize>)>;
+
 /// The years ahead of one domain.
 pub(super) struct Ahead<'m> {
     model: &'m Model,
@@ -40,8 +43,8 @@ pub(super) struct Ahead<'m> {
     near: Schedule,
     far: Schedule,
     zones: FxHashMap<Name, TimeZone>,
-    /// What was found of a list of rules with these conditions in this zone: the covered, each with what comes before it.
-    known: FxHashMap<String, Arc<Vec<(usize, Option<usize>)>>>,
+    /// What was found of a list of rules with these conditions in this zone.
+    known: FxHashMap<String, Arc<Covered>>,
     /// Frames after which a gap was told of.
     gaps: FxHashSet<Name>,
     /// Each frame that rules go by, with each zone in which they read it.
@@ -146,7 +149,7 @@ impl<'m> Ahead<'m> {
     }
 
     /// The rules that others come before at every moment, with the one that does so alone, if one does.
-    fn covered(&mut self, zone: &Name, lines: &[Line<'_>]) -> Vec<(usize, Option<usize>)> {
+    fn covered(&mut self, zone: &Name, lines: &[Line<'_>]) -> Covered {
         let mut covered = Vec::new();
         let mut before = Intervals::none();
         for (at, line) in lines.iter().enumerate() {
