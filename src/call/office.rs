@@ -289,4 +289,8 @@ impl Live for OfficeLive<'_> {
         let key = (self.domain.name().clone(), Arc::from(trunk));
         self.office.trunks.get(&key).is_none_or(Vec::is_empty)
     }
+
+    fn trunk_full(&self, trunk: &str) -> bool {
+        self.office.is_full(self.domain, trunk)
+    }
 }

@@ -76,6 +76,11 @@ pub trait Live {
     /// `Some(true)`: forced on; `Some(false)`: forced off; `None`: by the clock.
     fn frame_override(&self, frame: &str) -> Option<bool>;
     fn trunk_down(&self, trunk: &str) -> bool;
+    /// The trunk carries as many calls as its `channels` allow. An emergency call does not ask.
+    fn trunk_full(&self, trunk: &str) -> bool {
+        let _ = trunk;
+        false
+    }
     /// The user who has logged in to this hot-desk phone.
     fn seated(&self, device: &str) -> Option<&str> {
         let _ = device;

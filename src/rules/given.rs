@@ -106,6 +106,10 @@ impl Live for GivenLive<'_> {
         given || self.below.is_some_and(|live| live.trunk_down(trunk))
     }
 
+    fn trunk_full(&self, trunk: &str) -> bool {
+        self.below.is_some_and(|live| live.trunk_full(trunk))
+    }
+
     fn seated(&self, device: &str) -> Option<&str> {
         let given = self.given.hotdesk.get(device).map(|user| &**user);
         given.or_else(|| self.below.and_then(|live| live.seated(device)))

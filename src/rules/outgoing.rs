@@ -59,10 +59,12 @@ pub(super) struct Way {
     /// `None`: no route, any trunk (emergency alone).
     pub route: Option<u32>,
     pub class: Name,
-    /// In order, those that are up.
+    /// In order, those that are up and have a channel free.
     pub trunks: Vec<Name>,
     /// On this route, and down.
     pub down: Vec<Name>,
+    /// On this route, up, and without a free channel.
+    pub full: Vec<Name>,
 }
 
 impl<'d> Sender<'d> {
@@ -147,14 +149,17 @@ impl Domain {
             route.classes.contains(class) && (route.site.is_none() || route.site.as_ref() == site)
         };
         let (index, route) = (0..).zip(&self.routes).find(|(_, route)| fits(route))?;
-        let (down, trunks) = route.via.iter().cloned().partition(|trunk| live.trunk_down(trunk));
-        Some(Way { route: Some(index), class: class.clone(), trunks, down })
+        let (down, up): (Vec<Name>, Vec<Name>) =
+            route.via.iter().cloned().partition(|trunk| live.trunk_down(trunk));
+        let counts = &**class != EMERGENCY;
+        let (full, trunks) = up.into_iter().partition(|trunk| counts && live.trunk_full(trunk));
+        Some(Way { route: Some(index), class: class.clone(), trunks, down, full })
     }
 
     /// For an emergency call without a route: any trunk is better than none.
     pub(super) fn any_way(&self, live: &dyn Live) -> Way {
         let (down, trunks) = self.trunks.keys().cloned().partition(|trunk| live.trunk_down(trunk));
-        Way { route: None, class: EMERGENCY.into(), trunks, down }
+        Way { route: None, class: EMERGENCY.into(), trunks, down, full: Vec::new() }
     }
 
     /// What the route itself shows outside.

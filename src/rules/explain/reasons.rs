@@ -90,7 +90,7 @@ fn skip_why(why: &SkipWhy) -> Words {
         SkipWhy::Busy { calls } => format!("busy: {calls} calls are up").into(),
         SkipWhy::NoClass => "the number is of no class".into(),
         SkipWhy::Denied(denied) => denied_why(denied),
-        SkipWhy::TrunksDown => "every trunk of its route is down".into(),
+        SkipWhy::TrunksDown => "every trunk of its route is down or full".into(),
         SkipWhy::NoRoute(class) => format!("class {class} has no route").into(),
         SkipWhy::Late { start_s, total_s } => {
             format!("never rings: it would start at {start_s} s, and ringing ends at {total_s} s").into()
@@ -153,7 +153,7 @@ pub(super) fn classes(domain: &Domain, class: u32, number: &str) -> Vec<PassedOv
     others.map(over).collect()
 }
 
-/// Routes of the class that came before and did not fit, and trunks of the chosen one that are down.
+/// Routes of the class that came before and did not fit, and trunks of the chosen one that are down or full.
 pub(super) fn routes(domain: &Domain, way: &Way) -> Vec<PassedOver> {
     let before = (1..).zip(&domain.routes).take(way.route.unwrap_or(0) as usize);
     let of_class = before.filter(|(_, route)| route.classes.contains(&way.class));
@@ -161,11 +161,10 @@ pub(super) fn routes(domain: &Domain, way: &Way) -> Vec<PassedOver> {
         what: route.name.as_deref().map_or_else(|| format!("the route number {number}"), str::to_owned),
         why: format!("for calls of site {} alone", route.site.as_deref().unwrap_or_default()),
     };
-    let down = way
-        .down
-        .iter()
-        .map(|trunk| PassedOver { what: format!("route:{trunk}"), why: "the trunk is down".to_owned() });
-    of_class.map(route).chain(down).collect()
+    let trunk = |trunk: &Name, why: &str| PassedOver { what: format!("route:{trunk}"), why: why.to_owned() };
+    let down = way.down.iter().map(|name| trunk(name, "the trunk is down"));
+    let full = way.full.iter().map(|name| trunk(name, "all of the trunk's channels are in use"));
+    of_class.map(route).chain(down).chain(full).collect()
 }
 
 pub(super) fn takes(what: &Service, because: Takes) -> &'static str {

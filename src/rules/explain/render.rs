@@ -86,7 +86,7 @@ impl Telling<'_> {
             }
             Step::Loop => self.say("loop", None, "this rule has decided this call before"),
             Step::Hops { budget } => self.say("hops", None, format!("more than {budget} hops (max_hops)")),
-            Step::AllTrunksDown => self.say("failed", None, "every trunk of the route is down"),
+            Step::AllTrunksDown => self.say("failed", None, "every trunk of the route is down or full"),
             Step::Number(_)
             | Step::Foreign { .. }
             | Step::Dialled { .. }
