@@ -9,6 +9,7 @@ mod callers;
 mod calls;
 mod forwards;
 mod hotdesk;
+mod hunts;
 mod load;
 mod office;
 mod ringing;
