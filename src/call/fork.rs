@@ -3,40 +3,35 @@
 use super::branch::{Branch, Callee, Progress, State as BranchState};
 use super::bridge::Bridge;
 use super::headers::{self, Onward, Outgoing};
-use super::history::History;
 use super::office::{Channel, Effect, Office};
 use super::record::AnsweredBy;
 use super::{COMPLETED_ELSEWHERE, Call, DECLINED_ELSEWHERE, State, caller::Heard, verdict};
 use crate::clock::Now;
 use crate::dialog::Dialog;
 use crate::relay::Side;
-use crate::rules::domain::TrunkView;
 use crate::rules::model::{Decline, MissedCalls};
 use crate::rules::{LegOutcome, LegTarget, Live, PlannedLeg};
 use crate::sip::{Flow, Message, Method};
 use crate::transaction::Failure;
 use bytes::Bytes;
 use std::sync::Arc;
-use std::time::Duration;
-
-/// A trunk that has not even said 100 for so long gives way to the next one of its route. Over UDP the INVITE has then been sent four
-/// times (at 0, 0.5, 1.5 and 3.5 s), and RFC 3261 §17.2.1 wants a 100 within 200 ms: nobody is there. Timer B would take 32 s, in which
-/// callers give up. The last trunk of a route gets all of timer B.
-const TRUNK_SILENCE: Duration = Duration::from_secs(4);
+use std::time::Instant;
 
 /// Phones behind one contact (a forking proxy) whose late answers are ACKed and BYEd; more are left to their own timers.
 const DISMISSED_MAX: usize = 8;
 
 /// One branch to be invited.
-struct Invitation<'a> {
-    leg: usize,
-    planned: &'a PlannedLeg,
-    callee: Callee,
-    target: &'a str,
-    flow: Flow,
+pub(super) struct Invitation<'a> {
+    pub leg: usize,
+    pub planned: &'a PlannedLeg,
+    pub callee: Callee,
+    pub target: &'a str,
+    pub flow: Flow,
     /// Towards a trunk.
-    onward: Option<Onward<'a>>,
-    channel: Option<Channel>,
+    pub onward: Option<Onward<'a>>,
+    pub channel: Option<Channel>,
+    /// When it is given up for another if it has said nothing.
+    pub patience: Option<Instant>,
 }
 
 impl Call {
@@ -89,79 +84,20 @@ impl Call {
                 flow: binding.flow,
                 onward: None,
                 channel: None,
+                patience: None,
             };
             invited = self.ring_at(office, now, &invitation).or(invited);
         }
         invited
     }
 
-    /// By the first trunk that has an address and a channel free; an emergency call takes one beyond the limit (RFC 6881 §9).
-    fn invite_trunk(
-        &mut self,
-        office: &mut Office,
-        now: Now,
-        leg: usize,
-        planned: &PlannedLeg,
-        number: &Arc<str>,
-        trunks: &[Arc<str>],
-    ) -> Result<(), LegOutcome> {
-        let domain = self.domain.clone();
-        for (index, name) in trunks.iter().enumerate() {
-            let Some(trunk) = domain.trunk(name) else { continue };
-            if office.is_full(&domain, name) && !self.walk.is_emergency() {
-                let entry = self.log.leg(now, format!("tel:{number}"));
-                self.log.leg_ended(now, entry, None, &format!("trunk {name} is full"));
-                continue;
-            }
-            let Some(transport) = headers::transport_of(trunk.transport) else { continue };
-            let key = (domain.name().clone(), name.clone());
-            let Some(remote) = office.trunks.get(&key).and_then(|addresses| addresses.first()).copied()
-            else {
-                continue;
-            };
-            let Some(local) = office.listener(transport).map(|listener| listener.bound) else { continue };
-            let flow = Flow { transport, local, remote, connection: None };
-            let host = trunk.proxy.clone().unwrap_or_else(|| remote.to_string());
-            let target = format!("sip:{}@{host}", headers::escape_user(number));
-            let history = self.onward(planned, &target);
-            let onward = Some(Onward {
-                wants: trunk.diversion,
-                trusted: trunk.trust,
-                signed: self.signs_for(planned, trunk),
-                history: &history,
-            });
-            let next = trunks.get(index + 1..).unwrap_or_default().to_vec();
-            let callee = Callee::Trunk { number: number.clone(), next };
-            let channel = Some(office.channel(&key));
-            let invitation = Invitation { leg, planned, callee, target: &target, flow, onward, channel };
-            return self.ring_at(office, now, &invitation);
-        }
-        Err(LegOutcome::Failed)
-    }
-
-    /// What a trunk may be told of the way so far: what came in, and our own forward.
-    fn onward(&self, planned: &PlannedLeg, target: &str) -> History {
-        let mut history = self.history.clone();
-        if let Some((by, reason)) = &planned.diversion {
-            let by = format!("sip:{}@{}", headers::escape_user(by), self.domain.name());
-            history.divert(&by, reason, target);
-        }
-        history
-    }
-
-    /// Whether the signature that came with the call (RFC 8224) goes on by this trunk: it speaks of the number that the leg shows.
-    fn signs_for(&self, planned: &PlannedLeg, trunk: &TrunkView) -> bool {
-        let shown = planned.caller_id.number.as_deref();
-        self.by_trunk && !trunk.strips_identity && shown.is_some() && shown == self.walk.caller_e164()
-    }
-
-    fn ring_at(
+    pub(super) fn ring_at(
         &mut self,
         office: &mut Office,
         now: Now,
         invitation: &Invitation<'_>,
     ) -> Result<(), LegOutcome> {
-        let Invitation { leg, planned, callee, target, flow, onward, channel } = invitation;
+        let Invitation { leg, planned, callee, target, flow, onward, channel, patience } = invitation;
         let offer = match (&self.offer, &self.anchor) {
             (Some(offer), Some(anchor)) => {
                 Some(anchor.rewrite(office, Side::B, offer).map_err(|_| LegOutcome::Failed)?)
@@ -198,10 +134,7 @@ impl Call {
             behind_nat,
             request,
             sent: now.mono,
-            patience: match callee {
-                Callee::Trunk { next, .. } if !next.is_empty() => Some(now.mono + TRUNK_SILENCE),
-                Callee::Trunk { .. } | Callee::Device { .. } => None,
-            },
+            patience: *patience,
             channel: channel.clone(),
             state: BranchState::Calling(Progress::Nothing),
             entry,
@@ -287,36 +220,6 @@ impl Call {
         if awaited && !self.tries_next_trunk(office, now, index, outcome == LegOutcome::Offline) {
             self.branch_ended(office, now, index);
         }
-    }
-
-    /// Leaves trunks that have been silent for too long, where another one takes the leg over.
-    pub(super) fn lose_patience(&mut self, office: &mut Office, now: Now) {
-        for index in 0..self.branches.len() {
-            let Some(branch) = self.branches.get_mut(index) else { return };
-            if branch.patience.take_if(|at| *at <= now.mono).is_none()
-                || !branch.is_calling()
-                || branch.progress() > Progress::Nothing
-                || !self.tries_next_trunk(office, now, index, true)
-            {
-                continue;
-            }
-            let branch = &mut self.branches[index];
-            self.log.leg_ended(now, branch.entry, None, "no response");
-            branch.leave(office, now, &[]); // should it wake up: CANCEL, or ACK and BYE
-        }
-    }
-
-    /// Whether another trunk takes the leg over.
-    fn tries_next_trunk(&mut self, office: &mut Office, now: Now, index: usize, may: bool) -> bool {
-        let branch = &self.branches[index];
-        let (leg, stage) = (branch.leg, branch.stage);
-        let Callee::Trunk { number, next } = branch.callee.clone() else { return false };
-        let State::Ringing(ring) = &self.state else { return false };
-        if !may || stage != self.stage || !ring.is_ringing(leg) {
-            return false;
-        }
-        let planned = ring.plan().legs[leg].clone();
-        self.invite_trunk(office, now, leg, &planned, &number, &next).is_ok()
     }
 
     /// A branch of the present stage ended by itself: when it was the last of its leg, the leg has ended.

@@ -112,7 +112,7 @@ fn tell_trunk(w: &mut Writer, leg: &PlannedLeg, domain: &str, invite: &Message, 
     }
     history.write(w, *wants, *trusted);
     if *signed {
-        // RFC 8224 §4.1: signed over the Date as it was. The number called has changed: `div` (RFC 8946) is not carried out yet.
+        // RFC 8224: signed over the Date as it was. The number called has changed: `div` (RFC 8946) is not carried out yet.
         let values = invite.headers().filter(|(_, name, _)| name.eq_ignore_ascii_case(b"Identity"));
         let mut any = false;
         for value in values.filter_map(|(_, _, value)| std::str::from_utf8(value).ok()) {

@@ -31,7 +31,7 @@ struct Station {
     index: String,
     /// Why the call was diverted to here; `None` where it was routed, or began.
     diverted: Option<Diverted>,
-    /// Whoever asks for privacy (RFC 7044 §10.1.1, RFC 5806 §4.2) wants this untold to those outside of the trust domain.
+    /// Whoever asks for privacy (RFC 7044 §10.1.1, RFC 5806) wants this untold to those outside of the trust domain.
     private: bool,
     /// As it came, where it came as an hi-entry.
     entry: Option<String>,
@@ -39,7 +39,7 @@ struct Station {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Diverted {
-    /// A word of RFC 5806 §4.1.
+    /// A word of RFC 5806.
     reason: String,
     /// The index of the station that diverted (`mp` of RFC 7044 §5).
     by: String,
@@ -48,7 +48,7 @@ struct Diverted {
 }
 
 impl History {
-    /// What an INVITE says of its past. Where it says it twice, in both fields, the one that knows of more counts (RFC 7544 §3.2).
+    /// What an INVITE says of its past. Where it says it twice, in both fields, the one that knows of more counts (RFC 7544).
     #[must_use]
     pub fn of(invite: &Message) -> History {
         let entries = History::of_entries(invite);
@@ -87,7 +87,7 @@ impl History {
         History { stations }
     }
 
-    /// The topmost Diversion is the newest (RFC 5806 §3); each names who diverted, so the call itself is the last station.
+    /// The topmost Diversion is the newest (RFC 5806); each names who diverted, so the call itself is the last station.
     fn of_diversions(invite: &Message) -> History {
         let mut diversions: Vec<NameAddr<'_>> =
             invite.addresses(Name::Diversion).take(STATIONS_MAX - 1).collect();
@@ -145,7 +145,7 @@ impl History {
         })
     }
 
-    /// The call goes on to `to`, diverted by `by` (both URIs) for this reason (RFC 5806 §4.1).
+    /// The call goes on to `to`, diverted by `by` (both URIs) for this reason (RFC 5806).
     pub fn divert(&mut self, by: &str, reason: &str, to: &str) {
         if self.stations.len() + 2 > STATIONS_MAX {
             return; // over any hop budget: such a call does not get so far
@@ -234,7 +234,7 @@ fn parent(index: &str) -> Option<&str> {
     index.rsplit_once('.').map(|(parent, _)| parent)
 }
 
-/// RFC 7544 §6: the cause (RFC 4458) of a reason of Diversion.
+/// RFC 7544: the cause (RFC 4458) of a reason of Diversion.
 fn cause_of(reason: &str) -> u16 {
     match reason {
         "unconditional" => 302,

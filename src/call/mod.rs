@@ -18,6 +18,8 @@ pub mod office;
 pub mod record;
 pub mod ring;
 pub mod statuses;
+mod tag;
+mod trunk;
 pub mod unacked;
 pub mod verdict;
 
@@ -38,6 +40,8 @@ use record::{CallRecord, Party};
 use ring::{Order, Ring, Stop};
 use std::sync::Arc;
 use std::time::Instant;
+pub use tag::of_tag;
+use tag::tag;
 use unacked::Unacked;
 
 /// The caller gave up, or somebody else answered: words of RFC 3326 and RFC 9366.
@@ -87,7 +91,7 @@ pub struct Call {
     by_trunk: bool,
     /// What the call holds of the trunk that it came in by.
     channel: Option<Channel>,
-    /// What its INVITE says of its past. A phone's word for it goes no further: it could name anybody (RFC 7544 §8).
+    /// What its INVITE says of its past. A phone's word for it goes no further: it could name anybody.
     history: History,
     log: Log,
 }
@@ -95,7 +99,7 @@ pub struct Call {
 #[derive(Debug)]
 enum State {
     /// Nobody has answered yet.
-    Ringing(Ring),
+    Ringing(Box<Ring>),
     Answered(Box<Bridge>),
     /// The call is over; stragglers are awaited. A caller who has not acknowledged its 200 yet is still to be told, and gets its BYE
     /// only then (RFC 3261 §15).
@@ -192,7 +196,7 @@ impl Call {
                     let mut ring = Ring::new(plan, now.mono);
                     let mut orders = Vec::new();
                     ring.poll(now.mono, &mut orders);
-                    self.state = State::Ringing(ring);
+                    self.state = State::Ringing(Box::new(ring));
                     match self.carry_out(office, now, orders) {
                         Some(after) => next = after,
                         None => return,
@@ -455,27 +459,5 @@ impl Call {
             State::Answered(bridge) => self.branches.get_mut(bridge.winner),
             State::Ringing(_) | State::Over(_) => None,
         }
-    }
-}
-
-/// Our tag in a dialog of a call: it names the side, the call and, on side B, the branch, so that an in-dialog request finds its call
-/// without a table. Unpredictable all the same.
-fn tag(office: &mut Office, side: Side, key: CallKey, branch: usize) -> String {
-    let word = office.ids.word();
-    match side {
-        Side::A => format!("a{:x}.{word:016x}", key.0),
-        Side::B => format!("b{:x}.{branch:x}.{word:016x}", key.0),
-    }
-}
-
-/// What a tag of ours names. The whole tag is still to be compared: anybody can write one.
-#[must_use]
-pub fn of_tag(tag: &str) -> Option<(CallKey, Side, usize)> {
-    let mut parts = tag.get(1..)?.split('.');
-    let key = CallKey(u64::from_str_radix(parts.next()?, 16).ok()?);
-    match tag.as_bytes().first()? {
-        b'a' => Some((key, Side::A, 0)),
-        b'b' => Some((key, Side::B, usize::from_str_radix(parts.next()?, 16).ok()?)),
-        _ => None,
     }
 }

@@ -18,8 +18,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long after an emergency call its call-back number is answered before lists, DND, screening and forwards (RFC 7090 §3 leaves the
-/// time open; its call-takers are said to call back within minutes).
+/// How long after an emergency call a call to the number that it showed passes lists, DND, screening and forwards. RFC 7090 gives no
+/// time; a call-taker who was cut off calls back within minutes.
 pub const CALLBACK_WITHIN: Duration = Duration::from_secs(30 * 60);
 /// Call-back numbers that are awaited at once; one more takes the place of the one that was to end first.
 pub const CALLBACKS_MAX: usize = 1024;

@@ -15,7 +15,7 @@ const TEXT_CHARS_MAX: usize = 128;
 pub struct Reading {
     pub facts: CallFacts,
     pub history: History,
-    /// The call comes back to a number that diverted it before (RFC 7544 §3.2): a loop through networks that keep no Via of ours.
+    /// The call comes back to a number that diverted it before (RFC 7544): a loop through networks that keep no Via of ours.
     pub looped: bool,
 }
 
@@ -41,7 +41,7 @@ pub fn read(office: &Office, now: Now, message: &Message, domain: &Domain, origi
         at: now.wall,
         psap_callback: trunk.is_some_and(|trunk| {
             // RFC 7090 §5: the mark counts from those that we trust. Without it, a call to the number that an emergency call has
-            // just shown is taken for one (§3.1): better one unwanted call than a call-taker in a mailbox.
+            // just shown is taken for one (§1 names this way): better one unwanted call than a call-taker in a mailbox.
             (trunk.trust && is_marked_as_callback(message))
                 || called.as_ref().is_some_and(|number| office.awaits_callback(now, domain.name(), number))
         }),

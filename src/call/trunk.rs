@@ -1,0 +1,119 @@
+//! Legs to the outside: by which trunk of the route, what it is told, and when the next one takes over.
+
+use super::branch::{Callee, Progress};
+use super::fork::Invitation;
+use super::headers::{self, Onward};
+use super::history::History;
+use super::office::Office;
+use super::{Call, State};
+use crate::clock::Now;
+use crate::rules::domain::TrunkView;
+use crate::rules::{LegOutcome, PlannedLeg};
+use crate::sip::Flow;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A trunk that has not even said 100 for so long gives way to the next one of its route. Over UDP the INVITE has then been sent four
+/// times (at 0, 0.5, 1.5 and 3.5 s), and RFC 3261 §17.2.1 wants a 100 within 200 ms: nobody is there. Timer B would take 32 s, in which
+/// callers give up. The last trunk of a route gets all of timer B.
+const TRUNK_SILENCE: Duration = Duration::from_secs(4);
+
+impl Call {
+    /// By the first trunk that has an address and a channel free; an emergency call takes one beyond the limit.
+    pub(super) fn invite_trunk(
+        &mut self,
+        office: &mut Office,
+        now: Now,
+        leg: usize,
+        planned: &PlannedLeg,
+        number: &Arc<str>,
+        trunks: &[Arc<str>],
+    ) -> Result<(), LegOutcome> {
+        let domain = self.domain.clone();
+        for (index, name) in trunks.iter().enumerate() {
+            let Some(trunk) = domain.trunk(name) else { continue };
+            if office.is_full(&domain, name) && !self.walk.is_emergency() {
+                let entry = self.log.leg(now, format!("tel:{number}"));
+                self.log.leg_ended(now, entry, None, &format!("trunk {name} is full"));
+                continue;
+            }
+            let Some(transport) = headers::transport_of(trunk.transport) else { continue };
+            let key = (domain.name().clone(), name.clone());
+            let Some(remote) = office.trunks.get(&key).and_then(|addresses| addresses.first()).copied()
+            else {
+                continue;
+            };
+            let Some(local) = office.listener(transport).map(|listener| listener.bound) else { continue };
+            let flow = Flow { transport, local, remote, connection: None };
+            let host = trunk.proxy.clone().unwrap_or_else(|| remote.to_string());
+            let target = format!("sip:{}@{host}", headers::escape_user(number));
+            let history = self.onward(planned, &target);
+            let onward = Some(Onward {
+                wants: trunk.diversion,
+                trusted: trunk.trust,
+                signed: self.signs_for(planned, trunk),
+                history: &history,
+            });
+            let next = trunks.get(index + 1..).unwrap_or_default().to_vec();
+            let patience = (!next.is_empty()).then(|| now.mono + TRUNK_SILENCE);
+            let callee = Callee::Trunk { number: number.clone(), next };
+            let channel = Some(office.channel(&key));
+            let invitation =
+                Invitation { leg, planned, callee, target: &target, flow, onward, channel, patience };
+            return self.ring_at(office, now, &invitation);
+        }
+        Err(LegOutcome::Failed)
+    }
+
+    /// What a trunk may be told of the way so far: what came in, and our own forward.
+    fn onward(&self, planned: &PlannedLeg, target: &str) -> History {
+        let mut history = self.history.clone();
+        if let Some((by, reason)) = &planned.diversion {
+            let by = format!("sip:{}@{}", headers::escape_user(by), self.domain.name());
+            history.divert(&by, reason, target);
+        }
+        history
+    }
+
+    /// Whether the signature that came with the call (RFC 8224) goes on by this trunk: it speaks of the number that the leg shows.
+    fn signs_for(&self, planned: &PlannedLeg, trunk: &TrunkView) -> bool {
+        let shown = planned.caller_id.number.as_deref();
+        self.by_trunk && !trunk.strips_identity && shown.is_some() && shown == self.walk.caller_e164()
+    }
+
+    /// Leaves trunks that have been silent for too long, where another one takes the leg over.
+    pub(super) fn lose_patience(&mut self, office: &mut Office, now: Now) {
+        for index in 0..self.branches.len() {
+            let Some(branch) = self.branches.get_mut(index) else { return };
+            if branch.patience.take_if(|at| *at <= now.mono).is_none()
+                || !branch.is_calling()
+                || branch.progress() > Progress::Nothing
+                || !self.tries_next_trunk(office, now, index, true)
+            {
+                continue;
+            }
+            let branch = &mut self.branches[index];
+            self.log.leg_ended(now, branch.entry, None, "no response");
+            branch.leave(office, now, &[]); // should it wake up: CANCEL, or ACK and BYE
+        }
+    }
+
+    /// Whether another trunk takes the leg over.
+    pub(super) fn tries_next_trunk(
+        &mut self,
+        office: &mut Office,
+        now: Now,
+        index: usize,
+        may: bool,
+    ) -> bool {
+        let branch = &self.branches[index];
+        let (leg, stage) = (branch.leg, branch.stage);
+        let Callee::Trunk { number, next } = branch.callee.clone() else { return false };
+        let State::Ringing(ring) = &self.state else { return false };
+        if !may || stage != self.stage || !ring.is_ringing(leg) {
+            return false;
+        }
+        let planned = ring.plan().legs[leg].clone();
+        self.invite_trunk(office, now, leg, &planned, &number, &next).is_ok()
+    }
+}
