@@ -79,6 +79,14 @@ pub struct DayNote {
     pub clocks: Option<String>,
 }
 
+impl Domain {
+    /// The date on the wall of the domain's zone.
+    #[must_use]
+    pub fn today(&self, now: Timestamp) -> Date {
+        self.zone.to_datetime(now).date()
+    }
+}
+
 /// `None` where the domain has no rules for this extension or number.
 #[must_use]
 pub fn agenda(domain: &Domain, ext: &str, period: Period, live: Option<&dyn Live>) -> Option<Agenda> {

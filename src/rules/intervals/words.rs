@@ -32,25 +32,34 @@ impl Intervals {
         let odd: Vec<(Date, &Minutes)> =
             days.iter().filter(|(date, minutes)| unlike(date, minutes)).map(|(d, m)| (*d, m)).collect();
         let plain = usual.iter().all(Vec::is_empty);
-        let kept = |wanted: fn(&Minutes, &Minutes) -> bool| {
+        let kept = |wanted: &dyn Fn(&Minutes, &Minutes) -> bool| {
             let kept = odd.iter().filter(|(date, minutes)| wanted(minutes, &usual[weekday(*date)]));
             kept.map(|(date, minutes)| (*date, *minutes)).collect::<Vec<_>>()
         };
-        let never = kept(|minutes, _| minutes.is_empty());
-        let also = kept(|minutes, usual| usual.is_empty() && !minutes.is_empty());
-        let other = kept(|minutes, usual| !usual.is_empty() && !minutes.is_empty());
+        let whole = |minutes: &Minutes| minutes.as_slice() == [(0, DAY)];
+        let never = kept(&|minutes, _| minutes.is_empty());
+        let all_day = kept(&|minutes, _| whole(minutes));
+        let also = kept(&|minutes, usual| usual.is_empty() && !minutes.is_empty() && !whole(minutes));
+        let other = kept(&|minutes, usual| !usual.is_empty() && !minutes.is_empty() && !whole(minutes));
         let mut parts = Vec::new();
+        if plain && also.is_empty() != all_day.is_empty() {
+            let days = if also.is_empty() { &all_day } else { &also };
+            return format!("on {}", dates(days, true));
+        }
         if !plain {
             parts.push(week);
         }
         if !never.is_empty() {
             parts.push(format!("not on {}", dates(&never, false)));
         }
+        if !all_day.is_empty() {
+            parts.push(format!("all day on {}", dates(&all_day, true)));
+        }
         if !also.is_empty() {
-            parts.push(format!("{}on {}", if plain { "" } else { "also " }, dates(&also, true)));
+            parts.push(format!("also on {}", dates(&also, true)));
         }
         if !other.is_empty() {
-            parts.push(format!("otherwise on {}", dates(&other, true)));
+            parts.push(format!("on {} instead", dates(&other, true)));
         }
         if parts.is_empty() { "never".to_owned() } else { parts.join(", ") }
     }

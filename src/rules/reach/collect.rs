@@ -32,6 +32,7 @@ pub(super) fn references(model: &Model) -> Vec<Reference> {
     for (name, device) in &model.devices {
         collected.device(&Object::new(Kind::Device, name), device);
     }
+    collected.services();
     collected.outbound();
     for (index, expect) in model.expects.iter().enumerate() {
         collected.expect(index, expect);
@@ -54,22 +55,30 @@ pub(super) fn condition(when: &When) -> Option<String> {
     Some(words.collect::<Vec<_>>().join(" or "))
 }
 
-struct Collected<'m> {
-    model: &'m Model,
+pub(super) struct Collected<'m> {
+    pub model: &'m Model,
     references: Vec<Reference>,
 }
 
 impl Collected<'_> {
-    fn add(&mut self, from: &Object, to: Object, how: How, by: &str, when: Option<&str>, span: Span) {
+    pub(super) fn add(
+        &mut self,
+        from: &Object,
+        to: Object,
+        how: How,
+        by: &str,
+        when: Option<&str>,
+        span: Span,
+    ) {
         let (from, by, when) = (from.clone(), by.to_owned(), when.map(str::to_owned));
         self.references.push(Reference { from, to, how, by, when, implied: false, span });
     }
 
-    fn uses(&mut self, from: &Object, kind: Kind, name: &Name, by: &str, span: Span) {
+    pub(super) fn uses(&mut self, from: &Object, kind: Kind, name: &Name, by: &str, span: Span) {
         self.add(from, Object::new(kind, name), How::Uses, by, None, span);
     }
 
-    fn goes(&mut self, from: &Object, to: &Destination, by: &str, when: Option<&str>, span: Span) {
+    pub(super) fn goes(&mut self, from: &Object, to: &Destination, by: &str, when: Option<&str>, span: Span) {
         if let Some((to, how)) = target(self.model, to) {
             self.add(from, to, how, by, when, span);
         }
@@ -183,6 +192,7 @@ impl Collected<'_> {
         if user.mailbox {
             // By outcome, where no forward says otherwise.
             let mailbox = Object::new(Kind::Mailbox, name);
+            self.mailbox(&mailbox, &user.voicemail, user.span);
             self.implied(&from, mailbox, How::Goes, "its mailbox", None, user.span);
         }
     }
@@ -215,7 +225,7 @@ impl Collected<'_> {
         }
     }
 
-    fn ring(&mut self, from: &Object, ring: &Ring, by: &str, when: Option<&str>) {
+    pub(super) fn ring(&mut self, from: &Object, ring: &Ring, by: &str, when: Option<&str>) {
         if let Some(hear) = &ring.hear
             && let Some(music) = hear.value.strip_prefix("moh:")
         {

@@ -6,11 +6,14 @@
 //! Invariant: a reference names objects as the rules do; its target may be missing from the domain only where the loader
 //! lets it.
 
+pub mod blast;
 mod collect;
 mod object;
+mod services;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 pub mod who;
+pub mod without;
 
 pub use object::{Kind, Object};
 
@@ -94,6 +97,11 @@ impl Graph {
 
     fn through<'a>(&'a self, indexes: Option<&'a Vec<usize>>) -> impl Iterator<Item = &'a Reference> {
         indexes.into_iter().flatten().filter_map(|index| self.references.get(*index))
+    }
+
+    /// Everything of this kind that is referred to.
+    pub fn of_kind(&self, kind: Kind) -> impl Iterator<Item = Object> + '_ {
+        self.incoming.keys().filter(move |object| object.kind == kind).cloned()
     }
 
     /// Everything that may take part in what is decided for the object: it, what it refers to, and so on.

@@ -157,14 +157,21 @@ pub(super) fn exists(model: &Model, object: &Object) -> bool {
         Kind::Location => model.locations.contains_key(name),
         Kind::Route => numbered(model.routes.len()),
         Kind::Dial => numbered(model.dial.len()),
-        Kind::Mailbox => model.users.get(name).is_some_and(|user| user.mailbox),
-        Kind::Hunt | Kind::Queue | Kind::Attendant | Kind::Conference | Kind::Directory => model
-            .system_extensions
-            .values()
-            .any(|to| Object::of_destination(&to.value).as_ref() == Some(object)),
+        Kind::Mailbox => {
+            model.users.get(name).is_some_and(|user| user.mailbox)
+                || model.services.mailboxes.contains_key(name)
+        }
+        Kind::Hunt => model.services.hunts.contains_key(name),
+        Kind::Queue => model.services.queues.contains_key(name),
+        Kind::Attendant => model.services.attendants.contains_key(name),
+        Kind::Conference => model.services.conferences.contains_key(name),
+        Kind::Directory => model.services.directories.contains_key(name),
+        Kind::Announce => model.services.announcements.contains_key(name),
+        Kind::Music => model.services.music.contains_key(name),
+        Kind::Role => model.roles.contains_key(name),
         Kind::Tel => true,
-        Kind::Domain | Kind::Policy => name.is_empty(),
-        Kind::Announce | Kind::Music | Kind::Codes | Kind::Role | Kind::Expect => false,
+        Kind::Domain | Kind::Policy | Kind::Codes => name.is_empty(),
+        Kind::Expect => numbered(model.expects.len()),
     }
 }
 
