@@ -1,4 +1,7 @@
-//! A decision tree to look at: each node in words with its place, as data, as text and as a Graphviz graph.
+//! A decision tree to look at: each node in words with its place, as data, as text, as a Graphviz graph and as a picture.
+
+mod layers;
+mod svg;
 
 use crate::rules::Domain;
 use crate::rules::tree::{ForwardKey, Leaf, Node, Refused, RingOutcome, Test, Tree, TreeRule, Trees};

@@ -10,7 +10,8 @@ use std::path::PathBuf;
 
 /// Show the compiled decision tree of an extension or number
 ///
-/// Every question in the order in which it is asked, every leaf, and where each comes from. `--format dot` is for Graphviz.
+/// Every question in the order in which it is asked, every leaf, and where each comes from. `--format svg` draws it, `--format
+/// dot` is for Graphviz.
 #[derive(Args)]
 pub struct Tree {
     /// The extension or number
@@ -36,6 +37,7 @@ enum Format {
     Text,
     Dot,
     Json,
+    Svg,
 }
 
 impl Tree {
@@ -60,6 +62,7 @@ impl Tree {
         match if self.json { Format::Json } else { self.format } {
             Format::Text => out::text(&figure.text()),
             Format::Dot => out::text(&figure.dot()),
+            Format::Svg => out::text(&figure.svg()),
             Format::Json => out::json(&figure),
         }
         Ok(Exit::Done)
