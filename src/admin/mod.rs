@@ -11,8 +11,10 @@ pub mod events;
 pub mod figure;
 pub mod findings;
 pub mod generation;
+pub mod insight;
 pub mod mask;
 pub mod peer;
+pub mod plan;
 pub mod problem;
 pub mod proof;
 pub mod route;
@@ -87,6 +89,9 @@ pub fn router(admin: Arc<Admin>, roles: &Arc<Roles>) -> Router {
         .route("/v1/domains/{domain}/users/{name}", get(domains::user))
         .route("/v1/domains/{domain}/rules/export", get(rules::export))
         .route("/v1/domains/{domain}/trees/{ext}", get(route::tree))
+        .route("/v1/domains/{domain}/calendar/{ext}", get(insight::calendar))
+        .route("/v1/domains/{domain}/who-reaches/{ext}", get(insight::reaches))
+        .route("/v1/domains/{domain}/blast-radius/{object}", get(insight::blast))
         .route("/v1/route", post(route::route))
         .route("/v1/calls", get(calls::list))
         .route("/v1/calls/{id}", get(calls::one))
@@ -104,6 +109,8 @@ pub fn router(admin: Arc<Admin>, roles: &Arc<Roles>) -> Router {
     let operator = guarded(operator, roles, Role::Operator).merge(guarded(viewer, roles, Role::Viewer));
     let rules = Router::new()
         .route("/v1/domains/{domain}/rules/check", post(rules::check))
+        .route("/v1/domains/{domain}/rules/plan", post(plan::plan))
+        .route("/v1/domains/{domain}/rules/replay", post(plan::replay))
         .route("/v1/domains/{domain}/rules/apply", post(rules::apply));
     let rules = guarded(rules, roles, Role::Admin).layer(DefaultBodyLimit::max(RULES_BODY_BYTES_MAX));
     operator

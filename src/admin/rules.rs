@@ -92,7 +92,7 @@ fn if_match(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
 }
 
 /// The body is a JSON map of file name to text.
-fn edit(domain: String, body: &[u8], expected: Option<u64>, peer: Peer) -> Result<Edit, Problem> {
+pub(super) fn edit(domain: String, body: &[u8], expected: Option<u64>, peer: Peer) -> Result<Edit, Problem> {
     let map: BTreeMap<Arc<str>, Arc<str>> = serde_json::from_slice(body)
         .map_err(|e| Problem::malformed(format!("the body is a JSON map of file name to text: {e}")))?;
     if map.len() > directory::FILES_MAX {

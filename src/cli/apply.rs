@@ -75,7 +75,7 @@ impl Apply {
 }
 
 /// Diagnostics as the daemon rendered them, and golden tests that failed.
-fn explain_refusal(body: &Value) {
+pub(super) fn explain_refusal(body: &Value) {
     eprint!("{}", text(body, "rendered"));
     let failures = body.get("expectations").and_then(|e| e.get("failures")).and_then(Value::as_array);
     for failure in failures.into_iter().flatten() {

@@ -2,6 +2,8 @@
 //! can't be reached, 70 a fault of ours.
 
 mod apply;
+mod blast_radius;
+mod calendar;
 mod calls;
 mod check;
 mod daemon;
@@ -13,11 +15,15 @@ mod fmt;
 mod hangup;
 mod offline;
 mod out;
+mod plan;
 mod registrations;
+mod replay;
 mod route;
+mod rules_dir;
 mod run;
 mod tree;
 mod user;
+mod who_reaches;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -78,6 +84,11 @@ enum Verb {
     Fmt(fmt::Fmt),
     Route(route::Route),
     Tree(tree::Tree),
+    Calendar(calendar::Calendar),
+    WhoReaches(who_reaches::WhoReaches),
+    BlastRadius(blast_radius::BlastRadius),
+    Plan(plan::Plan),
+    Replay(replay::Replay),
     Apply(apply::Apply),
     Export(export::Export),
     #[command(subcommand)]
@@ -97,6 +108,11 @@ impl Verb {
             Verb::Fmt(verb) => verb.carry_out(),
             Verb::Route(verb) => verb.carry_out(),
             Verb::Tree(verb) => verb.carry_out(),
+            Verb::Calendar(verb) => verb.carry_out(),
+            Verb::WhoReaches(verb) => verb.carry_out(),
+            Verb::BlastRadius(verb) => verb.carry_out(),
+            Verb::Plan(verb) => verb.carry_out(),
+            Verb::Replay(verb) => verb.carry_out(),
             Verb::Apply(verb) => verb.carry_out(),
             Verb::Export(verb) => verb.carry_out(),
             Verb::User(verb) => verb.carry_out(),

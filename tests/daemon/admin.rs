@@ -255,6 +255,7 @@ fn every_route_of_the_description_is_there() {
                 .replace("{domain}", "pbx.test.example")
                 .replace("{name}", "ada")
                 .replace("{ext}", "101")
+                .replace("{object}", "user:ada")
                 .replace("{id}", "0");
             let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
             let answer = running.ask(Ask::new(method.clone(), &path));
@@ -266,7 +267,7 @@ fn every_route_of_the_description_is_there() {
             count += 1;
         }
     }
-    assert_eq!(count, 18, "a route that is not described, or a description without a route");
+    assert_eq!(count, 23, "a route that is not described, or a description without a route");
 }
 
 #[test]
