@@ -18,6 +18,8 @@ const WITHOUT_EXAMPLE: [&str; 7] = [
 ];
 /// What ends with the work that it announces.
 const PASSING: &str = "not-carried-out";
+/// A fault of ours: there is nothing else to write.
+const FAULT: &str = "not-held";
 
 fn project() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -134,6 +136,9 @@ fn nothing_is_said_of_what_a_page_shows_instead() {
     let mut wrong = String::new();
     for (code, page) in pages() {
         let instead = blocks(&page, "Instead");
+        if code == FAULT {
+            continue;
+        }
         assert!(!instead.is_empty(), "{code} does not show what to write instead");
         let files = files(&instead);
         let diagnostics = loaded(&files).diagnostics;
