@@ -1,14 +1,17 @@
-//! Trees as bytes: any bytes behind a sound header, and the trees of a real rule set with bytes changed. What decodes keeps its
-//! invariants, so that whoever decides by it ends, inside of every table, whatever the facts are; and it encodes to itself.
+//! A compiled domain as bytes: any bytes behind a sound header, and the bytes of a real rule set with some changed, as a damaged
+//! store would give them past its checksum. They are refused, or whoever decides by them ends without a panic: every call in a list
+//! is asked about, with live state drawn from the input. Trees by themselves encode to themselves.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use ringtree::rules::Domain;
-use ringtree::rules::compile::Secrets;
 use ringtree::rules::diagnostic::Files;
 use ringtree::rules::encoding::FORMAT_VERSION;
+use ringtree::rules::given::parse_given;
+use ringtree::rules::model::Given;
+use ringtree::rules::route::{Query, route};
 use ringtree::rules::source::load;
-use ringtree::rules::tree::{Facts, Leaf, Path, Tree, Trees, WhiteList};
+use ringtree::rules::tree::Trees;
 use std::sync::{Arc, LazyLock};
 
 /// The bytes of a rule set that uses most of the language.
@@ -22,95 +25,58 @@ static SOUND: LazyLock<Vec<u8>> = LazyLock::new(|| {
     ];
     let files = Files(files.map(|(name, text)| (name.into(), text.into())).into());
     let model = load(&files).model.expect("a sound rule set");
-    Domain::compile(&model, Secrets::default(), 1).expect("it compiles").encode_trees()
+    let domain = Domain::compile(&model, Default::default(), 1).expect("it compiles");
+    domain.encoded().to_vec()
 });
+
+/// Live state for each bit of a byte of the input.
+static GIVEN: LazyLock<Vec<Given>> = LazyLock::new(|| {
+    let one = |text: &str| parse_given(&[text]).expect("sound");
+    [
+        "offline = [\"101a\", \"103a\"]",
+        "no_answer = [\"101a\", \"102a\", \"103a\", \"106a\"]",
+        "busy = [\"105a\", \"105b\"]",
+        "active_calls = { night = 1, intake = 3, vale = 2 }",
+        "dnd = [\"desk\", \"night\"]",
+        "forward = { desk = \"user:vale\", vale = \"user:desk\" }",
+        "psap_callback = true",
+        "verified = \"failed\"",
+    ]
+    .map(one)
+    .into()
+});
+
+/// Who calls whom.
+const CALLS: [(&str, &str); 12] = [
+    ("+12025550171", "+12025550101"),
+    ("+19005550100", "+12025550101"),
+    ("anonymous", "+12025550101"),
+    ("unknown", "+12025550102"),
+    ("101", "102"),
+    ("103", "130"),
+    ("103", "104"),
+    ("107", "108"),
+    ("101", "+13015550100"),
+    ("101", "911"),
+    ("+12025550150", "+12025550109"),
+    ("103", "user:lab"),
+];
 
 /// Version and checksum.
 const HEADER_BYTES: usize = 6;
 
-/// Facts drawn from the input: every question gets a bit.
-struct Drawn<'a> {
-    bits: &'a [u8],
-    keys: Vec<Arc<str>>,
-}
-
-impl Drawn<'_> {
-    fn bit(&self, question: usize) -> bool {
-        let byte = self.bits.get(question / 8 % self.bits.len().max(1)).copied().unwrap_or_default();
-        byte >> (question % 8) & 1 == 1
-    }
-}
-
-impl Facts for Drawn<'_> {
-    fn psap_callback(&self) -> bool {
-        self.bit(0)
-    }
-    fn keys(&self) -> &[Arc<str>] {
-        &self.keys
-    }
-    fn anonymous(&self) -> bool {
-        self.bit(1)
-    }
-    fn unknown(&self) -> bool {
-        self.bit(2)
-    }
-    fn unverified(&self) -> bool {
-        self.bit(3)
-    }
-    fn passes(&self, _: &WhiteList) -> bool {
-        self.bit(4)
-    }
-    fn frame(&self, timed: u32) -> bool {
-        self.bit(16 + timed as usize % 64)
-    }
-    fn picked(&self) -> Option<u32> {
-        self.bit(5).then(|| u32::from(self.bits.first().copied().unwrap_or_default()))
-    }
-    fn status_forward(&self) -> bool {
-        self.bit(6)
-    }
-    fn status_dnd(&self) -> Option<bool> {
-        self.bit(7).then(|| self.bit(8))
-    }
-    fn own_offline(&self) -> bool {
-        self.bit(9)
-    }
-    fn active_calls(&self) -> u32 {
-        u32::from(self.bits.last().copied().unwrap_or_default() % 4)
-    }
-    fn direct(&self) -> bool {
-        self.bit(10)
-    }
-    fn by_trunk(&self) -> bool {
-        self.bit(11)
-    }
-}
-
-/// Every index of a leaf is inside its tree.
-fn assert_inside(tree: &Tree, leaf: Leaf) {
-    let rule = match leaf {
-        Leaf::Ring { rule, .. }
-        | Leaf::Forward { rule, .. }
-        | Leaf::StatusForward { rule }
-        | Leaf::Mailbox { rule, .. }
-        | Leaf::Final { rule, .. }
-        | Leaf::Goto { rule } => rule,
-        Leaf::Refuse(_) | Leaf::Spare => return,
-    };
-    assert!((rule as usize) < tree.rules.len());
-}
-
-fn decide(trees: &Trees, bits: &[u8]) {
-    let keys = ["+12025550171", "+19005550100", "102", ""].map(Arc::from).to_vec();
-    let facts = Drawn { bits, keys };
-    for named in trees.users.iter().chain(&trees.numbers) {
-        let entries = named.tree.rules.iter().flat_map(|r| r.after.iter().copied().chain([r.entry]));
-        for start in entries.chain([0]) {
-            let mut path = Path::new();
-            if let Some(decision) = named.tree.decide(&trees.lists, start, &facts, &mut path) {
-                assert_inside(&named.tree, decision.leaf);
-            }
-            assert!(path.len() <= named.tree.nodes.len(), "a decision takes no node twice");
+fn decide(domain: Domain, bits: &[u8]) {
+    let domain = Arc::new(domain);
+    let byte = bits.first().copied().unwrap_or_default();
+    let given = GIVEN.iter().enumerate().find(|(bit, _)| byte >> bit & 1 == 1).map(|(_, given)| given.clone());
+    let given = given.unwrap_or_default();
+    // Any moment of a year.
+    let hours = bits.get(1..3).map_or(0, |h| i64::from(u16::from_le_bytes([h[0], h[1]])) % 8784);
+    let now = jiff::Timestamp::from_second(1_767_225_600 + hours * 3600).unwrap_or_default();
+    for (from, to) in CALLS {
+        let query = Query { from: Some(from.into()), to: to.into(), ..Query::default() };
+        if let Ok(explanation) = route(&domain, &query, &given, None, now) {
+            let _ = explanation.text();
         }
     }
 }
@@ -125,12 +91,12 @@ fn sealed(body: &[u8]) -> Vec<u8> {
 
 fuzz_target!(|data: &[u8]| {
     let Some((mode, data)) = data.split_first() else { return };
-    let (bits, data) = data.split_at(data.len().min(16));
+    let (bits, data) = data.split_at(data.len().min(4));
     let bytes = match mode % 4 {
         // As it comes: version, checksum and length are judged.
         0 => data.to_vec(),
         1 => sealed(data),
-        // Bytes of sound trees changed: three of input make one change.
+        // Sound bytes changed: three of input make one change.
         _ => {
             let mut body = SOUND[HEADER_BYTES..].to_vec();
             for change in data.chunks_exact(3) {
@@ -138,13 +104,16 @@ fuzz_target!(|data: &[u8]| {
                 body[at] = change[2];
             }
             if mode % 4 == 3 {
-                body.truncate(body.len() - usize::from(bits.first().copied().unwrap_or_default()) % body.len());
+                let cut = usize::from(bits.last().copied().unwrap_or_default()) % body.len();
+                body.truncate(body.len() - cut);
             }
             sealed(&body)
         }
     };
     if let Ok(trees) = Trees::decode(&bytes) {
-        decide(&trees, bits);
         assert_eq!(Trees::decode(&trees.encode()).as_ref(), Ok(&trees), "it encodes to itself");
+    }
+    if let Ok(domain) = Domain::decode(bytes, 1) {
+        decide(domain, bits);
     }
 });
