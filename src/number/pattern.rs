@@ -136,6 +136,17 @@ impl Pattern {
         self.text.get(..taken).unwrap_or_default()
     }
 
+    /// A text that fits: the least of each step. What follows a trailing `.` is one digit.
+    #[must_use]
+    pub fn sample(&self) -> String {
+        let least = |element: Element<'_>| match element {
+            Element::Byte(byte) | Element::Range(byte, _) => char::from(byte),
+            Element::Set(inside) => set_ranges(inside).next().map_or('0', |(low, _)| char::from(low)),
+            Element::Rest => '0',
+        };
+        self.elements().map(least).collect()
+    }
+
     /// As it was written.
     #[must_use]
     pub fn as_str(&self) -> &str {

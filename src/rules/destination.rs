@@ -1,51 +1,100 @@
-//! `kind:name` as text: what `--to`, a user's forward and tags say.
+//! `kind:name` as text: what rules, `--to`, a user's forward and tags say. The one reader of it, and the one writer.
 
 use super::model::{Destination, Name};
 use std::fmt;
 
+/// The words of destinations that have a name. A status, `reject:486`, has none.
+const NAMED: [(&str, fn(Name) -> Destination); 11] = [
+    ("user", Destination::User),
+    ("handset", Destination::Handset),
+    ("device", Destination::Device),
+    ("voicemail", Destination::Voicemail),
+    ("queue", Destination::Queue),
+    ("attendant", Destination::Attendant),
+    ("conference", Destination::Conference),
+    ("hunt", Destination::Hunt),
+    ("directory", Destination::Directory),
+    ("announce", Destination::Announce),
+    ("tel", Destination::Tel),
+];
+
+const REJECT: &str = "reject";
+
+/// Every word that can stand before the `:`.
+pub(super) fn words() -> impl Iterator<Item = &'static str> {
+    NAMED.iter().map(|(word, _)| *word).chain([REJECT])
+}
+
+/// Why a text is no destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NotADestination<'t> {
+    /// There is no `kind:`, or no name behind it.
+    Shape,
+    UnknownKind(&'t str),
+    /// `reject:` and something that refuses no call.
+    Status(&'t str),
+}
+
+impl Destination {
+    /// Its kind, as it is written before the `:`.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Destination::User(_) => "user",
+            Destination::Handset(_) => "handset",
+            Destination::Device(_) => "device",
+            Destination::Voicemail(_) => "voicemail",
+            Destination::Queue(_) => "queue",
+            Destination::Attendant(_) => "attendant",
+            Destination::Conference(_) => "conference",
+            Destination::Hunt(_) => "hunt",
+            Destination::Directory(_) => "directory",
+            Destination::Announce(_) => "announce",
+            Destination::Tel(_) => "tel",
+            Destination::Reject(_) => REJECT,
+        }
+    }
+}
+
 impl fmt::Display for Destination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (kind, name) = match self {
-            Destination::User(name) => ("user", name),
-            Destination::Handset(name) => ("handset", name),
-            Destination::Device(name) => ("device", name),
-            Destination::Voicemail(name) => ("voicemail", name),
-            Destination::Queue(name) => ("queue", name),
-            Destination::Attendant(name) => ("attendant", name),
-            Destination::Conference(name) => ("conference", name),
-            Destination::Hunt(name) => ("hunt", name),
-            Destination::Directory(name) => ("directory", name),
-            Destination::Announce(name) => ("announce", name),
-            Destination::Tel(number) => ("tel", number),
-            Destination::Reject(code) => return write!(f, "reject:{code}"),
-        };
-        write!(f, "{kind}:{name}")
+        let word = self.word();
+        match self {
+            Destination::User(name)
+            | Destination::Handset(name)
+            | Destination::Device(name)
+            | Destination::Voicemail(name)
+            | Destination::Queue(name)
+            | Destination::Attendant(name)
+            | Destination::Conference(name)
+            | Destination::Hunt(name)
+            | Destination::Directory(name)
+            | Destination::Announce(name)
+            | Destination::Tel(name) => write!(f, "{word}:{name}"),
+            Destination::Reject(code) => write!(f, "{word}:{code}"),
+        }
     }
 }
 
 /// Reads `kind:name`; whether the name exists is the reader's to ask. `None` for anything else.
 #[must_use]
 pub fn parse_destination(text: &str) -> Option<Destination> {
-    let (kind, rest) = text.split_once(':')?;
-    if rest.is_empty() {
-        return None;
+    read_destination(text).ok()
+}
+
+/// The same, and why not.
+pub(super) fn read_destination(text: &str) -> Result<Destination, NotADestination<'_>> {
+    let (word, rest) = text.split_once(':').ok_or(NotADestination::Shape)?;
+    if word == REJECT {
+        let status = rest.parse::<u16>().ok().filter(|status| rest.len() == 3 && (400..700).contains(status));
+        return status.map(Destination::Reject).ok_or(NotADestination::Status(rest));
     }
-    let name = Name::from(rest);
-    Some(match kind {
-        "user" => Destination::User(name),
-        "handset" => Destination::Handset(name),
-        "device" => Destination::Device(name),
-        "voicemail" => Destination::Voicemail(name),
-        "queue" => Destination::Queue(name),
-        "attendant" => Destination::Attendant(name),
-        "conference" => Destination::Conference(name),
-        "hunt" => Destination::Hunt(name),
-        "directory" => Destination::Directory(name),
-        "announce" => Destination::Announce(name),
-        "tel" => Destination::Tel(name),
-        "reject" => Destination::Reject(rest.parse().ok().filter(|code| (400..700).contains(code))?),
-        _ => return None,
-    })
+    let (_, kind) =
+        NAMED.iter().find(|(known, _)| *known == word).ok_or(NotADestination::UnknownKind(word))?;
+    match rest {
+        "" => Err(NotADestination::Shape),
+        name => Ok(kind(name.into())),
+    }
 }
 
 #[cfg(test)]

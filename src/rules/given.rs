@@ -1,12 +1,12 @@
 //! `given`: live state set by hand, for golden tests and `route --given K=V`.
 
-use super::destination::parse_destination;
 use super::domain::Domain;
 use super::facts::{Live, UserStatus};
 use super::model::{Given, Name};
 use super::route::{RouteError, known_user};
+use super::source;
 use std::collections::BTreeMap;
-use toml::{Table, Value};
+use toml::Table;
 
 /// Live state as given, over what is really so.
 pub(super) struct GivenLive<'a> {
@@ -124,9 +124,8 @@ pub fn parse_given<S: AsRef<str>>(texts: &[S]) -> Result<Given, RouteError> {
     let mut given = Given::default();
     for text in texts {
         let text = text.as_ref();
-        let wrong = |why: String| RouteError::Given(format!("`{text}`: {why}"));
-        let table: Table = toml::from_str(text).map_err(|error| wrong(error.message().to_owned()))?;
-        merge_given(&mut given, &table).map_err(wrong)?;
+        let more = source::given(text).map_err(|why| RouteError::Given(format!("`{text}`: {why}")))?;
+        merge(&mut given, more);
     }
     Ok(given)
 }
@@ -136,73 +135,46 @@ pub fn parse_given<S: AsRef<str>>(texts: &[S]) -> Result<Given, RouteError> {
 /// # Errors
 /// What is wrong with it.
 pub fn merge_given(given: &mut Given, table: &Table) -> Result<(), String> {
-    for (key, value) in table {
-        match key.as_str() {
-            "offline" => given.offline.extend(names(value)?),
-            "busy" => given.busy.extend(names(value)?),
-            "no_answer" => given.no_answer.extend(names(value)?),
-            "declined" => given.declined.extend(names(value)?),
-            "unconfirmed" => given.unconfirmed.extend(names(value)?),
-            "trunk_down" => given.trunk_down.extend(names(value)?),
-            "dnd" => given.dnd.extend(names(value)?),
-            "rule" => given.rule.extend(map(value, name)?),
-            "hotdesk" => given.hotdesk.extend(map(value, name)?),
-            "agents" => given.agents.extend(map(value, names)?),
-            "active_calls" => given.active_calls.extend(map(value, count)?),
-            "time_frame" => given.time_frame.extend(map(value, on_or_off)?),
-            "forward" => given.forward.extend(map(value, |to| {
-                let text = name(to)?;
-                parse_destination(&text).ok_or_else(|| format!("`{text}` is no destination"))
-            })?),
-            "screen" => given.screen_refused = &*name(value)? == "refused",
-            "verified" => {
-                let said = name(value)?;
-                if !["passed", "failed"].contains(&&*said) {
-                    return Err(format!("wants \"passed\" or \"failed\", not {value}"));
-                }
-                given.verified = Some(said);
-            }
-            "psap_callback" => {
-                given.psap_callback = value.as_bool().ok_or("psap_callback is true or false")?
-            }
-            other => return Err(format!("has no `{other}`: it knows {KEYS}")),
-        }
-    }
+    let text = toml::to_string(table).map_err(|error| error.to_string())?;
+    merge(given, source::given(&text)?);
     Ok(())
 }
 
-const KEYS: &str = "offline, busy, no_answer, declined, active_calls, dnd, forward, rule, time_frame, hotdesk, agents, screen, \
-                    unconfirmed, trunk_down, psap_callback, verified";
-
-fn name(value: &Value) -> Result<Name, String> {
-    value.as_str().map(Name::from).ok_or_else(|| format!("wants a text in quotes, not {value}"))
-}
-
-fn names(value: &Value) -> Result<Vec<Name>, String> {
-    match value.as_array() {
-        Some(array) => array.iter().map(name).collect(),
-        None => Err(format!("wants a list as in `[\"101a\"]`, not {value}")),
-    }
-}
-
-fn count(value: &Value) -> Result<u32, String> {
-    let count = value.as_integer().and_then(|n| u32::try_from(n).ok());
-    count.ok_or_else(|| format!("wants a number of calls, not {value}"))
-}
-
-fn on_or_off(value: &Value) -> Result<bool, String> {
-    match (value.as_str(), value.as_bool()) {
-        (Some("on"), _) | (_, Some(true)) => Ok(true),
-        (Some("off"), _) | (_, Some(false)) => Ok(false),
-        _ => Err(format!("wants \"on\" or \"off\", not {value}")),
-    }
-}
-
-fn map<T>(value: &Value, read: impl Fn(&Value) -> Result<T, String>) -> Result<BTreeMap<Name, T>, String> {
-    let Some(table) = value.as_table() else {
-        return Err(format!("wants a table as in `{{ osei = ... }}`, not {value}"));
-    };
-    table.iter().map(|(key, value)| Ok((Name::from(key.as_str()), read(value)?))).collect()
+fn merge(given: &mut Given, more: Given) {
+    let Given {
+        offline,
+        busy,
+        no_answer,
+        declined,
+        active_calls,
+        dnd,
+        forward,
+        rule,
+        time_frame,
+        hotdesk,
+        agents,
+        screen_refused,
+        unconfirmed,
+        trunk_down,
+        psap_callback,
+        verified,
+    } = more;
+    given.offline.extend(offline);
+    given.busy.extend(busy);
+    given.no_answer.extend(no_answer);
+    given.declined.extend(declined);
+    given.unconfirmed.extend(unconfirmed);
+    given.trunk_down.extend(trunk_down);
+    given.dnd.extend(dnd);
+    given.active_calls.extend(active_calls);
+    given.forward.extend(forward);
+    given.rule.extend(rule);
+    given.time_frame.extend(time_frame);
+    given.hotdesk.extend(hotdesk);
+    given.agents.extend(agents);
+    given.screen_refused |= screen_refused;
+    given.psap_callback |= psap_callback;
+    given.verified = verified.or(given.verified.take());
 }
 
 #[cfg(test)]
@@ -221,9 +193,15 @@ mod tests {
     #[test]
     fn a_mistake_in_given_says_what_to_write() {
         let wrong = |text: &str| parse_given(&[text]).unwrap_err().to_string();
-        assert!(wrong(r#"offlin=["201a"]"#).contains("it knows offline"), "{}", wrong(r#"offlin=["201a"]"#));
-        assert!(wrong(r#"offline="201a""#).contains(r#"["101a"]"#));
+        assert!(
+            wrong(r#"offlin=["201a"]"#).contains("did you mean `offline`"),
+            "{}",
+            wrong(r#"offlin=["201a"]"#)
+        );
+        assert!(wrong(r#"colour="x""#).contains("trunk_down"), "{}", wrong(r#"colour="x""#));
+        assert!(wrong(r#"offline="201a""#).contains("must be a list"));
         assert!(wrong("offline=[").contains("`offline=[`"));
+        assert!(wrong(r#"time_frame={storm="maybe"}"#).contains("`\"on\"`"));
         assert!(wrong(r#"forward={osei="nowhere"}"#).contains("no destination"));
     }
 }

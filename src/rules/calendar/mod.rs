@@ -2,18 +2,28 @@
 //!
 //! A [`Frame`] is compiled and self-contained: the frames and calendars that it names stand inside it. Reading alone decides:
 //! times inside a skipped DST hour never match on that day, repeated ones match twice. Subtraction is by instant. Not here:
-//! live overrides (a caller passes them) and recurrence rules (read, but never matching until they are carried out).
+//! live overrides (a caller passes them).
+//!
+//! Weekly hours, dates and yearly days hold for ever. Recurrence rules and iCalendar files are compiled into sets of days that
+//! reach from 1970 to 2100 ([`HORIZON_FIRST`], [`HORIZON_LAST`]): outside it they never match. A set takes 6 KB at most, and
+//! compiling one a few milliseconds at most.
 //!
 //! Invariant: `contains` does not allocate and never looks a zone up by name.
 
+mod day_set;
 mod days;
+mod ics;
 mod parse;
+mod recurrence;
 mod weekly;
 mod zone;
 
+pub use day_set::{DaySet, FIRST as HORIZON_FIRST, LAST as HORIZON_LAST};
 pub use days::{DayRange, Days, Yearly, YearlyOn};
-pub use parse::{parse_clock, parse_weekly, parse_yearly};
-pub use weekly::Weekly;
+pub use ics::Ics;
+pub use parse::{parse_clock, parse_hours, parse_weekly, parse_yearly};
+pub use recurrence::{Recurring, compile_rrule};
+pub use weekly::{Hours, Weekly};
 pub use zone::Zone;
 
 use jiff::Timestamp;
@@ -40,8 +50,8 @@ pub struct Frame {
 pub enum Part {
     Weekly(Weekly),
     Days(Days),
-    /// `rrule`, `ics`: read, never matching.
-    NotCarriedOut(Arc<str>),
+    Recurring(Recurring),
+    Ics(Ics),
 }
 
 /// A frame that is subtracted: `holidays`, `calendar:us-holidays`, `not X`.
@@ -71,6 +81,10 @@ impl<'z> Reading<'z> {
 
     fn weekday_clock(&self) -> String {
         self.civil.strftime("%a %H:%M").to_string()
+    }
+
+    fn date_clock(&self) -> String {
+        self.civil.strftime("%a %Y-%m-%d %H:%M").to_string()
     }
 }
 
@@ -135,15 +149,15 @@ impl Frame {
         if self.parts.is_empty() {
             return "it has no times of its own".into();
         }
-        let days_count = self.parts.iter().any(|part| match part {
-            Part::Weekly(weekly) => !weekly.is_daily(),
-            Part::Days(_) | Part::NotCarriedOut(_) => false,
-        });
-        let dates_alone = self.parts.iter().all(|part| matches!(part, Part::Days(_)));
-        let clock = match (dates_alone, days_count) {
-            (true, _) => reading.civil.date().to_string(),
-            (false, true) => reading.weekday_clock(),
-            (false, false) => reading.clock(),
+        let days_count =
+            self.parts.iter().any(|part| matches!(part, Part::Weekly(weekly) if !weekly.is_daily()));
+        let hours_count = self.parts.iter().any(Part::has_hours);
+        let dates_count = self.parts.iter().any(|part| !matches!(part, Part::Weekly(_)));
+        let clock = match (hours_count, dates_count, days_count) {
+            (false, true, false) => reading.civil.date().to_string(),
+            (_, true, _) => reading.date_clock(),
+            (_, false, true) => reading.weekday_clock(),
+            (_, false, false) => reading.clock(),
         };
         let parts: Vec<String> = self.parts.iter().map(Part::words).collect();
         format!("{clock} is outside {}", parts.join(", "))
@@ -153,18 +167,29 @@ impl Frame {
 impl Part {
     /// The minutes of a day, besides midnight, at which the clock can carry a moment in or out.
     pub(super) fn clock_edges(&self) -> impl Iterator<Item = u16> + use<> {
-        let edges = match self {
-            Part::Weekly(weekly) => Some(weekly.hours()),
-            Part::Days(_) | Part::NotCarriedOut(_) => None,
+        let hours: Vec<Hours> = match self {
+            Part::Weekly(weekly) => vec![weekly.hours()],
+            Part::Recurring(recurring) => recurring.hours.clone(),
+            Part::Days(_) | Part::Ics(_) => Vec::new(),
         };
-        edges.into_iter().flat_map(|(start, end)| [start, end])
+        hours.into_iter().flat_map(|hours| [hours.start, hours.end])
+    }
+
+    /// Whether the time of day matters to it.
+    fn has_hours(&self) -> bool {
+        match self {
+            Part::Weekly(_) => true,
+            Part::Recurring(recurring) => !recurring.hours.is_empty(),
+            Part::Days(_) | Part::Ics(_) => false,
+        }
     }
 
     fn contains(&self, civil: &DateTime) -> bool {
         match self {
             Part::Weekly(weekly) => weekly.contains(civil),
             Part::Days(days) => days.contains(civil.date()),
-            Part::NotCarriedOut(_) => false,
+            Part::Recurring(recurring) => recurring.contains(civil),
+            Part::Ics(ics) => ics.contains(civil.date()),
         }
     }
 
@@ -179,7 +204,17 @@ impl Part {
                     None => format!("{date} is inside {}", days.words()),
                 }
             }
-            Part::NotCarriedOut(what) => format!("{what} is not carried out yet"),
+            Part::Recurring(recurring) if recurring.hours.is_empty() => {
+                format!("{} is a day of {}", reading.civil.date(), recurring.text)
+            }
+            Part::Recurring(recurring) => format!("{} is inside {}", reading.date_clock(), recurring.text),
+            Part::Ics(ics) => {
+                let date = reading.civil.date();
+                match ics.name_of(date) {
+                    Some(name) => format!("{date} is {name}"),
+                    None => format!("{date} is inside {}", ics.words()),
+                }
+            }
         }
     }
 
@@ -187,7 +222,8 @@ impl Part {
         match self {
             Part::Weekly(weekly) => weekly.to_string(),
             Part::Days(days) => days.words(),
-            Part::NotCarriedOut(what) => format!("{what} (not carried out yet)"),
+            Part::Recurring(recurring) => recurring.text.as_ref().into(),
+            Part::Ics(ics) => ics.words(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The texts of time frames: `mon-thu 08:00-17:30`, `07-04`, `nov 4th thu`.
 
 use super::days::YearlyOn;
-use super::weekly::{Weekly, bit};
+use super::weekly::{Hours, Weekly, bit};
 use jiff::civil::Weekday;
 
 const DAYS: [(&str, Weekday); 7] = [
@@ -30,13 +30,21 @@ pub fn parse_weekly(text: &str) -> Result<Weekly, String> {
         return Err(format!("days come first: write `daily {}`", text.trim()));
     }
     let days = parse_days(days)?;
-    let Some(hours) = words.next() else { return Ok(Weekly::all_day(days, text)) };
+    let Some(hours) = words.next() else { return Ok(Weekly::new(days, Hours::ALL_DAY, text)) };
     if words.next().is_some() {
         return Err("one range of hours an entry, without spaces inside: write `mon-fri 08:00-17:30`, and a second entry for \
                     further hours"
             .into());
     }
-    let (start, end) = hours.split_once('-').ok_or("hours are a range: write `08:00-17:30`")?;
+    Ok(Weekly::new(days, parse_hours(hours)?, text))
+}
+
+/// `08:00-17:30`; what ends before it begins crosses midnight.
+///
+/// # Errors
+/// What is wrong and how to write it.
+pub fn parse_hours(text: &str) -> Result<Hours, String> {
+    let (start, end) = text.split_once('-').ok_or("hours are a range: write `08:00-17:30`")?;
     let (start, end) = (parse_clock(start)?, parse_clock(end)?);
     if start == MINUTES_AT_END {
         return Err("`24:00` is an end only: begin at `00:00`".into());
@@ -44,7 +52,7 @@ pub fn parse_weekly(text: &str) -> Result<Weekly, String> {
     if start == end {
         return Err("both ends are the same: leave the hours out for all day".into());
     }
-    Ok(Weekly::new(days, start, end, text))
+    Ok(Hours { start, end })
 }
 
 const MINUTES_AT_END: u16 = 24 * 60;

@@ -1,14 +1,13 @@
-//! `[[expect]]`: golden tests, and the live state that they are given.
+//! `[[expect]]`: golden tests.
 
-use super::super::diagnostic::Span;
-use super::super::model::{At, Destination, Expect, Given, Name};
+use super::super::model::{At, Expect, Name};
 use super::domain::required;
+use super::given::given_of;
 use super::names::{Kind, Objects};
 use super::reader::{Item, Reader, Table};
-use super::value::{destination, e164};
+use super::value::destination;
 use jiff::Timestamp;
 use jiff::civil::DateTime;
-use std::collections::BTreeMap;
 use toml::de::DeValue;
 
 pub(super) fn expects<'t>(r: &mut Reader<'t>, objects: &Objects<'t>) -> Vec<Expect> {
@@ -64,72 +63,4 @@ fn moment<'t>(r: &mut Reader<'t>, item: Item<'t>) -> Option<At<String>> {
     let help = "write `\"2026-12-25T10:00\"` (in the domain's zone) or `\"2026-12-25T10:00-05:00\"`";
     r.error("bad-date", item.span, "`at` is no moment", help);
     None
-}
-
-fn given_of<'t>(r: &mut Reader<'t>, mut t: Table<'t>) -> Given {
-    let given = Given {
-        offline: names(r, &mut t, "offline", Kind::Device),
-        busy: legs(r, &mut t, "busy"),
-        no_answer: legs(r, &mut t, "no_answer"),
-        declined: legs(r, &mut t, "declined"),
-        unconfirmed: legs(r, &mut t, "unconfirmed"),
-        active_calls: map(r, &mut t, "active_calls", Kind::User, |r, item| item.count(r, 0..=1_000_000)),
-        dnd: names(r, &mut t, "dnd", Kind::User),
-        forward: map(r, &mut t, "forward", Kind::User, |r, item| {
-            item.destination(r, None).map(|to: At<Destination>| to.value)
-        }),
-        rule: map(r, &mut t, "rule", Kind::User, |r, item| item.text(r).map(Name::from)),
-        time_frame: map(r, &mut t, "time_frame", Kind::TimeFrame, |r, item| {
-            item.choice(r, &[("on", true), ("off", false)])
-        }),
-        hotdesk: map(r, &mut t, "hotdesk", Kind::Device, |r, item| {
-            let text = item.text(r)?;
-            r.reference(Kind::User, text, item.span)
-        }),
-        agents: map(r, &mut t, "agents", Kind::Queue, |r, item| {
-            let names = item.list(r).into_iter().filter_map(|item| {
-                let text = item.text(r)?;
-                r.reference(Kind::User, text.strip_prefix("user:").unwrap_or(text), item.span)
-            });
-            Some(names.collect())
-        }),
-        screen_refused: t.choice(r, "screen", &[("refused", true), ("accepted", false)]).unwrap_or(false),
-        trunk_down: names(r, &mut t, "trunk_down", Kind::Trunk),
-        psap_callback: t.boolean(r, "psap_callback").unwrap_or(false),
-        verified: t.name(r, "verified"),
-    };
-    t.finish(r);
-    given
-}
-
-fn names<'t>(r: &mut Reader<'t>, t: &mut Table<'t>, key: &'static str, kind: Kind) -> Vec<Name> {
-    t.texts(r, key).into_iter().filter_map(|(text, place)| r.reference(kind, text, place)).collect()
-}
-
-/// Devices, or outside legs as `tel:+E164`.
-fn legs<'t>(r: &mut Reader<'t>, t: &mut Table<'t>, key: &'static str) -> Vec<Name> {
-    let texts = t.texts(r, key);
-    let mut leg = |(text, place): (&'t str, Span)| match text.strip_prefix("tel:") {
-        Some(number) => e164(r, number, place).map(|_| Name::from(text)),
-        None => r.reference(Kind::Device, text, place),
-    };
-    texts.into_iter().filter_map(&mut leg).collect()
-}
-
-/// A table by the names of objects.
-fn map<'t, T>(
-    r: &mut Reader<'t>,
-    t: &mut Table<'t>,
-    key: &'static str,
-    kind: Kind,
-    mut value: impl FnMut(&mut Reader<'t>, Item<'t>) -> Option<T>,
-) -> BTreeMap<Name, T> {
-    let Some(table) = t.own(r, key).and_then(|item| item.table(r, key)) else { return BTreeMap::new() };
-    let mut map = BTreeMap::new();
-    for (name, place, item) in table.entries() {
-        let name = r.reference(kind, name, place);
-        let value = value(r, item);
-        map.extend(name.zip(value));
-    }
-    map
 }

@@ -5,8 +5,9 @@ use super::super::model::{At, ListEntry, Name, WhiteListed};
 use super::domain::required;
 use super::names::{Kind, Object, Objects};
 use super::reader::{Item, Reader, Table};
-use crate::number::{Pattern, is_e164, normalise};
+use crate::number::{Pattern, country, is_e164, normalise};
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 /// Every list with those that it names inside it.
 pub(super) fn lists<'t>(r: &mut Reader<'t>, objects: &Objects<'t>) -> BTreeMap<Name, At<Vec<At<Pattern>>>> {
@@ -109,7 +110,10 @@ fn pattern(r: &mut Reader<'_>, text: &str, span: Span) -> Option<Pattern> {
     let parsed = Pattern::parse(text);
     let meant = normalise(text, &r.locale);
     let help = match (&parsed, &meant) {
-        (Ok(pattern), _) if is_e164(text) || !pattern.is_literal() => return parsed.ok(),
+        (Ok(pattern), _) if is_e164(text) || !pattern.is_literal() => {
+            sees_somebody(r, pattern, span);
+            return parsed.ok();
+        }
         (_, Some(meant)) => format!("write it in E.164: `{meant}`"),
         (Err(what), None) => what.clone(),
         (Ok(_), None) => {
@@ -125,6 +129,28 @@ fn pattern(r: &mut Reader<'_>, text: &str, span: Span) -> Option<Pattern> {
         help,
     );
     None
+}
+
+/// Callers are compared in E.164, or by their extension: a pattern that fits neither lets everybody through.
+fn sees_somebody(r: &mut Reader<'_>, pattern: &Pattern, span: Span) {
+    let text = pattern.as_str();
+    if text.starts_with(['+', '.']) {
+        return;
+    }
+    let prefix = pattern.literal_prefix();
+    let mut extensions = r.names.extensions.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
+    let fits = |extension: &str| extension.starts_with(prefix) && pattern.matches(extension);
+    if prefix.is_empty() {
+        if extensions.any(|(extension, _)| fits(extension)) {
+            return;
+        }
+    } else if extensions.take_while(|(extension, _)| extension.starts_with(prefix)).any(|(e, _)| fits(e)) {
+        return;
+    }
+    let calling_code = country(&r.locale.country).map_or("1", |country| country.calling_code);
+    let message = format!("`{text}` fits no number: callers are compared in E.164");
+    let help = format!("write it with `+` and the calling code, as in `+{calling_code}{text}`");
+    r.report(Diagnostic::warning("fits-no-number", span, message).help(help));
 }
 
 /// `white_list`: users, roles, groups, extensions and numbers.
@@ -172,12 +198,28 @@ pub(super) fn classes<'t>(r: &mut Reader<'t>, objects: &Objects<'t>) -> BTreeMap
         }
         let mut value = Vec::new();
         for item in required(r, &mut t, "match").iter().flat_map(Item::one_or_several) {
-            value.extend(class_pattern(r, item).map(|pattern| At { value: pattern, span: item.span }));
+            let pattern = class_pattern(r, item);
+            if let Some(pattern) = &pattern {
+                sees_what_is_dialled(r, pattern, item.span);
+            }
+            value.extend(pattern.map(|pattern| At { value: pattern, span: item.span }));
         }
         t.finish(r);
         classes.insert(name.into(), At { value, span: object.span });
     }
     classes
+}
+
+/// What is dialled is normalised before its class is looked up: a pattern of the digits as dialled would never fit.
+fn sees_what_is_dialled(r: &mut Reader<'_>, pattern: &Pattern, span: Span) {
+    let Some(meant) = normalise(&pattern.sample(), &r.locale).filter(|number| !pattern.matches(number))
+    else {
+        return;
+    };
+    let text = pattern.as_str();
+    let message = format!("`{text}` fits nothing that is dialled: numbers are brought to E.164 first");
+    let help = format!("write it as the numbers look then: one that it means is {meant}");
+    r.report(Diagnostic::warning("fits-no-number", span, message).help(help));
 }
 
 /// A pattern where any text of digits may stand.

@@ -10,6 +10,7 @@ mod devices;
 mod domain;
 mod emergency;
 mod expect;
+mod given;
 mod lists;
 mod mailbox;
 mod names;
@@ -33,6 +34,8 @@ use jiff::Timestamp;
 use names::{Kind, Objects};
 use people::Surroundings;
 use reader::{Reader, span};
+
+pub(super) use given::given;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use toml::Spanned;

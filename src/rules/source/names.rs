@@ -252,6 +252,9 @@ impl<'t> Reader<'t> {
             self.names.refer(kind, &name);
             return Some(name);
         }
+        if self.any_name {
+            return Some(name.into());
+        }
         let built_in = match kind {
             Kind::Role => Role::built_in(name).is_some(),
             // Emergency numbers are built in, and need no table for a route to carry them.

@@ -5,7 +5,6 @@
 pub(super) const NOT_CARRIED_OUT: &[(&str, &str)] = &[
     ("announce", "announcements"),
     ("attendant", "auto-attendants"),
-    ("calendar.ics", "days of an iCalendar file"),
     ("codes", "feature codes"),
     ("conference", "conference rooms"),
     ("destination.announce", "announcements"),
@@ -31,7 +30,6 @@ pub(super) const NOT_CARRIED_OUT: &[(&str, &str)] = &[
     ("ring.hear", "music instead of ringback"),
     ("rule.screen", "call screening"),
     ("target.confirm", "asking before an outside leg is connected"),
-    ("time_frame.rrule", "recurrence rules"),
     ("trunk.auth", "credentials of calls that come in by a trunk"),
     ("trunk.codecs", "choosing codecs"),
     ("trunk.register", "registering at a trunk"),

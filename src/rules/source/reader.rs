@@ -21,6 +21,8 @@ pub(super) struct Reader<'t> {
     pub(super) locale: Locale,
     /// Nothing is said of what is not carried out.
     pub(super) quiet: bool,
+    /// Names are not looked up.
+    pub(super) any_name: bool,
 }
 
 impl<'t> Reader<'t> {
@@ -32,6 +34,7 @@ impl<'t> Reader<'t> {
             names: Names::default(),
             locale: Locale { country: "".into(), area_code: None },
             quiet: false,
+            any_name: false,
         }
     }
 

@@ -1,7 +1,10 @@
 //! Each diagnostic fires, at its place, with what to write instead; the examples load; no text makes the loader panic.
 
 use super::super::diagnostic::{Files, Severity, render};
-use super::super::model::{Destination, ListEntry, NumberTo, Permission, Strategy, WhiteListed};
+use super::super::model::{
+    Destination, DeviceKind, Feature, ListEntry, MatchBy, Notice, NumberTo, PassedIdentity, Permission, Record, Right,
+    Strategy, WhenFull, WhiteListed, may,
+};
 use super::*;
 use proptest::prelude::*;
 use std::time::Duration;
@@ -69,6 +72,23 @@ const CASES: &[(&str, &str, &str)] = &[
     ("bad-hours", "[time_frame.x]\nweekly = [«\"monday 08:00-09:00\"]\n", "written `mon`"),
     ("bad-date", "[time_frame.x]\ndates = [«\"2026-08-15..2026-08-01\"]\n", "`\"2026-08-01..2026-08-15\"`"),
     ("bad-date", "[calendar.x]\nyearly = [{ on = «\"nov 6th thu\" }]\n", "none of `1st`"),
+    ("bad-rrule", "[time_frame.x]\nrrule = «\"FREQ=DAILY;COUNT=3\"\n", "add `from = 2026-01-01`"),
+    ("bad-rrule", "[time_frame.x]\nfrom = 2026-01-01\nrrule = «\"FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30\"\n", "no day ever matches"),
+    ("missing-file", "[calendar.x]\nics = «\"calendars/x.ics\"\n", "end in `.ics`"),
+    ("bad-text", "[user.ann]\next = \"1\"\nname = «\"Ann\\r\\nTo: x\"\n", "one line"),
+    ("bad-path", "[announce.a]\nfile = «\"../closed.wav\"\n", "relative to the rules' directory"),
+    ("fits-no-number", "[list.l]\nnumbers = [«\"202555XXXX\"]\n", "`+1202555XXXX`"),
+    ("fits-no-number", "[class.c]\nmatch = [«\"1NXXNXXXXXX\"]\n", "+12002000000"),
+    ("unknown-value", "[queue.q]\nagents = [«\"device:a\"]\n", "write `user:a`"),
+    ("unknown-value", "[role.r]\nmay = [«\"fly\"]\n", "`\"queue-login\"`"),
+    ("unknown-value", "[defaults.voicemail]\ntranslate = «\"french\"\n", "`fr`"),
+    ("bad-name", "[mailbox.m]\ngreeting = «\"../busy\"\n", "name of a greeting"),
+    ("bad-pin", "[conference.c]\npin = «\"hash:$argon2id$v=19$m=9999999,t=2,p=1$VQA1BVvBkRbEILuS$KUp8Ye1KKihAdUSs6QrtsZBuag\"\n", "no PIN"),
+    ("extension-twice", "[user.ann]\next = \"*78\"\n[codes]\ndnd_on = «\"*78\"\n", "looked at before extensions"),
+    ("defined-twice", "[location.l]\ncountry = \"US\"\nRD = \"Harbor St\"\nstreet = «\"Harbor St\"\n", "one element"),
+    ("bad-number", "[user.ann]\next = \"1\"\nhotdesk = { id = «\"ann\" }\n", "1 to 16 digits"),
+    ("bad-hours", "[user.ann]\next = \"1\"\nhotdesk = { log_out_at = «\"25:00\" }\n", "`04:00`"),
+    ("out-of-range", "[trunk.t]\nproxy = \"a.example\"\nregister = { user = \"u\", secret = \"env:S\", expires = «\"5s\" }\n", "at least 60s"),
     ("bad-rrule", "[time_frame.x]\nrrule = «\"FREQ=HOURLY\"\n", "YEARLY, MONTHLY"),
     ("except-loop", "[time_frame.x]\nweekly = [\"daily\"]\nexcept = [«\"x\"]\n", "back to itself"),
     ("empty", "«[time_frame.x]\n", "no times"),
@@ -262,6 +282,95 @@ fn what_is_not_carried_out_is_kept_with_its_rule() {
     assert_eq!(words, ["screen"], "the strategy is carried out");
 }
 
+#[test]
+fn every_key_of_a_service_reaches_the_model() {
+    let model = model(
+        "[user.ann]\next = \"1\"\nemail = [\"ann@x.example\"]\ntags = [\"a\", \"b\"]\ndepartment = \"Desk\"\nblock_unverified = true\n\
+         record = \"inbound\"\nsms_number = \"+12025550100\"\nignore_caller_id = true\ndirectory = { list = false }\nmoh = \"calm\"\n\
+         screen_pop = { at = \"answered\", url = \"https://x.example/{{did}}\" }\n\
+         hotdesk = { id = \"77\", pin = \"plain:1234\", keep_elsewhere = true, log_out_at = \"04:00\" }\n\
+         [user.ann.voicemail]\nlimit = 7\nemail = \"box@x.example\"\ngreeting = { busy = \"at-lunch\" }\noperator = \"self:all\"\n\
+         [user.bob]\next = \"2\"\nrole = \"clerk\"\n\
+         [defaults.voicemail]\nlimit = 60\nsay_time = true\ngreeting = \"hello\"\n[policy]\nvoicemail_full = \"refuse\"\n\
+         [role.clerk]\ninherit = \"agent\"\nmay_not = [\"portal\"]\n\
+         [hunt.h]\next = \"9\"\nstrategy = \"sequential\"\neach = \"12s\"\ntargets = [\"user:ann\"]\non_failure = \"voicemail:ann\"\ncaller_id_prefix = \"H \"\n\
+         [queue.q]\nagents = [\"user:bob\", \"user:ann\"]\nwait = { moh = \"calm\", max = \"3m\", max_callers = 4 }\noverflow = \"hunt:h\"\n\
+         [attendant.a]\ngreeting = \"main.wav\"\nkeys = { \"1\" = \"user:ann\", \"#\" = \"queue:q\" }\ntries = 2\n\
+         [conference.c]\nmax = 5\npin = \"plain:4321\"\n[directory.d]\nmatch = \"both\"\nfrom = [\"user:ann\"]\n\
+         [mailbox.m]\nafter_email = \"trash\"\n[moh.calm]\nfiles = [\"a.wav\"]\norder = \"random\"\n[announce.x]\nfile = \"x.wav\"\n\
+         [time_frame.storm]\noverride = \"off\"\n[codes]\ndnd_on = \"*78\"\nforward_on = \"*72\"\ntime_frame = { storm = \"*30\" }\n\
+         [device.p]\nuser = \"ann\"\nauth = { user = \"p\", secret = \"env:P\" }\nkind = \"mobile-app\"\npush = { provider = \"fcm\", wait = \"9s\" }\n\
+         record = \"always\"\nsrtp = \"required\"\nmac = \"00-15-65-0A-01-00\"\nmodel = \"t54w\"\n\
+         [trunk.t]\nproxy = \"a.example\"\nregister = { user = \"u\", secret = \"env:S\" }\nidentity = \"strip\"\nsrtp = \"off\"\ncodecs = [\"opus\", \"PCMA\"]\n\
+         [emergency]\nnotify = [\"user:ann\", \"mailto:boss@x.example\"]\nlocation = \"hq\"\n\
+         [location.hq]\ncountry = \"US\"\nstreet = \"Harbor St\"\nhouse = \"200\"\nA3 = \"Washington\"\n",
+    );
+    let (ann, bob) = (&model.users["ann"], &model.users["bob"]);
+    assert_eq!(ann.voicemail.limit, 7);
+    assert_eq!((bob.voicemail.limit, bob.voicemail.say_time, bob.voicemail.when_full), (60, true, WhenFull::Refuse));
+    assert_eq!(ann.voicemail.greeting.busy.as_deref(), Some("at-lunch"));
+    assert_eq!(ann.voicemail.greeting.unavailable.as_deref(), Some("hello"), "the other half is the default's");
+    assert_eq!(ann.voicemail.operator, Some(Destination::Handset("ann".into())));
+    assert!(!ann.directory.list && ann.directory.announce && bob.directory.list);
+    assert_eq!((ann.record, ann.tags.len(), ann.email.len()), (Record::Inbound, 2, 1));
+    assert!(ann.block_unverified.is_some() && ann.ignore_caller_id.is_some() && ann.screen_pop.is_some());
+    let hotdesk = ann.hotdesk.as_deref().unwrap();
+    assert_eq!((hotdesk.id.as_ref(), hotdesk.log_out_at), ("77", Some(jiff::civil::time(4, 0, 0, 0))));
+    assert_eq!(bob.roles, ["clerk".into(), "agent".into(), "basic".into()]);
+    assert!(may(&model.roles, "clerk", Right::QueueLogin) && !may(&model.roles, "clerk", Right::Portal));
+    let services = &model.services;
+    let hunt = &services.hunts["h"];
+    assert_eq!((hunt.ring.strategy, hunt.ring.each), (Strategy::Sequential, Some(Duration::from_secs(12))));
+    assert_eq!(hunt.on_failure.as_ref().unwrap().value, Destination::Voicemail("ann".into()));
+    let queue = &services.queues["q"];
+    assert_eq!((queue.agents.len(), queue.wait.max, queue.wait.max_callers), (2, Duration::from_secs(180), Some(4)));
+    assert_eq!(services.attendants["a"].keys[&'#'].value, Destination::Queue("q".into()));
+    assert_eq!((services.attendants["a"].tries, services.conferences["c"].max), (2, Some(5)));
+    assert_eq!(services.directories["d"].match_by, MatchBy::Both);
+    assert_eq!(services.mailboxes["m"].voicemail.limit, 60, "the defaults are every mailbox's");
+    assert!(services.music["calm"].shuffled && services.announcements.contains_key("x"));
+    assert_eq!(services.codes.of("*30").unwrap().0.value, Feature::TimeFrame("storm".into()));
+    assert_eq!(services.codes.of("*72+12025550173").unwrap().1, "+12025550173");
+    let device = &model.devices["p"];
+    assert_eq!((device.kind, device.mac.as_deref()), (DeviceKind::MobileApp, Some("0015650a0100")));
+    assert_eq!(device.push.as_ref().unwrap().wait, Duration::from_secs(9));
+    let trunk = &model.trunks["t"];
+    assert_eq!((trunk.identity, trunk.codecs.len()), (PassedIdentity::Strip, 2));
+    assert_eq!(trunk.register.as_ref().unwrap().expires, Duration::from_secs(600));
+    assert_eq!(model.notify[1].value, Notice::Mail("boss@x.example".into()));
+    let address: Vec<&str> = model.locations["hq"].elements.iter().map(|(element, _)| *element).collect();
+    assert_eq!(address, ["country", "A3", "RD", "HNO"], "in the order of RFC 5139");
+}
+
+#[test]
+fn users_who_add_nothing_share_the_mailbox_of_the_defaults() {
+    let model = model("[defaults.user]\nvoicemail = { limit = 9 }\n[user.ann]\next = \"1\"\n[user.bob]\next = \"2\"\n");
+    let (ann, bob) = (&model.users["ann"].voicemail, &model.users["bob"].voicemail);
+    assert!(Arc::ptr_eq(ann, bob) && ann.limit == 9);
+}
+
+#[test]
+fn emergency_calls_have_routes_without_a_class_of_their_own() {
+    let model = model("[trunk.t]\nproxy = \"a.example\"\n[[route]]\nclasses = [\"emergency\"]\nvia = [\"t\"]\n");
+    assert_eq!(model.routes[0].classes, ["emergency".into()]);
+}
+
+#[test]
+fn a_calendar_keeps_the_hash_of_its_file() {
+    let rules = "[calendar.c]\nics = \"c.ics\"\n[time_frame.closed]\ncalendar = \"c\"\n";
+    let ics = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nBEGIN:VEVENT\r\nUID:1\r\nDTSTART;VALUE=DATE:20261225\r\nSUMMARY:Christmas\r\nEND:VEVENT\r\n\
+               BEGIN:VEVENT\r\nUID:2\r\nDTSTART:20261226T090000Z\r\nSUMMARY:Brunch\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n";
+    let files = files(&[("x.toml", rules), ("c.ics", ics)]);
+    let loaded = load(&files);
+    assert!(loaded.diagnostics.iter().any(|finding| finding.code == "ics-left-out" && finding.message.contains("Brunch")));
+    let model = loaded.model.unwrap();
+    let (path, hash) = model.calendars["c"].ics.clone().unwrap();
+    assert_eq!((path.as_ref(), hash.len()), ("c.ics", 64));
+    let at = "2026-12-25T12:00:00Z".parse().unwrap();
+    let why = model.time_frames["closed"].value.why(at, &jiff::tz::TimeZone::UTC);
+    assert_eq!(why, "2026-12-25 is Christmas (c)");
+}
+
 /// The files of a directory below the project, as the daemon reads them.
 fn directory(path: &str) -> Files {
     fn walk(base: &std::path::Path, at: &std::path::Path, files: &mut Files) {
@@ -302,11 +411,11 @@ fn harbour_dental_loads_with_warnings_alone() {
 
 #[test]
 fn northgate_freight_loads_with_warnings_alone() {
-    let files = directory("tests/fixtures/northgate-freight");
+    let files = directory("routing-rules/northgate-freight");
     let loaded = load(&files);
     let model = loaded.model.unwrap_or_else(|| panic!("{}", render(&files, &loaded.diagnostics, false)));
     assert_eq!(model.users.len(), 4);
-    assert_eq!(model.expects.len(), 5);
+    assert_eq!(model.expects.len(), 11);
     assert_eq!(model.system_extensions.len(), 5);
     assert_eq!(model.users["tom"].zone.as_ref(), "Europe/London");
     assert_eq!(model.users["tom"].caller_id_external.number.as_deref(), Some("+442079460120"));

@@ -1,7 +1,8 @@
 //! Calendars, time frames, and the `when` of rules.
 
 use super::super::calendar::{
-    DayRange, Days, Excepted, Frame, Part, Yearly, Zone, parse_weekly, parse_yearly,
+    DayRange, Days, Excepted, Frame, Ics, Part, Recurring, Yearly, Zone, compile_rrule, parse_hours,
+    parse_weekly, parse_yearly,
 };
 use super::super::diagnostic::{Diagnostic, Span};
 use super::super::model::{At, Calendar, Condition, Name, When};
@@ -10,6 +11,7 @@ use super::names::{Kind, Object, Objects};
 use super::reader::{Item, Reader, Table};
 use jiff::civil::Date;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use toml::de::DeValue;
 
 /// Frames may except frames that except frames, so deep.
@@ -23,8 +25,8 @@ pub(super) fn time_frames<'t>(
     let mut calendars = BTreeMap::new();
     let mut raw: BTreeMap<Name, Raw> = BTreeMap::new();
     for (name, object) in objects.of(Kind::Calendar) {
-        let parts = calendar(r, name, object);
-        calendars.insert(name.into(), Calendar { span: object.span, ics: None });
+        let (parts, ics) = calendar(r, name, object);
+        calendars.insert(name.into(), Calendar { span: object.span, ics });
         let frame = Raw { span: object.span, zone: None, forced: None, parts, except: Vec::new() };
         raw.insert(format!("calendar:{name}").into(), frame);
     }
@@ -83,7 +85,9 @@ fn assemble(r: &mut Reader<'_>, all: &BTreeMap<Name, Raw>, raw: &Raw, path: &mut
     Frame { zone: raw.zone.clone(), forced: raw.forced, parts: raw.parts.clone(), except }
 }
 
-fn calendar<'t>(r: &mut Reader<'t>, name: &str, object: Object<'t>) -> Vec<Part> {
+/// The days of a calendar, and the path and hash of its file.
+fn calendar<'t>(r: &mut Reader<'t>, name: &str, object: Object<'t>) -> (Vec<Part>, Option<(Name, Name)>) {
+    let calendar = name;
     let mut t = Table::new(object.span, "calendar", object.table);
     let mut days = Days { calendar: Some(name.into()), ..Days::default() };
     for mut entry in t.tables(r, "dates", "date") {
@@ -98,12 +102,18 @@ fn calendar<'t>(r: &mut Reader<'t>, name: &str, object: Object<'t>) -> Vec<Part>
         entry.finish(r);
         days.yearly.extend(on.map(|on| Yearly { on, name }));
     }
-    let ics = t.text(r, "ics").map(|_| Part::NotCarriedOut("ics".into()));
+    let file = t.item(r, "ics");
+    let ics = file.and_then(|item| ics(r, item, calendar));
     t.finish(r);
-    if ics.is_none() && days.ranges.is_empty() && days.yearly.is_empty() {
+    if file.is_none() && days.ranges.is_empty() && days.yearly.is_empty() {
         r.report(Diagnostic::warning("empty", object.span, "this calendar has no day"));
     }
-    [Part::Days(days)].into_iter().chain(ics).collect()
+    let path = file.and_then(|item| item.value.as_str());
+    let hashed = path.zip(ics.as_ref()).map(|(path, ics)| (path.into(), ics.sha256.clone()));
+    // A calendar that is a file alone has no days of its own to speak of.
+    let own =
+        (ics.is_none() || !days.ranges.is_empty() || !days.yearly.is_empty()).then_some(Part::Days(days));
+    (own.into_iter().chain(ics.map(Part::Ics)).collect(), hashed)
 }
 
 fn frame<'t>(r: &mut Reader<'t>, object: Object<'t>, calendars: &BTreeMap<Name, Raw>) -> Raw {
@@ -135,19 +145,21 @@ fn frame<'t>(r: &mut Reader<'t>, object: Object<'t>, calendars: &BTreeMap<Name, 
     let overrides = [("auto", None), ("on", Some(true)), ("off", Some(false))];
     let chosen = t.choice(r, "override", &overrides);
     t.finish(r);
-    if parts.is_empty() && chosen.is_none() {
-        let help = "give it `weekly`, `calendar` or `dates`, or `override = \"off\"` for one that is only switched by hand";
+    // What could not be read has been told of.
+    let named = ["weekly", "calendar", "dates", "rrule"].iter().any(|key| object.table.contains_key(*key));
+    if !named && chosen.is_none() {
+        let help = "give it `weekly`, `calendar`, `dates` or `rrule`, or `override = \"off\"` for one that is only switched by hand";
         r.error("empty", object.span, "this time frame has no times", help);
     }
     Raw { span: object.span, zone, forced: chosen.flatten(), parts, except }
 }
 
-/// `rrule` with its `hours` and `from`: read, and never matching yet.
+/// `rrule` with its `hours` and `from`.
 fn recurrence<'t>(r: &mut Reader<'t>, t: &mut Table<'t>) -> Option<Part> {
     let rrule = t.item(r, "rrule");
-    let hours = t.item(r, "hours");
-    let from = t.item(r, "from");
-    if let (None, Some(stray)) = (rrule, hours.or(from)) {
+    let hours_item = t.item(r, "hours");
+    let from_item = t.item(r, "from");
+    if let (None, Some(stray)) = (rrule, hours_item.or(from_item)) {
         r.error(
             "missing-key",
             stray.span,
@@ -155,52 +167,56 @@ fn recurrence<'t>(r: &mut Reader<'t>, t: &mut Table<'t>) -> Option<Part> {
             "add `rrule = \"FREQ=...\"`",
         );
     }
-    for item in hours.iter().flat_map(Item::one_or_several) {
-        parsed(r, item, "bad-hours", |text| parse_weekly(&format!("daily {text}")));
+    let mut hours = Vec::new();
+    let mut written = Vec::new();
+    for item in hours_item.iter().flat_map(Item::one_or_several) {
+        hours.extend(parsed(r, item, "bad-hours", parse_hours));
+        written.extend(item.value.as_str());
     }
-    if let Some(from) = from {
-        day_range(r, from);
-    }
-    parsed(r, rrule?, "bad-rrule", parse_rrule)?;
-    Some(Part::NotCarriedOut("rrule".into()))
+    let from = match from_item {
+        Some(item) => {
+            let (first, last) = day_range(r, item)?;
+            if first != last {
+                r.error("bad-date", item.span, "`from` is one day", format!("write `from = {first}`"));
+            }
+            Some(first)
+        }
+        None => None,
+    };
+    let item = rrule?;
+    let days = parsed(r, item, "bad-rrule", |text| compile_rrule(text, from))?;
+    let text = match written.is_empty() {
+        true => item.value.as_str().unwrap_or_default().to_owned(),
+        false => format!("{} {}", item.value.as_str().unwrap_or_default(), written.join(", ")),
+    };
+    Some(Part::Recurring(Recurring { days: Arc::new(days), hours, text: text.into() }))
 }
 
-/// The shape of an RFC 5545 §3.3.10 recurrence rule: known parts, each once, FREQ among them.
-fn parse_rrule(text: &str) -> Result<(), String> {
-    const PARTS: [&str; 14] = [
-        "FREQ",
-        "UNTIL",
-        "COUNT",
-        "INTERVAL",
-        "BYSECOND",
-        "BYMINUTE",
-        "BYHOUR",
-        "BYDAY",
-        "BYMONTHDAY",
-        "BYYEARDAY",
-        "BYWEEKNO",
-        "BYMONTH",
-        "BYSETPOS",
-        "WKST",
-    ];
-    let mut seen: Vec<&str> = Vec::new();
-    for part in text.split(';') {
-        let (name, value) = part.split_once('=').ok_or_else(|| format!("`{part}` is no `NAME=VALUE`"))?;
-        if !PARTS.contains(&name) {
-            return Err(format!("`{name}` is no part of a recurrence rule: there are {}", PARTS.join(", ")));
+/// The days of the iCalendar file beside the rules that this names.
+fn ics<'t>(r: &mut Reader<'t>, item: Item<'t>, calendar: &str) -> Option<Ics> {
+    let path = item.text(r)?;
+    let Some(text) = r.files.0.get(path) else {
+        let message = format!("there is no file `{path}` beside the rules");
+        let help = "paths are relative to the rules' directory, and end in `.ics`";
+        r.error("missing-file", item.span, message, help);
+        return None;
+    };
+    match Ics::read(calendar, text) {
+        Ok((ics, warnings)) => {
+            for warning in warnings {
+                r.report(Diagnostic::warning("ics-left-out", item.span, warning));
+            }
+            if ics.is_empty() {
+                let message = format!("`{path}` has no day that counts");
+                r.report(Diagnostic::warning("empty", item.span, message));
+            }
+            Some(ics)
         }
-        if value.is_empty() || seen.contains(&name) {
-            return Err(format!("`{name}` needs one value, once"));
+        Err(what) => {
+            let (message, help) = what.split_once(": ").unwrap_or((&what, "look at the file"));
+            r.error("bad-ics", item.span, format!("`{path}`: {message}"), help);
+            None
         }
-        if name == "FREQ" && !["YEARLY", "MONTHLY", "WEEKLY", "DAILY"].contains(&value) {
-            return Err("FREQ can be YEARLY, MONTHLY, WEEKLY or DAILY".into());
-        }
-        seen.push(name);
-    }
-    if seen.contains(&"FREQ") {
-        Ok(())
-    } else {
-        Err("a recurrence rule has a FREQ: write `FREQ=MONTHLY;BYDAY=-1FR`".into())
     }
 }
 

@@ -1,6 +1,7 @@
 //! The small values of the language: durations, destinations, numbers, zones, words, paths, addresses.
 
 use super::super::calendar::{Zone, parse_clock};
+use super::super::destination::{NotADestination, read_destination, words};
 use super::super::diagnostic::{Diagnostic, Span};
 use super::super::model::{AcceptFrom, At, CallerId, Destination, Name};
 use super::names::Kind;
@@ -206,21 +207,6 @@ pub(super) fn e164(r: &mut Reader<'_>, text: &str, place: Span) -> Option<Name> 
     None
 }
 
-const DESTINATIONS: [(&str, Option<Kind>); 12] = [
-    ("user", Some(Kind::User)),
-    ("handset", Some(Kind::User)),
-    ("device", Some(Kind::Device)),
-    ("voicemail", None),
-    ("queue", Some(Kind::Queue)),
-    ("attendant", Some(Kind::Attendant)),
-    ("conference", Some(Kind::Conference)),
-    ("hunt", Some(Kind::Hunt)),
-    ("directory", Some(Kind::Directory)),
-    ("announce", Some(Kind::Announce)),
-    ("tel", None),
-    ("reject", None),
-];
-
 /// `kind:name`, resolved. `owner` is the user in whose table it stands: they may say `self` and `self:all`.
 pub(super) fn destination(
     r: &mut Reader<'_>,
@@ -228,50 +214,60 @@ pub(super) fn destination(
     place: Span,
     owner: Option<&str>,
 ) -> Option<Destination> {
-    if let Some(owner) = owner {
-        match text {
-            "self" => return primary(r, owner, place).map(Destination::Device),
-            "self:all" => return Some(Destination::Handset(owner.into())),
-            _ => {}
-        }
+    match (text, owner) {
+        ("self", Some(owner)) => return primary(r, owner, place).map(Destination::Device),
+        ("self:all", Some(owner)) => return Some(Destination::Handset(owner.into())),
+        _ => {}
     }
-    let Some((word, name)) = text.split_once(':') else {
-        let help = match is_e164(text) {
-            true => format!("write `tel:{text}`"),
-            false => format!("write `kind:name`, as in `user:{text}`"),
-        };
-        r.error("bad-destination", place, format!("`{text}` is no destination"), help);
-        return None;
-    };
-    let Some((_, kind)) = DESTINATIONS.iter().find(|(known, _)| *known == word) else {
-        let words: Vec<&str> = DESTINATIONS.iter().map(|(word, _)| *word).collect();
-        let help = match nearest(word, words.iter().copied()) {
-            Some(meant) => format!("did you mean `{meant}:{name}`?"),
-            None => format!("it can be {}", words.join(", ")),
-        };
-        r.error("bad-destination", place, format!("`{word}` is no kind of destination"), help);
-        return None;
-    };
-    r.pending(&format!("destination.{word}"), text, place);
-    match (*kind, word) {
-        (Some(kind), _) => {
-            let name = r.reference(kind, name, place)?;
-            Some(match word {
-                "user" => Destination::User(name),
-                "handset" => Destination::Handset(name),
-                "device" => Destination::Device(name),
-                "queue" => Destination::Queue(name),
-                "attendant" => Destination::Attendant(name),
-                "conference" => Destination::Conference(name),
-                "hunt" => Destination::Hunt(name),
-                "directory" => Destination::Directory(name),
-                _ => Destination::Announce(name),
-            })
+    let to = match read_destination(text) {
+        Ok(to) => to,
+        Err(why) => {
+            not_a_destination(r, text, place, why);
+            return None;
         }
-        (None, "voicemail") => mailbox(r, name, place).map(Destination::Voicemail),
-        (None, "tel") => e164(r, name, place).map(Destination::Tel),
-        (None, _) => reject(r, name, place),
-    }
+    };
+    r.pending(&format!("destination.{}", to.word()), text, place);
+    match &to {
+        Destination::User(name) | Destination::Handset(name) => r.reference(Kind::User, name, place)?,
+        Destination::Device(name) => r.reference(Kind::Device, name, place)?,
+        Destination::Queue(name) => r.reference(Kind::Queue, name, place)?,
+        Destination::Attendant(name) => r.reference(Kind::Attendant, name, place)?,
+        Destination::Conference(name) => r.reference(Kind::Conference, name, place)?,
+        Destination::Hunt(name) => r.reference(Kind::Hunt, name, place)?,
+        Destination::Directory(name) => r.reference(Kind::Directory, name, place)?,
+        Destination::Announce(name) => r.reference(Kind::Announce, name, place)?,
+        Destination::Voicemail(name) => mailbox(r, name, place)?,
+        Destination::Tel(number) => e164(r, number, place)?,
+        Destination::Reject(_) => return Some(to),
+    };
+    Some(to)
+}
+
+fn not_a_destination(r: &mut Reader<'_>, text: &str, place: Span, why: NotADestination<'_>) {
+    let (message, help) = match why {
+        NotADestination::Shape => {
+            let help = match (is_e164(text), text.strip_suffix(':')) {
+                (true, _) => format!("write `tel:{text}`"),
+                (_, Some(kind)) => format!("write a name behind it: `{kind}:NAME`"),
+                _ => format!("write `kind:name`, as in `user:{text}`"),
+            };
+            (format!("`{text}` is no destination"), help)
+        }
+        NotADestination::UnknownKind(word) => {
+            let words: Vec<&str> = words().collect();
+            let name = text.get(word.len() + 1..).unwrap_or_default();
+            let help = match nearest(word, words.iter().copied()) {
+                Some(meant) => format!("did you mean `{meant}:{name}`?"),
+                None => format!("it can be {}", words.join(", ")),
+            };
+            (format!("`{word}` is no kind of destination"), help)
+        }
+        NotADestination::Status(status) => {
+            let message = format!("`{status}` is no status that refuses a call");
+            (message, "write one from 400 to 699: `reject:486`".into())
+        }
+    };
+    r.error("bad-destination", place, message, help);
 }
 
 /// A mailbox of its own or a user's, unless that is off.
@@ -289,17 +285,6 @@ pub(super) fn mailbox(r: &mut Reader<'_>, name: &str, place: Span) -> Option<Nam
         return None;
     }
     r.reference(Kind::User, name, place)
-}
-
-fn reject(r: &mut Reader<'_>, code: &str, place: Span) -> Option<Destination> {
-    match code.parse::<u16>() {
-        Ok(status @ 400..=699) if code.len() == 3 => Some(Destination::Reject(status)),
-        _ => {
-            let message = format!("`{code}` is no status that refuses a call");
-            r.error("bad-destination", place, message, "write one from 400 to 699: `reject:486`");
-            None
-        }
-    }
 }
 
 /// The device that `self` means.

@@ -247,9 +247,9 @@ impl<'m> Ahead<'m> {
 
     fn never_matches(&mut self, name: &Name, frame: &Frame, domain: &Name) -> bool {
         // A switch has no times; of a calendar's days the calendar tells.
-        let by_calendar = |part: &Part| matches!(part, Part::Days(Days { calendar: Some(_), .. }));
-        let unknown = |part: &Part| matches!(part, Part::NotCarriedOut(_));
-        if frame.forced.is_some() || frame.parts.iter().any(|part| by_calendar(part) || unknown(part)) {
+        let by_calendar =
+            |part: &Part| matches!(part, Part::Days(Days { calendar: Some(_), .. }) | Part::Ics(_));
+        if frame.forced.is_some() || frame.parts.iter().any(by_calendar) {
             return false;
         }
         let zone = self.zone(domain);
@@ -267,6 +267,7 @@ impl<'m> Ahead<'m> {
                 Part::Days(days) if days.yearly.is_empty() => {
                     last = last.max(days.ranges.iter().map(|range| range.last).max());
                 }
+                Part::Ics(ics) => last = last.max(ics.last()),
                 _ => return None,
             }
         }
