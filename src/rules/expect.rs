@@ -79,7 +79,10 @@ mod tests {
             let path = entry.path();
             if path.is_dir() {
                 self::files(top, &path, files);
-            } else if path.extension().is_some_and(|end| ["toml", "txt", "ics"].iter().any(|known| end == *known)) {
+            } else if path
+                .extension()
+                .is_some_and(|end| ["toml", "txt", "ics"].iter().any(|known| end == *known))
+            {
                 let name = path.strip_prefix(top).unwrap().to_string_lossy().into();
                 files.0.insert(name, std::fs::read_to_string(&path).unwrap().into());
             }
@@ -102,7 +105,8 @@ mod tests {
             let (model, domain) = example(name);
             let results = run_expectations(&domain, &model.expects, jiff::Timestamp::UNIX_EPOCH);
             assert!(results.len() >= least, "{name}");
-            let failed: Vec<_> = results.iter().filter_map(|r| Some((&r.name, r.failure.as_ref()?))).collect();
+            let failed: Vec<_> =
+                results.iter().filter_map(|r| Some((&r.name, r.failure.as_ref()?))).collect();
             assert!(failed.is_empty(), "{name}: {failed:?}");
         }
     }

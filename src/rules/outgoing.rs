@@ -170,12 +170,15 @@ impl Domain {
     /// By which numbers of this sender are normalised.
     pub(super) fn locale_of(&self, sender: Sender<'_>) -> Locale {
         let site = self.site(sender.site());
+        let country = site.and_then(|s| s.country.clone()).unwrap_or_else(|| self.locale.country.clone());
+        // Another country's numbers have nothing to do with the domain's area code.
+        let domain = Some(&self.locale).filter(|locale| locale.country == country);
         let area_code = sender.user.and_then(|user| user.area_code.clone());
         Locale {
-            country: site.and_then(|s| s.country.clone()).unwrap_or_else(|| self.locale.country.clone()),
             area_code: area_code
                 .or_else(|| site.and_then(|s| s.area_code.clone()))
-                .or_else(|| self.locale.area_code.clone()),
+                .or_else(|| domain.and_then(|locale| locale.area_code.clone())),
+            country,
         }
     }
 

@@ -249,4 +249,6 @@ fn mailboxes_off<'t>(objects: &Objects<'t>) -> HashMap<&'t str, Span> {
 }
 
 #[cfg(test)]
+mod pages;
+#[cfg(test)]
 mod tests;

@@ -2,8 +2,8 @@
 
 use super::super::diagnostic::{Files, Severity, render};
 use super::super::model::{
-    Destination, DeviceKind, Feature, ListEntry, MatchBy, Notice, NumberTo, PassedIdentity, Permission, Record, Right,
-    Strategy, WhenFull, WhiteListed, may,
+    Destination, DeviceKind, Feature, ListEntry, MatchBy, Notice, NumberTo, PassedIdentity, Permission,
+    Record, Right, Strategy, WhenFull, WhiteListed, may,
 };
 use super::*;
 use proptest::prelude::*;
@@ -307,9 +307,16 @@ fn every_key_of_a_service_reaches_the_model() {
     );
     let (ann, bob) = (&model.users["ann"], &model.users["bob"]);
     assert_eq!(ann.voicemail.limit, 7);
-    assert_eq!((bob.voicemail.limit, bob.voicemail.say_time, bob.voicemail.when_full), (60, true, WhenFull::Refuse));
+    assert_eq!(
+        (bob.voicemail.limit, bob.voicemail.say_time, bob.voicemail.when_full),
+        (60, true, WhenFull::Refuse)
+    );
     assert_eq!(ann.voicemail.greeting.busy.as_deref(), Some("at-lunch"));
-    assert_eq!(ann.voicemail.greeting.unavailable.as_deref(), Some("hello"), "the other half is the default's");
+    assert_eq!(
+        ann.voicemail.greeting.unavailable.as_deref(),
+        Some("hello"),
+        "the other half is the default's"
+    );
     assert_eq!(ann.voicemail.operator, Some(Destination::Handset("ann".into())));
     assert!(!ann.directory.list && ann.directory.announce && bob.directory.list);
     assert_eq!((ann.record, ann.tags.len(), ann.email.len()), (Record::Inbound, 2, 1));
@@ -323,7 +330,10 @@ fn every_key_of_a_service_reaches_the_model() {
     assert_eq!((hunt.ring.strategy, hunt.ring.each), (Strategy::Sequential, Some(Duration::from_secs(12))));
     assert_eq!(hunt.on_failure.as_ref().unwrap().value, Destination::Voicemail("ann".into()));
     let queue = &services.queues["q"];
-    assert_eq!((queue.agents.len(), queue.wait.max, queue.wait.max_callers), (2, Duration::from_secs(180), Some(4)));
+    assert_eq!(
+        (queue.agents.len(), queue.wait.max, queue.wait.max_callers),
+        (2, Duration::from_secs(180), Some(4))
+    );
     assert_eq!(services.attendants["a"].keys[&'#'].value, Destination::Queue("q".into()));
     assert_eq!((services.attendants["a"].tries, services.conferences["c"].max), (2, Some(5)));
     assert_eq!(services.directories["d"].match_by, MatchBy::Both);
@@ -344,14 +354,17 @@ fn every_key_of_a_service_reaches_the_model() {
 
 #[test]
 fn users_who_add_nothing_share_the_mailbox_of_the_defaults() {
-    let model = model("[defaults.user]\nvoicemail = { limit = 9 }\n[user.ann]\next = \"1\"\n[user.bob]\next = \"2\"\n");
+    let model = model(
+        "[defaults.user]\nvoicemail = { limit = 9 }\n[user.ann]\next = \"1\"\n[user.bob]\next = \"2\"\n",
+    );
     let (ann, bob) = (&model.users["ann"].voicemail, &model.users["bob"].voicemail);
     assert!(Arc::ptr_eq(ann, bob) && ann.limit == 9);
 }
 
 #[test]
 fn emergency_calls_have_routes_without_a_class_of_their_own() {
-    let model = model("[trunk.t]\nproxy = \"a.example\"\n[[route]]\nclasses = [\"emergency\"]\nvia = [\"t\"]\n");
+    let model =
+        model("[trunk.t]\nproxy = \"a.example\"\n[[route]]\nclasses = [\"emergency\"]\nvia = [\"t\"]\n");
     assert_eq!(model.routes[0].classes, ["emergency".into()]);
 }
 
@@ -362,7 +375,12 @@ fn a_calendar_keeps_the_hash_of_its_file() {
                BEGIN:VEVENT\r\nUID:2\r\nDTSTART:20261226T090000Z\r\nSUMMARY:Brunch\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n";
     let files = files(&[("x.toml", rules), ("c.ics", ics)]);
     let loaded = load(&files);
-    assert!(loaded.diagnostics.iter().any(|finding| finding.code == "ics-left-out" && finding.message.contains("Brunch")));
+    assert!(
+        loaded
+            .diagnostics
+            .iter()
+            .any(|finding| finding.code == "ics-left-out" && finding.message.contains("Brunch"))
+    );
     let model = loaded.model.unwrap();
     let (path, hash) = model.calendars["c"].ics.clone().unwrap();
     assert_eq!((path.as_ref(), hash.len()), ("c.ics", 64));

@@ -144,7 +144,9 @@ impl<'t> Item<'t> {
             let capital = text.to_ascii_uppercase();
             let help = match country(&capital) {
                 Some(row) => format!("write it in capital letters: `{}`", row.code),
-                None => "write a code of ISO 3166-1 that docs/rules.md lists: `US`, `GB`, `DE`".into(),
+                None => {
+                    "write a code of ISO 3166-1 that docs/rules/countries.md lists: `US`, `GB`, `DE`".into()
+                }
             };
             r.error("unknown-country", self.span, format!("how to dial in `{text}` is not known"), help);
         }
