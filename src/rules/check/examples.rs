@@ -60,7 +60,7 @@ fn of_harbour_dental_an_operator_hears_what_they_would_change() {
 fn of_northgate_freight_an_operator_hears_what_they_would_change() {
     let path = match Path::new(env!("CARGO_MANIFEST_DIR")).join("routing-rules/northgate-freight").is_dir() {
         true => "routing-rules/northgate-freight",
-        false => "tests/fixtures/northgate-freight",
+        false => "routing-rules/northgate-freight",
     };
     says(
         path,
