@@ -8,6 +8,7 @@ use crate::admin::generation::Live;
 use crate::net::clock;
 use crate::rules::compile::UserView;
 use crate::rules::destination::parse_destination;
+use crate::rules::model::Model;
 use crate::rules::{Domain, Status, StatusKey, StatusObject};
 use crate::switch::Input;
 use axum::Json;
@@ -105,6 +106,17 @@ pub(super) async fn patch_status(
     let now = clock::now().wall;
     let change = UserChange::parse(&body, &zone(&view.zone)?, now).map_err(Problem::invalid)?;
     means_something(&change, &live.domain, view)?;
+    if !change.queues.is_empty() {
+        let (reread, named) = (live.clone(), change.queues.clone());
+        let unknown = blocking(move || {
+            let known =
+                |model: Model| named.into_keys().find(|queue| !model.services.queues.contains_key(queue));
+            reread.model().map(known)
+        });
+        if let Some(queue) = unknown.await?? {
+            return Err(Problem::invalid(format!("there is no queue `{queue}`")));
+        }
+    }
     set(admin, &live, StatusObject::User(view.name.clone()), Change::User(change), now).await
 }
 

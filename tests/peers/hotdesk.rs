@@ -39,6 +39,24 @@ fn a_phone_somebody_sits_at_rings_for_them_and_calls_as_them() {
 }
 
 #[test]
+fn a_status_that_can_not_be_says_why() {
+    let office = office();
+    for (object, body, status, says) in [
+        ("devices/ann", json!({ "hotdesk": "kim" }), 422, "its `hotdesk` is not true"),
+        ("devices/none", json!({ "hotdesk": "kim" }), 404, "no device `none`"),
+        ("devices/desk", json!({ "hotdesk": "nobody" }), 404, "no user `nobody`"),
+        ("devices/desk", json!({ "hotdesk": 7 }), 422, "a text or null"),
+        ("time-frames/none", json!({ "override": "on" }), 404, "no time frame `none`"),
+        ("users/kim", json!({ "queues": { "none": true } }), 422, "no queue `none`"),
+    ] {
+        let path = format!("/v1/domains/{}/{object}/status", crate::office::DOMAIN);
+        let (code, problem) = office.daemon.request("PATCH", &path, Some(&body)).expect("an answer");
+        assert_eq!(code, status, "{object} {body}: {problem}");
+        assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains(says)), "{problem}");
+    }
+}
+
+#[test]
 fn sitting_down_elsewhere_ends_the_first_log_in() {
     let office = office();
     let [desk, window] = ["desk", "window"].map(|device| office.phone(device, office.scenario("callee")));
