@@ -3,8 +3,11 @@
 use super::model::{Destination, Name};
 use std::fmt;
 
+/// What makes a destination of a name.
+type OfName = fn(Name) -> Destination;
+
 /// The words of destinations that have a name. A status, `reject:486`, has none.
-const NAMED: [(&str, fn(Name) -> Destination); 11] = [
+const NAMED: [(&str, OfName); 11] = [
     ("user", Destination::User),
     ("handset", Destination::Handset),
     ("device", Destination::Device),

@@ -102,7 +102,7 @@ fn common<'t>(
     let at_site = site.as_ref().and_then(|site| around.sites.get(site));
     let zone = t.item(r, "timezone").and_then(|item| item.zone(r)).map(|zone| zone.name().clone());
     let role = t.reference(r, "role", Kind::Role);
-    let common = Common {
+    Common {
         zone: zone.or_else(|| at_site?.zone.clone()).unwrap_or_else(|| around.domain.zone.clone()),
         area_code: t.item(r, "area_code").and_then(|item| item.area_code(r)),
         ring_for: ring_for(r, t, "ring_for").unwrap_or(around.domain.ring_for),
@@ -140,8 +140,7 @@ fn common<'t>(
             around.mailboxes.of_user(r, own.filter(|_| owner.is_some()), owner.unwrap_or_default())
         },
         site,
-    };
-    common
+    }
 }
 
 const RECORDS: [(&str, Record); 4] = [
