@@ -8,6 +8,7 @@ use crate::admin::generation::Live;
 use crate::net::clock;
 use crate::rules::compile::UserView;
 use crate::rules::destination::parse_destination;
+use crate::rules::edit::Kind;
 use crate::rules::model::Model;
 use crate::rules::{Domain, Status, StatusKey, StatusObject};
 use crate::switch::Input;
@@ -75,24 +76,27 @@ pub(super) async fn list(State(admin): State<Arc<Admin>>) -> Json<Vec<DomainSumm
     Json(admin.generations.all().iter().map(|l| DomainSummary::new(l)).collect())
 }
 
-/// `GET /v1/domains/{domain}/users`
-pub(super) async fn users(
-    State(admin): State<Arc<Admin>>,
-    Path(domain): Path<String>,
-) -> Result<Json<serde_json::Value>, Problem> {
-    let live = admin.domain(&domain)?;
-    let users: Vec<_> = live.domain.users().map(|u| UserShown::new(&admin, &live, u)).collect();
-    Ok(Json(serde_json::json!(users)))
+/// Every user with what is live of it.
+pub(super) fn users_shown(admin: &Admin, live: &Live) -> serde_json::Value {
+    let users: Vec<_> = live.domain.users().map(|u| UserShown::new(admin, live, u)).collect();
+    serde_json::json!(users)
 }
 
-/// `GET /v1/domains/{domain}/users/{name}`
-pub(super) async fn user(
-    State(admin): State<Arc<Admin>>,
-    Path((domain, name)): Path<(String, String)>,
-) -> Result<Json<serde_json::Value>, Problem> {
-    let live = admin.domain(&domain)?;
-    let view = user_of(&live.domain, &name)?;
-    Ok(Json(serde_json::json!(UserShown::new(&admin, &live, view))))
+/// One user with what is live of it.
+pub(super) fn user_shown(admin: &Admin, live: &Live, name: &str) -> Result<serde_json::Value, Problem> {
+    Ok(serde_json::json!(UserShown::new(admin, live, user_of(&live.domain, name)?)))
+}
+
+/// The live status of an object that may have one.
+pub(super) fn status_of(admin: &Admin, live: &Live, kind: &Kind, name: &str) -> Option<Status> {
+    let object = match kind.table {
+        "user" => StatusObject::User(name.into()),
+        "time_frame" => StatusObject::TimeFrame(name.into()),
+        "device" => StatusObject::Device(name.into()),
+        _ => return None,
+    };
+    let key = StatusKey { domain: live.stored.domain.clone(), object };
+    admin.statuses.of(&key, clock::now().wall)
 }
 
 /// `PATCH /v1/domains/{domain}/users/{name}/status`: durable before it is answered.
@@ -223,7 +227,7 @@ fn means_something(change: &UserChange, domain: &Domain, user: &UserView) -> Res
 }
 
 /// By name, or by an extension of the user.
-fn user_of<'a>(domain: &'a Domain, name: &str) -> Result<&'a UserView, Problem> {
+pub(super) fn user_of<'a>(domain: &'a Domain, name: &str) -> Result<&'a UserView, Problem> {
     domain
         .user(name)
         .or_else(|| domain.user_of_extension(name))

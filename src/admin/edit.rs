@@ -8,8 +8,10 @@ use super::proof;
 use crate::daemon::secrets;
 use crate::rules::compile::Secrets;
 use crate::rules::diagnostic::{Diagnostic, Files, Severity, render};
+use crate::rules::edit::EditError;
 use crate::rules::model::Model;
 use crate::rules::{Domain, source};
+use crate::store::trial::{Trial, TrialKind, Trials};
 use crate::store::{GenerationInfo, Store, StoreError, StoredRules};
 use crate::switch::Input;
 use jiff::Timestamp;
@@ -41,6 +43,7 @@ pub struct Pipeline {
     generations: Arc<Generations>,
     bases: Bases,
     publish: Publish,
+    trials: Trials,
     /// One edit at a time.
     writing: Mutex<()>,
 }
@@ -55,6 +58,18 @@ pub struct Edit {
     pub expected: Option<u64>,
     /// Who: `file:DIR`, or the uid.
     pub origin: String,
+    /// What the change is, for the history: `apply`, `edit user.osei`.
+    pub what: String,
+    pub at: Timestamp,
+    /// It is taken back by itself.
+    pub trial: Option<(TrialKind, Timestamp)>,
+}
+
+/// Who changes something, when, and what it is called in the history.
+#[derive(Clone, Debug)]
+pub struct Author {
+    pub origin: String,
+    pub what: String,
     pub at: Timestamp,
 }
 
@@ -68,6 +83,8 @@ pub struct Applied {
     pub findings: Findings,
     /// Secrets that could not be resolved.
     pub warnings: Vec<String>,
+    /// It is taken back by itself, then.
+    pub trial: Option<Trial>,
 }
 
 /// Why an edit was not taken. The running rules are untouched.
@@ -89,6 +106,15 @@ pub enum Refused {
     },
     /// A range of addresses is claimed by two domains.
     Overlap(String),
+    /// The object can't be edited so.
+    Edit(EditError),
+    /// There is no such domain, or no such generation any more.
+    Missing(String),
+    /// A generation on trial is in the way.
+    OnTrial {
+        why: String,
+        trial: Box<Trial>,
+    },
     Store(StoreError),
 }
 
@@ -107,7 +133,9 @@ impl std::fmt::Display for Refused {
             Refused::OtherDomain { expected, found } => {
                 write!(f, "these are the rules of {found}, not of {expected}")
             }
-            Refused::Overlap(what) => f.write_str(what),
+            Refused::Overlap(what) | Refused::Missing(what) => f.write_str(what),
+            Refused::Edit(error) => error.fmt(f),
+            Refused::OnTrial { why, .. } => f.write_str(why),
             Refused::Store(error) => error.fmt(f),
         }
     }
@@ -129,8 +157,14 @@ impl Pipeline {
         generations: Arc<Generations>,
         bases: Bases,
         publish: Publish,
+        trials: Trials,
     ) -> Pipeline {
-        Pipeline { store, generations, bases, publish, writing: Mutex::new(()) }
+        Pipeline { store, generations, bases, publish, trials, writing: Mutex::new(()) }
+    }
+
+    #[must_use]
+    pub fn trials(&self) -> &Trials {
+        &self.trials
     }
 
     /// Everything but the store: `check` and the first half of `apply`. `generation` is what the compiled rules will say they are.
@@ -176,20 +210,141 @@ impl Pipeline {
     /// See [`Refused`].
     pub fn apply(&self, edit: &Edit) -> Result<Applied, Refused> {
         let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.take(edit, false)
+    }
+
+    /// Changes the rules that run: `change` makes the new files of the present ones. Blocks on the disk.
+    ///
+    /// # Errors
+    /// See [`Refused`].
+    pub fn change(
+        &self,
+        domain: &str,
+        expected: Option<u64>,
+        author: Author,
+        change: impl FnOnce(&Live, &Files) -> Result<Files, EditError>,
+    ) -> Result<Applied, Refused> {
+        let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let live = self.live(domain)?;
+        let current = live.stored.generation;
+        if let Some(expected) = expected.filter(|expected| *expected != current) {
+            return Err(Refused::Store(StoreError::Conflict {
+                domain: domain.to_owned(),
+                expected,
+                current,
+            }));
+        }
+        let files = live.files().map_err(Refused::Store)?;
+        let files = change(&live, &files).map_err(Refused::Edit)?;
+        self.take(&edit_of(&live, files, Some(current), author), false)
+    }
+
+    /// An earlier text as a new generation. It settles what is on trial: whoever goes back has decided.
+    ///
+    /// # Errors
+    /// See [`Refused`].
+    pub fn roll_back(
+        &self,
+        domain: &str,
+        generation: u64,
+        expected: Option<u64>,
+        author: Author,
+    ) -> Result<Applied, Refused> {
+        let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let live = self.live(domain)?;
+        let earlier = self.store.rules_at(&live.stored.domain, generation).map_err(Refused::Store)?;
+        let Some(earlier) = earlier else {
+            let why = format!(
+                "{domain} has no generation {generation}, or it is no longer kept: `ringtree history` lists them"
+            );
+            return Err(Refused::Missing(why));
+        };
+        self.take(&edit_of(&live, earlier.files, expected, author), true)
+    }
+
+    /// What is on trial stays. `None`: nothing was.
+    ///
+    /// # Errors
+    /// There is no such domain, or the disk refuses.
+    pub fn confirm(&self, domain: &str) -> Result<Option<Trial>, Refused> {
+        let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let live = self.live(domain)?;
+        let trial = self.trials.of(&live.stored.domain);
+        self.settle(&live.stored.domain)?;
+        Ok(trial)
+    }
+
+    /// Takes back what is on trial and due: the files that it changed as they were before, as a new generation. Blocks on the disk.
+    ///
+    /// # Errors
+    /// See [`Refused`]: then it stays in force, and on trial no more.
+    pub fn take_back(&self, domain: &str, at: Timestamp) -> Result<Option<Applied>, Refused> {
+        let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(trial) = self.trials.of(domain).filter(|trial| trial.ends <= at) else { return Ok(None) };
+        let live = self.live(domain)?;
+        let mut files = live.files().map_err(Refused::Store)?;
+        for (name, text) in &trial.undo {
+            match text {
+                Some(text) => drop(files.0.insert(name.clone(), text.clone())),
+                None => drop(files.0.remove(name)),
+            }
+        }
+        let why = match trial.kind {
+            TrialKind::Confirm => "was not confirmed",
+            TrialKind::Until => "has had its time",
+        };
+        let what = format!("undo of {}, which {why}", trial.generation);
+        let author = Author { origin: trial.origin.clone(), what, at };
+        let taken = self.take(&edit_of(&live, files, None, author), true);
+        if taken.is_err() {
+            self.settle(domain)?;
+        }
+        taken.map(Some)
+    }
+
+    /// Forgets trials of generations that never came to be: at start, before there is another edit.
+    pub fn forget_void_trials(&self) {
+        for trial in self.trials.all() {
+            let live = self.generations.domain(&trial.domain);
+            if live.is_none_or(|live| live.stored.generation < trial.generation)
+                && let Err(error) = self.settle(&trial.domain)
+            {
+                tracing::error!(domain = %trial.domain, "{error}");
+            }
+        }
+    }
+
+    fn live(&self, domain: &str) -> Result<Arc<Live>, Refused> {
+        self.generations
+            .domain(domain)
+            .ok_or_else(|| Refused::Missing(format!("there is no domain `{domain}`")))
+    }
+
+    fn settle(&self, domain: &str) -> Result<(), Refused> {
+        self.trials.remove(domain).map_err(|e| Refused::Store(StoreError::Write(e.to_string())))
+    }
+
+    /// With the lock held. `settles`: whatever is on trial is decided by this.
+    fn take(&self, edit: &Edit, settles: bool) -> Result<Applied, Refused> {
         let next = self.generations.newest() + 1;
         let prepared = self.prepare(edit, next)?;
         let Prepared { files, mut domain, findings, warnings } = prepared;
         let name = domain.name().clone();
+        let before = self.generations.domain(&name);
+        let trial = self.on_trial(edit, settles, &files, before.as_deref(), next)?;
         let mut info = GenerationInfo {
             domain: name.clone(),
             generation: next,
             origin: edit.origin.clone(),
             applied: edit.at.to_string(),
-            what: "apply".to_owned(),
+            what: edit.what.clone(),
         };
         let stored = StoredRules::new(info.clone(), files, domain.encoded().clone());
-        let generation = self.store.put_rules(stored, edit.expected).map_err(Refused::Store)?;
-        let before = self.generations.domain(&name);
+        let written = self.store.put_rules(stored, edit.expected).map_err(Refused::Store);
+        if settles || (written.is_err() && trial.is_some()) {
+            self.settle(&name)?;
+        }
+        let generation = written?;
         let changed = before.as_ref().is_none_or(|l| l.stored.generation != generation);
         // An unchanged source keeps its generation and its origin, but its secrets may be new: it is published all the same.
         if let Some(live) = before.filter(|_| !changed) {
@@ -202,7 +357,57 @@ impl Pipeline {
         }
         let live = Live { stored: info, domain, store: self.store.clone() };
         (self.publish)(Input::Rules(self.generations.put([live])));
-        Ok(Applied { domain: name, generation, changed, findings, warnings })
+        Ok(Applied { domain: name, generation, changed, findings, warnings, trial })
+    }
+
+    /// Nothing that is on trial is overwritten; and where the edit itself is to be on trial, what takes it back is durable before it.
+    fn on_trial(
+        &self,
+        edit: &Edit,
+        settles: bool,
+        files: &Files,
+        before: Option<&Live>,
+        next: u64,
+    ) -> Result<Option<Trial>, Refused> {
+        let current = before.and_then(|live| self.trials.of(&live.stored.domain)).filter(|_| !settles);
+        if current.is_none() && edit.trial.is_none() {
+            return Ok(None);
+        }
+        let old = before.map(Live::files).transpose().map_err(Refused::Store)?.unwrap_or_default();
+        let changed = |name: &&Arc<str>| old.0.get(*name) != files.0.get(*name);
+        if let Some(trial) = current {
+            let touched = trial.undo.keys().find(changed);
+            if touched.is_some() || edit.trial.is_some() {
+                let what = touched.map_or_else(String::new, |name| format!(", and with it {name}"));
+                let why = format!(
+                    "generation {} is on trial until {}{what}: `ringtree confirm` keeps it, `ringtree rollback {}` takes it back",
+                    trial.generation, trial.ends, trial.before
+                );
+                return Err(Refused::OnTrial { why, trial: Box::new(trial) });
+            }
+        }
+        let Some((kind, ends)) = edit.trial else { return Ok(None) };
+        let Some(before) = before else {
+            return Err(Refused::Missing(
+                "a domain's first rules can't be on trial: there is nothing to go back to".into(),
+            ));
+        };
+        let names = old.0.keys().chain(files.0.keys()).filter(changed);
+        let undo: BTreeMap<_, _> = names.map(|name| (name.clone(), old.0.get(name).cloned())).collect();
+        if undo.is_empty() {
+            return Ok(None);
+        }
+        let trial = Trial {
+            domain: before.stored.domain.clone(),
+            kind,
+            generation: next,
+            before: before.stored.generation,
+            ends,
+            origin: edit.origin.clone(),
+            undo,
+        };
+        self.trials.put(trial.clone()).map_err(|e| Refused::Store(StoreError::Write(e.to_string())))?;
+        Ok(Some(trial))
     }
 
     /// A generation of the store as it was acknowledged, from what was compiled then; where that is missing, or another version made
@@ -233,6 +438,12 @@ impl Pipeline {
         }
         Ok(domain)
     }
+}
+
+/// The files of a domain that runs, changed.
+fn edit_of(live: &Live, files: Files, expected: Option<u64>, author: Author) -> Edit {
+    let Author { origin, what, at } = author;
+    Edit { domain: Some(live.stored.domain.to_string()), files, expected, origin, what, at, trial: None }
 }
 
 /// Parse and check: the model and the warnings, or every diagnostic; with a moment, those of the years that follow it too.

@@ -11,8 +11,10 @@ pub mod events;
 pub mod figure;
 pub mod findings;
 pub mod generation;
+pub mod history;
 pub mod insight;
 pub mod mask;
+pub mod objects;
 pub mod peer;
 pub mod plan;
 pub mod problem;
@@ -20,6 +22,7 @@ pub mod proof;
 pub mod route;
 pub mod rules;
 pub mod status;
+pub mod trials;
 pub mod until;
 
 use crate::daemon::config::Role;
@@ -85,8 +88,9 @@ pub fn router(admin: Arc<Admin>, roles: &Arc<Roles>) -> Router {
     let viewer = Router::new()
         .route("/v1/status", get(about::status))
         .route("/v1/domains", get(domains::list))
-        .route("/v1/domains/{domain}/users", get(domains::users))
-        .route("/v1/domains/{domain}/users/{name}", get(domains::user))
+        .merge(objects::readable())
+        .route("/v1/domains/{domain}/rules/history", get(history::list))
+        .route("/v1/domains/{domain}/rules/blame/{object}", get(history::blame))
         .route("/v1/domains/{domain}/rules/export", get(rules::export))
         .route("/v1/domains/{domain}/trees/{ext}", get(route::tree))
         .route("/v1/domains/{domain}/calendar/{ext}", get(insight::calendar))
@@ -111,7 +115,11 @@ pub fn router(admin: Arc<Admin>, roles: &Arc<Roles>) -> Router {
         .route("/v1/domains/{domain}/rules/check", post(rules::check))
         .route("/v1/domains/{domain}/rules/plan", post(plan::plan))
         .route("/v1/domains/{domain}/rules/replay", post(plan::replay))
-        .route("/v1/domains/{domain}/rules/apply", post(rules::apply));
+        .route("/v1/domains/{domain}/rules/diff", post(history::diff))
+        .route("/v1/domains/{domain}/rules/apply", post(rules::apply))
+        .route("/v1/domains/{domain}/rules/confirm", post(history::confirm))
+        .route("/v1/domains/{domain}/rules/rollback", post(history::roll_back))
+        .merge(objects::writable());
     let rules = guarded(rules, roles, Role::Admin).layer(DefaultBodyLimit::max(RULES_BODY_BYTES_MAX));
     operator
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))

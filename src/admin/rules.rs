@@ -1,20 +1,25 @@
-//! Rules over the socket: check, apply, export, and the trees.
+//! Rules over the socket: check, apply and export; and what every edit answers.
 
-use super::edit::{Applied, Edit, Refused};
+use super::edit::{Applied, Author, Edit, Refused};
 use super::findings::Findings;
 use super::mask;
 use super::peer::Peer;
 use super::problem::Problem;
-use super::{Admin, blocking};
+use super::{Admin, blocking, until};
 use crate::daemon::directory;
 use crate::net::clock;
 use crate::rules::diagnostic::Files;
+use crate::rules::edit::EditError;
+use crate::store::trial::{Trial, TrialKind};
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{ConnectInfo, Path, State};
+use axum::extract::{ConnectInfo, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -38,48 +43,124 @@ pub(super) async fn check(
     }
 }
 
+/// How long a trial may last: one that is forgotten should not fall on somebody's head in spring.
+const TRIAL_MAX: SignedDuration = SignedDuration::from_hours(31 * 24);
+
+/// The query of `apply`: at most one of them.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct OnTrial {
+    /// `10m`
+    confirm_within: Option<String>,
+    /// `18:00`, or RFC 3339
+    until: Option<String>,
+}
+
+impl OnTrial {
+    fn parse(&self, zone: &TimeZone, now: Timestamp) -> Result<Option<(TrialKind, Timestamp)>, String> {
+        let ends = match (&self.confirm_within, &self.until) {
+            (None, None) => return Ok(None),
+            (Some(_), Some(_)) => return Err("`confirm-within` and `until` exclude each other".into()),
+            (Some(within), None) => {
+                let within: SignedDuration = within
+                    .parse()
+                    .ok()
+                    .filter(|d: &SignedDuration| d.is_positive())
+                    .ok_or_else(|| format!("`{within}` is no duration: write `10m`, `90s` or `1h30m`"))?;
+                let ends = now.checked_add(within).map_err(|_| "that is beyond the calendar".to_owned())?;
+                (TrialKind::Confirm, ends)
+            }
+            (None, Some(text)) => (TrialKind::Until, until::parse(text, zone, now)?),
+        };
+        if ends.1.duration_since(now) > TRIAL_MAX {
+            return Err(format!("a trial lasts at most {} days", TRIAL_MAX.as_hours() / 24));
+        }
+        Ok(Some(ends))
+    }
+}
+
 /// `POST /v1/domains/{domain}/rules/apply`: one generation, durable before it is answered.
 pub(super) async fn apply(
     State(admin): State<Arc<Admin>>,
     Path(domain): Path<String>,
     ConnectInfo(peer): ConnectInfo<Peer>,
+    Query(on_trial): Query<OnTrial>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Problem> {
-    let edit = edit(domain, &body, if_match(&headers)?, peer)?;
-    let taken = blocking(move || admin.pipeline.apply(&edit)).await??;
-    let Applied { domain, generation, changed, findings, warnings } = taken;
-    for warning in &warnings {
+    // A domain that is new has no zone yet, and can't be on trial.
+    let zone = admin.generations.domain(&domain).and_then(|l| TimeZone::get(l.domain.zone_name()).ok());
+    let mut edit = edit(domain, &body, if_match(&headers)?, peer)?;
+    edit.trial = on_trial.parse(&zone.unwrap_or(TimeZone::UTC), edit.at).map_err(Problem::invalid)?;
+    let applied = blocking(move || admin.pipeline.apply(&edit)).await??;
+    said(&applied, peer);
+    Ok(with_generation(applied.generation, Json(shown(&applied))))
+}
+
+/// A line in the log for what was changed.
+pub(super) fn said(applied: &Applied, peer: Peer) {
+    let Applied { domain, generation, changed, warnings, .. } = applied;
+    for warning in warnings {
         tracing::warn!(%domain, "{warning}");
     }
-    if changed {
+    if *changed {
         tracing::info!(%domain, generation, uid = peer.uid, "new rules are live");
     }
-    let body = json!({
+}
+
+/// What every edit answers.
+pub(super) fn shown(applied: &Applied) -> Value {
+    let Applied { domain, generation, changed, findings, warnings, trial } = applied;
+    json!({
         "domain": domain, "generation": generation, "changed": changed, "diagnostics": findings.diagnostics,
-        "expectations": findings.expectations, "warnings": warnings,
-    });
-    Ok(with_generation(generation, Json(body)))
+        "expectations": findings.expectations, "warnings": warnings, "trial": trial.as_ref().map(trial_shown),
+    })
+}
+
+/// A trial without the texts that it keeps.
+pub(super) fn trial_shown(trial: &Trial) -> Value {
+    let Trial { kind, generation, before, ends, origin, undo, .. } = trial;
+    json!({
+        "kind": kind, "generation": generation, "before": before, "ends": ends.to_string(), "origin": origin,
+        "files": undo.keys().collect::<Vec<_>>(),
+    })
+}
+
+/// Who speaks, and what they do.
+pub(super) fn author(peer: Peer, what: impl Into<String>) -> Author {
+    Author { origin: peer.uid.to_string(), what: what.into(), at: clock::now().wall }
+}
+
+/// Which generation is exported; the present one without.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Which {
+    generation: Option<u64>,
 }
 
 /// `GET /v1/domains/{domain}/rules/export`: the source as it was applied, secrets masked.
 pub(super) async fn export(
     State(admin): State<Arc<Admin>>,
     Path(domain): Path<String>,
+    Query(which): Query<Which>,
 ) -> Result<Response, Problem> {
     let live = admin.domain(&domain)?;
-    let generation = live.stored.generation;
-    let files = blocking(move || live.files()).await??;
-    Ok(with_generation(generation, Json(mask::mask(&files).0)))
+    let generation = which.generation.unwrap_or(live.stored.generation);
+    let found = blocking(move || match generation == live.stored.generation {
+        true => live.files().map(Some),
+        false => Ok(admin.store.rules_at(&live.stored.domain, generation)?.map(|stored| stored.files)),
+    });
+    let missing = || Problem::not_found(format!("{domain} has no generation {generation}, or no longer"));
+    Ok(with_generation(generation, Json(mask::mask(&found.await??.ok_or_else(missing)?).0)))
 }
 
 /// The ETag that `If-Match` of a later write repeats.
-fn with_generation(generation: u64, body: impl IntoResponse) -> Response {
+pub(super) fn with_generation(generation: u64, body: impl IntoResponse) -> Response {
     ([(header::ETAG, format!("\"{generation}\""))], body).into_response()
 }
 
 /// A generation, with or without quotes; `*` matches any.
-fn if_match(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
+pub(super) fn if_match(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     let Some(value) = headers.get(header::IF_MATCH) else { return Ok(None) };
     let text = value.to_str().unwrap_or_default().trim();
     if text == "*" {
@@ -112,7 +193,9 @@ pub(super) fn edit(domain: String, body: &[u8], expected: Option<u64>, peer: Pee
         files: Files(map),
         expected,
         origin: peer.uid.to_string(),
+        what: "apply".to_owned(),
         at: clock::now().wall,
+        trial: None,
     })
 }
 
@@ -131,6 +214,16 @@ impl From<Refused> for Problem {
             Refused::NothingToKeep(_) => invalid("nothing-to-keep", said),
             Refused::OtherDomain { .. } => invalid("other-domain", said),
             Refused::Overlap(_) => invalid("address-overlap", said),
+            Refused::Missing(_) => Problem::not_found(said),
+            Refused::OnTrial { trial, .. } => {
+                Problem::new(StatusCode::CONFLICT, "on-trial", said).with("trial", trial_shown(&trial))
+            }
+            Refused::Edit(EditError::Missing(_)) => Problem::not_found(said),
+            Refused::Edit(EditError::Wrong(_)) => Problem::invalid(said),
+            Refused::Edit(EditError::Referred { referrers, .. }) => {
+                Problem::new(StatusCode::CONFLICT, "still-referred-to", said)
+                    .with("referrers", json!(referrers))
+            }
             Refused::Store(error) => error.into(),
         }
     }

@@ -5,6 +5,7 @@ mod apply;
 mod blast_radius;
 mod calendar;
 mod calls;
+mod change;
 mod check;
 mod daemon;
 mod events;
@@ -13,6 +14,8 @@ mod explanation;
 mod export;
 mod fmt;
 mod hangup;
+mod history;
+mod object;
 mod offline;
 mod out;
 mod plan;
@@ -22,7 +25,6 @@ mod route;
 mod rules_dir;
 mod run;
 mod tree;
-mod user;
 mod who_reaches;
 
 use clap::{Parser, Subcommand};
@@ -91,8 +93,71 @@ enum Verb {
     Replay(replay::Replay),
     Apply(apply::Apply),
     Export(export::Export),
+    Diff(history::Diff),
+    History(history::History),
+    Rollback(history::Rollback),
+    Confirm(history::Confirm),
+    Blame(history::Blame),
+    /// People: rules, extensions, and live status (dnd, forward, rule, queues)
     #[command(subcommand)]
-    User(user::User),
+    User(object::Object),
+    /// Phones, and who is logged in to a hot-desk phone
+    #[command(subcommand)]
+    Device(object::Object),
+    /// Numbers that come in from outside, and where each leads
+    #[command(subcommand)]
+    Number(object::Object),
+    /// Lists of numbers that rules refer to
+    #[command(subcommand)]
+    List(object::Object),
+    /// Time frames, and forcing one on or off
+    #[command(subcommand)]
+    TimeFrame(object::Object),
+    /// Trunks: the way out and in
+    #[command(subcommand)]
+    Trunk(object::Object),
+    /// Classes of dialled numbers
+    #[command(subcommand)]
+    Class(object::Object),
+    /// Sites: zone, country, caller ID, emergency, restrictions
+    #[command(subcommand)]
+    Site(object::Object),
+    /// Roles and what they may
+    #[command(subcommand)]
+    Role(object::Object),
+    /// Hunt groups
+    #[command(subcommand)]
+    Hunt(object::Object),
+    /// Queues
+    #[command(subcommand)]
+    Queue(object::Object),
+    /// Auto-attendants
+    #[command(subcommand)]
+    Attendant(object::Object),
+    /// Conference rooms
+    #[command(subcommand)]
+    Conference(object::Object),
+    /// Dial-by-name directories
+    #[command(subcommand)]
+    Directory(object::Object),
+    /// Mailboxes of no user
+    #[command(subcommand)]
+    Mailbox(object::Object),
+    /// Announcements
+    #[command(subcommand)]
+    Announce(object::Object),
+    /// Music on hold
+    #[command(subcommand)]
+    Moh(object::Object),
+    /// Call-back identities of emergency calls
+    #[command(subcommand)]
+    Callback(object::Object),
+    /// Civic addresses of emergency calls
+    #[command(subcommand)]
+    Location(object::Object),
+    /// Calendars of holidays (`calendar EXT` shows which rule is active when)
+    #[command(subcommand)]
+    CalendarDays(object::Object),
     Calls(calls::Calls),
     Hangup(hangup::Hangup),
     Registrations(registrations::Registrations),
@@ -115,7 +180,31 @@ impl Verb {
             Verb::Replay(verb) => verb.carry_out(),
             Verb::Apply(verb) => verb.carry_out(),
             Verb::Export(verb) => verb.carry_out(),
-            Verb::User(verb) => verb.carry_out(),
+            Verb::Diff(verb) => verb.carry_out(),
+            Verb::History(verb) => verb.carry_out(),
+            Verb::Rollback(verb) => verb.carry_out(),
+            Verb::Confirm(verb) => verb.carry_out(),
+            Verb::Blame(verb) => verb.carry_out(),
+            Verb::User(verb) => verb.carry_out("user"),
+            Verb::Device(verb) => verb.carry_out("device"),
+            Verb::Number(verb) => verb.carry_out("number"),
+            Verb::List(verb) => verb.carry_out("list"),
+            Verb::TimeFrame(verb) => verb.carry_out("time_frame"),
+            Verb::Trunk(verb) => verb.carry_out("trunk"),
+            Verb::Class(verb) => verb.carry_out("class"),
+            Verb::Site(verb) => verb.carry_out("site"),
+            Verb::Role(verb) => verb.carry_out("role"),
+            Verb::Hunt(verb) => verb.carry_out("hunt"),
+            Verb::Queue(verb) => verb.carry_out("queue"),
+            Verb::Attendant(verb) => verb.carry_out("attendant"),
+            Verb::Conference(verb) => verb.carry_out("conference"),
+            Verb::Directory(verb) => verb.carry_out("directory"),
+            Verb::Mailbox(verb) => verb.carry_out("mailbox"),
+            Verb::Announce(verb) => verb.carry_out("announce"),
+            Verb::Moh(verb) => verb.carry_out("moh"),
+            Verb::Callback(verb) => verb.carry_out("callback"),
+            Verb::Location(verb) => verb.carry_out("location"),
+            Verb::CalendarDays(verb) => verb.carry_out("calendar"),
             Verb::Calls(verb) => verb.carry_out(),
             Verb::Hangup(verb) => verb.carry_out(),
             Verb::Registrations(verb) => verb.carry_out(),

@@ -31,6 +31,7 @@ use crate::net::media::{Ports, PortsError, Range};
 use crate::net::signalling::{Handle, Media, Plane};
 use crate::rules::Ruleset;
 use crate::sip::Transport;
+use crate::store::trial::Trials;
 use crate::store::{SledStore, Store, StoreError};
 use crate::switch::config::Listener;
 use crate::switch::{self, Input};
@@ -153,8 +154,13 @@ impl Running {
         let bases = rulesets::bases(&config, on_disk.as_deref().unwrap_or_default());
         let of_files = on_disk.as_ref().ok().and_then(|d| d.first()?.domain.clone());
         let generations = Arc::new(Generations::default());
-        let pipeline = Pipeline::new(store.clone(), generations.clone(), bases, publish);
+        let (trials, trouble) = Trials::open(&config.store);
+        if let Some(trouble) = trouble {
+            tracing::error!("{trouble}");
+        }
+        let pipeline = Pipeline::new(store.clone(), generations.clone(), bases, publish, trials);
         rulesets::start(&*store, &pipeline, &generations, on_disk)?;
+        pipeline.forget_void_trials();
         let statuses = Statuses::restore(&*store, clock::now().wall)?;
         let first = first_inputs(&*store, &generations, &statuses)?;
 
@@ -212,6 +218,7 @@ impl Running {
         let listener = tokio::net::UnixListener::from_std(listener).map_err(broken)?;
         let mut signals = signals::Signals::new().map_err(broken)?;
         tokio::spawn(trunks::keep_resolved(self.admin.clone()));
+        tokio::spawn(admin::trials::keep(self.admin.clone()));
         let served = tokio::spawn(admin::serve(listener, self.admin.clone(), self.roles.clone()));
         self.greet();
         notify::ready();

@@ -121,7 +121,9 @@ fn edit(found: &OnDisk) -> Edit {
         files: found.files.clone(),
         expected: None,
         origin: origin(&found.dir),
+        what: "load".to_owned(),
         at: clock::now().wall,
+        trial: None,
     }
 }
 

@@ -16,6 +16,7 @@
 //! | `edits.journal` | every edit of head or status since the newest snapshot | before an edit is acknowledged |
 //! | `manifest` | count and checksum of all keys, by kind | after each commit, so at most one commit behind |
 //! | `damaged-TIME/` | a database that was damaged, whole | never again; delete it by hand |
+//! | `trials` | generations that are taken back by themselves (`trial`) | before such a generation, and when it is settled |
 //! | `lock` | held by the process that has the store open | never |
 //!
 //! # Why so
@@ -62,6 +63,7 @@ pub mod report;
 mod settle;
 pub mod sled_store;
 pub mod snapshot;
+pub mod trial;
 pub mod value;
 mod writer;
 

@@ -167,7 +167,7 @@ fn a_status_that_makes_no_sense_says_what_to_write() {
         (&["ada", "rule=Nights"], "there are `Always`"),
         (&["ada", "forward=nowhere"], "no destination"),
         (&["ada", "dnd=on", "--until", "6pm"], "write `18:00`"),
-        (&["ada", "colour=red"], "unknown key"),
+        (&["ada", "queues.support=maybe"], "queues.support=on"),
     ] {
         let ran = running.run(&[&["user", "set"], arguments].concat()).ended(2);
         assert!(ran.last_line().contains(says), "{}", ran.err);

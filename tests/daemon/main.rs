@@ -6,5 +6,8 @@
 mod admin;
 mod command_line;
 mod files;
+mod history;
+mod objects;
+mod roles;
 mod running;
 mod start;

@@ -79,7 +79,7 @@ impl Place {
     /// Runs a verb to its end.
     pub fn run(&self, arguments: &[&str]) -> Ran {
         let command = Command::new(env!("CARGO_BIN_EXE_ringtree"));
-        Ran::new(self.in_place(command).args(arguments).output().unwrap())
+        Ran::of(self.in_place(command).args(arguments).output().unwrap())
     }
 
     /// Starts the daemon; returns once it says what it bound.
@@ -118,7 +118,7 @@ pub struct Ran {
 }
 
 impl Ran {
-    fn new(output: Output) -> Ran {
+    pub fn of(output: Output) -> Ran {
         Ran {
             code: output.status.code().unwrap(),
             out: String::from_utf8(output.stdout).unwrap(),

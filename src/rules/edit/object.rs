@@ -5,8 +5,8 @@ use super::kind::Kind;
 use super::place::{Place, carry_out, table_of};
 use super::shape::FILE;
 use super::{EditError, layout};
-use crate::rules::diagnostic::{Files, Severity};
-use crate::rules::source::{self, suggest};
+use crate::rules::diagnostic::Files;
+use crate::rules::source::suggest;
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
 use std::sync::Arc;
@@ -301,8 +301,10 @@ fn home_for(files: &Files, kind: &Kind, name: &str, keys: &Map<String, Json>) ->
 
 /// The files without an object. A file with nothing else in it goes, too.
 ///
+/// Whether others refer to it is for whoever has the model to judge, before this is taken.
+///
 /// # Errors
-/// There is no such object, or others refer to it.
+/// There is no such object.
 pub fn remove(files: &Files, kind: &'static Kind, name: &str) -> Result<Files, EditError> {
     let (file, text) = home_of(files, kind, name).ok_or_else(|| missing(files, kind, name))?;
     let mut document = document(text)?;
@@ -313,28 +315,5 @@ pub fn remove(files: &Files, kind: &'static Kind, name: &str) -> Result<Files, E
         }
     }
     let left = (!document.as_table().is_empty()).then(|| document.to_string());
-    let after = with_file(files, file, left.map(|text| text.trim_start_matches('\n').to_owned()));
-    let referrers = referrers(files, &after);
-    if referrers.is_empty() {
-        return Ok(after);
-    }
-    Err(EditError::Referred { what: format!("{} `{name}`", kind.spoken()), referrers })
-}
-
-/// Everything that is wrong after an edit and was right before it.
-#[must_use]
-pub fn referrers(before: &Files, after: &Files) -> Vec<Referrer> {
-    let mut was: Vec<String> = source::load(before).diagnostics.into_iter().map(|d| d.message).collect();
-    let now = source::load(after).diagnostics.into_iter().filter(|d| d.severity == Severity::Error);
-    let is_new = |message: &str| match was.iter().position(|m| m == message) {
-        Some(at) => {
-            was.swap_remove(at);
-            false
-        }
-        None => true,
-    };
-    let mut is_new = is_new;
-    now.filter(|d| is_new(&d.message))
-        .map(|d| Referrer { at: after.place(d.span).to_string(), why: d.message })
-        .collect()
+    Ok(with_file(files, file, left.map(|text| text.trim_start_matches('\n').to_owned())))
 }
