@@ -2,6 +2,7 @@
 
 use super::Admin;
 use super::domains::DomainSummary;
+use super::openapi;
 use super::problem::Problem;
 use crate::daemon::metrics;
 use crate::net::clock;
@@ -52,6 +53,6 @@ pub(super) async fn metrics(State(admin): State<Arc<Admin>>) -> Result<Response,
 }
 
 /// `GET /v1/openapi.json`
-pub(super) async fn openapi() -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], include_str!("openapi.json")).into_response()
+pub(super) async fn openapi() -> Json<serde_json::Value> {
+    Json(openapi::document())
 }

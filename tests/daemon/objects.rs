@@ -57,7 +57,18 @@ fn an_edit_is_one_generation_and_keeps_comments_and_order() {
         .replace("plain:second", "plain:***");
     assert_eq!(exported(&running, "users.toml"), wanted);
     let outcome = running
-        .run(&["route", "--to", "101", "--from", "102", "--json", "--given", "active_calls = { ada = 9 }"])
+        .run(&[
+            "route",
+            "--to",
+            "101",
+            "--from",
+            "102",
+            "--json",
+            "--given",
+            "active_calls = { ada = 9 }",
+            "--given",
+            "offline = []",
+        ])
         .ended(0)
         .json();
     assert_eq!(outcome["outcome"]["status"], 600, "{outcome}");

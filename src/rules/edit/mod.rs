@@ -6,6 +6,7 @@
 mod blame;
 pub mod change;
 pub mod difference;
+pub mod import;
 pub mod kind;
 pub mod layout;
 mod object;

@@ -317,3 +317,24 @@ pub fn remove(files: &Files, kind: &'static Kind, name: &str) -> Result<Files, E
     let left = (!document.as_table().is_empty()).then(|| document.to_string());
     Ok(with_file(files, file, left.map(|text| text.trim_start_matches('\n').to_owned())))
 }
+
+/// A file of new objects: kind, name and keys of each.
+///
+/// # Errors
+/// They can't be written as rules.
+pub(super) fn new_file(objects: &[(&str, String, Map<String, Json>)]) -> Result<String, EditError> {
+    let mut document = DocumentMut::new();
+    for (at, (word, name, keys)) in (1_isize..).zip(objects) {
+        let mut object = table_of(keys, FILE.under(word).under(name))?;
+        object.set_position(Some(at));
+        let group = document.as_table_mut().entry(word).or_insert_with(|| {
+            let mut group = Table::new();
+            group.set_implicit(true);
+            Item::Table(group)
+        });
+        if let Some(group) = group.as_table_mut() {
+            group.insert(name, Item::Table(object));
+        }
+    }
+    layout::format(&document.to_string()).map_err(|e| EditError::new(e.to_string()))
+}
