@@ -13,6 +13,7 @@ use ringtree::admin::generation::Generations;
 use ringtree::net::clock;
 use ringtree::rules::diagnostic::Files;
 use ringtree::store::SledStore;
+use ringtree::store::trial::Trials;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -52,7 +53,9 @@ fn open(path: &std::path::Path) -> World {
     assert!(report.events.is_empty(), "{report:?}");
     let store = Arc::new(store);
     let generations = Arc::new(Generations::default());
-    let pipeline = Pipeline::new(store.clone(), generations.clone(), Bases::default(), Arc::new(|_| ()));
+    let (trials, _) = Trials::open(path);
+    let pipeline =
+        Pipeline::new(store.clone(), generations.clone(), Bases::default(), Arc::new(|_| ()), trials);
     World { store, generations, pipeline }
 }
 
@@ -62,7 +65,9 @@ fn edit(domain: usize, files: Files) -> Edit {
         files,
         expected: None,
         origin: "1000".to_owned(),
+        what: "apply".to_owned(),
         at: clock::now().wall,
+        trial: None,
     }
 }
 

@@ -56,22 +56,14 @@ fn an_edit_is_one_generation_and_keeps_comments_and_order() {
         .replace("plain:first", "plain:***")
         .replace("plain:second", "plain:***");
     assert_eq!(exported(&running, "users.toml"), wanted);
-    let outcome = running
-        .run(&[
-            "route",
-            "--to",
-            "101",
-            "--from",
-            "102",
-            "--json",
-            "--given",
-            "active_calls = { ada = 9 }",
-            "--given",
-            "offline = []",
-        ])
-        .ended(0)
-        .json();
-    assert_eq!(outcome["outcome"]["status"], 600, "{outcome}");
+    // Nobody is registered.
+    running.run(&["user", "set", "ada", "rule.Always.forward.offline=reject:404"]).ended(0);
+    let outcome = running.run(&["route", "--to", "101", "--from", "102", "--json"]).ended(0).json();
+    assert_eq!(
+        (&outcome["outcome"]["status"], &outcome["generation"]),
+        (&json!(404), &json!(3)),
+        "{outcome}"
+    );
     running.run(&["user", "set", "101", "--unset", "ring_for"]).ended(0);
     assert!(!exported(&running, "users.toml").contains("ring_for"), "by extension, too");
     let same = running.run(&["user", "set", "ada", "ext=101"]).ended(0);

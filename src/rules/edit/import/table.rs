@@ -100,9 +100,11 @@ pub fn read(bytes: &[u8], latin1: bool) -> Result<Table, String> {
         .from_reader(bytes);
     let mut table = Table::default();
     let mut columns: Option<Vec<Option<&'static str>>> = None;
+    let mut lines = Lines { counted: 0, line: 1 };
     for record in reader.byte_records() {
         let record = record.map_err(|e| format!("the file can't be read: {e}"))?;
-        let number = record.position().map_or(0, csv::Position::line);
+        let start = record.position().map_or(0, |p| usize::try_from(p.byte()).unwrap_or(usize::MAX));
+        let number = lines.at(bytes, start);
         let cells: Vec<Result<String, String>> = record.iter().map(|cell| clean(cell, latin1)).collect();
         match &columns {
             None => columns = Some(head_of(&cells, number, &mut table.losses)?),
@@ -116,6 +118,24 @@ pub fn read(bytes: &[u8], latin1: bool) -> Result<Table, String> {
         return Err("the file is empty; `--template` prints one".into());
     }
     Ok(table)
+}
+
+/// Lines as an editor counts them; the reader counts the two bytes of a Windows line end to two lines.
+struct Lines {
+    counted: usize,
+    line: u64,
+}
+
+impl Lines {
+    /// The line of the record that begins at this byte, or behind the line ends there.
+    fn at(&mut self, bytes: &[u8], start: usize) -> u64 {
+        let rest = bytes.get(start..).unwrap_or_default();
+        let start = start + rest.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
+        let passed = bytes.get(self.counted..start).unwrap_or_default();
+        self.line += passed.iter().filter(|b| **b == b'\n').count() as u64;
+        self.counted = start.max(self.counted);
+        self.line
+    }
 }
 
 /// What stands most often between the names of the columns.
@@ -252,6 +272,15 @@ mod tests {
         let losses: Vec<_> = table.losses.iter().map(|l| (l.row, l.column.as_str())).collect();
         assert_eq!(losses, [(1, "shoe size"), (1, "password"), (2, "4"), (3, "2")]);
         assert!(table.losses.iter().all(|l| !l.value.contains("s3cret")), "{:?}", table.losses);
+    }
+
+    #[test]
+    fn rows_are_counted_as_an_editor_counts_lines() {
+        for end in ["\n", "\r\n"] {
+            let text = ["ext,name", "101,a", "", "102,\"b", "b\"", "103,c"].join(end);
+            let table = read(text.as_bytes(), false).unwrap();
+            assert_eq!(table.rows.iter().map(|r| r.number).collect::<Vec<_>>(), [2, 4, 6], "{text:?}");
+        }
     }
 
     #[test]
