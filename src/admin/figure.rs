@@ -13,6 +13,15 @@ use std::fmt::Write;
 pub struct Figure {
     pub of: String,
     pub generation: u64,
+    /// No call is asked more than so many questions.
+    #[serde(default)]
+    pub questions_max: usize,
+    /// Rules that the clock never chooses: those before them hold whenever they would.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub never_by_clock: Vec<String>,
+    /// The user has set something, and it is folded in.
+    #[serde(default)]
+    pub folded: bool,
     /// The first is the root; edges point to later ones.
     pub nodes: Vec<Shown>,
 }
@@ -39,16 +48,42 @@ impl Figure {
     /// `None` where the domain has no tree for this extension or number.
     #[must_use]
     pub fn of(domain: &Domain, ext: &str) -> Option<Figure> {
-        let drawing = Drawing { domain, trees: domain.trees(), tree: domain.tree(ext)? };
-        let nodes = (0..).zip(&drawing.tree.nodes).map(|(id, node)| drawing.node(id, node)).collect();
-        Some(Figure { of: ext.to_owned(), generation: domain.generation(), nodes })
+        Some(Figure::drawn(domain, ext, domain.tree(ext)?, false))
+    }
+
+    /// The tree of an extension with what its user has set folded in.
+    #[must_use]
+    pub fn folded(domain: &Domain, ext: &str, tree: &Tree) -> Figure {
+        Figure::drawn(domain, ext, tree, true)
+    }
+
+    fn drawn(domain: &Domain, ext: &str, tree: &Tree, folded: bool) -> Figure {
+        let drawing = Drawing { domain, trees: domain.trees(), tree };
+        // What is folded in says by itself which rule holds.
+        let never = if folded { Vec::new() } else { tree.never_by_clock() };
+        let name = |rule: u32| tree.rules.get(rule as usize)?.name.as_deref().map(str::to_owned);
+        Figure {
+            of: ext.to_owned(),
+            generation: domain.generation(),
+            questions_max: tree.depth(),
+            never_by_clock: never.into_iter().filter_map(name).collect(),
+            folded,
+            nodes: (0..).zip(&tree.nodes).map(|(id, node)| drawing.node(id, node)).collect(),
+        }
     }
 
     /// For the terminal: a question's yes stands below it, indented; its no goes on where it stands. A node that is reached a
     /// second time is named by its number.
     #[must_use]
     pub fn text(&self) -> String {
-        let mut out = format!("{}, generation {}\n", self.of, self.generation);
+        let mut out = format!("{}, generation {}, ", self.of, self.generation);
+        let _ = writeln!(out, "at most {} questions", self.questions_max);
+        if self.folded {
+            out.push_str("what the user has set is folded in\n");
+        }
+        for rule in &self.never_by_clock {
+            let _ = writeln!(out, "never by the clock: {rule} (an earlier rule holds whenever it would)");
+        }
         let mut shown = vec![false; self.nodes.len()];
         self.text_from(0, 0, &mut shown, &mut out);
         out
@@ -231,6 +266,9 @@ mod tests {
         Figure {
             of: "101".into(),
             generation: 3,
+            questions_max: 1,
+            never_by_clock: vec!["Night".into()],
+            folded: false,
             nodes: vec![
                 Shown { yes: Some(1), no: Some(2), ..leaf(0, "on the \"block\" list?") },
                 leaf(1, "refuse: blocked"),
@@ -248,7 +286,7 @@ mod tests {
     fn text_shows_each_node_once() {
         assert_eq!(
             figure().text(),
-            "101, generation 3\n0: on the \"block\" list?\n  yes:\n    1: refuse: blocked\n2: ring  (u.toml:1:1)\n  busy:\n    \
+            "101, generation 3, at most 1 questions\nnever by the clock: Night (an earlier rule holds whenever it would)\n0: on the \"block\" list?\n  yes:\n    1: refuse: blocked\n2: ring  (u.toml:1:1)\n  busy:\n    \
              3: final response\n  offline:\n    -> 3\n"
         );
     }

@@ -5,7 +5,7 @@ use super::figure::Figure;
 use super::problem::Problem;
 use crate::rules::model::Given;
 use crate::rules::route::{Query, route as decide};
-use crate::rules::{Explanation, given};
+use crate::rules::{Explanation, Live, given};
 use crate::switch::Switch;
 use axum::Json;
 use axum::body::Bytes;
@@ -57,9 +57,21 @@ pub(super) async fn tree(
     State(admin): State<Arc<Admin>>,
     Path((domain, ext)): Path<(String, String)>,
 ) -> Result<Json<Figure>, Problem> {
+    let missing = Problem::not_found(format!("{domain} has no tree for `{ext}`"));
     let live = admin.domain(&domain)?;
-    let figure = Figure::of(&live.domain, &ext);
-    figure.map(Json).ok_or_else(|| Problem::not_found(format!("{domain} has no tree for `{ext}`")))
+    let (name, extension) = (live.domain.name().clone(), ext.clone());
+    // Asked where the status is, so that the tree and what is folded into it are of one moment.
+    let folded = move |switch: &mut Switch, now: crate::clock::Now| {
+        let domain = switch.ruleset().domain(&name)?.clone();
+        let user = domain.user_of_extension(&extension)?.name.clone();
+        let live = switch.office().live(&domain, now, None);
+        Some(Figure::folded(&domain, &extension, live.folded(&user)?))
+    };
+    let figure = match admin.plane.query(folded).await.ok_or_else(Problem::no_answer)? {
+        Some(folded) => Some(folded),
+        None => Figure::of(&live.domain, &ext),
+    };
+    figure.map(Json).ok_or(missing)
 }
 
 fn only_domain(admin: &Admin) -> Result<String, Problem> {

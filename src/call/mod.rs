@@ -9,6 +9,7 @@
 pub mod branch;
 pub mod bridge;
 pub mod caller;
+pub mod folds;
 pub mod fork;
 pub mod headers;
 pub mod history;

@@ -1,6 +1,7 @@
 //! What all calls share: the transaction layer, the location service, free relay ports, live state, our addresses. And where their
 //! effects go, in order.
 
+use super::folds::Folds;
 use super::record::CallRecord;
 use super::statuses::{DomainStatuses, Statuses};
 use crate::clock::Now;
@@ -9,6 +10,7 @@ use crate::registrar::binding::DeviceKey;
 use crate::registrar::{Binding, Change, Location};
 use crate::relay::Command;
 use crate::relay::pool::Pool;
+use crate::rules::tree::Tree;
 use crate::rules::{Domain, Live, UserStatus};
 use crate::sip::{Flow, Message, Transport};
 use crate::transaction::{self, ClientId, ServerId, Transactions};
@@ -99,6 +101,8 @@ pub struct Office {
     pub ports: Pool,
     pub listeners: Vec<Listener>,
     pub statuses: Statuses,
+    /// The trees of users who have set something.
+    pub folds: Folds,
     /// Addresses of trunk proxies, resolved at the edge.
     pub trunks: FxHashMap<Named, Vec<SocketAddr>>,
     /// For each trunk that has carried a call, what its channels hold.
@@ -126,6 +130,7 @@ impl Office {
             ports: Pool::default(),
             listeners,
             statuses: Statuses::default(),
+            folds: Folds::default(),
             trunks: FxHashMap::default(),
             channels: FxHashMap::default(),
             callbacks: FxHashMap::default(),
@@ -271,6 +276,11 @@ impl Live for OfficeLive<'_> {
 
     fn status(&self, user: &str) -> Option<&UserStatus> {
         self.statuses?.user(user, self.now)
+    }
+
+    fn folded(&self, user: &str) -> Option<&Tree> {
+        // A status that has just ended counts no more, whether or not its tree is still here.
+        self.status(user).and_then(|_| self.office.folds.tree(self.domain, user))
     }
 
     fn frame_override(&self, frame: &str) -> Option<bool> {

@@ -1,21 +1,23 @@
 //! Builds trees from their leaves up.
 
 use super::tree::{Leaf, Node, NodeId, Test, TreeRule};
+use rustc_hash::FxHashMap;
 
 /// Builds a tree from its leaves up; turned round at the end, so that every edge points forwards.
 #[derive(Debug, Default)]
 pub struct Builder {
     nodes: Vec<Node>,
+    /// Where each node stands: two equal ones are one, so rules with the same ending share it.
+    places: FxHashMap<Node, NodeId>,
 }
 
 impl Builder {
     fn push(&mut self, node: Node) -> NodeId {
-        // Two equal nodes are one: rules with the same ending share it.
-        if let Some(same) = self.nodes.iter().position(|n| *n == node) {
-            return id(same);
-        }
-        self.nodes.push(node);
-        id(self.nodes.len() - 1)
+        let nodes = &mut self.nodes;
+        *self.places.entry(node).or_insert_with(|| {
+            nodes.push(node);
+            id(nodes.len() - 1)
+        })
     }
 
     pub fn leaf(&mut self, leaf: Leaf) -> NodeId {
@@ -23,6 +25,10 @@ impl Builder {
     }
 
     pub fn ask(&mut self, test: Test, yes: NodeId, no: NodeId) -> NodeId {
+        // A question whose answer changes nothing is not asked; only who is allowed is remembered for later.
+        if yes == no && test != Test::Allowed {
+            return yes;
+        }
         self.push(Node::Ask { test, yes, no })
     }
 

@@ -14,6 +14,7 @@ use super::tree::{
     Builder, Entries, ForwardKey, Leaf, NodeId, Refused, RingOutcome, RingTemplate, TargetPlace,
     TemplateTarget, Test, Tree, TreeCondition, TreeForward, TreeRule, WhiteList,
 };
+use rustc_hash::FxHashMap;
 
 /// The tree of a user.
 pub(super) fn user_tree(shared: &mut Shared<'_>, name: &Name, user: &User) -> Tree {
@@ -64,19 +65,33 @@ fn screening(b: &mut Builder, shared: &Shared<'_>, user: &User, choice: NodeId) 
     b.ask(Test::PsapCallback, choice, at)
 }
 
-/// One rule: picked by hand, else the first enabled one whose time frame holds.
+/// One rule: picked by hand, else the first enabled one whose time frame holds. A rule asks only what those before it left
+/// open; one that can't hold any more is not asked about at all.
 fn choose(b: &mut Builder, user: &User, rules: &[TreeRule]) -> NodeId {
     // The loader lets no user through without an enabled `always` rule at the end.
     let last = rules.len().saturating_sub(1);
-    let mut at = rules.get(last).map_or_else(|| b.leaf(Leaf::Spare), |rule| rule.entry);
-    for (index, rule) in rules.iter().enumerate().rev() {
-        if !rule.enabled {
-            continue;
+    let mut open: Vec<(usize, Vec<TreeCondition>)> = Vec::new();
+    let mut known: FxHashMap<u32, bool> = FxHashMap::default();
+    let mut chosen = last;
+    for (index, rule) in rules.iter().enumerate().filter(|(_, rule)| rule.enabled) {
+        let always = matches!(user.rules.get(index).map(|r| &r.when), Some(When::Always));
+        let holds = |c: &TreeCondition| known.get(&c.timed).map(|inside| *inside != c.negated);
+        // `X` and `not X` together.
+        let both = |c: &TreeCondition| {
+            rule.when.iter().any(|other| other.timed == c.timed && other.negated != c.negated)
+        };
+        if always || rule.when.iter().any(|c| holds(c) == Some(true) || both(c)) {
+            chosen = index;
+            break;
         }
-        if matches!(user.rules.get(index).map(|r| &r.when), Some(When::Always)) {
-            at = rule.entry;
-        }
-        at = any_of(b, &rule.when, to_u32(index), rule.entry, at);
+        let left: Vec<TreeCondition> = rule.when.iter().filter(|c| holds(c).is_none()).copied().collect();
+        known.extend(left.iter().map(|c| (c.timed, c.negated)));
+        open.push((index, left));
+    }
+    let mut at = rules.get(chosen).map_or_else(|| b.leaf(Leaf::Spare), |rule| rule.entry);
+    for (index, when) in open.into_iter().rev() {
+        let Some(rule) = rules.get(index) else { continue };
+        at = any_of(b, &when, to_u32(index), rule.entry, at);
     }
     b.picked(at)
 }

@@ -398,6 +398,13 @@ impl Domain {
         self.user_at(user).map(|user| &user.tree)
     }
 
+    /// The tree of this user with a live status folded in.
+    #[must_use]
+    pub fn folded(&self, user: &str, status: &super::facts::UserStatus) -> Option<Tree> {
+        let tree = self.user_tree(user)?;
+        Some(tree.folded(super::fold::Fold::of(tree, status)))
+    }
+
     pub(super) fn number_tree(&self, number: &str) -> Option<(&NumberEntry, &Tree)> {
         self.number_at(self.numbers.index(number)?)
     }

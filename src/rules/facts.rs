@@ -1,6 +1,7 @@
 //! What a decision is made from: the call as it came, and live state.
 
 use super::model::Destination;
+use super::tree::Tree;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -73,6 +74,11 @@ pub trait Live {
     /// Calls that the user is part of, over all their devices; the call being decided doesn't count.
     fn active_calls(&self, user: &str) -> u32;
     fn status(&self, user: &str) -> Option<&UserStatus>;
+    /// The user's tree with that status folded in, of the rules that the call is decided by, where somebody keeps one.
+    fn folded(&self, user: &str) -> Option<&Tree> {
+        let _ = user;
+        None
+    }
     /// `Some(true)`: forced on; `Some(false)`: forced off; `None`: by the clock.
     fn frame_override(&self, frame: &str) -> Option<bool>;
     fn trunk_down(&self, trunk: &str) -> bool;

@@ -21,6 +21,7 @@ pub mod encoding;
 pub mod expect;
 pub mod explain;
 pub mod facts;
+pub mod fold;
 pub mod given;
 mod identity;
 pub mod intervals;

@@ -71,7 +71,7 @@ pub struct Tree {
     pub white_list: WhiteList,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Node {
     Ask {
         test: Test,
@@ -86,7 +86,7 @@ pub enum Node {
 }
 
 /// A question that is answered yes or no.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Test {
     /// RFC 7090.
     PsapCallback,
@@ -122,7 +122,7 @@ pub enum Test {
     Screened,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Leaf {
     Refuse(Refused),
     Ring {
@@ -154,7 +154,7 @@ pub enum Leaf {
     Spare,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Refused {
     Blocked,
     Anonymous,

@@ -26,6 +26,7 @@ pub use input::{Input, StatusKey};
 
 use crate::call::office::{CallKey, Effect, Office};
 use crate::call::record::CallRecord;
+use crate::call::statuses::DomainStatuses;
 use crate::call::{Call, of_tag};
 use crate::clock::Now;
 use crate::ids::Ids;
@@ -34,7 +35,7 @@ use crate::registrar::digest::Digest;
 use crate::registrar::location::Removal;
 use crate::registrar::{Binding, Change};
 use crate::relay::{Command, Report};
-use crate::rules::{Ruleset, Status};
+use crate::rules::{Ruleset, Status, StatusObject};
 use crate::sip::{Flow, Message, Method};
 use crate::transaction::{self, ServerId, Transactions};
 use calls::Calls;
@@ -228,6 +229,7 @@ impl Switch {
         self.changed(changes);
         let mut ended = Vec::new();
         self.office.statuses.timeout(now, &mut ended);
+        ended.iter().for_each(|key| self.fold(key));
         let over = |key| Action::Event(Event::StatusChanged { key, status: None });
         out.extend(ended.into_iter().map(over));
         while let Some(key) = self.calls.due(now.mono) {
@@ -243,12 +245,28 @@ impl Switch {
                 out.push(Action::Event(applied));
             }
         }
+        for domain in rules.domains() {
+            let set = self.office.statuses.domain(domain.name());
+            self.office.folds.refold(domain, set.into_iter().flat_map(DomainStatuses::users));
+        }
         self.rules = rules; // calls keep the generation that they began with
     }
 
     fn set_status(&mut self, now: Now, key: StatusKey, status: Option<Status>, out: &mut Vec<Action>) {
         self.office.statuses.set(now, key.clone(), status.clone());
+        self.fold(&key);
         out.push(Action::Event(Event::StatusChanged { key, status }));
+    }
+
+    /// The tree of a user whose status has changed is folded again, and no other.
+    fn fold(&mut self, key: &StatusKey) {
+        if let (StatusObject::User(user), Some(domain)) = (&key.object, self.rules.domain(&key.domain)) {
+            let status = match self.office.statuses.of(key) {
+                Some(Status::User(status)) => Some(status),
+                _ => None,
+            };
+            self.office.folds.fold(domain, user, status.as_ref());
+        }
     }
 
     fn media(&mut self, report: Report) {

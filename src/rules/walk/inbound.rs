@@ -114,6 +114,8 @@ impl Walk {
         left: Option<Left>,
     ) -> Move {
         let domain = self.domain.clone();
+        // From the root: what the user has set is decided already, where somebody keeps such a tree. Its rules are the same.
+        let tree = if start == 0 { live.folded(&entry.view.name).unwrap_or(tree) } else { tree };
         let decided = {
             let facts = self.user_facts(&domain, live, entry, tree, by);
             let mut path = Path::new();

@@ -93,3 +93,48 @@ fn a_frame_can_be_negated_and_listed() {
     goes(&explained(&d, OUTSIDE, ANN, "2026-11-24T18:00", &[]).tags, &["rule:ann/Shut"]);
     goes(&explained(&d, OUTSIDE, ANN, "2026-11-24T10:00", &[]).tags, &["rule:ann/Default"]);
 }
+
+/// The questions of ann's tree that ask the clock.
+fn frames_asked(domain: &std::sync::Arc<crate::rules::Domain>) -> usize {
+    use crate::rules::tree::{Node, Test};
+    let asks = |node: &&Node| matches!(node, Node::Ask { test: Test::Frame { .. }, .. });
+    domain.tree("101").unwrap().nodes.iter().filter(asks).count()
+}
+
+#[test]
+fn a_frame_is_asked_once_and_a_rule_that_can_not_match_is_left_out_of_the_tree() {
+    let rules = |last: &str| {
+        let rule = |name: &str, when: &str| {
+            format!("[[user.ann.rule]]\nname = \"{name}\"\nwhen = {when}\nring_for = \"9s\"\n")
+        };
+        [rule("Day", "[\"open\", \"lunch\"]"), rule("Night", last), rule("Else", "\"always\"")].concat()
+    };
+    let d = domain(&rules("\"not open\""), "", "");
+    assert_eq!(frames_asked(&d), 2, "once neither holds, it is not open");
+    assert_eq!(d.tree("101").unwrap().never_by_clock(), [2]);
+    goes(&explained(&d, OUTSIDE, ANN, "2026-11-24T20:00", &[]).tags, &["rule:ann/Night", "ring:a1@0+9"]);
+    goes(&explained(&d, OUTSIDE, ANN, "2026-11-24T20:00", &["rule={ann=\"Else\"}"]).tags, &["rule:ann/Else"]);
+}
+
+#[test]
+fn a_tree_knows_the_most_questions_that_a_call_is_asked() {
+    let plain = domain("", "", "");
+    let listed = domain("allow = [\"+1202.\"]\nblock = [\"+1900.\"]\nblock_anonymous = true", "", "");
+    let depth = |domain: &std::sync::Arc<crate::rules::Domain>| domain.tree("101").unwrap().depth();
+    assert_eq!(depth(&listed), depth(&plain) + 4, "the call back, both lists, and the identity");
+}
+
+#[test]
+fn a_status_folds_into_a_smaller_tree_that_no_longer_asks_for_it() {
+    use crate::rules::fold::Fold;
+    let d = domain(THREE, "", "");
+    let tree = d.tree("101").unwrap();
+    let status = crate::rules::UserStatus { rule: Some("Lunch".to_owned()), ..Default::default() };
+    let fold = Fold::of(tree, &status);
+    assert_eq!(fold.picked, Some(0));
+    let folded = tree.folded(fold);
+    assert!(folded.nodes.len() < tree.nodes.len() && folded.depth() < tree.depth());
+    assert_eq!(frames_asked(&d), 2);
+    use crate::rules::tree::{Node, Test};
+    assert!(!folded.nodes.iter().any(|node| matches!(node, Node::Ask { test: Test::Frame { .. }, .. })));
+}

@@ -1,40 +1,22 @@
-//! The order of decisions as the documentation has it, read line by line without any tree: what the compiled trees are held
-//! against.
+//! Trees against the page: every question of a user's tree, asked of generated rules; and trees as bytes.
 
-use super::compile::Shared;
-use super::compile_tree::user_tree;
-use super::diagnostic::{Files, Span};
-use super::encoding::TreeError;
-use super::model::{
-    At, BusyWhen, Condition, Destination, Forward, ListEntry, Model, Name, Rule, Strategy, TargetTo, User,
-    When, WhiteListed,
-};
-use super::tree::{Facts, ForwardKey, Leaf, NamedTree, Path, Refused, RingOutcome, Trees, WhiteList};
+use super::answers::{Answers, Asked, FRAMES, after, decide};
 use crate::number::Pattern;
+use crate::rules::compile::Shared;
+use crate::rules::compile_tree::user_tree;
+use crate::rules::diagnostic::{Files, Span};
+use crate::rules::encoding::TreeError;
+use crate::rules::fold::Fold;
+use crate::rules::model::{
+    At, BusyWhen, Condition, Destination, Forward, ListEntry, Model, Name, Rule, Strategy, TargetTo, When,
+    WhiteListed,
+};
+use crate::rules::tree::{NamedTree, Node, Path, RingOutcome, Test, Tree, Trees};
 use proptest::prelude::*;
+use proptest::strategy::Strategy as Gen;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// Every answer that a tree can ask for.
-#[derive(Clone, Debug)]
-struct Answers {
-    psap_callback: bool,
-    keys: Vec<Arc<str>>,
-    anonymous: bool,
-    unknown: bool,
-    passes: bool,
-    /// Frames that hold, by their index in [`FRAMES`].
-    frames: [bool; 3],
-    picked: Option<u32>,
-    status_forward: bool,
-    status_dnd: Option<bool>,
-    own_offline: bool,
-    active_calls: u32,
-    direct: bool,
-    from_trunk: bool,
-}
-
-const FRAMES: [&str; 3] = ["day", "lunch", "night"];
 const NUMBERS: [&str; 4] = ["+12025550150", "+12025550171", "+442079460123", "102"];
 const PATTERNS: [&str; 5] = ["+12025550150", "+1202.", "+1.", "+44XX79460123", "102"];
 
@@ -66,179 +48,8 @@ auth = { user = "a1", secret = "plain:x" }
 "#;
 
 fn base() -> Model {
-    let loaded = super::source::load(&Files([("domain.toml".into(), BASE.into())].into()));
+    let loaded = crate::rules::source::load(&Files([("domain.toml".into(), BASE.into())].into()));
     loaded.model.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics))
-}
-
-/// Answers by the frames' names: what the compiler numbered is looked up.
-struct Asked<'a>(&'a Answers, &'a [super::tree::TimedFrame], &'a [super::tree::NamedFrame]);
-
-impl Facts for Asked<'_> {
-    fn psap_callback(&self) -> bool {
-        self.0.psap_callback
-    }
-    fn keys(&self) -> &[Arc<str>] {
-        &self.0.keys
-    }
-    fn anonymous(&self) -> bool {
-        self.0.anonymous
-    }
-    fn unknown(&self) -> bool {
-        self.0.unknown
-    }
-    fn unverified(&self) -> bool {
-        false
-    }
-    fn passes(&self, _: &WhiteList) -> bool {
-        self.0.passes
-    }
-    fn frame(&self, timed: u32) -> bool {
-        let name = &self.2[self.1[timed as usize].frame as usize].name;
-        self.0.frames[FRAMES.iter().position(|frame| *frame == &**name).unwrap()]
-    }
-    fn picked(&self) -> Option<u32> {
-        self.0.picked
-    }
-    fn status_forward(&self) -> bool {
-        self.0.status_forward
-    }
-    fn status_dnd(&self) -> Option<bool> {
-        self.0.status_dnd
-    }
-    fn own_offline(&self) -> bool {
-        self.0.own_offline
-    }
-    fn active_calls(&self) -> u32 {
-        self.0.active_calls
-    }
-    fn direct(&self) -> bool {
-        self.0.direct
-    }
-    fn by_trunk(&self) -> bool {
-        self.0.from_trunk
-    }
-}
-
-/// The page, read line by line.
-fn naive(model: &Model, user: &User, answers: &Answers) -> Leaf {
-    let named =
-        |list: &[At<ListEntry>]| list.iter().any(|entry| is_named(model, &entry.value, &answers.keys));
-    let (allowed, blocked) = (named(&user.allow), named(&user.block));
-    if !answers.psap_callback {
-        if blocked && !(allowed && model.policy.allow_beats_block) {
-            return Leaf::Refuse(Refused::Blocked);
-        }
-        if !allowed && user.block_anonymous.is_some() && answers.anonymous {
-            return Leaf::Refuse(Refused::Anonymous);
-        }
-        if !allowed && user.block_unknown.is_some() && answers.unknown {
-            return Leaf::Refuse(Refused::Unknown);
-        }
-        if !user.white_list.is_empty() && !answers.passes {
-            return Leaf::Refuse(Refused::WhiteList);
-        }
-    }
-    let picked = answers.picked.filter(|index| (*index as usize) < user.rules.len());
-    let by_clock =
-        || user.rules.iter().position(|rule| rule.enabled && holds(&rule.when, answers)).unwrap() as u32;
-    let index = picked.unwrap_or_else(by_clock);
-    let rule = &user.rules[index as usize];
-    let leaves = |key: ForwardKey| {
-        forward(rule, key)
-            .filter(|f| !f.direct_only || answers.direct)
-            .map(|_| Leaf::Forward { rule: index, by: key })
-    };
-    if answers.psap_callback {
-        return Leaf::Ring { rule: index, screen: false };
-    }
-    if answers.status_forward {
-        return Leaf::StatusForward { rule: index };
-    }
-    if let Some(leaf) = leaves(ForwardKey::Always) {
-        return leaf;
-    }
-    if !allowed && answers.status_dnd.unwrap_or(rule.dnd.is_some()) {
-        return after(user, rule, index, RingOutcome::Dnd, answers);
-    }
-    let (own, others) = whose(rule);
-    if own && answers.own_offline {
-        if let Some(leaf) = leaves(ForwardKey::Offline) {
-            return leaf;
-        }
-        if !others {
-            return after(user, rule, index, RingOutcome::Offline, answers);
-        }
-    }
-    if answers.active_calls >= 1
-        && let Some(leaf) = leaves(ForwardKey::OnActive)
-    {
-        return leaf;
-    }
-    let busy = match (user.call_waiting, user.busy_when) {
-        (false, _) | (true, BusyWhen::AnyCall) => answers.active_calls >= 1,
-        (true, BusyWhen::AllPaths) => answers.active_calls >= user.call_paths,
-        (true, BusyWhen::DeviceSaysBusy) => false,
-    };
-    if busy {
-        return after(user, rule, index, RingOutcome::Busy, answers);
-    }
-    Leaf::Ring { rule: index, screen: rule.screen.is_some() && answers.from_trunk && !allowed }
-}
-
-fn is_named(model: &Model, entry: &ListEntry, keys: &[Arc<str>]) -> bool {
-    let any = |pattern: &Pattern| keys.iter().any(|key| pattern.matches(key));
-    match entry {
-        ListEntry::Pattern(pattern, _) => any(pattern),
-        ListEntry::List(name) => model.lists[name].value.iter().any(|at| any(&at.value)),
-    }
-}
-
-fn holds(when: &When, answers: &Answers) -> bool {
-    match when {
-        When::Always => true,
-        When::AnyOf(conditions) => conditions.iter().any(|condition| {
-            answers.frames[FRAMES.iter().position(|f| *f == &*condition.frame).unwrap()] != condition.negated
-        }),
-    }
-}
-
-fn forward(rule: &Rule, key: ForwardKey) -> Option<&Forward> {
-    let all = &rule.forward;
-    match key {
-        ForwardKey::Always => all.always.as_ref(),
-        ForwardKey::Dnd => all.dnd.as_ref(),
-        ForwardKey::OnActive => all.on_active.as_ref(),
-        ForwardKey::Busy => all.busy.as_ref(),
-        ForwardKey::NoAnswer => all.no_answer.as_ref(),
-        ForwardKey::Declined => all.declined.as_ref(),
-        ForwardKey::Offline => all.offline.as_ref(),
-        ForwardKey::Otherwise => all.otherwise.as_ref(),
-    }
-}
-
-fn whose(rule: &Rule) -> (bool, bool) {
-    if rule.ring.strategy == Strategy::Own {
-        return (true, false);
-    }
-    let own = |to: &At<TargetTo>| matches!(to.value, TargetTo::SelfPrimary | TargetTo::SelfAll);
-    let places = || rule.ring.targets.iter().flat_map(|target| &target.to);
-    (places().any(own) || rule.ring.initial.is_some(), places().any(|to| !own(to)))
-}
-
-fn after(user: &User, rule: &Rule, index: u32, outcome: RingOutcome, answers: &Answers) -> Leaf {
-    let keys: &[ForwardKey] = match outcome {
-        RingOutcome::Dnd => &[ForwardKey::Dnd, ForwardKey::Busy, ForwardKey::Otherwise],
-        RingOutcome::Busy => &[ForwardKey::Busy, ForwardKey::Otherwise],
-        RingOutcome::NoAnswer | RingOutcome::Failed => &[ForwardKey::NoAnswer, ForwardKey::Otherwise],
-        RingOutcome::Declined => &[ForwardKey::Declined, ForwardKey::Otherwise],
-        RingOutcome::Offline => &[ForwardKey::Offline, ForwardKey::NoAnswer, ForwardKey::Otherwise],
-    };
-    let usable = |key: &&ForwardKey| forward(rule, **key).is_some_and(|f| !f.direct_only || answers.direct);
-    match (keys.iter().find(usable), user.mailbox) {
-        (Some(key), _) => Leaf::Forward { rule: index, by: *key },
-        (None, true) => Leaf::Mailbox { rule: index, outcome },
-        (None, false) => Leaf::Final { rule: index, outcome },
-    }
 }
 
 fn at<T>(value: T) -> At<T> {
@@ -256,8 +67,6 @@ fn any_forward() -> impl Gen<Value = Option<Forward>> {
         })
     })
 }
-
-use proptest::strategy::Strategy as Gen;
 
 fn any_rule(template: Rule) -> impl Gen<Value = Rule> {
     let when = proptest::collection::vec((0..3_usize, any::<bool>()), 0..3);
@@ -297,8 +106,10 @@ fn any_rule(template: Rule) -> impl Gen<Value = Rule> {
             };
             rule.ring.strategy = if targets == 3 { Strategy::Own } else { Strategy::Simultaneous };
             let one = rule.ring.targets[0].clone();
-            rule.ring.targets =
-                list.into_iter().map(|to| super::model::Target { to: vec![at(to)], ..one.clone() }).collect();
+            rule.ring.targets = list
+                .into_iter()
+                .map(|to| crate::rules::model::Target { to: vec![at(to)], ..one.clone() })
+                .collect();
             rule.ring.initial = (initial && targets != 3).then(|| std::time::Duration::from_secs(5));
             rule
         },
@@ -318,7 +129,7 @@ fn any_model() -> impl Gen<Value = Model> {
     let model = base();
     let template = model.users["ann"].rules[0].clone();
     let rules = proptest::collection::vec(any_rule(template.clone()), 0..5);
-    let flags = proptest::array::uniform6(any::<bool>());
+    let flags = proptest::array::uniform7(any::<bool>());
     let busy =
         proptest::sample::select(vec![BusyWhen::AllPaths, BusyWhen::AnyCall, BusyWhen::DeviceSaysBusy]);
     (rules, any_list(), any_list(), flags, busy, 1..4_u32).prop_map(
@@ -336,6 +147,7 @@ fn any_model() -> impl Gen<Value = Model> {
             ann.block = block;
             ann.block_anonymous = flags[1].then(Span::default);
             ann.block_unknown = flags[2].then(Span::default);
+            ann.block_unverified = flags[6].then(Span::default);
             ann.white_list = if flags[3] { vec![at(WhiteListed::User("bob".into()))] } else { Vec::new() };
             ann.call_waiting = flags[4];
             ann.mailbox = flags[5];
@@ -351,16 +163,18 @@ fn any_answers() -> impl Gen<Value = Answers> {
     let frames = proptest::array::uniform3(any::<bool>());
     let picked = proptest::option::weighted(0.2, 0..7_u32);
     let rare = || proptest::bool::weighted(0.15);
-    let first = (rare(), keys, any::<bool>(), any::<bool>(), any::<bool>(), frames);
+    let identity = (any::<bool>(), any::<bool>(), any::<bool>());
+    let first = (rare(), keys, identity, any::<bool>(), frames);
     let second = (picked, rare(), proptest::option::weighted(0.2, any::<bool>()), any::<bool>(), 0..4_u32);
     (first, second, any::<bool>(), any::<bool>()).prop_map(|(first, second, direct, from_trunk)| {
-        let (psap_callback, keys, anonymous, unknown, passes, frames) = first;
+        let (psap_callback, keys, (anonymous, unknown, unverified), passes, frames) = first;
         let (picked, status_forward, status_dnd, own_offline, active_calls) = second;
         Answers {
             psap_callback,
             keys: keys.into_iter().map(Arc::from).collect(),
             anonymous,
             unknown,
+            unverified,
             passes,
             frames,
             picked,
@@ -370,6 +184,7 @@ fn any_answers() -> impl Gen<Value = Answers> {
             active_calls,
             direct,
             from_trunk,
+            followed: false,
         }
     })
 }
@@ -391,8 +206,8 @@ proptest! {
         let mut path = Path::new();
         let asked = Asked(&answers, &trees.timed, &trees.frames);
         let decision = tree.decide_call(&trees.lists, &asked, &mut path).unwrap();
-        let user = &model.users["ann"];
-        prop_assert_eq!(decision.leaf, naive(&model, user, &answers));
+        prop_assert_eq!(decision.leaf, decide(&model, &"ann".into(), &answers).leaf);
+        prop_assert!(path.len() <= tree.depth() + 1, "no decision asks more than its bound");
         // No node is asked twice, and every path goes forwards.
         let visited: Vec<u32> = path.iter().map(|visit| visit >> 1).collect();
         prop_assert!(visited.is_sorted());
@@ -412,6 +227,30 @@ proptest! {
                 prop_assert_eq!(decision.leaf, after(user, rule, index as u32, outcome, &answers));
             }
         }
+    }
+
+    #[test]
+    fn a_folded_tree_decides_as_the_tree_does_with_the_status_as_facts(model in any_model(), answers in any_answers()) {
+        let trees = trees(&model);
+        let tree = &trees.users[0].tree;
+        let fold = Fold { dnd: answers.status_dnd, forward: answers.status_forward, picked: answers.picked };
+        let folded = tree.folded(fold);
+        let without = Answers { status_dnd: None, status_forward: false, picked: None, ..answers.clone() };
+        let decide = |tree: &Tree, answers: &Answers| {
+            let asked = Asked(answers, &trees.timed, &trees.frames);
+            tree.decide_call(&trees.lists, &asked, &mut Path::new()).unwrap()
+        };
+        let whole = decide(tree, &answers);
+        prop_assert_eq!(decide(&folded, &without), whole);
+        prop_assert_eq!(decide(&folded, &answers), whole, "the status may stand among the facts all the same");
+        prop_assert!(folded.nodes.len() <= tree.nodes.len() && folded.depth() <= tree.depth());
+        let live = |node: &Node| {
+            matches!(node, Node::Picked { .. } | Node::Ask { test: Test::StatusForward | Test::Dnd { by_rule: false }, .. })
+        };
+        prop_assert!(!folded.nodes.iter().any(live), "nothing is asked that is known");
+        let named = NamedTree { name: "ann".into(), tree: folded };
+        let sound = Trees { users: vec![named], ..trees.clone() }.check();
+        prop_assert_eq!(sound, Ok(()));
     }
 
     #[test]
