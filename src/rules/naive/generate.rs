@@ -102,6 +102,7 @@ user = "ann"
 auth = { user = "a1", secret = "plain:x" }
 [device.b1]
 user = "bob"
+primary = true
 auth = { user = "b1", secret = "plain:x" }
 [device.c1]
 user = "cat"

@@ -186,3 +186,49 @@ fn r12_the_final_responses_are_those_of_the_table() {
     assert_eq!(status("offline=[\"a1\"]"), Some(480));
     assert_eq!(status("dnd=[\"ann\"]"), Some(480));
 }
+
+#[test]
+fn f11_a_forward_that_its_owner_may_not_dial_leads_to_their_mailbox() {
+    let forward = rule("ann", "forward.busy = \"tel:+442079460123\"");
+    let keys = |restrict: &str| format!("voicemail = {{ enabled = true }}\n{restrict}\n{forward}");
+    let busy = ["busy=[\"a1\"]"];
+    let d = domain(&keys("restrict = { international = \"deny\" }"), "", "");
+    let t = tags(&d, OUTSIDE, ANN, &busy);
+    goes(&t, &["busy", "forward:busy", "denied:class:international", "voicemail:ann/busy"]);
+    never(&t, &["ring:tel:*", "route:*"]);
+    let d = domain(&keys("vanity = true"), "", "");
+    goes(&tags(&d, OUTSIDE, ANN, &busy), &["forward:busy", "denied:vanity", "voicemail:ann/busy"]);
+}
+
+#[test]
+fn f10_a_number_that_comes_round_again_is_a_loop() {
+    let keys = format!(
+        "voicemail = {{ enabled = true }}\n{}",
+        rule("ann", &format!("forward.no_answer = \"tel:{ANN}\""))
+    );
+    let t = tags(&domain(&keys, "", ""), OUTSIDE, ANN, &["no_answer=[\"a1\"]"]);
+    let number = format!("number:{ANN}");
+    goes(
+        &t,
+        &[
+            &number,
+            "user:ann",
+            "no_answer",
+            "forward:no_answer",
+            &number,
+            "loop",
+            "voicemail:ann/unavailable",
+        ],
+    );
+}
+
+#[test]
+fn n7_prefixes_of_number_hunt_and_target_come_in_the_order_met() {
+    let more = "[number.\"+12025550140\"]\nto = \"hunt:desk\"\ncaller_id_prefix = \"MAIN \"\n[hunt.desk]\next = \"830\"\n\
+                caller_id_prefix = \"DESK \"\ntargets = [{ to = \"user:bob\", caller_id_prefix = \"LAB \" }]\n";
+    let t = tags(&with(more, "", "", ""), OUTSIDE, "+12025550140", &[]);
+    goes(
+        &t,
+        &["hunt:desk", "ring:b1", "caller_id:+12025550150", "caller_id_name:MAIN DESK LAB +12025550150"],
+    );
+}
