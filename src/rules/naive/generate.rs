@@ -193,7 +193,10 @@ fn numbers(d: &mut Draw<'_>, text: &mut String) {
     let to = d.of(&PLACES);
     let _ =
         writeln!(text, "[[number.\"+12025550102\".rule]]\nname = \"Else\"\nwhen = \"always\"\nto = \"{to}\"");
-    *text += "[number.\"+12025550109\"]\nlabel = \"spare\"\n";
+    // What is shown outside is ours, also where a trunk looks.
+    for spare in ["+12025550100", "+12025550103", "+12025550104", "+12025550109"] {
+        let _ = writeln!(text, "[number.\"{spare}\"]\nlabel = \"spare\"");
+    }
 }
 
 fn user(d: &mut Draw<'_>, name: &str, ext: &str, text: &mut String) {
