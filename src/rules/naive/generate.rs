@@ -122,7 +122,7 @@ pub(super) fn rules(d: &mut Draw<'_>) -> String {
     );
     text += &d.maybe(3, "outside_line = \"8\"");
     text += "[policy]\n";
-    let _ = writeln!(text, "reject_blocked = \"{}\"", d.of(&["607", "486", "announce:shut", "tone:reorder"]));
+    let _ = writeln!(text, "reject_blocked = \"{}\"", d.of(&["607", "tone:reorder", "announce:shut"]));
     let _ = writeln!(text, "reject_anonymous = \"{}\"", d.of(&["433", "403"]));
     let _ = writeln!(text, "reject_unknown = \"{}\"", d.of(&["403", "404", "announce:shut"]));
     let _ = writeln!(text, "device_decline = \"{}\"", d.of(&["stop", "continue"]));
@@ -183,7 +183,8 @@ fn outgoing(d: &mut Draw<'_>, text: &mut String) {
 }
 
 fn numbers(d: &mut Draw<'_>, text: &mut String) {
-    let _ = writeln!(text, "[number.\"+12025550101\"]\nto = \"{}\"", d.of(&PLACES));
+    let to = if d.once_in(3) { d.of(&PLACES) } else { d.of(&PLACES[..4]) };
+    let _ = writeln!(text, "[number.\"+12025550101\"]\nto = \"{to}\"");
     *text += &d.maybe(2, "caller_id_prefix = \"MAIN \"");
     *text += "[number.\"+12025550102\"]\n";
     for when in ["day", "night"] {
@@ -204,8 +205,8 @@ fn user(d: &mut Draw<'_>, name: &str, ext: &str, text: &mut String) {
     let mailbox = d.once_in(2);
     let _ = writeln!(text, "voicemail = {{ enabled = {mailbox} }}");
     for list in ["allow", "block"] {
-        if d.once_in(2) {
-            let _ = writeln!(text, "{list} = [\"{}\"]", d.of(&LISTED));
+        if d.once_in(3) {
+            let _ = writeln!(text, "{list} = [\"{}\", \"{}\"]", d.of(&LISTED), d.of(&LISTED));
         }
     }
     *text += &d.maybe(4, "block_anonymous = true");
@@ -336,18 +337,38 @@ fn target(d: &mut Draw<'_>, owner: &str, together: bool) -> String {
 /// A call into it.
 pub(super) fn query(d: &mut Draw<'_>) -> Query {
     let at = d.of(&["2026-11-24T10:00", "2026-11-24T12:30", "2026-11-24T23:30", "2026-11-28T12:30"]);
-    let from = d.of(&["+12025550150", "101", "102", "103", "anonymous", "unknown", "+19005550123", "device"]);
-    let device = (from == "device").then(|| d.of(&DEVICES).to_owned());
-    let to = d.of(&[
-        "+12025550101",
+    let from = d.of(&[
+        "+12025550150",
         "101",
         "102",
         "103",
-        "1031",
-        "830",
-        "831",
+        "anonymous",
+        "unknown",
+        "+19005550123",
+        "device",
+        "+12025550150",
+    ]);
+    let device = (from == "device").then(|| d.of(&DEVICES).to_owned());
+    let reaches = [
+        "+12025550101",
+        "user:ann",
+        "user:bob",
+        "user:cat",
         "+12025550102",
+        "hunt:h1",
+        "830",
+        "2025550101",
         "+12025550109",
+        "voicemail:box",
+        "101",
+        "+442079460123",
+        "urn:service:sos",
+    ];
+    let dials = [
+        "102",
+        "103",
+        "1031",
+        "831",
         "2125550000",
         "911",
         "9911",
@@ -360,16 +381,12 @@ pub(super) fn query(d: &mut Draw<'_>) -> Query {
         "82125550000",
         "+442079460123",
         "+19005550123",
-        "user:ann",
-        "hunt:h1",
-        "voicemail:box",
-        "user:cat",
-        "urn:service:sos",
         "92125550000",
         "977",
         "5550101",
         "junk",
-    ]);
+    ];
+    let to = if d.once_in(2) { d.of(&dials) } else { d.of(&reaches) };
     let via = (to == "user:cat" && device.is_none()).then(|| d.of(&["queue:q", "hunt:h1"]).to_owned());
     Query {
         to: to.to_owned(),
