@@ -196,7 +196,7 @@ mod tests {
             ring,
             node(4, "mailbox", None, None),
         ];
-        Figure { of: "101".into(), generation: 3, nodes }
+        Figure { of: "101".into(), generation: 3, nodes, ..Figure::default() }
     }
 
     #[test]
@@ -227,7 +227,7 @@ mod tests {
     #[test]
     fn a_figure_that_is_none_of_ours_is_drawn_without_harm() {
         let nodes = vec![node(0, "round?", Some(0), Some(9)), node(1, "", None, None)];
-        assert!(Figure { of: "x".into(), generation: 0, nodes }.svg().contains("round?"));
-        assert!(Figure { of: "x".into(), generation: 0, nodes: Vec::new() }.svg().ends_with("</svg>\n"));
+        assert!(Figure { of: "x".into(), nodes, ..Figure::default() }.svg().contains("round?"));
+        assert!(Figure { of: "x".into(), ..Figure::default() }.svg().ends_with("</svg>\n"));
     }
 }
