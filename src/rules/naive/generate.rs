@@ -148,7 +148,7 @@ pub(super) fn rules(d: &mut Draw<'_>) -> String {
 fn site_and_trunks(d: &mut Draw<'_>, text: &mut String) {
     *text += "[site.dc]\n";
     *text += &d.maybe(2, "caller_id = { number = \"+12025550103\" }");
-    *text += &d.maybe(3, "restrict = { international = \"deny\" }");
+    *text += &d.maybe(6, "restrict = { international = \"deny\" }");
     *text += &d.maybe(3, "emergency = { callback = \"dc\", location = \"there\" }");
     *text += &d.maybe(3, "country = \"GB\"");
     for trunk in ["t", "u"] {
@@ -179,7 +179,8 @@ fn outgoing(d: &mut Draw<'_>, text: &mut String) {
     *text += &d.maybe(3, "[[dial]]\ndialled = \"55\"\nas = \"102\"");
     *text += &d.maybe(4, "[[dial]]\ndialled = \"56\"\nas = \"911\"");
     *text += &d.maybe(4, "[[dial]]\ndialled = \"57.\"\nstrip = 2\nprefix = \"+44\"\nclass = \"national\"");
-    *text += &d.maybe(4, "[class.emergency]\nmatch = [\"977\"]");
+    let class = "[class.emergency]\nmatch = [\"977\"]\n[[route]]\nclasses = [\"emergency\"]\nvia = [\"u\"]";
+    *text += &d.maybe(4, class);
 }
 
 fn numbers(d: &mut Draw<'_>, text: &mut String) {
@@ -219,15 +220,15 @@ fn user(d: &mut Draw<'_>, name: &str, ext: &str, text: &mut String) {
     }
     *text += &d.maybe(3, "site = \"dc\"");
     *text += &d.maybe(3, "role = \"agent\"");
-    *text += &d.maybe(6, "vanity = true");
+    *text += &d.maybe(12, "vanity = true");
     *text += &d.maybe(4, "call_waiting = false");
     *text += &d.maybe(4, "busy_when = \"any-call\"");
     *text += &d.maybe(4, "ring_for = \"40s\"");
     *text += &d.maybe(4, "emergency = { callback = \"dc\", location = \"here\" }");
     *text += &d.maybe(3, "caller_id = { external = { number = \"+12025550101\" } }");
-    if d.once_in(3) {
+    if d.once_in(5) {
         let class = d.of(&["international", "national", "internal", "premium"]);
-        let _ = writeln!(text, "restrict = {{ {class} = \"{}\" }}", d.of(&["deny", "allow", "inherit"]));
+        let _ = writeln!(text, "restrict = {{ {class} = \"{}\" }}", d.of(&["allow", "deny", "inherit"]));
     }
     let first = d.below(FRAMES.len());
     for index in 0..d.below(3) {
