@@ -1,5 +1,5 @@
-//! A domain as bytes for the store, and trees as bytes: a format version, a CRC-32 and postcard. Damaged bytes are an error, never a panic: what was
-//! decoded is checked against the invariants of [`super::tree`] before anybody decides by it.
+//! A domain as bytes for the store, and trees as bytes: a format version, a CRC-32, postcard and tables. Damaged bytes are an error, never
+//! a panic: what was decoded is checked against the invariants of [`super::tree`] before anybody decides by it.
 
 use super::diagnostic::Lines;
 use super::domain::{Common, DeviceEntry, Domain, Extension, NumberRecord, Secrets, UserRecord};
@@ -10,7 +10,8 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 use std::sync::Arc;
 
-/// Raised with every change of the types in [`super::tree`] and [`super::domain`]; what is of another version are compiled again from their source.
+/// Raised with every change of the types in [`super::tree`] and [`super::domain`]; what is of
+/// another version is compiled again from its source.
 pub const FORMAT_VERSION: u16 = 3;
 
 /// Version and CRC-32, both little endian.
@@ -245,3 +246,6 @@ impl Tree {
             && entries(&self.block)
     }
 }
+
+#[cfg(test)]
+mod tests;
