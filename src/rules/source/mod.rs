@@ -43,6 +43,8 @@ use toml::de::DeTable;
 
 /// Spans are 32 bits, and a rule file of this size is a mistake.
 const FILE_BYTES_MAX: usize = 32 << 20;
+/// Fewer files than this are not worth a thread.
+const FILES_A_THREAD_MIN: usize = 64;
 /// Of each file: one slip makes the parser stumble over what follows.
 const SYNTAX_ERRORS_SHOWN: usize = 5;
 
@@ -107,7 +109,7 @@ fn is_about_others(code: &str) -> bool {
 
 /// Whether a table is only said to lack something because what it has of it is wrong, which is said too.
 fn is_echo(files: &Files, finding: &Diagnostic, wrong: &[Span]) -> bool {
-    if !matches!(finding.code, "empty" | "no-auth" | "useless-trunk" | "unused") {
+    if wrong.is_empty() || !matches!(finding.code, "empty" | "no-auth" | "useless-trunk" | "unused") {
         return false;
     }
     let unused = finding.code == "unused";
@@ -126,19 +128,20 @@ fn parse<'t>(
     broken: &mut BTreeSet<u32>,
 ) -> Vec<(u32, Spanned<DeTable<'t>>)> {
     let mut documents = Vec::new();
-    for (index, (name, text)) in (0_u32..).zip(&files.0) {
-        if !name.ends_with(".toml") {
-            continue;
-        }
-        if text.len() > FILE_BYTES_MAX {
+    let texts: Vec<(u32, &str)> = (0_u32..)
+        .zip(&files.0)
+        .filter(|(_, (name, _))| name.ends_with(".toml"))
+        .map(|(index, (_, text))| (index, text.as_ref()))
+        .collect();
+    for ((index, text), parsed) in texts.iter().copied().zip(parse_texts(&texts)) {
+        let Some((document, errors)) = parsed else {
             broken.insert(index);
             let message = format!("this file has more than {} MiB", FILE_BYTES_MAX >> 20);
             let finding = Diagnostic::error("file-too-large", span(index, 0..0), message);
             diagnostics
                 .push(finding.help("put long lists into a `.txt` and name it: `file = \"lists/x.txt\"`"));
             continue;
-        }
-        let (document, errors) = DeTable::parse_recoverable(text);
+        };
         if !errors.is_empty() {
             broken.insert(index);
         }
@@ -153,6 +156,31 @@ fn parse<'t>(
         documents.push((index, document));
     }
     documents
+}
+
+type Parsed<'t> = Option<(Spanned<DeTable<'t>>, Vec<toml::de::Error>)>;
+
+/// Each text by itself, in order; by several threads where there are many. `None`: too large.
+fn parse_texts<'t>(texts: &[(u32, &'t str)]) -> Vec<Parsed<'t>> {
+    let parse = |texts: &[(u32, &'t str)]| -> Vec<Parsed<'t>> {
+        let parsed = |(_, text): &(u32, &'t str)| {
+            (text.len() <= FILE_BYTES_MAX).then(|| DeTable::parse_recoverable(text))
+        };
+        texts.iter().map(parsed).collect()
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let share = texts.len().div_ceil(threads).max(FILES_A_THREAD_MIN);
+    if texts.len() <= share {
+        return parse(texts);
+    }
+    std::thread::scope(|scope| {
+        let parse = &parse;
+        let workers: Vec<_> = texts.chunks(share).map(|chunk| scope.spawn(move || parse(chunk))).collect();
+        workers
+            .into_iter()
+            .flat_map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
+    })
 }
 
 /// The parser's words, and for what people dial the one thing to do.

@@ -52,6 +52,12 @@ pub(super) fn words(entry: &str) -> Option<&'static str> {
         .map(|x| x.1)
 }
 
+/// Whether a key of a table has an entry: asked of every key that is read, so it makes no text.
+pub(super) fn holds(table: &str, key: &str) -> bool {
+    let entry = || table.bytes().chain([b'.']).chain(key.bytes());
+    NOT_CARRIED_OUT.binary_search_by(|(one, _)| one.bytes().cmp(entry())).is_ok()
+}
+
 /// Whether a call that needs it can't go on: where it goes, whom it rings and who is asked. All else is a trimming.
 pub(super) fn ends_the_call(entry: &str) -> bool {
     ["destination.", "rule.", "ring.", "target.", "forward."].iter().any(|table| entry.starts_with(table))

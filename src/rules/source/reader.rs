@@ -249,7 +249,7 @@ impl<'t> Table<'t> {
     pub(super) fn own(&mut self, r: &mut Reader<'t>, key: &'static str) -> Option<Item<'t>> {
         self.asked.push(key);
         let item = Item::new(self.span.file, key, self.entries.get(key)?);
-        if !asks_for_nothing(item.value) {
+        if pending::holds(self.what, key) && !asks_for_nothing(item.value) {
             r.pending(&format!("{}.{key}", self.what), key, item.span);
         }
         Some(item)
