@@ -59,7 +59,7 @@ impl Planner<'_> {
             return CallerId { name: self.party.name.clone(), number: self.party.number.clone() };
         }
         let caller = Sender::of(self.domain, self.party);
-        let sent = self.party.number.as_ref().filter(|number| self.domain.numbers.contains(*number));
+        let sent = self.party.number.as_ref().filter(|number| self.domain.numbers.contains(number));
         match (caller.user.is_some_and(|user| user.ignore_caller_id), sent) {
             (true, Some(number)) => CallerId { name: self.party.name.clone(), number: Some(number.clone()) },
             _ => self.domain.external_id(caller, route),

@@ -5,7 +5,7 @@ use super::engine::EngineError;
 use super::ledger::{Change, Ledger};
 use super::open::Opening;
 use super::report::OpenEvent;
-use super::value::{self, Kind, RulesBeforeArchive};
+use super::value::{self, Entry, Kind, RulesBeforeArchive};
 use super::{GenerationInfo, StoreError};
 use std::io;
 use std::ops::ControlFlow;
@@ -86,7 +86,7 @@ fn moved(opening: &mut Opening<'_>, ledger: &Ledger, archive: &Archive) -> io::R
     Ok(changes)
 }
 
-fn entries(ledger: &Ledger, kind: Kind) -> Result<Vec<(Vec<u8>, Vec<u8>)>, EngineError> {
+fn entries(ledger: &Ledger, kind: Kind) -> Result<Vec<Entry>, EngineError> {
     let mut entries = Vec::new();
     ledger.engine().scan(&kind.prefix(), false, |key, value| {
         entries.push((key.to_vec(), value.to_vec()));

@@ -67,7 +67,7 @@ pub(super) fn tags(model: &Model, query: &Query, given: &Given, at: jiff::Timest
         None if query.to == "urn:service:sos" => page.sos(),
         Some(to) => Next::To { to, greeting: "unavailable", from_hunt: false },
         None if page.caller.inside => page.dial(&query.to),
-        None => page.from_outside(&query.to),
+        None => page.outside_caller_dials(&query.to),
     };
     loop {
         next = match next {
@@ -119,7 +119,7 @@ impl Page<'_> {
         }
     }
 
-    fn from_outside(&mut self, dialled: &str) -> Next {
+    fn outside_caller_dials(&mut self, dialled: &str) -> Next {
         match normalise(dialled, &self.locale()).map(Name::from) {
             Some(number) if self.model.numbers.contains_key(&number) => self.to_tel(number),
             Some(number) => {

@@ -75,7 +75,7 @@ fn value() -> impl Strategy<Value = String> {
                 format!("[{}]", items.join(","))
             }),
             prop::collection::vec((key(), inner, gap_text()), 0..3).prop_map(|mut items| {
-                items.sort_by(|a, b| a.0.cmp(&b.0));
+                items.sort_by(|a, b| a.0.cmp(b.0));
                 items.dedup_by(|a, b| a.0 == b.0);
                 let items: Vec<String> = items.iter().map(|(k, v, a)| format!("{a}{k} = {v} ")).collect();
                 format!("{{{}}}", items.join(","))
