@@ -119,11 +119,13 @@ impl Page<'_> {
         let site = site.as_ref().map(|site| &self.model.sites[site]);
         let own = self.caller.user.as_ref().and_then(|user| self.model.users[user].area_code.clone());
         let domain = &self.model.domain;
+        let country = site.and_then(|s| s.country.clone()).unwrap_or_else(|| domain.country.clone());
+        let abroad = country != domain.country;
         Locale {
-            country: site.and_then(|s| s.country.clone()).unwrap_or_else(|| domain.country.clone()),
+            country,
             area_code: own
                 .or_else(|| site.and_then(|s| s.area_code.clone()))
-                .or_else(|| domain.area_code.clone()),
+                .or_else(|| domain.area_code.clone().filter(|_| !abroad)),
         }
     }
 
