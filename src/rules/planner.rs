@@ -48,6 +48,8 @@ pub(super) struct ForwardKeys<'a> {
     pub caller_id: Option<&'a CallerIdChoice>,
     /// RFC 5806.
     pub reason: &'static str,
+    /// The number of ours that leads there, where no user forwards: the trunk is told of it.
+    pub number: Option<&'a Name>,
 }
 
 /// A plan in the making.
@@ -387,7 +389,10 @@ impl<'a> Planner<'a> {
         for ready in ready {
             let mut leg = self.leg(sender, ready, keys.caller_id, None, keys.reason);
             leg.ring_for = ring_for;
-            leg.confirm = keys.confirm.filter(|_| matches!(leg.to, LegTarget::Outside { .. }));
+            if let LegTarget::Outside { .. } = leg.to {
+                leg.confirm = keys.confirm;
+                leg.diversion = leg.diversion.or_else(|| Some((keys.number?.clone(), keys.reason)));
+            }
             draft.legs.push(leg);
             draft.targets.push(0);
         }

@@ -91,6 +91,7 @@ impl Walk {
             confirm: departure.confirm,
             caller_id: departure.caller_id.as_ref(),
             reason: departure.left.reason(),
+            number: None,
         };
         let ringing = self.planner(live).of_place(Some(user), &departure.to, user.ring_for, keys);
         let denied = ringing.skipped.iter().any(|skip| matches!(skip.why, SkipWhy::Denied(_)));
@@ -122,7 +123,8 @@ impl Walk {
         {
             return over;
         }
-        let keys = ForwardKeys { confirm: None, caller_id: None, reason: left.reason() };
+        let number = self.did.and_then(|did| self.domain.number_name(did));
+        let keys = ForwardKeys { confirm: None, caller_id: None, reason: left.reason(), number };
         let ringing = self.planner(live).of_place(None, &to, self.domain.ring_for, keys);
         let standing = if outside { Standing::Outside } else { Standing::Ringing };
         Move::Stop(match self.ring(ringing, Purpose::Place, standing) {
