@@ -102,12 +102,14 @@ fuzz_target!(|data: &[u8]| {
     let (steps, rest) = data.split_at(length);
     let text = String::from_utf8_lossy(rest);
     let mut files = Files([("domain.toml".into(), RULES.into())].into());
+    // Until she is removed: who is put there again is somebody new.
+    let mut ann_stays = true;
     for step in steps.chunks_exact(3) {
         if let Some(after) = edited(&files, step, &text) {
             check(&after);
-            let ann = after.0.values().any(|text| text.contains("[user.ann]"));
+            ann_stays &= after.0.values().any(|text| text.contains("[user.ann]"));
             let kept = after.0.values().any(|text| text.contains("# Ann stays"));
-            assert!(kept || !ann, "a comment is gone:\n{after:?}");
+            assert!(kept || !ann_stays, "a comment is gone:\n{after:?}");
             files = after;
         }
     }
