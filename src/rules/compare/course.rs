@@ -208,9 +208,11 @@ fn ring(model: &Model, legs: &[Leg], long: bool) -> String {
         let name = leg.to.strip_prefix("tel:").unwrap_or(&leg.to);
         let together = whose.is_some() && before.as_ref().is_some_and(|b| *b == (whose.clone(), leg.start_s));
         if together && !long {
-            if let Some(last) = words.last_mut() {
-                last.truncate(last.len().saturating_sub(1));
-                let _ = write!(last, ", {name})");
+            // Into the brackets of the one before: `Sam Ito (103a, 103b) after 30 s`.
+            if let Some(last) = words.last_mut()
+                && let Some(bracket) = last.rfind(')')
+            {
+                last.insert_str(bracket, &format!(", {name}"));
             }
             continue;
         }
@@ -308,6 +310,23 @@ mod tests {
         let Course::Ring { legs, .. } = course("ring", None, &tags) else { panic!() };
         assert_eq!(legs.len(), 1);
         assert_eq!((legs[0].to.as_str(), legs[0].for_s), ("b1", 25));
+    }
+
+    #[test]
+    fn phones_of_one_user_that_ring_later_stand_in_one_bracket() {
+        let text = r#"schema = 1
+            domain = { name = "ring.test", timezone = "America/New_York", country = "US" }
+            user.bea = { ext = "102", name = { first = "B", last = "Two" }, rule = [{ name = "Default", when = "always" }] }
+            device.b1 = { user = "bea" }
+            device.b2 = { user = "bea" }
+        "#;
+        let files = crate::rules::diagnostic::Files([("a.toml".into(), text.into())].into());
+        let loaded = crate::rules::source::load(&files);
+        let model = loaded.model.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics));
+        let Course::Ring { legs, .. } = course("ring", None, &["ring:b1@30+20", "ring:b2@30+20"]) else {
+            panic!()
+        };
+        assert_eq!(ring(&model, &legs, false), "B Two (b1, b2) after 30 s");
     }
 
     #[test]
