@@ -202,11 +202,12 @@ fn notes(frames: &[(&str, &Frame)], zone: &TimeZone, from: Date, to: Date) -> Ve
     for date in from.series(1.day()).take_while(|date| *date < to) {
         let mut holidays: Vec<String> = Vec::new();
         for part in frames.iter().flat_map(|(_, frame)| &frame.parts) {
-            if let Part::Days(days) = part
-                && let Some(name) = days.name_of(date).filter(|name| !holidays.contains(name))
-            {
-                holidays.push(name);
-            }
+            let name = match part {
+                Part::Days(days) => days.name_of(date),
+                Part::Ics(ics) => ics.name_of(date),
+                Part::Weekly(_) | Part::Recurring(_) => None,
+            };
+            holidays.extend(name.filter(|name| !holidays.contains(name)));
         }
         let clocks = clocks(zone, date);
         if !holidays.is_empty() || clocks.is_some() {
@@ -386,6 +387,18 @@ Fri 25 Dec 2026  NNNNNNNNNNNNDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDNNNN
 ";
         let (week, rules) = text.split_once("Sat 26").unwrap();
         assert_eq!(week, expected, "{text}{rules}");
+    }
+
+    #[test]
+    fn a_holiday_of_an_icalendar_file_stands_below_its_day() {
+        let ics = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nBEGIN:VEVENT\r\nUID:1\r\nDTSTART;VALUE=DATE:20261225\r\n\
+            SUMMARY:Noel\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n";
+        let (ics, _) = crate::rules::calendar::Ics::read("ontario", ics).unwrap();
+        let frame = Frame { parts: vec![Part::Ics(ics)], ..Frame::default() };
+        let (from, to) = (date(2026, 12, 21), date(2026, 12, 28));
+        let notes = notes(&[("holidays", &frame)], &TimeZone::UTC, from, to);
+        let said: Vec<_> = notes.iter().map(|note| (note.date, note.holidays.join(", "))).collect();
+        assert_eq!(said, [(date(2026, 12, 25), "Noel (ontario)".to_owned())]);
     }
 
     #[test]
