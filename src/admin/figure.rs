@@ -197,7 +197,9 @@ impl Drawing<'_> {
             Leaf::StatusForward { rule } => {
                 (format!("forward as the user has set, over {}", self.name(rule)), String::new())
             }
-            Leaf::Mailbox { outcome, .. } => (format!("mailbox, after {}", outcome.tag()), String::new()),
+            Leaf::Mailbox { outcome, .. } => {
+                (format!("mailbox, after {}", outcome.tag().replace('_', " ")), String::new())
+            }
             Leaf::Final { outcome, .. } => {
                 (format!("final response, after {}", outcome.tag()), String::new())
             }

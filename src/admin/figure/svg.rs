@@ -10,6 +10,7 @@ const CHAR_WIDTH: f64 = 7.0;
 const LINE_HEIGHT: f64 = 16.0;
 const PADDING: f64 = 10.0;
 const HEADING: f64 = 44.0;
+const HEADING_CHAR_WIDTH: f64 = 9.0;
 
 const STYLE: &str = "text{font:12px 'Helvetica Neue',Arial,sans-serif;fill:#1c2733}\
 .at{font-size:10px;fill:#6b7885}.edge{font-size:11px;fill:#3f4d5a;paint-order:stroke;stroke:#fff;stroke-width:4px}\
@@ -19,6 +20,16 @@ const STYLE: &str = "text{font:12px 'Helvetica Neue',Arial,sans-serif;fill:#1c27
 .go{fill:#fdf4e1;stroke:#d9a945}.end{fill:#f1f3f5;stroke:#9aa5b0}";
 
 impl Figure {
+    /// `What becomes of a call to 101, after at most 12 questions (generation 3)`.
+    fn heading(&self) -> String {
+        let Figure { of, generation, questions_max: most, .. } = self;
+        let plural = if *most == 1 { "" } else { "s" };
+        let folded = if self.folded { ", with what the user has set" } else { "" };
+        format!(
+            "What becomes of a call to {of}, after at most {most} question{plural}{folded} (generation {generation})"
+        )
+    }
+
     /// As a picture: questions blue, ringing green, forwards yellow, refusals red; dashed is what follows a ringing.
     #[must_use]
     pub fn svg(&self) -> String {
@@ -32,7 +43,8 @@ impl Figure {
             (width, count(rows) * LINE_HEIGHT + 2.0 * PADDING - 4.0)
         };
         let layout = Layout::of(self, size);
-        let (width, height) = (layout.width.max(260.0), layout.height + HEADING);
+        let heading = count(self.heading().chars().count()) * HEADING_CHAR_WIDTH + 52.0;
+        let (width, height) = (layout.width.max(heading), layout.height + HEADING);
         let mut out = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width:.0}\" height=\"{height:.0}\" \
              viewBox=\"0 0 {width:.0} {height:.0}\">\n<title>{0}</title>\n<style>{STYLE}</style>\n\
@@ -40,7 +52,7 @@ impl Figure {
              orient=\"auto\"><path d=\"M0 0 8 4 0 8z\" style=\"fill:#8593a0;stroke:none\"/></marker></defs>\n\
              <rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n<text class=\"head\" x=\"26\" y=\"32\">{0}</text>\n\
              <g transform=\"translate(0 {HEADING})\">\n",
-            escape(&format!("{}, generation {}", self.of, self.generation)),
+            escape(&self.heading()),
         );
         layout.lines.iter().for_each(|line| draw_line(&mut out, &layout, line));
         for one in &layout.boxes {
@@ -107,19 +119,14 @@ fn draw_line(out: &mut String, layout: &Layout, line: &Line) {
     out.push_str("\"/>\n");
 }
 
-/// From the lower side of the first box to the upper side of the last. Yes leaves on the left, no on the right.
+/// From the lower side of the first box to the upper side of the last.
 fn points(layout: &Layout, line: &Line) -> Vec<(f64, f64)> {
     let last = line.through.len().saturating_sub(1);
     let mut points = Vec::new();
     for (place, index) in line.through.iter().enumerate() {
         let Some(one) = layout.boxes.get(*index) else { continue };
         points.push(if place == 0 {
-            let aside = match line.label.as_str() {
-                "yes" => -one.width / 5.0,
-                "no" => one.width / 5.0,
-                _ => 0.0,
-            };
-            (one.x + aside, one.y + one.height / 2.0)
+            (one.x + aside(layout, line) * one.width, one.y + one.height / 2.0)
         } else if place == last {
             (one.x, one.y - one.height / 2.0)
         } else {
@@ -129,12 +136,30 @@ fn points(layout: &Layout, line: &Line) -> Vec<(f64, f64)> {
     points
 }
 
-/// Near the upper end, on the line.
+/// Where a line leaves its box, in widths from the middle: of yes and no, on the left the one that goes further left, so that they
+/// don't cross.
+fn aside(layout: &Layout, line: &Line) -> f64 {
+    let answer = |line: &Line| matches!(line.label.as_str(), "yes" | "no");
+    if !answer(line) {
+        return 0.0;
+    }
+    let next = |line: &Line| Some(layout.boxes.get(*line.through.get(1)?)?.x);
+    let siblings = layout.lines.iter().filter(|one| one.through.first() == line.through.first());
+    let other = siblings.filter(|one| answer(one) && one.label != line.label).find_map(next);
+    let left = match (next(line), other) {
+        (Some(here), Some(there)) => here < there,
+        _ => line.label == "yes",
+    };
+    if left { -0.2 } else { 0.2 }
+}
+
+/// On the line: near the upper end, but of what follows a ringing near the lower, since those lines leave from one point.
 fn draw_label(out: &mut String, layout: &Layout, line: &Line) {
     let points = points(layout, line);
     let (Some((x, y)), Some((next_x, next_y))) = (points.first(), points.get(1)) else { return };
-    // Where the curve has gone three tenths of its way.
-    let (x, y) = (x + (next_x - x) * 0.22, y + (next_y - y) * 0.36 + 4.0);
+    // Where the curve has gone three tenths of its way, or three quarters.
+    let (across, down) = if line.later { (0.84, 0.70) } else { (0.22, 0.36) };
+    let (x, y) = (x + (next_x - x) * across, y + (next_y - y) * down + 4.0);
     let label = escape(&line.label);
     let _ =
         writeln!(out, "<text class=\"edge\" x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"middle\">{label}</text>");
@@ -206,6 +231,28 @@ mod tests {
         assert!(svg.contains("`Open &lt;day&gt;`") && svg.contains("users/101.toml:3:1"), "{svg}");
         // Two outcomes that lead to the same place are one line.
         assert!(svg.contains(">busy, no answer</text>"), "{svg}");
+    }
+
+    #[test]
+    fn the_heading_is_a_sentence() {
+        let figure = Figure { questions_max: 1, ..figure() };
+        let said = "What becomes of a call to 101, after at most 1 question (generation 3)";
+        assert_eq!(figure.svg().matches(said).count(), 2, "the title, and the text");
+        assert!(Figure { folded: true, ..figure }.svg().contains("1 question, with what the user has set"));
+    }
+
+    #[test]
+    fn yes_and_no_of_a_question_don_t_cross_where_they_leave() {
+        let layout = Layout::of(&figure(), |_| (100.0, 40.0));
+        let mut pairs = 0;
+        for (index, a) in layout.lines.iter().enumerate() {
+            for b in layout.lines.iter().skip(index + 1).filter(|b| b.through[0] == a.through[0]) {
+                let (a, b) = (points(&layout, a), points(&layout, b));
+                assert_eq!(a[0].0 < b[0].0, a[1].0 < b[1].0, "{a:?} {b:?}");
+                pairs += 1;
+            }
+        }
+        assert_eq!(pairs, 2, "the figure asks two questions");
     }
 
     #[test]
