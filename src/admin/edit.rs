@@ -277,7 +277,7 @@ impl Pipeline {
     /// Takes back what is on trial and due: the files that it changed as they were before, as a new generation. Blocks on the disk.
     ///
     /// # Errors
-    /// See [`Refused`]: then it stays in force, and on trial no more.
+    /// See [`Refused`]: then it stays in force, and on trial no more, unless it was the store that refused.
     pub fn take_back(&self, domain: &str, at: Timestamp) -> Result<Option<Applied>, Refused> {
         let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(trial) = self.trials.of(domain).filter(|trial| trial.ends <= at) else { return Ok(None) };
@@ -296,7 +296,8 @@ impl Pipeline {
         let what = format!("undo of {}, which {why}", trial.generation);
         let author = Author { origin: trial.origin.clone(), what, at };
         let taken = self.take(&edit_of(&live, files, None, author), true);
-        if taken.is_err() {
+        // A store that can't write today may tomorrow, and the trial waits for it; rules that are refused will be refused again.
+        if matches!(&taken, Err(refused) if !matches!(refused, Refused::Store(_))) {
             self.settle(domain)?;
         }
         taken.map(Some)
@@ -341,7 +342,7 @@ impl Pipeline {
         };
         let stored = StoredRules::new(info.clone(), files, domain.encoded().clone());
         let written = self.store.put_rules(stored, edit.expected).map_err(Refused::Store);
-        if settles || (written.is_err() && trial.is_some()) {
+        if written.is_err() && trial.is_some() {
             self.settle(&name)?;
         }
         let generation = written?;
@@ -357,6 +358,10 @@ impl Pipeline {
         }
         let live = Live { stored: info, domain, store: self.store.clone() };
         (self.publish)(Input::Rules(self.generations.put([live])));
+        // Last: what is durable is live, and a refused edit leaves the trial standing.
+        if settles {
+            self.settle(&name)?;
+        }
         Ok(Applied { domain: name, generation, changed, findings, warnings, trial })
     }
 

@@ -199,7 +199,8 @@ impl Page<'_> {
                 {
                     return over;
                 }
-                match self.rings_place(None, to, None, self.model.domain.ring_for.as_secs(), "") {
+                let reason = if from_hunt { "" } else { "unconditional" };
+                match self.rings_place(None, to, None, self.model.domain.ring_for.as_secs(), reason) {
                     None => Next::End,
                     Some((outcome, _)) => self.final_response(outcome),
                 }

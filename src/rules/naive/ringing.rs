@@ -400,7 +400,8 @@ impl Page<'_> {
         shows.extend(name.map(|name| format!("caller_id_name:{name}")));
         if let Ready::Outside { trunks, .. } = ready {
             let told = self.model.trunks[&trunks[0]].diversion != Diversion::None;
-            let known = owner.is_some_and(|owner| {
+            // Who forwards; without a user, the number that leads straight there.
+            let known = owner.map_or(reason == "unconditional", |owner| {
                 let extensions = &self.model.users[owner].extensions;
                 self.external(Some(owner), None, None).number.is_some() || !extensions.is_empty()
             });

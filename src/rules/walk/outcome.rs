@@ -123,7 +123,9 @@ impl Walk {
         {
             return over;
         }
-        let number = self.did.and_then(|did| self.domain.number_name(did));
+        // Straight from a number of ours: the number is who diverts (RFC 5806).
+        let did = self.did.filter(|_| by.is_none());
+        let number = did.and_then(|did| self.domain.number_name(did));
         let keys = ForwardKeys { confirm: None, caller_id: None, reason: left.reason(), number };
         let ringing = self.planner(live).of_place(None, &to, self.domain.ring_for, keys);
         let standing = if outside { Standing::Outside } else { Standing::Ringing };
