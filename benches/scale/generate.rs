@@ -116,6 +116,10 @@ A3 = "Washington"
 street = "Harbor St"
 house = "200"
 postal = "20001"
+
+[number."+12025550100"]
+label = "Front desk"
+to    = "user:u000000"
 "#,
         name = name(domain),
         high = domain / 256,

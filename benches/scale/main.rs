@@ -9,7 +9,7 @@
 
 mod generate;
 
-use ringtree::admin::edit::{Bases, Edit, Pipeline};
+use ringtree::admin::edit::{Bases, Edit, Pipeline, Refused};
 use ringtree::admin::generation::Generations;
 use ringtree::net::clock;
 use ringtree::rules::diagnostic::Files;
@@ -80,6 +80,17 @@ fn edit(domain: usize, files: Files) -> Edit {
     }
 }
 
+/// The errors alone: of many users there are many warnings.
+fn shown(refused: Refused) -> String {
+    let (Refused::Broken { findings, .. } | Refused::Golden(findings)) = &refused else {
+        return refused.to_string();
+    };
+    let errors = findings.diagnostics.iter().filter(|finding| finding.severity == "error");
+    errors.fold(refused.to_string(), |all, e| {
+        format!("{all}\n{}:{}: {} [{}]", e.file, e.line, e.message, e.code)
+    })
+}
+
 fn check(users: usize) {
     let dir = tempfile::tempdir().unwrap();
     let world = open(dir.path());
@@ -88,7 +99,7 @@ fn check(users: usize) {
     let before = processor();
     let (took, prepared) = timed(|| world.pipeline.prepare(&edit(0, files), 1));
     let used = processor() - before;
-    let warnings = prepared.map_err(|e| e.to_string()).expect("no errors").findings.diagnostics.len();
+    let warnings = prepared.map_err(shown).expect("no errors").findings.diagnostics.len();
     println!(
         "check  {users:>7} users ({} bytes of text each, {warnings} warnings): {:.0} ms, {:.0} ms of processor",
         bytes / users,
@@ -104,7 +115,7 @@ fn apply(users: usize) {
     let before = processor();
     let (took, applied) = timed(|| world.pipeline.apply(&edit));
     let used = processor() - before;
-    applied.map_err(|e| e.to_string()).expect("applied");
+    applied.map_err(shown).expect("applied");
     println!("apply  {users:>7} users: {:.0} ms, {:.0} ms of processor", ms(took), ms(used));
     drop(world);
     clean(&dir);
@@ -114,7 +125,7 @@ fn edits(users: usize) {
     let dir = directory("edit");
     let world = open(&dir);
     let mut files = generate::files(0, users);
-    world.pipeline.apply(&edit(0, files.clone())).map_err(|e| e.to_string()).expect("applied");
+    world.pipeline.apply(&edit(0, files.clone())).map_err(shown).expect("applied");
     let mut took = Vec::new();
     let before = processor();
     for n in 0..EDITS {
@@ -123,7 +134,7 @@ fn edits(users: usize) {
         files.0.insert(generate::path(user).into(), generate::text(user, users, ring_for).into());
         let edit = edit(0, files.clone());
         let (duration, applied) = timed(|| world.pipeline.apply(&edit));
-        assert!(applied.map_err(|e| e.to_string()).expect("applied").changed);
+        assert!(applied.map_err(shown).expect("applied").changed);
         took.push(duration);
     }
     let used = (processor() - before) / u32::try_from(EDITS).unwrap();
@@ -150,7 +161,7 @@ fn start(domains: usize, users: usize) {
                 continue;
             }
             let applied = world.pipeline.apply(&edit(domain, generate::files(domain, users)));
-            applied.map_err(|e| e.to_string()).expect("applied");
+            applied.map_err(shown).expect("applied");
         }
     });
     println!("start  made a store of {domains} domains of {users} users in {:.1} s", took.as_secs_f64());

@@ -113,6 +113,14 @@ fn secrets_of_the_rules_are_at_hand_and_others_are_asked_for() {
     assert_eq!(domain.device_by_auth("a1"), None);
 }
 
+/// If this fails, what is stored of a compiled domain has changed, or the order in which it is laid down: raise [`FORMAT_VERSION`], so
+/// that stores out there are compiled again, and put all three new numbers here.
+#[test]
+fn the_compiled_format_stands_still() {
+    let bytes = compiled(&small()).encoded().to_vec();
+    assert_eq!((FORMAT_VERSION, bytes.len(), crc32fast::hash(&bytes)), (4, 1275, 3_741_046_800));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
