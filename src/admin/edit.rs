@@ -7,7 +7,7 @@ use super::mask::{self, NothingToKeep};
 use super::proof;
 use crate::daemon::secrets;
 use crate::rules::compile::Secrets;
-use crate::rules::diagnostic::{Diagnostic, Files, Severity, render};
+use crate::rules::diagnostic::{Diagnostic, Files, Severity, render_errors};
 use crate::rules::edit::EditError;
 use crate::rules::model::Model;
 use crate::rules::{Domain, source};
@@ -90,7 +90,7 @@ pub struct Applied {
 /// Why an edit was not taken. The running rules are untouched.
 #[derive(Debug)]
 pub enum Refused {
-    /// The rules are wrong; with all findings, and as text with the lines shown.
+    /// The rules are wrong; with all findings, and the errors as text with their lines shown.
     Broken {
         findings: Findings,
         rendered: String,
@@ -476,5 +476,5 @@ fn compile(
 fn broken(files: &Files, diagnostics: &[Diagnostic]) -> Refused {
     let findings =
         Findings { diagnostics: Finding::all(files, diagnostics), expectations: Expectations::default() };
-    Refused::Broken { findings, rendered: render(files, diagnostics, false) }
+    Refused::Broken { findings, rendered: render_errors(files, diagnostics, false) }
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 /// Replace a domain's rules by those of a directory, as one generation
 ///
-/// Everything is checked first, golden tests included; a mistake leaves the running rules as they are and prints every diagnostic.
+/// Everything is checked first, golden tests included; a mistake leaves the running rules as they are and is shown with its line.
 /// The answer comes when the rules are on the disk and live. `plain:***` keeps the secret that the daemon has at that key. A
 /// directory with one domain a child applies each; a domain that the daemon does not know yet is added.
 ///

@@ -5,7 +5,7 @@ use crate::daemon::config::Config;
 use crate::daemon::directory;
 use crate::net::clock;
 use crate::rules::compile::Secrets;
-use crate::rules::diagnostic::{Diagnostic, Files, Severity, render};
+use crate::rules::diagnostic::{Diagnostic, Files, Severity, render, render_errors};
 use crate::rules::model::{Expect, WhenFull};
 use crate::rules::{Domain, source};
 use std::io::IsTerminal;
@@ -60,7 +60,7 @@ impl Offline {
         Ok(found)
     }
 
-    /// The one domain that is meant, compiled. With errors its diagnostics are printed.
+    /// The one domain that is meant, compiled. Its errors are printed.
     pub fn one(dir: &Path, named: Option<&str>) -> Result<Arc<Domain>, Failure> {
         let mut all = Offline::all(Some(dir))?;
         if let Some(name) = named {
@@ -72,7 +72,7 @@ impl Offline {
             return Err(Failure::input(format!("{}: {what}", dir.display())));
         };
         one.domain.clone().ok_or_else(|| {
-            eprint!("{}", one.rendered(std::io::stderr().is_terminal()));
+            eprint!("{}", render_errors(&one.files, &one.diagnostics, std::io::stderr().is_terminal()));
             Failure { exit: Exit::Input, line: format!("{} has errors", one.dir.display()) }
         })
     }

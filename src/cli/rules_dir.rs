@@ -3,14 +3,14 @@
 use super::{Exit, Failure};
 use crate::daemon::directory;
 use crate::rules::compile::Secrets;
-use crate::rules::diagnostic::{Diagnostic, Files, render};
+use crate::rules::diagnostic::{Diagnostic, Files, render_errors};
 use crate::rules::model::Model;
 use crate::rules::{Domain, source};
 use std::io::IsTerminal;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Reads the one domain that is meant. With errors its diagnostics are printed.
+/// Reads the one domain that is meant. Its errors are printed.
 pub fn read(dir: &Path, named: Option<&str>) -> Result<(Model, Arc<Domain>), Failure> {
     let mut found = Vec::new();
     for dir in directory::domains(dir).map_err(Failure::input)? {
@@ -35,6 +35,6 @@ pub fn read(dir: &Path, named: Option<&str>) -> Result<(Model, Arc<Domain>), Fai
 }
 
 fn broken(dir: &Path, files: &Files, diagnostics: &[Diagnostic]) -> Failure {
-    eprint!("{}", render(files, diagnostics, std::io::stderr().is_terminal()));
+    eprint!("{}", render_errors(files, diagnostics, std::io::stderr().is_terminal()));
     Failure { exit: Exit::Input, line: format!("{} has errors", dir.display()) }
 }

@@ -4,6 +4,7 @@ use super::StartError;
 use super::config::Config;
 use super::directory::{self, DirectoryError};
 use crate::admin::edit::{Applied, Bases, Edit, Pipeline, Refused};
+use crate::admin::findings::Finding;
 use crate::admin::generation::{Generations, Live};
 use crate::net::clock;
 use crate::rules::diagnostic::Files;
@@ -11,6 +12,9 @@ use crate::store::{GenerationInfo, Store};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Whole rule sets name dozens of such places, none of which a start should bury its own news under: they are counted.
+const NOT_CARRIED_OUT: &str = "not-carried-out";
 
 /// One domain's files as `[rules] load` has them.
 pub struct OnDisk {
@@ -133,9 +137,18 @@ fn origin(dir: &Path) -> String {
 
 fn say(dir: &Path, applied: &Applied) {
     let Applied { domain, generation, findings, warnings, .. } = applied;
-    for finding in &findings.diagnostics {
+    let folded = |finding: &&Finding| finding.code == NOT_CARRIED_OUT;
+    for finding in findings.diagnostics.iter().filter(|finding| !folded(finding)) {
         let (file, line, column) = (&finding.file, finding.line, finding.column);
         tracing::warn!(%domain, "{file}:{line}:{column}: {} [{}]", finding.message, finding.code);
+    }
+    let services = findings.diagnostics.iter().filter(folded).count();
+    if services > 0 {
+        let dir = dir.display();
+        tracing::warn!(
+            %domain,
+            "{services} places name services that are not carried out yet: `ringtree check {dir}` lists them [{NOT_CARRIED_OUT}]"
+        );
     }
     warn_all(domain, warnings);
     tracing::info!(%domain, generation, "rules loaded from {}: {}", dir.display(), findings.summary());

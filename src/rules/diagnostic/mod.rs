@@ -5,6 +5,7 @@
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use serde::{Deserialize, Serialize};
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -109,7 +110,22 @@ impl Diagnostic {
     }
 }
 
-/// All of them for the terminal: each with its line shown and marked (secrets masked), in order of place.
+/// What stops rules: their errors, and how many warnings there are beside them, which `check` shows.
+#[must_use]
+pub fn render_errors(files: &Files, diagnostics: &[Diagnostic], colour: bool) -> String {
+    let (errors, warnings): (Vec<_>, Vec<_>) =
+        diagnostics.iter().cloned().partition(|one| one.severity == Severity::Error);
+    let mut out = render(files, &errors, colour);
+    match warnings.len() {
+        0 => {}
+        1 => out.push_str("and 1 warning, which `ringtree check` shows\n"),
+        many => out.push_str(&format!("and {many} warnings, which `ringtree check` shows\n")),
+    }
+    out
+}
+
+/// All of them for the terminal: each with its line shown and marked (secrets masked), in order of place; the warnings first, so that
+/// what has to be mended stands where the terminal stops.
 #[must_use]
 pub fn render(files: &Files, diagnostics: &[Diagnostic], colour: bool) -> String {
     let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
@@ -122,7 +138,7 @@ pub fn render(files: &Files, diagnostics: &[Diagnostic], colour: bool) -> String
         }
     }
     let mut sorted: Vec<&Diagnostic> = diagnostics.iter().collect();
-    sorted.sort_by_key(|one| one.span);
+    sorted.sort_by_key(|one| (Reverse(one.severity), one.span));
     let mut out = String::new();
     for one in sorted {
         let level = match one.severity {
@@ -229,6 +245,23 @@ mod tests {
         ] {
             assert!(shown.contains(part), "{part} in\n{shown}");
         }
+    }
+
+    #[test]
+    fn errors_stand_last_and_a_refusal_shows_them_alone() {
+        let text = "a = 1\nb = 2\nc = 3\n";
+        let found = [
+            Diagnostic::error("wrong", at(text, "a ="), "an error"),
+            Diagnostic::warning("odd", at(text, "b ="), "first warning"),
+            Diagnostic::warning("odd", at(text, "c ="), "second warning"),
+        ];
+        let shown = render(&files(text), &found, false);
+        let order = ["first warning", "second warning", "an error"].map(|part| shown.find(part).unwrap());
+        assert!(order.is_sorted(), "{shown}");
+        let refusal = render_errors(&files(text), &found, false);
+        assert!(refusal.contains("an error") && !refusal.contains("first warning"), "{refusal}");
+        assert!(refusal.ends_with("and 2 warnings, which `ringtree check` shows\n"), "{refusal}");
+        assert!(!render_errors(&files(text), &found[..1], false).contains("warning"));
     }
 
     #[test]
