@@ -2,7 +2,8 @@
 //! layers, and a lower one never names a higher one.
 //!
 //! - layer 0, bytes and values: [`sip`], [`sdp`], [`rtp`], [`number`], [`clock`], [`deadlines`], [`ids`]
-//! - layer 1, machines, `now` in and actions out: [`transaction`], [`dialog`], [`registrar`], [`rules`], [`call`], [`relay`]
+//! - layer 1, machines, `now` in and actions out: [`transaction`], [`dialog`], [`registrar`], [`rules`], [`call`],
+//!   [`subscription`], [`relay`]
 //! - layer 2, the pure core: [`switch`]
 //! - layer 3, the only async, clock, randomness and disk: [`net`], [`store`], [`admin`], [`daemon`], [`cli`]
 
@@ -19,6 +20,7 @@ pub mod dialog;
 pub mod registrar;
 pub mod relay;
 pub mod rules;
+pub mod subscription;
 pub mod transaction;
 
 pub mod switch;

@@ -14,6 +14,7 @@ pub mod generation;
 pub mod history;
 pub mod insight;
 pub mod mask;
+pub mod notices;
 pub mod objects;
 pub mod openapi;
 pub mod peer;
@@ -40,6 +41,7 @@ use axum::routing::{delete, get, patch, post};
 use edit::Pipeline;
 use events::Announcer;
 use generation::{Generations, Live};
+use notices::Notices;
 use peer::{Gate, Peer, Roles, require};
 use problem::Problem;
 use status::Statuses;
@@ -63,6 +65,7 @@ pub struct Admin {
     pub statuses: Statuses,
     pub plane: Handle,
     pub events: Arc<Announcer>,
+    pub notices: Arc<Notices>,
     pub about: About,
     pub draining: AtomicBool,
 }
@@ -110,6 +113,8 @@ pub fn router(admin: Arc<Admin>, roles: &Arc<Roles>) -> Router {
         .route("/v1/domains/{domain}/users/{name}/status", patch(domains::patch_status))
         .route("/v1/domains/{domain}/time-frames/{name}/status", patch(domains::patch_frame_status))
         .route("/v1/domains/{domain}/devices/{name}/status", patch(domains::patch_device_status))
+        .route("/v1/domains/{domain}/users/{name}/check-sync", post(notices::check_sync_of_user))
+        .route("/v1/domains/{domain}/devices/{name}/check-sync", post(notices::check_sync))
         .route("/v1/calls/{id}", delete(calls::hang_up));
     let operator = guarded(operator, roles, Role::Operator).merge(guarded(viewer, roles, Role::Viewer));
     let rules = Router::new()

@@ -7,6 +7,7 @@ mod calendar;
 mod calls;
 mod change;
 mod check;
+mod check_sync;
 mod daemon;
 mod events;
 mod explain;
@@ -102,10 +103,10 @@ enum Verb {
     Blame(history::Blame),
     /// People: rules, extensions, and live status (dnd, forward, rule, queues)
     #[command(subcommand)]
-    User(object::Object),
+    User(check_sync::WithPhones),
     /// Phones, and who is logged in to a hot-desk phone
     #[command(subcommand)]
-    Device(object::Object),
+    Device(check_sync::WithPhones),
     /// Numbers that come in from outside, and where each leads
     #[command(subcommand)]
     Number(object::Object),

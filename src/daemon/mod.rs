@@ -22,6 +22,7 @@ use crate::admin::about::About;
 use crate::admin::edit::{Pipeline, Publish};
 use crate::admin::events::Announcer;
 use crate::admin::generation::Generations;
+use crate::admin::notices::Notices;
 use crate::admin::peer::Roles;
 use crate::admin::status::Statuses;
 use crate::admin::{self, Admin};
@@ -180,7 +181,8 @@ impl Running {
         };
         let events = Arc::new(Announcer::default());
         let drained = Arc::new(Notify::new());
-        let outlet = Outlet::new(store.clone(), events.clone(), drained.clone());
+        let notices = Arc::new(Notices::default());
+        let outlet = Outlet::new(store.clone(), events.clone(), notices.clone(), drained.clone());
         let default_domain = config.default_domain.clone().or_else(|| {
             // The embedded default is the domain of the example that it loads.
             of_files
@@ -203,6 +205,7 @@ impl Running {
             statuses,
             plane: handle,
             events,
+            notices,
             about,
             draining: AtomicBool::new(false),
         });

@@ -1,10 +1,12 @@
 //! Where the signalling thread puts what is not for the wire: registrations and call records to the store, events to their
-//! readers, the end of the drain to the daemon. Nothing here waits.
+//! readers, what phones answered to whoever asked, the end of the drain to the daemon. Nothing here waits.
 
 use crate::admin::events::Announcer;
+use crate::admin::notices::Notices;
 use crate::net::signalling::Sinks;
 use crate::registrar::Change;
 use crate::store::Store;
+use crate::subscription::notice::Finished;
 use crate::switch::Event;
 use std::sync::Arc;
 use tokio::sync::Notify;
@@ -12,13 +14,19 @@ use tokio::sync::Notify;
 pub struct Outlet {
     store: Arc<dyn Store>,
     events: Arc<Announcer>,
+    notices: Arc<Notices>,
     drained: Arc<Notify>,
 }
 
 impl Outlet {
     #[must_use]
-    pub fn new(store: Arc<dyn Store>, events: Arc<Announcer>, drained: Arc<Notify>) -> Outlet {
-        Outlet { store, events, drained }
+    pub fn new(
+        store: Arc<dyn Store>,
+        events: Arc<Announcer>,
+        notices: Arc<Notices>,
+        drained: Arc<Notify>,
+    ) -> Outlet {
+        Outlet { store, events, notices, drained }
     }
 }
 
@@ -43,6 +51,10 @@ impl Sinks for Outlet {
             | Event::StatusChanged { .. } => {}
         }
         self.events.announce(event);
+    }
+
+    fn noticed(&mut self, finished: Finished) {
+        self.notices.finished(finished);
     }
 
     fn drained(&mut self) {

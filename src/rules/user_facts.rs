@@ -47,7 +47,12 @@ impl Domain {
     }
 
     /// The phones of a user: their own, without those that somebody else has logged in to, and hot-desk phones they sit at.
-    /// The primary first, then by name.
+    /// The primary first, then by name. None of a user that there is not.
+    pub fn phones_of<'a>(&'a self, user: &str, live: &'a dyn Live) -> impl Iterator<Item = &'a Name> + 'a {
+        self.user_entry(user).into_iter().flat_map(move |user| self.phones(user, live))
+    }
+
+    /// [`Domain::phones_of`] a user that is at hand.
     pub(super) fn phones<'a>(
         &'a self,
         user: &'a UserEntry,

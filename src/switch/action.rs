@@ -4,6 +4,7 @@ use super::event::Event;
 use crate::registrar::Change;
 use crate::relay::Command;
 use crate::sip::Flow;
+use crate::subscription::notice::Finished;
 use bytes::Bytes;
 
 #[derive(Clone, Debug)]
@@ -18,6 +19,8 @@ pub enum Action {
     Binding(Change),
     /// To the event stream; a finished call's record comes as `Event::CallEnded` and is to be kept (within 250 ms).
     Event(Event),
+    /// What came of `Input::Notice`; once each.
+    Noticed(Finished),
     /// A drain is over: the daemon may stop.
     Drained,
 }

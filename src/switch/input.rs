@@ -5,6 +5,7 @@ use crate::relay::Report;
 pub use crate::rules::StatusKey;
 use crate::rules::{Ruleset, Status};
 use crate::sip::{Flow, Message};
+use crate::subscription::notice::Notice;
 use std::sync::Arc;
 
 #[derive(Debug)]
@@ -38,6 +39,8 @@ pub enum Input {
     Hangup {
         call: String,
     },
+    /// Phones are to be told something; `Action::Noticed` says what came of it.
+    Notice(Notice),
     /// No new calls; `Action::Drained` when the last one has ended or after `Config::drain_after`.
     Drain,
     /// The deadline has come.

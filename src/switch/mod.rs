@@ -16,6 +16,7 @@ mod facts;
 pub mod identity;
 pub mod input;
 mod invite;
+mod notify;
 mod register;
 mod response;
 
@@ -37,6 +38,8 @@ use crate::registrar::{Binding, Change};
 use crate::relay::{Command, Report};
 use crate::rules::{Ruleset, Status, StatusObject};
 use crate::sip::{Flow, Message, Method};
+use crate::subscription;
+use crate::subscription::notice::{Finished, Notices};
 use crate::transaction::{self, ServerId, Transactions};
 use calls::Calls;
 use drain::Drain;
@@ -52,6 +55,9 @@ pub struct Switch {
     digest: Digest,
     rules: Arc<Ruleset>,
     calls: Calls,
+    notices: Notices,
+    /// Notices that are over, to be told to whoever waits.
+    finished: Vec<Finished>,
     drain: Drain,
     growth: Growth,
     counters: Counters,
@@ -80,6 +86,8 @@ impl Switch {
             digest,
             rules: Arc::default(),
             calls: Calls::default(),
+            notices: Notices::default(),
+            finished: Vec::new(),
             drain: Drain::Off,
             growth: Growth::Possible,
             counters: Counters::default(),
@@ -100,6 +108,7 @@ impl Switch {
                 self.office.trunks.insert((domain, trunk), addresses);
             }
             Input::Media(report) => self.media(report),
+            Input::Notice(notice) => self.notify(now, &notice),
             Input::Hangup { call } => self.hang_up(now, &call),
             Input::Drain => self.drain = Drain::until(now.mono + self.config.drain_after),
             Input::Timeout => self.timeout(now, out),
@@ -157,10 +166,16 @@ impl Switch {
             }
             Event::Response { id, flow, message } => {
                 self.counters.responses_total += 1;
+                if subscription::owns(id) {
+                    return self.notified(id, message.status());
+                }
                 let key = CallKey::of_client(id);
                 self.with_call(key, |call, office| call.response(office, now, id, flow, &message));
             }
             Event::Failed { id, why } => {
+                if subscription::owns(id) {
+                    return self.notify_failed(id, why);
+                }
                 let key = CallKey::of_client(id);
                 self.with_call(key, |call, office| call.failed(office, now, id, why));
             }
@@ -315,6 +330,7 @@ impl Switch {
     }
 
     fn flush(&mut self, out: &mut Vec<Action>) {
+        out.extend(self.finished.drain(..).map(Action::Noticed));
         for effect in self.office.effects.drain(..) {
             match effect {
                 Effect::Send { flow, bytes } => out.push(Action::Send { flow, bytes }),

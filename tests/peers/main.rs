@@ -7,6 +7,7 @@
 
 mod callers;
 mod calls;
+mod events;
 mod forwards;
 mod hotdesk;
 mod hunts;

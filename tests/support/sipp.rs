@@ -37,6 +37,8 @@ pub struct Scenario<'a> {
     /// Length of its pause: ringing before the answer, or talk before the BYE.
     pause_ms: u32,
     status: u16,
+    /// The Event of a `notified`.
+    event: &'a str,
     /// What a `dial` shows as its From, and what more its INVITE says.
     from: String,
     headers: String,
@@ -60,6 +62,7 @@ impl<'a> Scenario<'a> {
             credentials: None,
             pause_ms: 0,
             status: 0,
+            event: "",
             from: String::new(),
             headers: String::new(),
             max_forwards: 70,
@@ -146,6 +149,12 @@ impl<'a> Scenario<'a> {
         self
     }
 
+    /// The Event that a `notified` has to have, as a regular expression.
+    pub fn event(mut self, event: &'a str) -> Self {
+        self.event = event;
+        self
+    }
+
     /// Starts it and waits until its socket is bound.
     pub fn start(self) -> Sipp {
         let dir = tempfile::tempdir().expect("a temporary directory");
@@ -157,6 +166,7 @@ impl<'a> Scenario<'a> {
         let scenario = dir.path().join("scenario.xml");
         let text = text
             .replace("{status}", &self.status.to_string())
+            .replace("{event}", self.event)
             .replace("{from}", &self.from)
             .replace("{headers}", &self.headers)
             .replace("{max_forwards}", &self.max_forwards.to_string());

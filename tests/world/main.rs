@@ -4,6 +4,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)] // in a test, to stop is to fail
 
 mod behaviour;
+mod events;
 mod live;
 mod net;
 mod phone;

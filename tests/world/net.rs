@@ -8,6 +8,7 @@ use ringtree::clock::Now;
 use ringtree::relay::{Command, Media, PortPair, RelayId, Report};
 use ringtree::rules::Ruleset;
 use ringtree::sip::{Flow, Message, Transport};
+use ringtree::subscription::notice::Finished;
 use ringtree::switch::config::{Config, Listener};
 use ringtree::switch::{Action, Event, Input, Switch};
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,6 +37,8 @@ pub struct World {
     pub phones: BTreeMap<SocketAddr, Phone>,
     /// Records of the calls that have ended, in order.
     pub records: Vec<CallRecord>,
+    /// The notices that are over, in order.
+    pub noticed: Vec<Finished>,
     /// Relays that are open.
     pub relays: BTreeSet<RelayId>,
     began: Instant,
@@ -74,6 +77,7 @@ impl World {
             switch: Switch::new(config, [7; 32]),
             phones: BTreeMap::new(),
             records: Vec::new(),
+            noticed: Vec::new(),
             relays: BTreeSet::new(),
             began: ringtree::net::clock::now().mono, // only differences count
             civil: "2026-11-24T15:00:00Z".parse().unwrap(),
@@ -240,6 +244,7 @@ impl World {
             }
             Action::Media(Command::Point { id, .. }) => assert!(self.relays.contains(&id)),
             Action::Event(Event::CallEnded(record)) => self.records.push((*record).clone()),
+            Action::Noticed(finished) => self.noticed.push(finished),
             Action::Event(_) | Action::Binding(_) | Action::Drained => {}
         }
     }

@@ -69,6 +69,9 @@ pub struct Phone {
     pub byes: u32,
     /// The INVITEs that came, each once, as text.
     pub invites: Vec<String>,
+    /// The NOTIFYs that came, each once, as text; and what it answers to the next ones (0: nothing).
+    pub notifies: Vec<String>,
+    pub notify_status: u16,
     /// Of every request that this phone makes.
     pub max_forwards: u8,
     /// More header fields in them, each with its line end.
@@ -96,6 +99,8 @@ impl Phone {
             acks: 0,
             byes: 0,
             invites: Vec::new(),
+            notifies: Vec::new(),
+            notify_status: 200,
             max_forwards: 70,
             extra: String::new(),
             open_answers: BTreeMap::new(),
@@ -220,6 +225,13 @@ impl Phone {
                     call.hang_up_at = None;
                 }
                 self.reply(&request, 200, "x", "", &branch);
+            }
+            rsip::Method::Notify => {
+                self.notifies.push(request.to_string());
+                match self.notify_status {
+                    0 => {}
+                    status => drop(self.reply(&request, status, "x", "", &branch)),
+                }
             }
             _ => {
                 self.reply(&request, 200, "x", "", &branch);

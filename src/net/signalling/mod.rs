@@ -17,6 +17,7 @@ use crate::net::media::{self, Ports, Reporter};
 use crate::net::poll::{Poll, Waker};
 use crate::net::traffic::Traffic;
 use crate::registrar::Change;
+use crate::subscription::notice::Finished;
 use crate::switch::{Config, Event, Input, Switch};
 use std::io;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
@@ -33,6 +34,8 @@ pub trait Sinks {
     fn binding(&mut self, change: Change);
     /// For the event stream and the call records.
     fn event(&mut self, event: Event);
+    /// A notice is over: every phone that was told has answered, or never will.
+    fn noticed(&mut self, finished: Finished);
     /// The drain is over.
     fn drained(&mut self);
 }

@@ -4,6 +4,7 @@ use super::*;
 use crate::net::listen;
 use crate::net::media::Range;
 use crate::sip::{ConnectionId, Flow, Transport};
+use crate::subscription::notice::Finished;
 use crate::switch::Action;
 use bytes::Bytes;
 use std::io::{Read, Write};
@@ -65,6 +66,7 @@ struct Quiet;
 impl Sinks for Quiet {
     fn binding(&mut self, _: Change) {}
     fn event(&mut self, _: Event) {}
+    fn noticed(&mut self, _: Finished) {}
     fn drained(&mut self) {}
 }
 

@@ -292,6 +292,7 @@ impl<M: Machine, S: Sinks> Edge<M, S> {
                 Action::Media(command) => self.media_broken |= self.media.command(command).is_err(),
                 Action::Binding(change) => self.sinks.binding(change),
                 Action::Event(event) => self.sinks.event(event),
+                Action::Noticed(finished) => self.sinks.noticed(finished),
                 Action::Drained => self.sinks.drained(),
             }
         }

@@ -1,0 +1,71 @@
+//! What phones are told without a call.
+
+use crate::office::{DOMAIN, Office, Rules};
+use crate::support::baresip::Baresip;
+use crate::support::daemon::{Daemon, Home};
+use crate::support::sipp::{Over, Sipp};
+use serde_json::{Value, json};
+
+/// A phone that answers a check-sync with this.
+fn phone(office: &Office, device: &str, event: &str, status: u16) -> Sipp {
+    office.phone(device, office.scenario("notified").event(event).status(status))
+}
+
+/// The JSON that the verb prints, and its exit code.
+fn told(daemon: &Daemon, verb: &[&str]) -> (Value, Option<i32>) {
+    let said = daemon.verb(&[verb, &["--json"]].concat());
+    let value = serde_json::from_slice(&said.stdout).unwrap_or_else(|_| panic!("{said:?}"));
+    (value, said.status.code())
+}
+
+#[test]
+fn u6_a_phone_is_told_to_load_its_configuration_again_and_the_operator_hears_what_it_said() {
+    let office = Rules::default().user("ann", "100", &["desk", "lamp"], "").open();
+    let (none, code) = told(&office.daemon, &["device", "check-sync", "desk"]);
+    assert_eq!((none, code), (json!({ "contacts": [] }), Some(1)));
+
+    let desk = phone(&office, "desk", "check-sync;reboot=true", 200);
+    let contact = format!("sip:desk@{}", desk.local);
+    let (answer, code) = told(&office.daemon, &["device", "check-sync", "desk", "--reboot"]);
+    let accepted = json!({ "device": "desk", "contact": contact, "result": "accepted", "status": 200 });
+    assert_eq!((answer, code), (json!({ "contacts": [accepted] }), Some(0)));
+    desk.succeeds();
+}
+
+#[test]
+fn u6_every_contact_of_a_user_says_its_own_word() {
+    let office = Rules::default().user("ann", "100", &["desk", "lamp"], "").open();
+    let desk = phone(&office, "desk", "check-sync;reboot=false", 200);
+    let lamp = phone(&office, "lamp", "check-sync;reboot=false", 481);
+    let said = office.daemon.verb(&["user", "check-sync", "100"]);
+    let text = String::from_utf8_lossy(&said.stdout);
+    let line = |device: &str| text.lines().find(|line| line.starts_with(device)).unwrap_or_default();
+    assert!(line("desk").contains("accepted") && line("desk").contains("200"), "{text}");
+    assert!(line("lamp").contains("refused") && line("lamp").contains("481"), "{text}");
+    assert_eq!(said.status.code(), Some(1), "one has not");
+    for phone in [desk, lamp] {
+        phone.succeeds();
+    }
+
+    let path = |kind: &str| format!("/v1/domains/{DOMAIN}/{kind}/check-sync");
+    for (kind, body, status) in [
+        ("devices/none", Value::Null, 404),
+        ("users/none", Value::Null, 404),
+        ("devices/desk", json!({ "restart": true }), 400),
+    ] {
+        let (code, problem) = office.daemon.request("POST", &path(kind), Some(&body)).expect("an answer");
+        assert_eq!(code, status, "{kind}: {problem}");
+    }
+}
+
+/// baresip wants to have subscribed to what it is told: it says so, and that is what the operator reads.
+#[test]
+fn u6_a_phone_that_does_not_know_check_sync_is_shown_as_one_that_refused() {
+    let home = Home::new("peers.example", &[("domain.toml", include_str!("rules/domain.toml"))]);
+    let daemon = home.start();
+    let bob = Baresip::register("bob", daemon.tcp, Over::Tcp, 1000);
+    let (answer, code) = told(&daemon, &["device", "check-sync", "bob"]);
+    assert_eq!(answer["contacts"][0]["result"], "refused", "{answer}");
+    assert_eq!(code, Some(1));
+    drop(bob);
+}
