@@ -233,7 +233,7 @@ impl Dialog {
 /// The URI of the one Contact (RFC 3261 §8.1.1.8), without the headers that no Request-URI may have (§19.1.1).
 fn target(message: &Message) -> Option<&str> {
     let uri = NameAddr::parse(message.elements(Name::Contact).next()?)?.uri;
-    Some(uri.text.strip_suffix(uri.headers).unwrap_or(uri.text))
+    Some(uri.without_headers())
 }
 
 #[cfg(test)]

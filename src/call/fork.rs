@@ -80,7 +80,7 @@ impl Call {
                 leg,
                 planned,
                 callee,
-                target: &binding.uri,
+                target: binding.target(),
                 flow: binding.flow,
                 onward: None,
                 channel: None,

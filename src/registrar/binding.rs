@@ -1,6 +1,6 @@
 //! One contact of one device.
 
-use crate::sip::Flow;
+use crate::sip::{Flow, Uri};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ pub struct BindingKey {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Binding {
     pub key: BindingKey,
-    /// The URI that an INVITE's request line gets: the contact as given.
+    /// The contact as given; [`Binding::target`] is what a request line gets of it.
     pub uri: Arc<str>,
     /// Where an INVITE goes: the contact's own address, or the observed flow where the rulings say so
     /// (the topmost Via's sent-by differs from the source, TCP).
@@ -34,4 +34,12 @@ pub struct Binding {
     pub expires: jiff::Timestamp,
     pub registered: jiff::Timestamp,
     pub user_agent: Option<Arc<str>>,
+}
+
+impl Binding {
+    /// The Request-URI of an INVITE for it: the contact without the headers that none may have (RFC 3261 §19.1.1).
+    #[must_use]
+    pub fn target(&self) -> &str {
+        Uri::parse(&self.uri).map_or(&*self.uri, |uri| uri.without_headers())
+    }
 }

@@ -26,7 +26,7 @@ pub(super) enum Wishes<'a> {
 #[derive(Debug)]
 pub(super) struct Wish<'a> {
     uri: Uri<'a>,
-    /// The URI that an INVITE gets: the contact's, without the headers that no Request-URI may have (RFC 3261 §19.1.1).
+    /// The URI as given: the answer shows it so (RFC 3261 §10.3 step 8).
     pub target: &'a str,
     /// What tells this contact from the device's others.
     pub key: Cow<'a, str>,
@@ -77,8 +77,8 @@ impl<'a> Wish<'a> {
             return Err(bad("Contact Is No SIP URI"));
         }
         let uri = contact.uri;
-        let target = uri.text.strip_suffix(uri.headers).unwrap_or(uri.text);
-        let key = key(&contact, target);
+        let target = uri.text;
+        let key = key(&contact, uri.without_headers());
         if target.len() > CONTACT_BYTES_MAX || key.len() > CONTACT_BYTES_MAX {
             return Err(bad("Contact Too Long"));
         }

@@ -2,7 +2,7 @@
 //! invalid messages of RFC 4475 §3.1.2). What depends on a method, an option or a policy is judged above.
 
 use super::parse::{Defect, Length, StartLine};
-use super::{Message, Name, Scheme, Uri};
+use super::{Message, Method, Name, Scheme, Uri};
 
 /// Why a request that parses can't be taken, as the peer hears it: a status and a reason phrase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +50,7 @@ impl Message {
     /// RFC 3261 §8.1.1: one of each; §7.3.1: a field that is no list stands once (RFC 4475 §3.3.8, §3.3.9).
     fn check_counts(&self) -> Result<(), Refusal> {
         let (mut via, mut from, mut to, mut call_id, mut cseq, mut max_forwards) = (0, 0, 0, 0, 0, 0);
+        let (mut content_type, mut expires) = (0, 0);
         for field in self.fields.iter() {
             match field.name {
                 Name::Via => via += 1,
@@ -58,6 +59,8 @@ impl Message {
                 Name::CallId => call_id += 1,
                 Name::CSeq => cseq += 1,
                 Name::MaxForwards => max_forwards += 1,
+                Name::ContentType => content_type += 1,
+                Name::Expires => expires += 1,
                 _ => {}
             }
         }
@@ -72,6 +75,8 @@ impl Message {
             () if call_id > 1 => Err(bad("Several Call-ID")),
             () if cseq > 1 => Err(bad("Several CSeq")),
             () if max_forwards > 1 => Err(bad("Several Max-Forwards")),
+            () if content_type > 1 => Err(bad("Several Content-Type")),
+            () if expires > 1 => Err(bad("Several Expires")),
             () => Ok(()),
         }
     }
@@ -87,10 +92,14 @@ impl Message {
     }
 
     fn check_request(&self) -> Result<(), Refusal> {
-        // RFC 3261 §8.1.1.5; methods are compared with case, and unknown ones too (RFC 4475 §3.1.2.17, §3.1.2.18).
+        // RFC 3261 §8.1.1.5; methods are compared with case, and unknown ones too.
         let cseq_method = self.value(Name::CSeq).and_then(|v| v.split_ascii_whitespace().nth(1));
         if cseq_method != Some(self.method_text()) {
-            return Err(bad("CSeq Method Differs"));
+            return Err(match self.method() {
+                // RFC 4475 §3.1.2.18: what it would have been isn't ours to judge.
+                Method::Other => Refusal { status: 501, reason: "Not Implemented" },
+                _ => bad("CSeq Method Differs"), // RFC 4475 §3.1.2.17
+            });
         }
         if self.value(Name::MaxForwards).is_some() && self.max_forwards().is_none() {
             return Err(bad("Bad Max-Forwards"));

@@ -69,6 +69,12 @@ impl<'a> Uri<'a> {
         Params::find(self.params, name)
     }
 
+    /// The text as a Request-URI may have it: without headers (RFC 3261 §19.1.1).
+    #[must_use]
+    pub fn without_headers(&self) -> &'a str {
+        self.text.strip_suffix(self.headers).unwrap_or(self.text)
+    }
+
     /// The user part with `%XX` resolved (RFC 3261 §19.1.2); borrows where there is none. Escapes that aren't any stay,
     /// and so does a user part whose bytes are no UTF-8.
     #[must_use]
@@ -113,12 +119,18 @@ fn hex_pair(pair: &[u8]) -> Option<u8> {
     u8::try_from(digit(0)? * 16 + digit(1)?).ok()
 }
 
+/// RFC 5118 §4.10: RFC 3261's grammar let a third colon stand before an IPv4 tail (RFC 5954 took it back). It is read as two.
+fn ipv6(host: &str) -> Option<Ipv6Addr> {
+    let tail = || host.split_once(":::").filter(|(_, tail)| tail.contains('.'));
+    host.parse().ok().or_else(|| tail().and_then(|(head, tail)| format!("{head}::{tail}").parse().ok()))
+}
+
 /// `host [":" port]` (RFC 3261 §25.1), white space around the colon as Via allows it. The host comes without brackets.
 pub(super) fn host_port(text: &str) -> Option<(&str, Option<u16>)> {
     let blank = super::params::BLANK;
     let (host, rest) = if let Some(inner) = text.strip_prefix('[') {
         let (host, rest) = inner.split_once(']')?;
-        host.parse::<Ipv6Addr>().ok()?;
+        ipv6(host)?;
         (host, rest.trim_start_matches(blank))
     } else {
         let (host, rest) = cut(text, ':');
@@ -199,6 +211,8 @@ mod tests {
             "sip:a@[2001:db8::9",
             "sip:a@[b]",
             "sip:a@[::1]x",
+            "sip:a@[2001:db8:::1]",
+            "sip:a@[2001:::db8:::192.0.2.1]",
             "sip:a@b/c",
             "tel:",
             "tel:;a",

@@ -41,7 +41,7 @@ impl Writer {
         match (request.source(), request.value(Name::Via)) {
             (Some(source), Some(first)) => {
                 writer.topmost_via(first, source);
-                request.values(Name::Via).skip(1).for_each(|via| writer.line("Via", via));
+                request.raw_values(Name::Via).skip(1).for_each(|via| writer.copied(Name::Via, via));
             }
             _ => {
                 writer.copy(request, Name::Via);
@@ -49,10 +49,15 @@ impl Writer {
         }
         writer.copy(request, Name::From);
         let tagged = request.to().is_some_and(|to| to.tag().is_some());
-        match (to_tag.filter(|_| !tagged), request.value(Name::To)) {
-            (Some(tag), Some(to)) => writer.header(Name::To, format_args!("{to};tag={tag}")),
-            _ => writer.copy(request, Name::To),
-        };
+        match (to_tag.filter(|_| !tagged), request.raw_values(Name::To).next()) {
+            // Byte for byte: the caller may have written Latin-1.
+            (Some(tag), Some(to)) => {
+                writer.raw(b"To: ").on_one_line(to).raw(b";tag=").text(tag).raw(b"\r\n");
+            }
+            _ => {
+                writer.copy(request, Name::To);
+            }
+        }
         writer.copy(request, Name::CallId).copy(request, Name::CSeq);
         writer
     }
@@ -75,7 +80,7 @@ impl Writer {
     /// (a fold is one, RFC 3261 §7.3.1).
     pub fn copy(&mut self, message: &Message, name: Name) -> &mut Writer {
         for value in message.raw_values(name).filter(|_| name != Name::Other) {
-            self.raw(name.word().as_bytes()).raw(b": ").on_one_line(value).raw(b"\r\n");
+            self.copied(name, value);
         }
         self
     }
@@ -119,6 +124,10 @@ impl Writer {
         if !elements.rest().is_empty() {
             self.line("Via", elements.rest().trim());
         }
+    }
+
+    fn copied(&mut self, name: Name, value: &[u8]) {
+        self.raw(name.word().as_bytes()).raw(b": ").on_one_line(value).raw(b"\r\n");
     }
 
     fn line(&mut self, name: &str, value: impl Display) {

@@ -9,7 +9,7 @@ use crate::call::record::Party;
 use crate::call::{Arrival, Call};
 use crate::clock::Now;
 use crate::rules::{CallFacts, Dialled, Domain, Live, Origin, Walk};
-use crate::sip::{Flow, Message, Name};
+use crate::sip::{Flow, Message, Name, NameAddr, Scheme};
 use crate::transaction::ServerId;
 
 /// Retry-After of a refusal for lack of room, in seconds.
@@ -87,17 +87,20 @@ impl Switch {
         walk.is_emergency()
     }
 
-    /// Refusals that ask for nobody's name: extensions that we lack, a request that came twice by different ways.
+    /// Refusals that ask for nobody's name: bodies that we don't read or may not send, a request that came twice by different ways.
     fn unwelcome(&self, message: &Message) -> Option<(u16, bytes::Bytes)> {
-        if let Some(bytes) = response::unsupported(message) {
-            return Some((420, bytes));
-        }
-        if message.elements(Name::Contact).next().is_none() {
+        let contact = message.elements(Name::Contact).next();
+        let uri = contact.and_then(NameAddr::parse).map(|contact| contact.uri.scheme);
+        if !matches!(uri, Some(Scheme::Sip | Scheme::Sips)) {
             // RFC 3261 §8.1.1.8: without one no request could be sent in the dialog.
-            return Some((400, response::with_reason(message, 400, "Missing Contact")));
+            let reason = if contact.is_some() { "Bad Contact" } else { "Missing Contact" };
+            return Some((400, response::with_reason(message, 400, reason)));
         }
         if !message.body().is_empty() && headers::description(message).is_none() {
             return Some((415, response::unsupported_media(message)));
+        }
+        if !response::takes_sdp(message) {
+            return Some((406, response::not_acceptable(message)));
         }
         let merged =
             self.calls.by_call_id(message.call_id()).is_some_and(|call| is_merged(call.invite(), message));

@@ -208,6 +208,9 @@ impl Switch {
 
     /// A new request (RFC 3261 §8.2, §12.2.2).
     fn request(&mut self, now: Now, server: ServerId, flow: Flow, message: Message) {
+        if let Some(bytes) = response::unsupported(&message) {
+            return self.office.respond(now, server, 420, bytes);
+        }
         if message.to().is_some_and(|to| to.tag().is_some()) {
             return self.request_in_dialog(now, server, flow, &message);
         }

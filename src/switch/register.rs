@@ -8,6 +8,8 @@ use crate::registrar::binding::DeviceKey;
 use crate::sip::{Flow, Message, Name, Writer};
 use crate::transaction::ServerId;
 use bytes::Bytes;
+use jiff::tz::Offset;
+use std::fmt::Display;
 
 impl Switch {
     pub(super) fn register(&mut self, now: Now, server: ServerId, flow: Flow, request: &Message) {
@@ -69,6 +71,7 @@ impl Switch {
                     let left = binding.expires.duration_since(now.wall).as_secs().max(0);
                     w.header(Name::Contact, format_args!("<{}>;expires={left}", binding.uri));
                 }
+                w.header(Name::Date, date(now)); // RFC 3261 §10.3 step 8
                 (200, w.finish())
             }
             Err(refusal) => {
@@ -80,4 +83,9 @@ impl Switch {
             }
         }
     }
+}
+
+/// RFC 3261 §20.17: always GMT.
+fn date(now: Now) -> impl Display {
+    Offset::UTC.to_datetime(now.wall).strftime("%a, %d %b %Y %H:%M:%S GMT")
 }

@@ -48,9 +48,14 @@ pub fn options(request: &Message) -> Bytes {
     w.finish()
 }
 
-/// 420 where the request requires an extension that we don't have (RFC 3261 §8.2.2.3).
+/// 420 where the request requires an extension that we don't have (RFC 3261 §8.2.2.3); what we don't take at all is refused by its
+/// method first (§8.2.1). Proxy-Require is for those who forward (§20.29).
 #[must_use]
 pub fn unsupported(request: &Message) -> Option<Bytes> {
+    let judged = |method: &str| !matches!(method, "ACK" | "CANCEL") && method == request.method_text();
+    if request.value(Name::Require).is_none() || !ALLOW.split(", ").any(judged) {
+        return None;
+    }
     let missing: Vec<&str> = request
         .elements(Name::Require)
         .filter(|tag| !SUPPORTED.iter().any(|known| known.eq_ignore_ascii_case(tag)))
@@ -68,6 +73,22 @@ pub fn unsupported(request: &Message) -> Option<Bytes> {
 pub fn unsupported_media(request: &Message) -> Bytes {
     let mut w = Writer::reply(request, 415, status::reason_phrase(415), Some("ringtree"));
     w.header(Name::Accept, "application/sdp, multipart/mixed");
+    w.finish()
+}
+
+/// Whether the answer may be SDP (RFC 3261 §20.1): always where no Accept says otherwise.
+#[must_use]
+pub fn takes_sdp(request: &Message) -> bool {
+    let range = |element: &str| element.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let covers = |element| matches!(&*range(element), "application/sdp" | "application/*" | "*/*");
+    request.value(Name::Accept).is_none() || request.elements(Name::Accept).any(covers)
+}
+
+/// 406: no answer can be written in what is accepted (RFC 3261 §21.4.7; RFC 4475 §3.3.15).
+#[must_use]
+pub fn not_acceptable(request: &Message) -> Bytes {
+    let mut w = Writer::reply(request, 406, status::reason_phrase(406), Some("ringtree"));
+    w.header(Name::Warning, "399 ringtree \"Calls are described in application/sdp\"");
     w.finish()
 }
 

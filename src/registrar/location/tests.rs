@@ -306,10 +306,12 @@ fn a_contact_that_is_no_address_we_can_send_to_takes_the_observed_flow() {
 }
 
 #[test]
-fn a_contact_s_headers_do_not_get_into_a_request_line() {
+fn a_contact_s_headers_are_shown_and_do_not_get_into_a_request_line() {
     let mut phone = Registrar::new();
     phone.register(&["<sip:101@a;transport=udp?Subject=x>"], None).unwrap();
-    assert_eq!(phone.contacts(), ["sip:101@a;transport=udp"]);
+    assert_eq!(phone.contacts(), ["sip:101@a;transport=udp?Subject=x"]);
+    let targets: Vec<_> = phone.location.of(&device("101a")).iter().map(|binding| binding.target()).collect();
+    assert_eq!(targets, ["sip:101@a;transport=udp"]);
 }
 
 #[test]

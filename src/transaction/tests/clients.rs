@@ -274,3 +274,13 @@ fn a_dead_transport_fails_a_request_before_its_final_response() {
     bench.transport_failed();
     assert_eq!(bench.seen(), [""; 0]);
 }
+
+#[test]
+fn a_provisional_response_after_the_final_one_is_dropped() {
+    let mut bench = Bench::udp();
+    bench.send("BYE", B);
+    bench.answered(200, "BYE", B);
+    bench.seen();
+    bench.answered(100, "BYE", B);
+    assert_eq!(bench.seen(), [""; 0]);
+}

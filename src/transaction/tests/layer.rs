@@ -177,3 +177,18 @@ fn cancelling_what_is_over_or_no_invite_does_nothing() {
     bench.cancel(ClientId(99), &[]);
     assert_eq!(bench.seen(), [""; 0]);
 }
+
+/// RFC 3261 §8.2.6.1.
+#[test]
+fn a_100_repeats_the_timestamp_and_has_no_tag() {
+    let text = String::from_utf8(request("INVITE", B).to_vec()).unwrap();
+    let invite = parse(Bytes::from(text.replace("Call-ID:", "Timestamp: 54.25\r\nCall-ID:")));
+    let mut bench = Bench::udp();
+    let (id, _) = bench.receive_new("INVITE", B);
+    let mut events = Vec::new();
+    bench.layer.trying(bench.now, id, &invite, &mut events);
+    let [Event::Send { bytes, .. }] = events.as_slice() else { panic!("{events:?}") };
+    let trying = parse(bytes.clone());
+    assert_eq!((trying.status(), trying.other("Timestamp")), (100, Some("54.25")));
+    assert_eq!(trying.to().unwrap().tag(), None);
+}

@@ -167,3 +167,53 @@ fn on_a_reliable_transport_a_final_response_ends_the_transaction() {
     bench.respond(id, 401, "REGISTER", B);
     assert_eq!(bench.seen(), [""; 0], "the transaction is gone");
 }
+
+/// RFC 6026 §8.8: a server transaction whose transport fails stays where it is; the transaction user gives up what it wants to.
+#[test]
+fn a_dead_transport_leaves_every_server_transaction_where_it_is() {
+    for (method, status, again) in [
+        ("INVITE", 180, "send 180 INVITE"),
+        ("INVITE", 486, "send 486 INVITE"),
+        ("REGISTER", 100, "send 100 REGISTER"),
+        ("REGISTER", 200, "send 200 REGISTER"),
+    ] {
+        let mut bench = Bench::udp();
+        let (id, _) = bench.receive_new(method, B);
+        bench.respond(id, status, method, B);
+        bench.seen();
+        bench.transport_failed();
+        assert_eq!(bench.seen(), [""; 0], "{method} {status}");
+        bench.receive(method, B);
+        assert_eq!(bench.seen(), [again]);
+    }
+    let (mut bench, id) = invited(Bench::tcp());
+    bench.respond(id, 200, "INVITE", B);
+    bench.seen();
+    bench.transport_failed();
+    bench.receive("ACK", B);
+    assert_eq!(bench.seen(), ["ack"], "Accepted");
+}
+
+#[test]
+fn an_invite_may_get_its_final_response_before_any_other() {
+    for (status, left) in [(200, "send 200 INVITE"), (603, "send 603 INVITE")] {
+        let mut bench = Bench::udp();
+        let (id, _) = bench.receive_new("INVITE", B);
+        bench.respond(id, status, "INVITE", B);
+        assert_eq!(bench.seen(), [left]);
+        assert_eq!(bench.layer.len(), (0, 1));
+    }
+}
+
+#[test]
+fn nothing_of_a_request_is_sent_after_its_final_response() {
+    let mut bench = Bench::udp();
+    let (id, _) = bench.receive_new("REGISTER", B);
+    bench.respond(id, 200, "REGISTER", B);
+    bench.seen();
+    bench.respond(id, 100, "REGISTER", B);
+    bench.respond(id, 401, "REGISTER", B);
+    assert_eq!(bench.seen(), [""; 0]);
+    bench.receive("REGISTER", B);
+    assert_eq!(bench.seen(), ["send 200 REGISTER"]);
+}
