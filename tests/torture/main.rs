@@ -1,0 +1,12 @@
+//! The torture messages of RFC 4475 and RFC 5118 (`README.md` says where they come from): through the parser, through the switch in
+//! this process, and to the running daemon over UDP and TCP.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test says by panicking that it failed
+
+mod messages;
+mod parser;
+mod requests;
+#[path = "../support/mod.rs"]
+mod support;
+mod switch;
+mod wire;
