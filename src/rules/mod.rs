@@ -37,6 +37,7 @@ pub mod reach;
 pub mod replay;
 pub mod route;
 pub mod ruleset;
+mod shares;
 pub mod source;
 mod table;
 mod trail;

@@ -1,39 +1,46 @@
 //! The order of rules: exactly one `always`, last; nothing behind a rule that takes everything before it.
 
 use super::super::diagnostic::{Diagnostic, Span};
-use super::super::model::{Name, NumberRule, Rule, When};
+use super::super::model::{Name, NumberRule, Rule, User, When};
 use super::time::{Ahead, Line};
-use std::collections::HashMap;
 
-/// `rule-name-twice`, `no-always`, `unreachable-rule`, and what the years ahead show, over the rules of one user.
-pub(super) fn rules(
-    ahead: Option<&mut Ahead<'_>>,
-    user: &str,
-    zone: &Name,
-    rules: &[Rule],
-    found: &mut Vec<Diagnostic>,
-) {
-    let mut names = HashMap::new();
-    for rule in rules {
-        if let Some(first) = names.insert(&rule.name, rule.span) {
+/// The enabled rules of a list that an earlier one hides, by their places; `None` where the list leaves times open, which is all that is
+/// said of it then.
+pub(super) type Hidden = Option<Vec<usize>>;
+
+/// `rule-name-twice`, `no-always`, `unreachable-rule` over the rules of one user.
+pub(super) fn rules(user: &str, rules: &[Rule], found: &mut Vec<Diagnostic>) -> Hidden {
+    for (at, rule) in rules.iter().enumerate() {
+        let earlier = rules.get(..at).unwrap_or_default();
+        if let Some(first) = earlier.iter().rfind(|first| first.name == rule.name).map(|first| first.span) {
             let message = format!("`{user}` has two rules named `{}`", rule.name);
             let finding =
                 Diagnostic::error("rule-name-twice", rule.span, message).related(first, "the first one");
             found.push(finding.help("explanations and `user set rule=` go by the name: choose another"));
         }
     }
-    let enabled = rules.iter().filter(|rule| rule.enabled);
-    let lines: Vec<Line<'_>> =
-        enabled.map(|rule| Line { name: rule.name.to_string(), when: &rule.when, span: rule.span }).collect();
+    let lines = lines(rules);
     if !lines.iter().any(|line| *line.when == When::Always) {
         if let Some(last) = rules.last() {
             let message = format!("the rules of `{user}` leave times open: none of them is always active");
             let help = "end with a rule that has `when = \"always\"` and is enabled";
             found.push(Diagnostic::error("no-always", last.span, message).help(help));
         }
-        return;
+        return None;
     }
-    order(ahead, zone, &lines, found);
+    Some(order(&lines, found))
+}
+
+/// What the years ahead show of the rules of one user.
+pub(super) fn ahead(ahead: &mut Ahead<'_>, user: &User, hidden: &Hidden, found: &mut Vec<Diagnostic>) {
+    if let Some(hidden) = hidden {
+        ahead.rules(&user.zone, &lines(&user.rules), hidden, found);
+    }
+}
+
+fn lines(rules: &[Rule]) -> Vec<Line<'_>> {
+    let enabled = rules.iter().filter(|rule| rule.enabled);
+    enabled.map(|rule| Line { name: (&*rule.name).into(), when: &rule.when, span: rule.span }).collect()
 }
 
 /// The same of one number; that its rules end with `always` was seen when they were read.
@@ -43,18 +50,24 @@ pub(super) fn number_rules(
     rules: &[NumberRule],
     found: &mut Vec<Diagnostic>,
 ) {
-    let line = |(rule, count): (&'_ NumberRule, usize)| {
-        rule.name.as_ref().map_or_else(|| format!("rule {count}"), ToString::to_string)
+    let name = |rule: &NumberRule, count: usize| match &rule.name {
+        Some(name) => name.to_string(),
+        None => format!("rule {count}"),
     };
-    let lines: Vec<Line<'_>> = rules
-        .iter()
-        .zip(1..)
-        .map(|(rule, count)| Line { name: line((rule, count)), when: &rule.when, span: rule.span })
-        .collect();
-    order(ahead, zone, &lines, found);
+    let lines = rules.iter().zip(1..).map(|(rule, count)| Line {
+        name: name(rule, count).into(),
+        when: &rule.when,
+        span: rule.span,
+    });
+    let lines: Vec<Line<'_>> = lines.collect();
+    let hidden = order(&lines, found);
+    if let Some(ahead) = ahead {
+        ahead.rules(zone, &lines, &hidden, found);
+    }
 }
 
-fn order(ahead: Option<&mut Ahead<'_>>, zone: &Name, lines: &[Line<'_>], found: &mut Vec<Diagnostic>) {
+/// `unreachable-rule`: the places of those that are.
+fn order(lines: &[Line<'_>], found: &mut Vec<Diagnostic>) -> Vec<usize> {
     let mut hidden = Vec::new();
     for (at, line) in lines.iter().enumerate() {
         let earlier = lines.get(..at).unwrap_or_default();
@@ -63,9 +76,7 @@ fn order(ahead: Option<&mut Ahead<'_>>, zone: &Name, lines: &[Line<'_>], found: 
             found.push(unreachable(&line.name, line.span, hiding));
         }
     }
-    if let Some(ahead) = ahead {
-        ahead.rules(zone, lines, &hidden, found);
-    }
+    hidden
 }
 
 fn unreachable(hidden: &str, span: Span, hiding: &Line<'_>) -> Diagnostic {

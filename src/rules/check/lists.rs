@@ -9,8 +9,12 @@ use rustc_hash::FxHashMap;
 /// Where each entry of the named lists stands: worked out once a domain.
 pub(super) struct Entries<'m> {
     lists: FxHashMap<&'m str, FxHashMap<&'m Pattern, Span>>,
-    /// An entry that two lists have in common, for each two that were asked for: many users name the same two.
-    common: FxHashMap<(Name, Name), Option<&'m Pattern>>,
+}
+
+/// Those, and an entry that two lists have in common, for each two that were asked for: many users name the same two.
+pub(super) struct Common<'e, 'm> {
+    entries: &'e Entries<'m>,
+    known: FxHashMap<(Name, Name), Option<&'m Pattern>>,
 }
 
 impl<'m> Entries<'m> {
@@ -32,23 +36,30 @@ impl<'m> Entries<'m> {
             }
             lists.insert(name.as_ref(), places);
         }
-        Entries { lists, common: FxHashMap::default() }
+        Entries { lists }
     }
 
     fn place(&self, list: &Name, pattern: &Pattern) -> Option<Span> {
         self.lists.get(list.as_ref())?.get(pattern).copied()
     }
+}
+
+impl<'e, 'm> Common<'e, 'm> {
+    pub(super) fn of(entries: &'e Entries<'m>) -> Common<'e, 'm> {
+        Common { entries, known: FxHashMap::default() }
+    }
 
     /// An entry that both lists have: the first of the first list.
-    fn common(&mut self, one: &Name, other: &Name) -> Option<&'m Pattern> {
+    fn entry(&mut self, one: &Name, other: &Name) -> Option<&'m Pattern> {
         let key = (one.clone(), other.clone());
-        if let Some(known) = self.common.get(&key) {
+        if let Some(known) = self.known.get(&key) {
             return *known;
         }
-        let (first, second) = (self.lists.get(one.as_ref())?, self.lists.get(other.as_ref())?);
+        let lists = &self.entries.lists;
+        let (first, second) = (lists.get(one.as_ref())?, lists.get(other.as_ref())?);
         let both = first.iter().filter(|(pattern, _)| second.contains_key(*pattern));
         let common = both.min_by_key(|(_, span)| **span).map(|(pattern, _)| *pattern);
-        self.common.insert(key, common);
+        self.known.insert(key, common);
         common
     }
 }
@@ -56,12 +67,12 @@ impl<'m> Entries<'m> {
 /// `allowed-and-blocked`, `white-list-number`, `white-list-refuses` of one user.
 pub(super) fn user(
     survey: &Survey<'_>,
-    entries: &mut Entries<'_>,
+    common: &mut Common<'_, '_>,
     name: &Name,
     user: &User,
     found: &mut Vec<Diagnostic>,
 ) {
-    both(survey, entries, user, found);
+    both(survey, common, user, found);
     if let Some(first) = user.white_list.first().filter(|_| user.white_list_covers_all)
         && let Some((number, owned)) = survey.number_of(name)
     {
@@ -76,7 +87,7 @@ pub(super) fn user(
 }
 
 /// What stands on both lists of one user: one of them wins, but hardly both were meant.
-fn both(survey: &Survey<'_>, entries: &mut Entries<'_>, user: &User, found: &mut Vec<Diagnostic>) {
+fn both(survey: &Survey<'_>, common: &mut Common<'_, '_>, user: &User, found: &mut Vec<Diagnostic>) {
     let policy = survey.model.policy.allow_beats_block;
     let (wins, loses) = if policy { ("allow", "block") } else { ("block", "allow") };
     for allowed in &user.allow {
@@ -87,11 +98,11 @@ fn both(survey: &Survey<'_>, entries: &mut Entries<'_>, user: &User, found: &mut
                 }
                 (ListEntry::Pattern(pattern, text), ListEntry::List(list))
                 | (ListEntry::List(list), ListEntry::Pattern(pattern, text)) => {
-                    entries.place(list, pattern).map(|_| format!("{text} (of `list:{list}`)"))
+                    common.entries.place(list, pattern).map(|_| format!("{text} (of `list:{list}`)"))
                 }
                 (ListEntry::List(one), ListEntry::List(other)) if one == other => Some(format!("list:{one}")),
-                (ListEntry::List(one), ListEntry::List(other)) => entries
-                    .common(one, other)
+                (ListEntry::List(one), ListEntry::List(other)) => common
+                    .entry(one, other)
                     .map(|pattern| format!("{} (of `list:{one}` and `list:{other}`)", pattern.as_str())),
             };
             if let Some(what) = what {

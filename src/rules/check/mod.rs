@@ -30,16 +30,26 @@ pub(super) mod trial;
 
 use super::diagnostic::Diagnostic;
 use super::loops;
-use super::model::{Model, NumberTo};
+use super::model::{Model, Name, NumberTo, User};
+use super::shares::in_shares;
+use answering::Hidden;
 use jiff::Timestamp;
 use survey::Survey;
 use time::Ahead;
 
+/// Fewer are not worth a thread.
+const USERS_A_SHARE_MIN: usize = 64;
+
 /// Adds what is wrong with a model that was read without an error; of the years ahead only what can be said from `now`.
 pub(super) fn check(model: &Model, now: Option<Timestamp>, found: &mut Vec<Diagnostic>) {
     let survey = Survey::of(model);
+    let hidden = users(&survey, found);
     let mut ahead = now.map(|now| Ahead::of(model, now));
-    users(&survey, &mut ahead, found);
+    if let Some(ahead) = &mut ahead {
+        for (user, hidden) in model.users.values().zip(&hidden) {
+            answering::ahead(ahead, user, hidden, found);
+        }
+    }
     for number in model.numbers.values() {
         if let NumberTo::Rules(rules) = &number.to {
             answering::number_rules(ahead.as_mut(), &model.domain.zone, rules, found);
@@ -65,18 +75,39 @@ pub(super) fn check(model: &Model, now: Option<Timestamp>, found: &mut Vec<Diagn
     expects::expects(&survey, found);
 }
 
-/// What can be said of each user by themselves.
-fn users(survey: &Survey<'_>, ahead: &mut Option<Ahead<'_>>, found: &mut Vec<Diagnostic>) {
-    let mut entries = lists::Entries::of(survey, found);
-    for (name, user) in &survey.model.users {
-        answering::rules(ahead.as_mut(), name, &user.zone, &user.rules, found);
-        for rule in user.rules.iter().filter(|rule| rule.enabled) {
-            reach::dead_keys(name, user, rule, found);
-        }
-        reach::user(survey, name, user, found);
-        ringing::user(survey, name, user, found);
-        lists::user(survey, &mut entries, name, user, found);
-        rights::user(survey, name, user, found);
-        identity::user(survey, name, user, found);
+/// What can be said of each user by themselves, by several threads where there are many; with the rules of each that others hide.
+fn users(survey: &Survey<'_>, found: &mut Vec<Diagnostic>) -> Vec<Hidden> {
+    let entries = lists::Entries::of(survey, found);
+    let users: Vec<(&Name, &User)> = survey.model.users.iter().collect();
+    let shares = in_shares(&users, USERS_A_SHARE_MIN, |users| {
+        let (mut found, mut common) = (Vec::new(), lists::Common::of(&entries));
+        let hidden = |(name, user): &(&Name, &User)| lints(survey, &mut common, name, user, &mut found);
+        let hidden: Vec<Hidden> = users.iter().map(hidden).collect();
+        (hidden, found)
+    });
+    let mut all = Vec::with_capacity(users.len());
+    for (hidden, theirs) in shares {
+        all.extend(hidden);
+        found.extend(theirs);
     }
+    all
+}
+
+fn lints(
+    survey: &Survey<'_>,
+    common: &mut lists::Common<'_, '_>,
+    name: &Name,
+    user: &User,
+    found: &mut Vec<Diagnostic>,
+) -> Hidden {
+    let hidden = answering::rules(name, &user.rules, found);
+    for rule in user.rules.iter().filter(|rule| rule.enabled) {
+        reach::dead_keys(name, user, rule, found);
+    }
+    reach::user(survey, name, user, found);
+    ringing::user(survey, name, user, found);
+    lists::user(survey, common, name, user, found);
+    rights::user(survey, name, user, found);
+    identity::user(survey, name, user, found);
+    hidden
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 const CODE_BYTES_MAX: usize = 16;
 
 pub(super) fn codes<'t>(r: &mut Reader<'t>, object: Object<'t>) -> Codes {
-    r.pending("codes", "[codes]", object.span);
+    r.pending(&["codes"], "[codes]", object.span);
     let mut t = Table::new(object.span, "codes", object.table);
     let mut given: Vec<(Feature, Item<'t>)> = Vec::new();
     for (key, _, feature) in Feature::KEYED {

@@ -138,11 +138,11 @@ fn refuse<'t>(r: &mut Reader<'t>, item: Item<'t>) -> Option<At<Refuse>> {
     let text = item.text(r)?;
     let value = match text.split_once(':') {
         Some(("announce", name)) => {
-            r.pending("refuse.announce", text, item.span);
+            r.pending(&["refuse.announce"], text, item.span);
             Refuse::Announce(r.reference(Kind::Announce, name, item.span)?)
         }
         Some(("tone", name)) if !name.is_empty() => {
-            r.pending("refuse.tone", text, item.span);
+            r.pending(&["refuse.tone"], text, item.span);
             Refuse::Tone(name.into())
         }
         _ => match text.parse::<u16>() {
@@ -187,7 +187,7 @@ pub(super) fn restrict<'t>(
 ) -> BTreeMap<Name, Permission> {
     let mut merged = BTreeMap::new();
     let own = t.own(r, "restrict");
-    for item in t.inherited("restrict").into_iter().rev() {
+    for item in t.inherited("restrict").rev() {
         overlay(&mut merged, restrict_of(r, item));
     }
     overlay(&mut merged, site.cloned().unwrap_or_default());

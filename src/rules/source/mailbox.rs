@@ -22,7 +22,7 @@ impl Inherited {
     pub(super) fn read<'t>(r: &mut Reader<'t>, objects: &Objects<'t>, when_full: WhenFull) -> Inherited {
         let mut plain = Arc::new(Voicemail { when_full, ..Voicemail::default() });
         if let Some(object) = objects.default_voicemail {
-            r.pending("user.voicemail", "[defaults.voicemail]", object.span);
+            r.pending(&["user.voicemail"], "[defaults.voicemail]", object.span);
             let t = Table::new(object.span, "voicemail", object.table);
             plain = Arc::new(voicemail(r, t, None, &plain));
         }

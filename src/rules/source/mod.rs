@@ -30,13 +30,15 @@ mod value;
 use super::check;
 use super::diagnostic::{Diagnostic, Files, Severity, Span};
 use super::model::Model;
+use super::shares::in_shares;
 use jiff::Timestamp;
 use names::{Kind, Objects};
 use people::Surroundings;
 use reader::{Reader, span};
 
 pub(super) use given::given;
-use std::collections::{BTreeSet, HashMap};
+use rustc_hash::FxHashMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use toml::Spanned;
 use toml::de::DeTable;
@@ -44,7 +46,7 @@ use toml::de::DeTable;
 /// Spans are 32 bits, and a rule file of this size is a mistake.
 const FILE_BYTES_MAX: usize = 32 << 20;
 /// Fewer files than this are not worth a thread.
-const FILES_A_THREAD_MIN: usize = 64;
+const FILES_A_SHARE_MIN: usize = 64;
 /// Of each file: one slip makes the parser stumble over what follows.
 const SYNTAX_ERRORS_SHOWN: usize = 5;
 
@@ -168,19 +170,7 @@ fn parse_texts<'t>(texts: &[(u32, &'t str)]) -> Vec<Parsed<'t>> {
         };
         texts.iter().map(parsed).collect()
     };
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let share = texts.len().div_ceil(threads).max(FILES_A_THREAD_MIN);
-    if texts.len() <= share {
-        return parse(texts);
-    }
-    std::thread::scope(|scope| {
-        let parse = &parse;
-        let workers: Vec<_> = texts.chunks(share).map(|chunk| scope.spawn(move || parse(chunk))).collect();
-        workers
-            .into_iter()
-            .flat_map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-            .collect()
-    })
+    in_shares(texts, FILES_A_SHARE_MIN, parse).into_iter().flatten().collect()
 }
 
 /// The parser's words, and for what people dial the one thing to do.
@@ -203,8 +193,8 @@ fn syntax_error(text: &str, place: Span, message: &str) -> Diagnostic {
 
 /// Everything in the order in which one needs the other.
 fn read<'t>(r: &mut Reader<'t>, objects: &Objects<'t>, files: &Files) -> Option<Model> {
-    r.names.add_all(objects);
-    r.names.mailboxes_off = mailboxes_off(objects);
+    r.learn().add_all(objects);
+    r.learn().mailboxes_off = mailboxes_off(objects);
     people::extensions(r, objects);
     devices::owners(r, objects);
     let domain = domain::domain(r, objects)?;
@@ -253,7 +243,7 @@ fn read<'t>(r: &mut Reader<'t>, objects: &Objects<'t>, files: &Files) -> Option<
 }
 
 /// Users whose mailbox is off, by their own word or the defaults'.
-fn mailboxes_off<'t>(objects: &Objects<'t>) -> HashMap<&'t str, Span> {
+fn mailboxes_off<'t>(objects: &Objects<'t>) -> FxHashMap<&'t str, Span> {
     let enabled = |file: u32, table: &'t DeTable<'t>, within: Option<&str>| {
         let table = match within {
             Some(key) => table.get(key)?.get_ref().as_table()?,
@@ -267,7 +257,7 @@ fn mailboxes_off<'t>(objects: &Objects<'t>) -> HashMap<&'t str, Span> {
         .default_user
         .and_then(|object| of(object, Some("voicemail")))
         .or_else(|| objects.default_voicemail.and_then(|object| of(object, None)));
-    let mut off = HashMap::new();
+    let mut off = FxHashMap::default();
     for (name, object) in objects.of(Kind::User) {
         if let Some((false, place)) = of(object, Some("voicemail")).or(default) {
             off.insert(name, place);
@@ -276,6 +266,8 @@ fn mailboxes_off<'t>(objects: &Objects<'t>) -> HashMap<&'t str, Span> {
     off
 }
 
+#[cfg(test)]
+mod many;
 #[cfg(test)]
 mod pages;
 #[cfg(test)]

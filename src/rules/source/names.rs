@@ -6,7 +6,8 @@ use super::super::diagnostic::{Diagnostic, Span};
 use super::super::model::Role;
 use super::reader::{Item, Reader, span};
 use super::suggest::nearest;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use toml::de::{DeTable, DeValue};
 
@@ -207,17 +208,45 @@ fn valid_name(r: &mut Reader<'_>, kind: Kind, name: &str, place: Span) {
 }
 
 /// What can be referred to.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Names<'t> {
-    named: HashMap<Kind, HashMap<&'t str, Arc<str>>>,
-    /// What something names.
-    referred: HashMap<Kind, HashSet<Arc<str>>>,
+    named: FxHashMap<Kind, FxHashMap<&'t str, Arc<str>>>,
     /// Who has an extension, and where it says so.
     pub(super) extensions: BTreeMap<Arc<str>, (String, Span)>,
     /// Users whose mailbox is off, and where it says so.
-    pub(super) mailboxes_off: HashMap<&'t str, Span>,
+    pub(super) mailboxes_off: FxHashMap<&'t str, Span>,
     /// The devices of each user in the order of their names, and whether they are primary.
-    pub(super) devices: HashMap<&'t str, Vec<(Arc<str>, bool)>>,
+    pub(super) devices: FxHashMap<&'t str, Vec<(Arc<str>, bool)>>,
+}
+
+/// What something names, of the kinds that have to be named to count.
+#[derive(Default)]
+pub(super) struct Referred {
+    by_kind: FxHashMap<Kind, FxHashSet<Arc<str>>>,
+}
+
+impl Referred {
+    pub(super) fn refer(&mut self, kind: Kind, name: &Arc<str>) {
+        // Everybody names these, and nobody asks whether they are named.
+        if matches!(kind, Kind::User | Kind::Device | Kind::Number | Kind::Class) {
+            return;
+        }
+        let names = self.by_kind.entry(kind).or_default();
+        if !names.contains(name) {
+            names.insert(Arc::clone(name));
+        }
+    }
+
+    pub(super) fn holds(&self, kind: Kind, name: &str) -> bool {
+        self.by_kind.get(&kind).is_some_and(|names| names.contains(name))
+    }
+
+    /// Adds what another reader of the same domain came across.
+    pub(super) fn join(&mut self, other: Referred) {
+        for (kind, names) in other.by_kind {
+            self.by_kind.entry(kind).or_default().extend(names);
+        }
+    }
 }
 
 impl<'t> Names<'t> {
@@ -225,15 +254,6 @@ impl<'t> Names<'t> {
         for (kind, by_name) in &objects.named {
             self.named.insert(*kind, by_name.keys().map(|name| (*name, Arc::from(*name))).collect());
         }
-    }
-
-    /// That something names this object.
-    pub(super) fn refer(&mut self, kind: Kind, name: &Arc<str>) {
-        self.referred.entry(kind).or_default().insert(Arc::clone(name));
-    }
-
-    pub(super) fn is_referred(&self, kind: Kind, name: &str) -> bool {
-        self.referred.get(&kind).is_some_and(|names| names.contains(name))
     }
 
     pub(super) fn find(&self, kind: Kind, name: &str) -> Option<&Arc<str>> {
@@ -249,7 +269,7 @@ impl<'t> Reader<'t> {
     /// The name, if there is such an object; else an error that suggests one.
     pub(super) fn reference(&mut self, kind: Kind, name: &str, place: Span) -> Option<Arc<str>> {
         if let Some(name) = self.names.find(kind, name).cloned() {
-            self.names.refer(kind, &name);
+            self.referred.refer(kind, &name);
             return Some(name);
         }
         if self.any_name {

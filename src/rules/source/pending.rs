@@ -45,17 +45,22 @@ pub(super) const NOT_CARRIED_OUT: &[(&str, &str)] = &[
 
 /// The words for one entry, unless it is carried out.
 pub(super) fn words(entry: &str) -> Option<&'static str> {
-    NOT_CARRIED_OUT
-        .binary_search_by(|(key, _)| (*key).cmp(entry))
-        .ok()
-        .and_then(|at| NOT_CARRIED_OUT.get(at))
-        .map(|x| x.1)
+    self::entry(&[entry]).map(|(_, words)| words)
 }
 
-/// Whether a key of a table has an entry: asked of every key that is read, so it makes no text.
-pub(super) fn holds(table: &str, key: &str) -> bool {
-    let entry = || table.bytes().chain([b'.']).chain(key.bytes());
-    NOT_CARRIED_OUT.binary_search_by(|(one, _)| one.bytes().cmp(entry())).is_ok()
+/// The entry that these parts make, with its words. Asked of every key that is read, so it makes no text: hardly any is as long.
+pub(super) fn entry(parts: &[&str]) -> Option<(&'static str, &'static str)> {
+    let length: usize = parts.iter().map(|part| part.len()).sum();
+    let is_made_of = |mut entry: &str| {
+        parts.iter().all(|part| match entry.strip_prefix(part) {
+            Some(rest) => {
+                entry = rest;
+                true
+            }
+            None => false,
+        })
+    };
+    NOT_CARRIED_OUT.iter().find(|(key, _)| key.len() == length && is_made_of(key)).copied()
 }
 
 /// Whether a call that needs it can't go on: where it goes, whom it rings and who is asked. All else is a trimming.
@@ -72,5 +77,7 @@ mod tests {
         assert!(NOT_CARRIED_OUT.is_sorted_by(|a, b| a.0 < b.0));
         assert!(NOT_CARRIED_OUT.iter().all(|(key, text)| words(key) == Some(text)));
         assert_eq!(words("user.ext"), None);
+        assert_eq!(entry(&["user", ".", "moh"]).map(|(key, _)| key), Some("user.moh"));
+        assert_eq!(entry(&["user", ".", "moo"]), None);
     }
 }

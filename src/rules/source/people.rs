@@ -22,6 +22,8 @@ use std::time::Duration;
 /// A call that rings longer has been given up by its caller.
 pub(super) const RING_FOR_MAX: Duration = Duration::from_secs(600);
 const CALL_PATHS_MAX: u32 = 1000;
+/// Fewer are not worth a thread.
+const USERS_A_SHARE_MIN: usize = 64;
 
 /// What users are read in the light of.
 pub(super) struct Surroundings<'a, 't> {
@@ -35,12 +37,12 @@ pub(super) struct Surroundings<'a, 't> {
 }
 
 pub(super) fn users<'t>(r: &mut Reader<'t>, around: &Surroundings<'_, 't>) -> BTreeMap<Name, User> {
-    let mut users = BTreeMap::new();
-    for (name, object) in around.objects.of(Kind::User) {
-        let user = user(r, around, name, object);
-        users.insert(name.into(), user);
-    }
-    users
+    let objects: Vec<(&'t str, Object<'t>)> = around.objects.of(Kind::User).collect();
+    let users = r.each(&objects, USERS_A_SHARE_MIN, |r, (name, object)| {
+        let user = user(r, around, name, *object);
+        (Name::from(*name), user)
+    });
+    users.into_iter().collect()
 }
 
 /// `[defaults.user]` by itself, so that its mistakes show without any user.
@@ -330,5 +332,5 @@ fn extension(r: &mut Reader<'_>, text: &str, span: Span, owner: &str) {
         r.report(finding.help("extensions of users, groups and services are one namespace: choose another"));
         return;
     }
-    r.names.extensions.insert(text.into(), (owner.into(), span));
+    r.learn().extensions.insert(text.into(), (owner.into(), span));
 }

@@ -4,7 +4,8 @@
 //! the one list of its keys.
 
 use super::super::diagnostic::{Diagnostic, Files, Span};
-use super::names::Names;
+use super::super::shares::in_shares;
+use super::names::{Names, Referred};
 use super::pending;
 use super::suggest::nearest;
 use crate::number::Locale;
@@ -14,9 +15,12 @@ use toml::de::{DeTable, DeValue};
 /// What reading needs everywhere: where diagnostics go, and what there is to refer to.
 pub(super) struct Reader<'t> {
     pub(super) files: &'t Files,
-    pub(super) texts: Vec<&'t str>,
+    pub(super) texts: Arc<[&'t str]>,
     pub(super) diagnostics: Vec<Diagnostic>,
-    pub(super) names: Names<'t>,
+    /// Learnt before any table is read; from then on the same for all readers of a domain.
+    pub(super) names: Arc<Names<'t>>,
+    /// What something names.
+    pub(super) referred: Referred,
     /// The domain's, once `[domain]` is read.
     pub(super) locale: Locale,
     /// Nothing is said of what is not carried out.
@@ -29,13 +33,56 @@ impl<'t> Reader<'t> {
     pub(super) fn new(files: &'t Files, texts: Vec<&'t str>) -> Reader<'t> {
         Reader {
             files,
-            texts,
+            texts: texts.into(),
             diagnostics: Vec::new(),
-            names: Names::default(),
+            names: Arc::default(),
+            referred: Referred::default(),
             locale: Locale { country: "".into(), area_code: None },
             quiet: false,
             any_name: false,
         }
+    }
+
+    /// Reads each of these by itself, by several readers where there are many. What they find stands in the order of the items, as if one
+    /// had read them all.
+    pub(super) fn each<I: Sync, O: Send>(
+        &mut self,
+        items: &[I],
+        least: usize,
+        read: impl Fn(&mut Reader<'t>, &I) -> O + Sync,
+    ) -> Vec<O> {
+        let alone = &*self;
+        let shares = in_shares(items, least, |share| {
+            let mut r = alone.another();
+            let read: Vec<O> = share.iter().map(|item| read(&mut r, item)).collect();
+            (read, r.diagnostics, r.referred)
+        });
+        let mut all = Vec::with_capacity(items.len());
+        for (read, diagnostics, referred) in shares {
+            all.extend(read);
+            self.diagnostics.extend(diagnostics);
+            self.referred.join(referred);
+        }
+        all
+    }
+
+    /// A reader of the same domain that has found nothing yet.
+    fn another(&self) -> Reader<'t> {
+        Reader {
+            files: self.files,
+            texts: self.texts.clone(),
+            diagnostics: Vec::new(),
+            names: self.names.clone(),
+            referred: Referred::default(),
+            locale: self.locale.clone(),
+            quiet: self.quiet,
+            any_name: self.any_name,
+        }
+    }
+
+    /// To learn names: before anything is read by several readers.
+    pub(super) fn learn(&mut self) -> &mut Names<'t> {
+        Arc::make_mut(&mut self.names)
     }
 
     pub(super) fn report(&mut self, diagnostic: Diagnostic) {
@@ -52,19 +99,15 @@ impl<'t> Reader<'t> {
         self.report(Diagnostic::error(code, span, message).help(help));
     }
 
-    /// Warns if this entry of the list of what is not carried out is still there; says whether it is.
-    pub(super) fn pending(&mut self, entry: &str, what: &str, span: Span) -> bool {
-        let Some(words) = pending::words(entry) else { return false };
-        if self.quiet {
-            return true;
-        }
+    /// Warns if this entry of the list of what is not carried out is still there.
+    pub(super) fn pending(&mut self, entry: &[&str], what: &str, span: Span) {
+        let Some((entry, words)) = pending::entry(entry).filter(|_| !self.quiet) else { return };
         let message = format!("`{what}` is not carried out yet: {words}");
         let help = match pending::ends_the_call(entry) {
             true => "it is read and kept; a call that needs it ends with 480, and its explanation says so",
             false => "it is read and kept; calls go on without it",
         };
         self.report(Diagnostic::warning("not-carried-out", span, message).help(help));
-        true
     }
 
     pub(super) fn source(&self, span: Span) -> &'t str {
@@ -220,6 +263,18 @@ fn example_of(wanted: &str) -> &'static str {
     }
 }
 
+/// Up to here looking through the keys of a table is quicker than hashing one.
+const KEYS_LOOKED_THROUGH_MAX: usize = 16;
+/// Most tables have no more keys.
+const KEYS_MOSTLY: usize = 16;
+
+fn get<'t>(table: &'t DeTable<'t>, key: &str) -> Option<&'t toml::Spanned<DeValue<'t>>> {
+    if table.len() > KEYS_LOOKED_THROUGH_MAX {
+        return table.get(key);
+    }
+    table.iter().find(|(word, _)| word.get_ref().as_ref() == key).map(|(_, value)| value)
+}
+
 /// A table being read. Keys that it lacks are looked for in its defaults, where it has some.
 pub(super) struct Table<'t> {
     pub(super) span: Span,
@@ -231,7 +286,7 @@ pub(super) struct Table<'t> {
 
 impl<'t> Table<'t> {
     pub(super) fn new(span: Span, what: &'static str, entries: &'t DeTable<'t>) -> Table<'t> {
-        Table { span, what, entries, defaults: Vec::new(), asked: Vec::new() }
+        Table { span, what, entries, defaults: Vec::new(), asked: Vec::with_capacity(KEYS_MOSTLY) }
     }
 
     /// With a table that answers for keys that this one lacks; the first one given goes first.
@@ -242,25 +297,22 @@ impl<'t> Table<'t> {
 
     /// The value of a key: the table's own, else that of its defaults.
     pub(super) fn item(&mut self, r: &mut Reader<'t>, key: &'static str) -> Option<Item<'t>> {
-        self.own(r, key).or_else(|| self.inherited(key).into_iter().next())
+        self.own(r, key).or_else(|| self.inherited(key).next())
     }
 
     /// The table's own value of a key.
     pub(super) fn own(&mut self, r: &mut Reader<'t>, key: &'static str) -> Option<Item<'t>> {
         self.asked.push(key);
-        let item = Item::new(self.span.file, key, self.entries.get(key)?);
-        if pending::holds(self.what, key) && !asks_for_nothing(item.value) {
-            r.pending(&format!("{}.{key}", self.what), key, item.span);
+        let item = Item::new(self.span.file, key, get(self.entries, key)?);
+        if !asks_for_nothing(item.value) {
+            r.pending(&[self.what, ".", key], key, item.span);
         }
         Some(item)
     }
 
     /// What the defaults say of a key, nearest first.
-    pub(super) fn inherited(&self, key: &'static str) -> Vec<Item<'t>> {
-        self.defaults
-            .iter()
-            .filter_map(|(file, table)| Some(Item::new(*file, key, table.get(key)?)))
-            .collect()
+    pub(super) fn inherited(&self, key: &'static str) -> impl DoubleEndedIterator<Item = Item<'t>> + '_ {
+        self.defaults.iter().filter_map(move |(file, table)| Some(Item::new(*file, key, get(table, key)?)))
     }
 
     /// Every layer's value of a key, the table's own first.
@@ -343,7 +395,7 @@ impl<'t> Table<'t> {
         let item = self.item(r, key)?;
         let chosen = item.choice(r, choices)?;
         if let DeValue::String(word) = item.value {
-            r.pending(&format!("{}.{key}={word}", self.what), word, item.span);
+            r.pending(&[self.what, ".", key, "=", word], word, item.span);
         }
         Some(chosen)
     }

@@ -66,7 +66,7 @@ pub(super) fn services<'t>(
 
 fn pending(r: &mut Reader<'_>, kind: Kind, name: &str, object: Object<'_>) {
     let word = kind.word();
-    r.pending(word, &format!("[{word}.{name}]"), object.span);
+    r.pending(&[word], &format!("[{word}.{name}]"), object.span);
 }
 
 /// The services of one kind, each read by `read` with its extension, which every kind may have.

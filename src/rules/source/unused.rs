@@ -31,7 +31,7 @@ pub(super) fn unused(r: &mut Reader<'_>, objects: &Objects<'_>) {
         for (name, object) in objects.of(kind) {
             // Calls come to it by themselves.
             let reached = ["ext", "accept_from", "auth"].iter().any(|key| object.table.contains_key(*key));
-            if reached || r.names.is_referred(kind, name) {
+            if reached || r.referred.holds(kind, name) {
                 continue;
             }
             let what = kind.word().replace('_', " ");

@@ -228,7 +228,7 @@ pub(super) fn destination(
             return None;
         }
     };
-    r.pending(&format!("destination.{}", to.word()), text, place);
+    r.pending(&["destination.", to.word()], text, place);
     match &to {
         Destination::User(name) | Destination::Handset(name) => r.reference(Kind::User, name, place)?,
         Destination::Device(name) => r.reference(Kind::Device, name, place)?,
@@ -275,7 +275,7 @@ fn not_a_destination(r: &mut Reader<'_>, text: &str, place: Span, why: NotADesti
 /// A mailbox of its own or a user's, unless that is off.
 pub(super) fn mailbox(r: &mut Reader<'_>, name: &str, place: Span) -> Option<Name> {
     if let Some(name) = r.names.find(Kind::Mailbox, name).cloned() {
-        r.names.refer(Kind::Mailbox, &name);
+        r.referred.refer(Kind::Mailbox, &name);
         return Some(name);
     }
     if let Some(off) = r.names.mailboxes_off.get(name).copied() {
@@ -291,9 +291,10 @@ pub(super) fn mailbox(r: &mut Reader<'_>, name: &str, place: Span) -> Option<Nam
 
 /// The device that `self` means.
 pub(super) fn primary(r: &mut Reader<'_>, user: &str, place: Span) -> Option<Name> {
-    let devices = r.names.devices.get(user).cloned().unwrap_or_default();
+    let names = r.names.clone();
+    let devices = names.devices.get(user).map(Vec::as_slice).unwrap_or_default();
     let mut primaries = devices.iter().filter(|(_, primary)| *primary);
-    match (primaries.next(), devices.as_slice()) {
+    match (primaries.next(), devices) {
         (Some((device, _)), _) => Some(device.clone()),
         (None, [(device, _)]) => Some(device.clone()),
         (None, []) => {

@@ -12,6 +12,7 @@ use crate::rules::model::{Condition, Model, Name, When};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use rustc_hash::{FxHashMap, FxHashSet};
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -28,7 +29,7 @@ const GAP_MAX: SignedDuration = SignedDuration::from_mins(5);
 
 /// One rule of a list, as far as time goes.
 pub(super) struct Line<'m> {
-    pub(super) name: String,
+    pub(super) name: Cow<'m, str>,
     pub(super) when: &'m When,
     pub(super) span: Span,
 }
@@ -45,6 +46,8 @@ pub(super) struct Ahead<'m> {
     zones: FxHashMap<Name, TimeZone>,
     /// What was found of a list of rules with these conditions in this zone.
     known: FxHashMap<String, Arc<Covered>>,
+    /// Where the name of such a list is made.
+    key: String,
     /// Frames after which a gap was told of.
     gaps: FxHashSet<Name>,
     /// Each frame that rules go by, with each zone in which they read it.
@@ -60,6 +63,7 @@ impl<'m> Ahead<'m> {
             far: Schedule::new(Interval::days(now, FAR_DAYS)),
             zones: FxHashMap::default(),
             known: FxHashMap::default(),
+            key: String::new(),
             gaps: FxHashSet::default(),
             read: BTreeSet::new(),
         }
@@ -99,7 +103,10 @@ impl<'m> Ahead<'m> {
         unreachable: &[usize],
         found: &mut Vec<Diagnostic>,
     ) {
-        let mut key = zone.to_string();
+        // Asked of every user, and hardly ever new: the text is made in a place that stays.
+        let mut key = std::mem::take(&mut self.key);
+        key.clear();
+        key.push_str(zone);
         for line in lines {
             key.push(';');
             if let When::AnyOf(conditions) = line.when {
@@ -121,10 +128,11 @@ impl<'m> Ahead<'m> {
                 }
                 self.gaps(zone, lines, found);
                 let covered = Arc::new(self.covered(zone, lines));
-                self.known.insert(key, covered.clone());
+                self.known.insert(key.clone(), covered.clone());
                 covered
             }
         };
+        self.key = key;
         for (at, by) in covered.iter().filter(|(at, _)| !unreachable.contains(at)) {
             let Some(line) = lines.get(*at) else { continue };
             let covering = by.and_then(|by| lines.get(by));
