@@ -12,11 +12,11 @@ use super::domain::{
     ClassEntry, Common, DeviceEntry, Extension, HuntEntry, NumberEntry, NumberRecord, SiteEntry, TrunkEntry,
     UserEntry, UserRecord,
 };
-use super::encoding::Parts;
+use super::encoding::{Parts, proved};
 use super::loops;
-use super::model::{AcceptFrom, At, Device, Model, Name, User};
+use super::model::{AcceptFrom, At, Device, Model, Name, Number, NumberTo, User, When};
 use super::patterns::PatternMap;
-use super::tree::{NamedFrame, NamedTree, NumberList, TimedFrame, Trees};
+use super::tree::{NamedFrame, NamedTree, NumberList, TimedFrame, Tree, Trees};
 use crate::number::{Locale, Pattern, emergency_numbers};
 use crate::registrar::binding::DeviceKey;
 use rustc_hash::FxHashMap;
@@ -30,33 +30,40 @@ impl Domain {
         if !found.is_empty() {
             return Err(found);
         }
-        let devices_of = devices_by_user(model);
-        let none = Vec::new();
-        let mut shared = Shared::of(model);
-        let mut users = Vec::new();
-        for (name, user) in &model.users {
-            let tree = user_tree(&mut shared, name, user);
-            let entry = user_entry(model, name, user, devices_of.get(name).unwrap_or(&none));
-            users.push((&**name, UserRecord { entry, tree }));
-        }
-        let mut numbers = Vec::new();
-        for (name, number) in &model.numbers {
-            let tree = number_tree(&mut shared, &model.domain.zone, number);
-            numbers.push((&**name, NumberRecord { name: name.clone(), entry: number_entry(number), tree }));
-        }
-        let devices: Vec<_> =
-            model.devices.iter().map(|(name, d)| (&**name, device_entry(model, name, d))).collect();
-        let parts = Parts {
-            common: common(model, &devices, shared.trees(Vec::new(), Vec::new())),
-            users,
-            numbers,
-            extensions: extensions(model).into_iter().collect(),
-            auth_users: auth_users(model).into_iter().collect(),
-            files: model.files.0.iter().map(|(name, text)| (&**name, Lines::of(text))).collect(),
-            devices,
-        };
-        Domain::of_parts(&parts, secrets, generation).map_err(|what| vec![not_held(model, what)])
+        let parts = parts(model).and_then(|parts| Domain::of_parts(&parts, secrets, generation));
+        parts.map_err(|what| vec![not_held(model, what)])
     }
+}
+
+/// Everything of a domain, each object encoded and proved where it is made.
+fn parts(model: &Model) -> Result<Parts<'_>, &'static str> {
+    let devices_of = devices_by_user(model);
+    let shared = Shared::of(model);
+    let user = |(name, user): &(&Name, &User)| {
+        let tree = user_tree(&shared, name, user);
+        let devices = devices_of.get(*name).map(Vec::as_slice).unwrap_or_default();
+        UserRecord { entry: user_entry(model, name, user, devices), tree }
+    };
+    let number = |(name, number): &(&Name, &Number)| {
+        let tree = number_tree(&shared, &model.domain.zone, number);
+        NumberRecord { name: (*name).clone(), entry: number_entry(number), tree }
+    };
+    let device = |(name, device): &(&Name, &Device)| device_entry(model, name, device);
+    let whole = |tree: &Tree| tree.holds(shared.timed.len(), shared.lists.len());
+    Ok(Parts {
+        users: proved(named(&model.users), user, |user| whole(&user.tree))?,
+        numbers: proved(named(&model.numbers), number, |number| whole(&number.tree))?,
+        devices: proved(named(&model.devices), device, |_| true)?,
+        extensions: proved(extensions(model).into_iter(), Extension::clone, |_| true)?,
+        auth_users: proved(auth_users(model).into_iter(), Name::clone, |_| true)?,
+        files: proved(named(&model.files.0), |(_, text)| Lines::of(text), |_| true)?,
+        common: common(model, shared.trees(Vec::new(), Vec::new())),
+    })
+}
+
+/// Objects with what they are called in their table.
+fn named<T>(objects: &BTreeMap<Name, T>) -> impl Iterator<Item = (&str, (&Name, &T))> {
+    objects.iter().map(|(name, object)| (&**name, (name, object)))
 }
 
 fn not_held(model: &Model, what: &str) -> Diagnostic {
@@ -64,7 +71,7 @@ fn not_held(model: &Model, what: &str) -> Diagnostic {
         .help("nothing is wrong with these rules: a smaller domain may pass; please report it")
 }
 
-fn common(model: &Model, devices: &[(&str, DeviceEntry)], trees: Trees) -> Common {
+fn common(model: &Model, trees: Trees) -> Common {
     let (classes, class_patterns) = classes(model);
     let outside = model.devices.iter().filter_map(|(name, device)| {
         let auth = device.auth.as_ref().filter(|auth| credentials::lies_outside(auth))?;
@@ -80,7 +87,7 @@ fn common(model: &Model, devices: &[(&str, DeviceEntry)], trees: Trees) -> Commo
         hops_max: model.domain.max_hops,
         policy: model.policy.clone(),
         hotdesks: model.devices.iter().filter(|(_, d)| d.hotdesk).map(|(name, _)| name.clone()).collect(),
-        accepting: accepting(devices),
+        accepting: accepting(model),
         outside_secrets: outside.collect(),
         claims: claims(model),
         hunts: model.services.hunts.iter().map(|(name, hunt)| hunt_entry(name, hunt)).collect(),
@@ -99,15 +106,16 @@ fn common(model: &Model, devices: &[(&str, DeviceEntry)], trees: Trees) -> Commo
     }
 }
 
-/// What the trees of a domain share, gathered while they are built.
+/// What the trees of a domain share, gathered before they are built: they are built beside one another.
 pub(super) struct Shared<'m> {
     pub model: &'m Model,
     zones: Vec<Name>,
     frames: Vec<NamedFrame>,
-    frame_index: FxHashMap<Name, u32>,
     timed: Vec<TimedFrame>,
+    /// By zone, with the place of that, and frame.
+    timed_index: FxHashMap<&'m Name, (u32, FxHashMap<&'m Name, u32>)>,
     lists: Vec<NumberList>,
-    list_index: FxHashMap<Name, u32>,
+    list_index: FxHashMap<&'m Name, u32>,
 }
 
 impl<'m> Shared<'m> {
@@ -122,14 +130,45 @@ impl<'m> Shared<'m> {
             at.value.iter().for_each(|pattern| numbers.insert(&pattern.value, 0));
             NumberList { name: name.clone(), numbers }
         };
-        Shared {
+        let mut shared = Shared {
             model,
             zones: Vec::new(),
             frames: model.time_frames.iter().map(named).collect(),
-            frame_index: index(model.time_frames.keys()),
             timed: Vec::new(),
+            timed_index: FxHashMap::default(),
             lists: model.lists.iter().map(list).collect(),
-            list_index: index(model.lists.keys()),
+            list_index: model.lists.keys().zip(0..).collect(),
+        };
+        shared.gather_timed();
+        shared
+    }
+
+    /// Every frame with each zone in which rules read it, in the order in which rules first do.
+    fn gather_timed(&mut self) {
+        let model = self.model;
+        let frames: FxHashMap<&Name, u32> = model.time_frames.keys().zip(0..).collect();
+        let of_users = model.users.values().flat_map(|user| user.rules.iter().map(|r| (&r.when, &user.zone)));
+        let of_numbers = model.numbers.values().flat_map(|number| match &number.to {
+            NumberTo::Rules(rules) => rules.as_slice(),
+            NumberTo::Spare | NumberTo::To(_) => &[],
+        });
+        let of_numbers = of_numbers.map(|rule| (&rule.when, &model.domain.zone));
+        for (when, zone) in of_users.chain(of_numbers) {
+            let When::AnyOf(conditions) = when else { continue };
+            for frame in conditions.iter().filter_map(|c| frames.get_key_value(&c.frame)) {
+                self.add_timed(frame, zone);
+            }
+        }
+    }
+
+    fn add_timed(&mut self, (name, frame): (&&'m Name, &u32), zone: &'m Name) {
+        let (zone, of_zone) = self.timed_index.entry(zone).or_insert_with(|| {
+            self.zones.push(zone.clone());
+            (to_u32(self.zones.len() - 1), FxHashMap::default())
+        });
+        if !of_zone.contains_key(*name) {
+            of_zone.insert(name, to_u32(self.timed.len()));
+            self.timed.push(TimedFrame { frame: *frame, zone: *zone });
         }
     }
 
@@ -139,21 +178,8 @@ impl<'m> Shared<'m> {
     }
 
     /// The frame as read in this zone. The loader has resolved the name.
-    pub(super) fn timed(&mut self, frame: &Name, zone: &Name) -> Option<u32> {
-        let frame = *self.frame_index.get(frame)?;
-        let zone = match self.zones.iter().position(|z| z == zone) {
-            Some(index) => to_u32(index),
-            None => {
-                self.zones.push(zone.clone());
-                to_u32(self.zones.len() - 1)
-            }
-        };
-        let timed = TimedFrame { frame, zone };
-        let index = self.timed.iter().position(|t| *t == timed).unwrap_or_else(|| {
-            self.timed.push(timed);
-            self.timed.len() - 1
-        });
-        Some(to_u32(index))
+    pub(super) fn timed(&self, frame: &Name, zone: &Name) -> Option<u32> {
+        self.timed_index.get(zone)?.1.get(frame).copied()
     }
 
     pub(super) fn list(&self, name: &Name) -> Option<u32> {
@@ -164,10 +190,6 @@ impl<'m> Shared<'m> {
 /// Tables are capped by the loader far below what would not fit.
 pub(super) fn to_u32(index: usize) -> u32 {
     u32::try_from(index).unwrap_or(u32::MAX)
-}
-
-fn index<'a>(names: impl Iterator<Item = &'a Name>) -> FxHashMap<Name, u32> {
-    names.enumerate().map(|(index, name)| (name.clone(), to_u32(index))).collect()
 }
 
 /// Devices of each user, in the order of names.
@@ -210,20 +232,14 @@ fn user_entry(model: &Model, name: &Name, user: &User, devices: &[Name]) -> User
 }
 
 fn device_entry(model: &Model, name: &Name, device: &Device) -> DeviceEntry {
-    let owner = device.user.as_ref().and_then(|user| model.users.get(user));
-    let auth_user = device.auth.as_ref().map(|auth| auth.user.clone());
-    let mut addresses: BTreeSet<Name> =
-        owner.map(|user| user.extensions.iter().cloned().collect()).unwrap_or_default();
-    addresses.insert(name.clone());
-    addresses.extend(auth_user.clone());
     DeviceEntry {
         view: DeviceView {
             key: DeviceKey { domain: model.domain.name.clone(), device: name.clone() },
-            auth_user,
+            auth_user: device.auth.as_ref().map(|auth| auth.user.clone()),
             ha1: None,
             user: device.user.clone(),
             hotdesk: device.hotdesk,
-            addresses_of_record: addresses.into_iter().collect(),
+            addresses_of_record: addresses_of_record(model, name, device).into_iter().collect(),
         },
         auth: device.auth.clone(),
         span: device.span,
@@ -237,7 +253,7 @@ fn device_entry(model: &Model, name: &Name, device: &Device) -> DeviceEntry {
     }
 }
 
-fn number_entry(number: &super::model::Number) -> NumberEntry {
+fn number_entry(number: &Number) -> NumberEntry {
     NumberEntry {
         span: number.span,
         caller_id_prefix: number.caller_id_prefix.clone(),
@@ -303,14 +319,22 @@ fn auth_users(model: &Model) -> BTreeMap<&str, Name> {
     differing.filter_map(|(name, d)| Some((&*d.auth.as_ref()?.user, name.clone()))).collect()
 }
 
-fn accepting(devices: &[(&str, DeviceEntry)]) -> BTreeMap<Name, Vec<Name>> {
+fn accepting(model: &Model) -> BTreeMap<Name, Vec<Name>> {
     let mut accepting: BTreeMap<Name, Vec<Name>> = BTreeMap::new();
-    for (name, device) in devices.iter().filter(|(_, d)| !d.accept_from.is_empty()) {
-        for address in &device.view.addresses_of_record {
-            accepting.entry(address.clone()).or_default().push((*name).into());
+    for (name, device) in model.devices.iter().filter(|(_, d)| !d.accept_from.is_empty()) {
+        for address in addresses_of_record(model, name, device) {
+            accepting.entry(address).or_default().push(name.clone());
         }
     }
     accepting
+}
+
+/// The extensions of its user, its own name and its log-in, each once.
+fn addresses_of_record(model: &Model, name: &Name, device: &Device) -> BTreeSet<Name> {
+    let owner = device.user.as_ref().and_then(|user| model.users.get(user));
+    let extensions = owner.into_iter().flat_map(|user| &user.extensions);
+    let log_in = device.auth.as_ref().map(|auth| &auth.user);
+    extensions.chain([name]).chain(log_in).cloned().collect()
 }
 
 fn claims(model: &Model) -> Vec<(String, AcceptFrom)> {

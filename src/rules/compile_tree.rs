@@ -17,7 +17,7 @@ use super::tree::{
 use rustc_hash::FxHashMap;
 
 /// The tree of a user.
-pub(super) fn user_tree(shared: &mut Shared<'_>, name: &Name, user: &User) -> Tree {
+pub(super) fn user_tree(shared: &Shared<'_>, name: &Name, user: &User) -> Tree {
     let mut builder = Builder::default();
     let mut rules = Vec::with_capacity(user.rules.len());
     for (index, rule) in user.rules.iter().enumerate() {
@@ -105,7 +105,7 @@ fn any_of(b: &mut Builder, when: &[TreeCondition], rule: u32, entry: NodeId, oth
     at
 }
 
-fn conditions(shared: &mut Shared<'_>, when: &When, zone: &Name) -> Vec<TreeCondition> {
+fn conditions(shared: &Shared<'_>, when: &When, zone: &Name) -> Vec<TreeCondition> {
     let When::AnyOf(conditions) = when else { return Vec::new() };
     let timed = |c: &super::model::Condition| {
         Some(TreeCondition { timed: shared.timed(&c.frame, zone)?, negated: c.negated })
@@ -345,7 +345,7 @@ fn white_list(user: &User) -> WhiteList {
 }
 
 /// The tree of a number of ours.
-pub(super) fn number_tree(shared: &mut Shared<'_>, zone: &Name, number: &Number) -> Tree {
+pub(super) fn number_tree(shared: &Shared<'_>, zone: &Name, number: &Number) -> Tree {
     let mut b = Builder::default();
     let mut rules = Vec::new();
     let spare = b.leaf(Leaf::Spare);

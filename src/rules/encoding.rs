@@ -1,13 +1,13 @@
 //! A domain as bytes for the store, and trees as bytes: a format version, a CRC-32, postcard and tables. Damaged bytes are an error, never
 //! a panic: what was decoded is checked against the invariants of [`super::tree`] before anybody decides by it.
 
-use super::diagnostic::Lines;
-use super::domain::{Common, DeviceEntry, Domain, Extension, NumberRecord, Secrets, UserRecord};
-use super::model::Name;
-use super::table::{self, Table};
+use super::domain::{Common, Domain, Secrets};
+use super::shares::in_shares;
+use super::table::{self, Table, Values};
 use super::tree::{Leaf, Node, NodeId, Test, Tree, Trees};
 use jiff::tz::TimeZone;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::sync::Arc;
 
 /// Raised with every change of the types in [`super::tree`] and [`super::domain`]; what is of
@@ -31,15 +31,45 @@ pub enum TreeError {
     Invariant(String),
 }
 
+const TOO_LARGE: &str = "it needs more than 4 GiB";
+const ANOTHER: &str = "it is not what it was before it was encoded";
+/// Fewer objects are not worth a thread.
+const OBJECTS_A_SHARE_MIN: usize = 128;
+
 /// A domain taken apart, as compiling leaves it.
 pub(super) struct Parts<'a> {
     pub common: Common,
-    pub users: Vec<(&'a str, UserRecord)>,
-    pub devices: Vec<(&'a str, DeviceEntry)>,
-    pub numbers: Vec<(&'a str, NumberRecord)>,
-    pub extensions: Vec<(&'a str, Extension)>,
-    pub auth_users: Vec<(&'a str, Name)>,
-    pub files: Vec<(&'a str, Lines)>,
+    pub users: Vec<Values<'a>>,
+    pub devices: Vec<Values<'a>>,
+    pub numbers: Vec<Values<'a>>,
+    pub extensions: Vec<Values<'a>>,
+    pub auth_users: Vec<Values<'a>>,
+    pub files: Vec<Values<'a>>,
+}
+
+/// Makes and encodes a value for each of these objects, by several threads where there are many, and lets go of it again: what comes out
+/// of the bytes has been held against it by then.
+///
+/// # Errors
+/// A value that does not come back as it went in, or that breaks an invariant: a fault of ours.
+pub(super) fn proved<'a, I: Sync, T: Serialize + DeserializeOwned + PartialEq>(
+    objects: impl Iterator<Item = (&'a str, I)>,
+    make: impl Fn(&I) -> T + Sync,
+    holds: impl Fn(&T) -> bool + Sync,
+) -> Result<Vec<Values<'a>>, &'static str> {
+    let objects: Vec<(&'a str, I)> = objects.collect();
+    let shares = in_shares(&objects, OBJECTS_A_SHARE_MIN, |share| {
+        let mut values = Values::with_capacity(share.len());
+        for (name, object) in share {
+            let value = make(object);
+            let read = values.push(name, &value).ok_or(ANOTHER)?;
+            if read != value || !holds(&value) {
+                return Err(ANOTHER);
+            }
+        }
+        Ok(values)
+    });
+    shares.into_iter().collect()
 }
 
 impl Parts<'_> {
@@ -49,41 +79,27 @@ impl Parts<'_> {
         let common = postcard::to_stdvec(&self.common).ok()?;
         bytes.extend(u32::try_from(common.len()).ok()?.to_le_bytes());
         bytes.extend(common);
-        write(&mut bytes, &self.users)?;
-        write(&mut bytes, &self.devices)?;
-        write(&mut bytes, &self.numbers)?;
-        write(&mut bytes, &self.extensions)?;
-        write(&mut bytes, &self.auth_users)?;
-        write(&mut bytes, &self.files)?;
+        for values in
+            [&self.users, &self.devices, &self.numbers, &self.extensions, &self.auth_users, &self.files]
+        {
+            table::write(&mut bytes, values)?;
+        }
         let checksum = crc32fast::hash(bytes.get(HEADER_BYTES..)?);
         let header = FORMAT_VERSION.to_le_bytes().into_iter().chain(checksum.to_le_bytes());
         bytes.iter_mut().zip(header).for_each(|(place, byte)| *place = byte);
         Some(bytes)
     }
 
-    /// Whether a domain that was read from bytes holds exactly this.
+    /// Whether a domain that was read from bytes holds exactly this: of what is proved already, the same bytes under the same names.
     fn are_those_of(&self, domain: &Domain) -> bool {
         self.common == domain.common
-            && same(&self.users, &domain.users)
-            && same(&self.devices, &domain.devices)
-            && same(&self.numbers, &domain.numbers)
-            && same(&self.extensions, &domain.extensions)
-            && same(&self.auth_users, &domain.auth_users)
-            && same(&self.files, &domain.files)
-            && self.users.iter().all(|(_, user)| domain.holds(&user.tree))
-            && self.numbers.iter().all(|(_, number)| domain.holds(&number.tree))
+            && domain.users.holds(&self.users)
+            && domain.devices.holds(&self.devices)
+            && domain.numbers.holds(&self.numbers)
+            && domain.extensions.holds(&self.extensions)
+            && domain.auth_users.holds(&self.auth_users)
+            && domain.files.holds(&self.files)
     }
-}
-
-fn write<T: Serialize>(bytes: &mut Vec<u8>, entries: &[(&str, T)]) -> Option<()> {
-    table::write(bytes, entries.iter().map(|(name, value)| (*name, value)))
-}
-
-fn same<T: serde::de::DeserializeOwned + PartialEq>(entries: &[(&str, T)], table: &Table<T>) -> bool {
-    let held = |(index, (name, value)): (u32, &(&str, T))| {
-        table.index(name) == Some(index) && table.read(index).as_ref() == Some(value)
-    };
-    table.len() == entries.len() && (0..).zip(entries).all(held)
 }
 
 /// Zone names are checked by the loader; UTC stands in only for one that left the system's database since.
@@ -98,14 +114,10 @@ impl Domain {
         secrets: Secrets,
         generation: u64,
     ) -> Result<Domain, &'static str> {
-        let bytes = parts.encode().ok_or("it needs more than 4 GiB")?;
+        let bytes = parts.encode().ok_or(TOO_LARGE)?;
         let mut domain = Domain::decode(bytes, generation).map_err(|_| "its bytes can't be read back")?;
         domain.unlock(secrets);
-        if parts.are_those_of(&domain) {
-            Ok(domain)
-        } else {
-            Err("it is not what it was before it was encoded")
-        }
+        if parts.are_those_of(&domain) { Ok(domain) } else { Err(ANOTHER) }
     }
 
     /// A domain from the bytes that [`Domain::encoded`] gave. Users, devices and numbers are not read yet.
@@ -142,10 +154,6 @@ impl Domain {
             files,
             encoded,
         })
-    }
-
-    fn holds(&self, tree: &Tree) -> bool {
-        tree.holds(self.common.trees.timed.len(), self.common.trees.lists.len())
     }
 }
 

@@ -47,36 +47,65 @@ fn to_u32(length: usize) -> Option<u32> {
     u32::try_from(length).ok()
 }
 
-/// Appends a table of these, in their order, to `bytes`. `None` where it would be larger than 4 GiB, or a value can't be serialised.
-pub(super) fn write<'a, T: Serialize + 'a>(
-    bytes: &mut Vec<u8>,
-    entries: impl ExactSizeIterator<Item = (&'a str, T)> + 'a,
-) -> Option<()> {
-    let count = entries.len();
+/// Values with their names, encoded: a part of a table to be.
+pub(super) struct Values<'a> {
+    names: Vec<&'a str>,
+    /// Where each value ends.
+    ends: Vec<usize>,
+    bytes: Vec<u8>,
+}
+
+impl<'a> Values<'a> {
+    pub(super) fn with_capacity(count: usize) -> Values<'a> {
+        Values { names: Vec::with_capacity(count), ends: Vec::with_capacity(count), bytes: Vec::new() }
+    }
+
+    /// Adds a value, and gives what comes out of its bytes. `None` where it can't be serialised or read back.
+    pub(super) fn push<T: Serialize + DeserializeOwned>(&mut self, name: &'a str, value: &T) -> Option<T> {
+        let start = self.bytes.len();
+        self.bytes = postcard::to_extend(value, std::mem::take(&mut self.bytes)).ok()?;
+        self.names.push(name);
+        self.ends.push(self.bytes.len());
+        postcard::from_bytes(self.bytes.get(start..)?).ok()
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&'a str, &[u8])> {
+        let starts = [0].into_iter().chain(self.ends.iter().copied());
+        let values =
+            starts.zip(&self.ends).map(|(start, end)| self.bytes.get(start..*end).unwrap_or_default());
+        self.names.iter().copied().zip(values)
+    }
+}
+
+/// Appends a table of these, in their order, to `bytes`. `None` where it would be larger than 4 GiB.
+pub(super) fn write(bytes: &mut Vec<u8>, parts: &[Values<'_>]) -> Option<()> {
+    let count: usize = parts.iter().map(|part| part.names.len()).sum();
     // At most half full, so that a name that is not there is soon known not to be.
     let slot_count = (count * 2).next_power_of_two().max(2);
     let (mut name_ends, mut value_ends) = (Vec::with_capacity(count), Vec::with_capacity(count));
     let mut slots = vec![0_u32; slot_count];
-    let (mut names, mut values) = (Vec::new(), Vec::new());
-    for (index, (name, value)) in entries.enumerate() {
+    let (mut names, mut values) = (Vec::new(), 0);
+    for (index, (name, value)) in parts.iter().flat_map(Values::iter).enumerate() {
         names.extend_from_slice(name.as_bytes());
-        values = postcard::to_extend(&value, values).ok()?;
+        values += value.len();
         name_ends.push(to_u32(names.len())?);
-        value_ends.push(to_u32(values.len())?);
+        value_ends.push(to_u32(values)?);
         let mut slot = hash(name) as usize % slot_count;
         while *slots.get(slot)? != 0 {
             slot = (slot + 1) % slot_count;
         }
         *slots.get_mut(slot)? = to_u32(index + 1)?;
     }
-    for word in [count, slot_count, names.len(), values.len()] {
+    let words = HEADER_WORDS + name_ends.len() + value_ends.len() + slots.len();
+    bytes.reserve(words * WORD + names.len() + values);
+    for word in [count, slot_count, names.len(), values] {
         bytes.extend(to_u32(word)?.to_le_bytes());
     }
     for words in [name_ends, value_ends, slots] {
         bytes.extend(words.iter().flat_map(|word| word.to_le_bytes()));
     }
     bytes.extend(names);
-    bytes.extend(values);
+    parts.iter().for_each(|part| bytes.extend_from_slice(&part.bytes));
     Some(())
 }
 
@@ -124,6 +153,23 @@ impl<T> Table<T> {
         std::str::from_utf8(self.buffer.get(self.range(self.name_ends, self.names, index)?)?).ok()
     }
 
+    fn bytes(&self, index: u32) -> Option<&[u8]> {
+        let index = index as usize;
+        if index >= self.count {
+            return None;
+        }
+        self.buffer.get(self.range(self.value_ends, self.values, index)?)
+    }
+
+    /// Whether it has exactly these, in this order.
+    pub(super) fn holds(&self, parts: &[Values<'_>]) -> bool {
+        let count: usize = parts.iter().map(|part| part.names.len()).sum();
+        let held = |(index, (name, value)): (u32, (&str, &[u8]))| {
+            self.index(name) == Some(index) && self.bytes(index) == Some(value)
+        };
+        self.count == count && (0..).zip(parts.iter().flat_map(Values::iter)).all(held)
+    }
+
     /// The index of a name.
     pub(super) fn index(&self, name: &str) -> Option<u32> {
         let mut slot = hash(name) as usize % self.slot_count;
@@ -146,11 +192,7 @@ impl<T> Table<T> {
 impl<T: DeserializeOwned> Table<T> {
     /// The value at an index, decoded without being kept.
     pub(super) fn read(&self, index: u32) -> Option<T> {
-        let index = index as usize;
-        if index >= self.count {
-            return None;
-        }
-        postcard::from_bytes(self.buffer.get(self.range(self.value_ends, self.values, index)?)?).ok()
+        postcard::from_bytes(self.bytes(index)?).ok()
     }
 
     /// The value at an index. `finish` adds what is not stored, once.
@@ -184,13 +226,28 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::BTreeMap;
 
+    /// In parts, as several threads would make them.
+    fn values(entries: &BTreeMap<String, (u32, Option<String>)>) -> Vec<Values<'_>> {
+        let mut parts = vec![Values::with_capacity(0)];
+        for (name, value) in entries {
+            if parts.last().is_some_and(|part| part.names.len() == 2) {
+                parts.push(Values::with_capacity(2));
+            }
+            let read = parts.last_mut().unwrap().push(name, value);
+            assert_eq!(read.as_ref(), Some(value));
+        }
+        parts
+    }
+
     fn table(entries: &BTreeMap<String, (u32, Option<String>)>) -> Table<(u32, Option<String>)> {
         let mut bytes = b"before".to_vec();
-        write(&mut bytes, entries.iter().map(|(name, value)| (name.as_str(), value))).unwrap();
+        let values = values(entries);
+        write(&mut bytes, &values).unwrap();
         let end = bytes.len();
         bytes.extend(b"after");
         let (table, found) = Table::open(&Arc::new(bytes), 6).unwrap();
-        assert_eq!(found, end);
+        assert_eq!((found, table.holds(&values)), (end, true));
+        assert_eq!(table.holds(&values[..1]), entries.len() <= 2);
         table
     }
 
@@ -222,7 +279,7 @@ mod tests {
             at in 0usize..40,
         ) {
             let mut bytes = Vec::new();
-            write(&mut bytes, entries.iter().map(|(name, value)| (name.as_str(), value))).unwrap();
+            write(&mut bytes, &values(&entries)).unwrap();
             for (place, value) in flips {
                 let place = place.index(bytes.len());
                 bytes[place] = value;
