@@ -259,7 +259,7 @@ impl Pipeline {
             );
             return Err(Refused::Missing(why));
         };
-        self.take(&edit_of(&live, earlier.files, expected, author), true)
+        self.take(&edit_of(&live, Arc::unwrap_or_clone(earlier.files), expected, author), true)
     }
 
     /// What is on trial stays. `None`: nothing was.
@@ -438,7 +438,7 @@ impl Pipeline {
         let (model, diagnostics) = parse(&files, None)?;
         let domain = compile(&files, &model, generation, &diagnostics)?;
         // Without it the next start takes as long as this one.
-        if let Err(error) = self.store.put_compiled(name, generation, domain.encoded()) {
+        if let Err(error) = self.store.put_compiled(name, generation, domain.encoded().clone()) {
             tracing::warn!(%error, domain = name, "what the rules compile to can't be stored");
         }
         Ok(domain)

@@ -29,7 +29,7 @@ impl Live {
     pub fn files(&self) -> Result<Files, StoreError> {
         let GenerationInfo { domain, generation, .. } = &self.stored;
         match self.store.rules_at(domain, *generation)? {
-            Some(stored) => Ok(stored.files),
+            Some(stored) => Ok(Arc::unwrap_or_clone(stored.files)),
             None => Err(StoreError::Read(format!("generation {generation} of {domain} is no longer kept"))),
         }
     }

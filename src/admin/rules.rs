@@ -148,7 +148,10 @@ pub(super) async fn export(
     let generation = which.generation.unwrap_or(live.stored.generation);
     let found = blocking(move || match generation == live.stored.generation {
         true => live.files().map(Some),
-        false => Ok(admin.store.rules_at(&live.stored.domain, generation)?.map(|stored| stored.files)),
+        false => Ok(admin
+            .store
+            .rules_at(&live.stored.domain, generation)?
+            .map(|stored| Arc::unwrap_or_clone(stored.files))),
     });
     let missing = || Problem::not_found(format!("{domain} has no generation {generation}, or no longer"));
     Ok(with_generation(generation, Json(mask::mask(&found.await??.ok_or_else(missing)?).0)))

@@ -83,8 +83,11 @@ pub struct StoredRules {
     pub domain: Arc<str>,
     /// Rises by one with every change of any domain's rules; ordered over the whole store.
     pub generation: u64,
-    pub files: Files,
-    /// What it compiles to, encoded, with its own version and checksum. Kept for the newest generation alone; empty for the others.
+    pub files: Arc<Files>,
+    /// What differs from an earlier generation, where whoever puts it knows: the writer need not read that one back. Not stored.
+    pub changed: Option<Changed>,
+    /// What it compiles to, encoded, with its own version and checksum. Kept for the newest generation alone; empty for the others, and
+    /// where it is put later ([`Store::put_compiled`]).
     pub tree: Arc<Vec<u8>>,
     /// Where it came from: `file:DIR` for the daemon's own load, else the uid of who applied it.
     pub origin: String,
@@ -97,9 +100,9 @@ pub struct StoredRules {
 impl StoredRules {
     /// A generation out of its parts.
     #[must_use]
-    pub fn new(info: GenerationInfo, files: Files, tree: Arc<Vec<u8>>) -> StoredRules {
+    pub fn new(info: GenerationInfo, files: impl Into<Arc<Files>>, tree: Arc<Vec<u8>>) -> StoredRules {
         let GenerationInfo { generation, domain, origin, applied, what } = info;
-        StoredRules { domain, generation, files, tree, origin, applied, what }
+        StoredRules { domain, generation, files: files.into(), changed: None, tree, origin, applied, what }
     }
 
     /// All but the text.
@@ -113,6 +116,13 @@ impl StoredRules {
             what: self.what.clone(),
         }
     }
+}
+
+/// The files that differ from those of a generation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changed {
+    pub since: u64,
+    pub files: archive::FileChanges,
 }
 
 /// One generation of one domain, without its text: who put it in force, and when.
@@ -161,8 +171,9 @@ pub trait Store: Send + Sync + 'static {
     /// What the newest generation of a domain compiles to, as it was put; `None` where it is missing or damaged, or another
     /// generation's. It proves itself by its own checksum.
     fn compiled(&self, domain: &str, generation: u64) -> Result<Option<Vec<u8>>, StoreError>;
-    /// Puts what a generation compiles to, where it was missing: at start, before there are edits.
-    fn put_compiled(&self, domain: &str, generation: u64, bytes: &[u8]) -> Result<(), StoreError>;
+    /// Puts what a domain's newest generation compiles to, where it was missing or is put after it. Of another generation than the
+    /// newest nothing is written.
+    fn put_compiled(&self, domain: &str, generation: u64, bytes: Arc<Vec<u8>>) -> Result<(), StoreError>;
     /// Writes one generation and returns when it is durable. `expected`: the generation that the writer saw (`If-Match`).
     /// `generation` of `rules` is overwritten with the next one, which is returned. An unchanged source writes nothing and returns
     /// the present generation.

@@ -37,6 +37,13 @@ pub enum Edit {
         status: Option<Status>,
         answer: SyncSender<Result<(), StoreError>>,
     },
+    /// What the newest generation of a domain compiles to.
+    Compiled {
+        domain: Arc<str>,
+        generation: u64,
+        bytes: Arc<Vec<u8>>,
+        answer: SyncSender<Result<(), StoreError>>,
+    },
     /// Answered when everything queued before it is durable.
     Flush {
         answer: SyncSender<Result<(), StoreError>>,

@@ -196,9 +196,8 @@ impl Store for SledStore {
         Ok(compiled::read(&self.directory, domain, generation))
     }
 
-    fn put_compiled(&self, domain: &str, generation: u64, bytes: &[u8]) -> Result<(), StoreError> {
-        compiled::write(&self.directory, domain, generation, bytes)
-            .map_err(|e| StoreError::Write(e.to_string()))
+    fn put_compiled(&self, domain: &str, generation: u64, bytes: Arc<Vec<u8>>) -> Result<(), StoreError> {
+        self.edit(|answer| Edit::Compiled { domain: domain.into(), generation, bytes, answer })
     }
 
     fn history(&self, domain: &str, limit: usize) -> Result<Vec<GenerationInfo>, StoreError> {

@@ -151,6 +151,10 @@ impl Writer {
                         self.after_rules(&rules);
                     }
                 }
+                Edit::Compiled { domain, generation, bytes, answer } => {
+                    // Who asked may have gone.
+                    let _ = answer.send(self.compiled(&domain, generation, &bytes));
+                }
                 Edit::Flush { answer } => {
                     self.statuses(std::mem::take(&mut statuses), &mut outcome);
                     let _ = answer.send(outcome.clone());
@@ -228,16 +232,10 @@ impl Writer {
         if let Some(expected) = expected.filter(|expected| *expected != current) {
             return Err(StoreError::Conflict { domain: domain.to_string(), expected, current });
         }
-        let before = match &head {
-            Some(_) => self.archive.archive().read(&domain, current),
-            None => Ok(None),
+        let changes = match &head {
+            Some(_) => self.changes(rules, current),
+            None => None,
         };
-        // Texts that are damaged in both copies are written whole again, and mended so.
-        let before = before.unwrap_or_else(|error| {
-            tracing::error!(%error, %domain, "the rules in force can't be read");
-            None
-        });
-        let changes = before.map(|(_, before)| differences(&before, &rules.files));
         if changes.as_ref().is_some_and(Vec::is_empty) {
             return Ok(current);
         }
@@ -253,6 +251,21 @@ impl Writer {
         let appended = appended.map_err(|e| self.fail("the text of rules", e))?;
         self.put_head(&info, &appended)?;
         Ok(info.generation)
+    }
+
+    /// What differs from the rules in force; `None` where those can't be read: damaged in both copies they are written whole again, and
+    /// mended so.
+    fn changes(&self, rules: &mut StoredRules, current: u64) -> Option<FileChanges> {
+        if let Some(changed) = rules.changed.take_if(|changed| changed.since == current) {
+            return Some(changed.files);
+        }
+        match self.archive.archive().read(&rules.domain, current) {
+            Ok(before) => before.map(|(_, before)| differences(&before, &rules.files)),
+            Err(error) => {
+                tracing::error!(%error, domain = %rules.domain, "the rules in force can't be read");
+                None
+            }
+        }
     }
 
     /// Journal, database, manifest: with this the generation counts.
@@ -275,11 +288,23 @@ impl Writer {
         Ok(())
     }
 
+    /// What the newest generation of a domain compiles to.
+    fn compiled(&self, domain: &str, generation: u64, bytes: &[u8]) -> Result<(), StoreError> {
+        if self.head(domain)?.is_none_or(|head| head.generation != generation) {
+            return Ok(());
+        }
+        compiled::write(&self.directory, domain, generation, bytes)
+            .map_err(|e| StoreError::Write(e.to_string()))
+    }
+
     /// What need not be there for the generation to count, so nobody waits for it.
     fn after_rules(&mut self, rules: &StoredRules) {
         let StoredRules { domain, generation, tree, .. } = rules;
-        let kept = compiled::write(&self.directory, domain, *generation, tree)
-            .and_then(|()| self.archive.prune(domain));
+        let compiled = match tree.is_empty() {
+            true => Ok(()),
+            false => compiled::write(&self.directory, domain, *generation, tree),
+        };
+        let kept = compiled.and_then(|()| self.archive.prune(domain));
         if let Err(error) = kept {
             tracing::warn!(%error, %domain, "what follows from new rules could not be written");
         }
@@ -322,7 +347,9 @@ fn refuse(work: Work, why: &str) {
         // Who asked may have gone.
         match edit {
             Edit::Rules { answer, .. } => drop(answer.send(Err(error))),
-            Edit::Status { answer, .. } | Edit::Flush { answer } => drop(answer.send(Err(error))),
+            Edit::Status { answer, .. } | Edit::Compiled { answer, .. } | Edit::Flush { answer } => {
+                drop(answer.send(Err(error)))
+            }
         }
     }
 }

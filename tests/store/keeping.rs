@@ -1,8 +1,9 @@
 //! What is put is there, in this process and in the next.
 
 use super::world::{binding, moved_aside, numbers, open, record, rules, status, user};
-use ringtree::store::{SledStore, Store, StoreError};
+use ringtree::store::{Changed, SledStore, Store, StoreError, StoredRules};
 use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
 
 #[test]
 fn everything_survives_a_restart() {
@@ -97,6 +98,44 @@ fn earlier_generations_are_kept_with_who_and_when_and_what() {
         assert_eq!(store.rules_at(domain, generation).unwrap(), None, "{domain} {generation}");
     }
     assert_eq!(store.history("nobody", 9).unwrap(), []);
+}
+
+#[test]
+fn what_differs_is_taken_at_its_word_only_of_the_generation_in_force() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    store.put_rules(rules("harbour", 1), None).unwrap();
+    let told = |number: u64, since: u64| {
+        let next = rules("harbour", number);
+        let files = next.files.0.iter().map(|(name, text)| (name.clone(), Some(text.clone()))).collect();
+        StoredRules { changed: Some(Changed { since, files }), ..next }
+    };
+    assert_eq!(store.put_rules(told(2, 1), Some(1)).unwrap(), 2);
+    let nothing =
+        StoredRules { changed: Some(Changed { since: 2, files: Vec::new() }), ..rules("harbour", 2) };
+    assert_eq!(store.put_rules(nothing.clone(), None).unwrap(), 2, "an unchanged source writes nothing");
+    // Of an older generation: then it is read back.
+    let late = StoredRules { changed: Some(Changed { since: 1, files: Vec::new() }), ..rules("harbour", 3) };
+    assert_eq!(store.put_rules(late, None).unwrap(), 3);
+    drop(store);
+    let (store, report) = open(dir.path());
+    assert_eq!(report.events, []);
+    for generation in 1..=3 {
+        let stored = store.rules_at("harbour", generation).unwrap().unwrap();
+        assert_eq!(stored.files, rules("harbour", generation).files);
+    }
+}
+
+#[test]
+fn compiled_bytes_that_come_later_are_kept_of_the_newest_generation_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    store.put_rules(rules("harbour", 1), None).unwrap();
+    store.put_rules(StoredRules { tree: Arc::default(), ..rules("harbour", 2) }, None).unwrap();
+    assert_eq!(store.compiled("harbour", 2).unwrap(), None);
+    store.put_compiled("harbour", 2, Arc::new(b"late".to_vec())).unwrap();
+    store.put_compiled("harbour", 1, Arc::new(b"too late".to_vec())).unwrap();
+    assert_eq!(store.compiled("harbour", 2).unwrap(), Some(b"late".to_vec()));
 }
 
 #[test]

@@ -34,7 +34,8 @@ pub fn rules(domain: &str, number: u64) -> StoredRules {
     StoredRules {
         domain: domain.into(),
         generation: 0,
-        files: Files([("domain.toml".into(), text.as_str().into())].into()),
+        files: Files([("domain.toml".into(), text.as_str().into())].into()).into(),
+        changed: None,
         tree: format!("tree of {number}").into_bytes().into(),
         origin: "uid:1000".to_owned(),
         applied: "2026-11-24T10:00:00.000Z".to_owned(),

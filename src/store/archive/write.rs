@@ -12,6 +12,11 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// A segment with so many generations is left for a new one as soon as what they changed is at least a half of the whole one:
+/// a large domain is not written whole every so many small edits.
+const CHANGES_SHARE: u64 = 2;
+/// A segment never has more: reading a generation goes through all before it.
+const SEGMENT_GENERATIONS_MAX: usize = 64 * GENERATIONS_KEPT;
 /// So much of changes is not too much, however small the whole generation is.
 const CHANGES_BYTES_FREE: u64 = 64 << 10;
 
@@ -62,7 +67,9 @@ impl ArchiveWriter {
             None => true,
             Some(tail) => {
                 let (base, changes) = (tail.base_end, tail.end - tail.base_end);
-                tail.generations >= GENERATIONS_KEPT || changes > (base * 2).max(CHANGES_BYTES_FREE)
+                let long = tail.generations >= GENERATIONS_KEPT && changes * CHANGES_SHARE >= base;
+                long || tail.generations >= SEGMENT_GENERATIONS_MAX
+                    || changes > (base * 2).max(CHANGES_BYTES_FREE)
             }
         })
     }
@@ -153,7 +160,12 @@ impl ArchiveWriter {
     pub fn prune(&self, domain: &str) -> io::Result<()> {
         let folder = self.archive.folder(domain);
         let (mut generations, mut bytes) = (0, 0);
-        for base in segments(&folder)?.into_iter().rev() {
+        let segments = segments(&folder)?;
+        // The one that is written to stays, and need not be read.
+        if segments.len() < 2 {
+            return Ok(());
+        }
+        for base in segments.into_iter().rev() {
             if generations >= GENERATIONS_KEPT || bytes > HISTORY_BYTES_MAX {
                 for path in segment::paths(&folder, base) {
                     match std::fs::remove_file(path) {
