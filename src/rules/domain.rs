@@ -402,7 +402,7 @@ impl Domain {
     #[must_use]
     pub fn folded(&self, user: &str, status: &super::facts::UserStatus) -> Option<Tree> {
         let tree = self.user_tree(user)?;
-        Some(tree.folded(super::fold::Fold::of(tree, status)))
+        Some(tree.folded(super::fold::Fold::of(self, tree, status)))
     }
 
     pub(super) fn number_tree(&self, number: &str) -> Option<(&NumberEntry, &Tree)> {

@@ -4,7 +4,7 @@
 //!
 //! Invariant: a folded tree decides as the whole tree does with that status among the facts. Rules keep their indexes.
 
-use super::destination::parse_destination;
+use super::domain::Domain;
 use super::facts::UserStatus;
 use super::tree::{Leaf, Node, NodeId, Test, Tree};
 
@@ -19,14 +19,14 @@ pub struct Fold {
 }
 
 impl Fold {
-    /// What this status says to the tree of its user.
+    /// What this status says to the tree of its user, by the rules of this domain.
     #[must_use]
-    pub fn of(tree: &Tree, status: &UserStatus) -> Fold {
+    pub fn of(domain: &Domain, tree: &Tree, status: &UserStatus) -> Fold {
         let named = |name: &str| tree.rules.iter().position(|rule| rule.name.as_deref() == Some(name));
         let picked = status.rule.as_deref().and_then(named);
         Fold {
             dnd: status.dnd,
-            forward: status.forward.as_deref().is_some_and(|to| parse_destination(to).is_some()),
+            forward: domain.forward_of(status).is_some(),
             picked: picked.and_then(|index| u32::try_from(index).ok()),
         }
     }

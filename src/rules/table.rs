@@ -110,7 +110,8 @@ pub(super) fn write(bytes: &mut Vec<u8>, parts: &[Values<'_>]) -> Option<()> {
 }
 
 impl<T> Table<T> {
-    /// The table that begins at `at`, and where it ends. `None` where its parts don't lie inside of the buffer.
+    /// The table that begins at `at`, and where it ends. `None` where its parts don't lie inside of the buffer, or the hash has a
+    /// number of slots that none is written with.
     pub(super) fn open(buffer: &Buffer, at: usize) -> Option<(Table<T>, usize)> {
         let word = |n: usize| Some(read_u32(buffer, at.checked_add(n * WORD)?)? as usize);
         let (count, slot_count) = (word(0)?, word(1)?);
@@ -121,7 +122,7 @@ impl<T> Table<T> {
         let names = slots.checked_add(slot_count.checked_mul(WORD)?)?;
         let values = names.checked_add(name_bytes)?;
         let end = values.checked_add(value_bytes)?;
-        if end > buffer.len() || slot_count == 0 {
+        if end > buffer.len() || !slot_count.is_power_of_two() {
             return None;
         }
         let decoded = std::iter::repeat_with(OnceLock::new).take(count).collect();
@@ -146,11 +147,15 @@ impl<T> Table<T> {
 
     /// The name at an index.
     pub(super) fn name(&self, index: u32) -> Option<&str> {
+        std::str::from_utf8(self.name_bytes(index)?).ok()
+    }
+
+    fn name_bytes(&self, index: u32) -> Option<&[u8]> {
         let index = index as usize;
         if index >= self.count {
             return None;
         }
-        std::str::from_utf8(self.buffer.get(self.range(self.name_ends, self.names, index)?)?).ok()
+        self.buffer.get(self.range(self.name_ends, self.names, index)?)
     }
 
     fn bytes(&self, index: u32) -> Option<&[u8]> {
@@ -172,14 +177,17 @@ impl<T> Table<T> {
 
     /// The index of a name.
     pub(super) fn index(&self, name: &str) -> Option<u32> {
-        let mut slot = hash(name) as usize % self.slot_count;
+        // A power of two: `open` has seen to it.
+        let last = self.slot_count - 1;
+        let mut slot = hash(name) as usize & last;
         // Each slot once: a table whose slots are all taken must not be gone round for ever.
         for _ in 0..self.slot_count {
             let index = to_u32(self.word(self.slots, slot)?.checked_sub(1)?)?;
-            if self.name(index) == Some(name) {
+            // Bytes against bytes: what is equal to a text is one.
+            if self.name_bytes(index) == Some(name.as_bytes()) {
                 return Some(index);
             }
-            slot = (slot + 1) % self.slot_count;
+            slot = (slot + 1) & last;
         }
         None
     }

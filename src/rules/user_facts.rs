@@ -26,6 +26,28 @@ pub(super) struct UserFacts<'a> {
 }
 
 impl Domain {
+    /// Where this status forwards calls. One that names what these rules don't have, being set under earlier ones, is none.
+    pub(super) fn forward_of(&self, status: &UserStatus) -> Option<Destination> {
+        parse_destination(status.forward.as_deref()?).filter(|to| self.leads_somewhere(to))
+    }
+
+    /// Whether a walk that is sent there finds it. What has no table here, a service that is not built, is taken at its word.
+    fn leads_somewhere(&self, to: &Destination) -> bool {
+        match to {
+            Destination::User(user) | Destination::Handset(user) => self.users.contains(user),
+            Destination::Device(device) => self.devices.contains(device),
+            Destination::Hunt(hunt) => self.hunt_index.contains_key(hunt),
+            Destination::Voicemail(_)
+            | Destination::Queue(_)
+            | Destination::Attendant(_)
+            | Destination::Conference(_)
+            | Destination::Directory(_)
+            | Destination::Announce(_)
+            | Destination::Tel(_)
+            | Destination::Reject(_) => true,
+        }
+    }
+
     /// Whether the frame holds, live overrides included; those that were met are noted.
     pub(super) fn frame_holds(
         &self,
@@ -75,7 +97,7 @@ impl<'a> UserFacts<'a> {
 
     /// The forward that the user has set outside the rules.
     pub fn forward_set(&self) -> Option<Destination> {
-        parse_destination(self.status()?.forward.as_deref()?)
+        self.domain.forward_of(self.status()?)
     }
 
     /// The rule that is active now, without asking anything else.
@@ -167,7 +189,7 @@ impl Facts for UserFacts<'_> {
     }
 
     fn status_forward(&self) -> bool {
-        self.status().is_some_and(|status| status.forward.is_some()) && self.forward_set().is_some()
+        self.forward_set().is_some()
     }
 
     fn status_dnd(&self) -> Option<bool> {

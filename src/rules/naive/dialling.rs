@@ -94,7 +94,9 @@ impl Page<'_> {
         let user = self.model.users.iter().find(|(_, u)| u.extensions.iter().any(|e| &**e == dialled));
         let next = match (user, self.model.system_extensions.get(dialled)) {
             (Some((name, _)), _) => Next::User { name: name.clone(), by: None, from: Entry::Called },
-            (None, Some(to)) => Next::To { to: to.value.clone(), greeting: "unavailable", from_hunt: false },
+            (None, Some(to)) => {
+                Next::To { to: to.value.clone(), greeting: "unavailable", from_hunt: false, by: None }
+            }
             (None, None) => return None,
         };
         self.say(format!("ext:{dialled}"));

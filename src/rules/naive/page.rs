@@ -23,8 +23,18 @@ pub(super) struct Caller {
 #[derive(Clone, Debug)]
 pub(super) enum Next {
     End,
-    User { name: Name, by: Option<Name>, from: Entry },
-    To { to: Destination, greeting: &'static str, from_hunt: bool },
+    User {
+        name: Name,
+        by: Option<Name>,
+        from: Entry,
+    },
+    /// `by`: the user who forwards it there.
+    To {
+        to: Destination,
+        greeting: &'static str,
+        from_hunt: bool,
+        by: Option<Name>,
+    },
 }
 
 /// How a user is come to.
@@ -65,7 +75,7 @@ pub(super) fn tags(model: &Model, query: &Query, given: &Given, at: jiff::Timest
     page.caller = page.caller_of(query);
     let mut next = match crate::rules::destination::parse_destination(&query.to) {
         None if query.to == "urn:service:sos" => page.sos(),
-        Some(to) => Next::To { to, greeting: "unavailable", from_hunt: false },
+        Some(to) => Next::To { to, greeting: "unavailable", from_hunt: false, by: None },
         None if page.caller.inside => page.dial(&query.to),
         None => page.outside_caller_dials(&query.to),
     };
@@ -73,7 +83,7 @@ pub(super) fn tags(model: &Model, query: &Query, given: &Given, at: jiff::Timest
         next = match next {
             Next::End => return page.tags,
             Next::User { name, by, from } => page.user(&name, by.as_ref(), &from),
-            Next::To { to, greeting, from_hunt } => page.destination(&to, greeting, from_hunt),
+            Next::To { to, greeting, from_hunt, by } => page.destination(&to, greeting, from_hunt, by),
         };
     }
 }
@@ -131,7 +141,7 @@ impl Page<'_> {
     }
 
     pub(super) fn to_tel(&self, number: Name) -> Next {
-        Next::To { to: Destination::Tel(number), greeting: "unavailable", from_hunt: false }
+        Next::To { to: Destination::Tel(number), greeting: "unavailable", from_hunt: false, by: None }
     }
 
     /// Counts a place; `Some` where the budget is spent.
@@ -162,7 +172,8 @@ impl Page<'_> {
         }
     }
 
-    pub(super) fn number(&mut self, number: &Name) -> Next {
+    /// Whoever forwards to a number of ours forwards to where it leads.
+    pub(super) fn number(&mut self, number: &Name, by: Option<Name>) -> Next {
         let entry = &self.model.numbers[number];
         self.say(format!("number:{number}"));
         if let Some(over) = self.hop() {
@@ -183,13 +194,19 @@ impl Page<'_> {
         if let Some(over) = self.again(format!("{number}/{index}")) {
             return over;
         }
-        Next::To { to: to.value.clone(), greeting: "unavailable", from_hunt: false }
+        Next::To { to: to.value.clone(), greeting: "unavailable", from_hunt: false, by }
     }
 
-    pub(super) fn destination(&mut self, to: &Destination, greeting: &'static str, from_hunt: bool) -> Next {
+    pub(super) fn destination(
+        &mut self,
+        to: &Destination,
+        greeting: &'static str,
+        from_hunt: bool,
+        by: Option<Name>,
+    ) -> Next {
         match to {
-            Destination::User(name) => Next::User { name: name.clone(), by: None, from: Entry::Called },
-            Destination::Tel(number) if self.model.numbers.contains_key(number) => self.number(number),
+            Destination::User(name) => Next::User { name: name.clone(), by, from: Entry::Called },
+            Destination::Tel(number) if self.model.numbers.contains_key(number) => self.number(number, by),
             Destination::Hunt(name) => self.hunt(name),
             Destination::Tel(_) | Destination::Handset(_) | Destination::Device(_) => {
                 self.say(to.to_string());
@@ -233,7 +250,7 @@ impl Page<'_> {
                 Some(on_failure) => {
                     self.say(format!("forward:{}", outcome.tag()));
                     let greeting = greeting(Some(outcome));
-                    Next::To { to: on_failure.value.clone(), greeting, from_hunt: true }
+                    Next::To { to: on_failure.value.clone(), greeting, from_hunt: true, by: None }
                 }
             },
         }

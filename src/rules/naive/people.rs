@@ -213,7 +213,7 @@ impl Page<'_> {
             _ => false,
         };
         if !rings {
-            return Next::To { to: to.clone(), greeting, from_hunt: false };
+            return Next::To { to: to.clone(), greeting, from_hunt: false, by: Some(name.clone()) };
         }
         self.say(to.to_string());
         if matches!(to, Destination::Tel(_))

@@ -30,7 +30,7 @@ impl Walk {
             return Move::Stop(self.reject(404, Some(cause::UNALLOCATED), None, because));
         };
         match self.domain.numbers.index(&number) {
-            Some(number) => Move::To(Place::Number(number)),
+            Some(number) => Move::To(Place::Number { number, by: None }),
             None => {
                 self.trail.push(Step::Foreign { number, dialled: dialled.clone() });
                 Move::Stop(self.reject(404, Some(cause::UNALLOCATED), None, Because::NotOurs))
@@ -38,7 +38,7 @@ impl Walk {
         }
     }
 
-    pub(super) fn enter_number(&mut self, live: &dyn Live, number: u32) -> Move {
+    pub(super) fn enter_number(&mut self, live: &dyn Live, number: u32, by: Option<By>) -> Move {
         let domain = self.domain.clone();
         let Some((entry, tree)) = domain.number_at(number) else { return self.broken() };
         self.trail.push(Step::Number(number));
@@ -66,7 +66,7 @@ impl Walk {
             return looped;
         }
         match &chosen.to {
-            Some((to, _)) => Move::To(Place::Destination { to: to.clone(), by: None, left: Left::Always }),
+            Some((to, _)) => Move::To(Place::Destination { to: to.clone(), by, left: Left::Always }),
             None => self.broken(),
         }
     }

@@ -133,12 +133,16 @@ enum Place {
         user: u32,
         by: Option<By>,
     },
-    Number(u32),
+    Number {
+        number: u32,
+        /// The user who forwards to it, and so to where it leads.
+        by: Option<By>,
+    },
     Hunt {
         hunt: u32,
         by: Option<By>,
     },
-    /// Without anybody forwarding: dialled, a number's destination, or where a hunt goes on after this outcome.
+    /// Dialled, a number's destination, or where a hunt goes on after this outcome.
     Destination {
         to: Destination,
         by: Option<By>,
@@ -273,7 +277,7 @@ impl Walk {
     fn enter(&mut self, live: &dyn Live, place: Place) -> Move {
         match place {
             Place::User { user, by } => self.enter_user(live, user, by),
-            Place::Number(number) => self.enter_number(live, number),
+            Place::Number { number, by } => self.enter_number(live, number, by),
             Place::Hunt { hunt, by } => self.enter_hunt(live, hunt, by),
             Place::Destination { to, by, left } => self.enter_destination(live, to, by, left),
             Place::Forward(departure) => self.enter_forward(live, &departure),

@@ -31,7 +31,7 @@ impl Walk {
         let locale = self.domain.locale_of(self.sender());
         let number = to_e164(&number, &locale).unwrap_or(number);
         if let Some(ours) = self.domain.numbers.index(&number) {
-            return self.internal().unwrap_or(Move::To(Place::Number(ours)));
+            return self.internal().unwrap_or(Move::To(Place::Number { number: ours, by: None }));
         }
         self.trail.push(Step::Dialled { number: number.clone(), dialled: dialled.clone() });
         self.outside(live, &number, class)

@@ -104,7 +104,7 @@ impl Walk {
         })
     }
 
-    /// A destination that no user forwards to: dialled, a number's, or a hunt's after an outcome.
+    /// A destination that no user names in a forward: dialled, a number's, or a hunt's after an outcome.
     pub(super) fn enter_destination(
         &mut self,
         live: &dyn Live,
@@ -117,14 +117,15 @@ impl Walk {
             return self.go(&to, by, left, None);
         }
         self.trail.push(Step::Rings { to: to.clone(), span: None });
+        let sent_on = matches!(by, Some(By::Hunt(_)));
         if outside
-            && by.is_some()
+            && sent_on
             && let Some(over) = self.hop()
         {
             return over;
         }
         // Straight from a number of ours: the number is who diverts (RFC 5806).
-        let did = self.did.filter(|_| by.is_none());
+        let did = self.did.filter(|_| !sent_on);
         let number = did.and_then(|did| self.domain.number_name(did));
         let keys = ForwardKeys { confirm: None, caller_id: None, reason: left.reason(), number };
         let ringing = self.planner(live).of_place(None, &to, self.domain.ring_for, keys);
@@ -143,7 +144,11 @@ impl Walk {
             Destination::Hunt(name) => {
                 domain.hunt_index.get(name).map(|hunt| Place::Hunt { hunt: *hunt, by })
             }
-            Destination::Tel(number) => domain.numbers.index(number).map(Place::Number),
+            Destination::Tel(number) => {
+                // A number stands for whom it leads to: a hunt is not who forwards, it only sends on.
+                let by = by.filter(|by| matches!(by, By::User(_)));
+                domain.numbers.index(number).map(|number| Place::Number { number, by })
+            }
             Destination::Reject(status) => {
                 let because = Because::RulesSay;
                 return Move::Stop(self.reject(*status, Some(cause::CALL_REJECTED), span, because));

@@ -1,9 +1,10 @@
 //! The live walk: what the call machine sees, and what is not built yet.
 
-use super::{ANN, OUTSIDE, domain};
-use crate::rules::facts::{CallFacts, Caller, Dialled, Origin, Verified};
+use super::{ANN, OUTSIDE, domain, goes, never};
+use crate::rules::facts::{CallFacts, Caller, Dialled, Live, Origin, UserStatus, Verified};
 use crate::rules::plan::{LegEnd, LegOutcome};
 use crate::rules::route::Idle;
+use crate::rules::tree::Tree;
 use crate::rules::{Domain, LegTarget, Next, Walk};
 use std::sync::Arc;
 
@@ -122,4 +123,53 @@ fn a_random_sequence_is_drawn_by_the_call_and_the_same_call_draws_the_same() {
     assert_eq!(order(1), order(1));
     let orders: std::collections::HashSet<_> = (0..64).map(order).collect();
     assert_eq!(orders.len(), 6, "every order comes up");
+}
+
+/// Everybody is idle, and ann has set a forward.
+struct Forwards {
+    status: UserStatus,
+    tree: Option<Tree>,
+}
+
+impl Live for Forwards {
+    fn offline(&self, _: &str) -> bool {
+        false
+    }
+    fn active_calls(&self, _: &str) -> u32 {
+        0
+    }
+    fn status(&self, user: &str) -> Option<&UserStatus> {
+        (user == "ann").then_some(&self.status)
+    }
+    fn folded(&self, user: &str) -> Option<&Tree> {
+        self.tree.as_ref().filter(|_| user == "ann")
+    }
+    fn frame_override(&self, _: &str) -> Option<bool> {
+        None
+    }
+    fn trunk_down(&self, _: &str) -> bool {
+        false
+    }
+}
+
+#[test]
+fn a_forward_set_to_what_the_rules_no_longer_have_is_as_if_it_were_not_set() {
+    let d = domain("", "", "");
+    let rings = |to: &str, fold: bool| {
+        let status = UserStatus { forward: Some(to.to_owned()), ..UserStatus::default() };
+        let tree = fold.then(|| d.folded("ann", &status).unwrap());
+        let mut walk = from_trunk(&d);
+        walk.start(&Forwards { status, tree });
+        walk.explanation().tags
+    };
+    for to in ["user:gone", "handset:gone", "device:gone", "hunt:gone", "nonsense"] {
+        for fold in [false, true] {
+            let tags = rings(to, fold);
+            goes(&tags, &["rule:ann", "ring:a1"]);
+            never(&tags, &["forward:*", "reject:*"]);
+        }
+    }
+    for fold in [false, true] {
+        goes(&rings("user:bob", fold), &["forward:always", "user:bob", "ring:b1"]);
+    }
 }

@@ -177,3 +177,14 @@ fn a11_a_call_back_from_the_emergency_centre_passes_everything() {
     goes(&t, &["rule:ann/R", "ring:a1"]);
     never(&t, &["block:*", "white_list:refused", "dnd", "busy", "forward:*"]);
 }
+
+#[test]
+fn a5_a_forward_to_a_number_of_ours_is_still_judged_by_who_forwards() {
+    let number = "[number.\"+12025550109\"]\nto = \"user:bob\"\n";
+    let ann = "[[user.ann.rule]]\nname = \"R\"\nwhen = \"always\"\nforward.always = \"tel:+12025550109\"";
+    let d = with(number, ann, "white_list = [\"user:ann\"]", "");
+    goes(&tags(&d, "103", "101", &[]), &["forward:always", "number:+12025550109", "user:bob", "ring:b1"]);
+    goes(&tags(&d, "103", "102", &[]), &["user:bob", "white_list:refused"]);
+    let d = with(number, ann, "white_list = [\"user:cat\"]", "");
+    goes(&tags(&d, "103", "101", &[]), &["number:+12025550109", "user:bob", "white_list:refused"]);
+}

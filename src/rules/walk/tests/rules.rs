@@ -130,7 +130,7 @@ fn a_status_folds_into_a_smaller_tree_that_no_longer_asks_for_it() {
     let d = domain(THREE, "", "");
     let tree = d.tree("101").unwrap();
     let status = crate::rules::UserStatus { rule: Some("Lunch".to_owned()), ..Default::default() };
-    let fold = Fold::of(tree, &status);
+    let fold = Fold::of(&d, tree, &status);
     assert_eq!(fold.picked, Some(0));
     let folded = tree.folded(fold);
     assert!(folded.nodes.len() < tree.nodes.len() && folded.depth() < tree.depth());
