@@ -206,8 +206,8 @@ fn walk(c: &mut Criterion) {
         let run = || {
             let mut walk = Walk::new(domain.clone(), facts.clone());
             let next = walk.start(&Idle);
-            assert!(matches!(next, Next::Ring(_)));
-            black_box((walk, next))
+            assert_eq!(next, Next::Ring);
+            black_box(&walk);
         };
         // Users are decoded when the first call asks for them: that one pays for those that follow.
         let first = allocations(|| drop(run()));

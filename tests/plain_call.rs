@@ -112,7 +112,8 @@ fn allocations(domain: &Arc<Domain>, origin: Origin, raw: &str, to: &str) -> usi
     let mut walk = Walk::new(domain.clone(), facts);
     let next = walk.start(&Idle);
     let count = ALLOCATIONS.get() - before;
-    let Next::Ring(plan) = next else { panic!("{next:?}") };
+    assert_eq!(next, Next::Ring);
+    let plan = walk.plan().unwrap();
     assert_eq!(plan.legs.len(), 2);
     assert!(walk.explanation().tags.contains(&"rule:ann/Open".to_owned()));
     count

@@ -183,7 +183,10 @@ impl Call {
                     return self.refuse(office, now, status, outcome, reason.into_iter().collect());
                 }
                 Next::Service { .. } => return self.refuse(office, now, 480, "failed", Vec::new()),
-                Next::Ring(plan) => {
+                Next::Ring => {
+                    let Some(plan) = self.walk.plan().cloned() else {
+                        return self.refuse(office, now, 480, "failed", Vec::new());
+                    };
                     if self.offer.is_some() && !self.open_media(office) {
                         let retry = vec![(Name::RetryAfter, "5".to_owned())];
                         return self.refuse(office, now, 503, "failed", retry);

@@ -204,7 +204,7 @@ mod tests {
             caller_id: CallerId::default(),
             anonymous: false,
             alert: None,
-            diversion: None,
+            diversions: Vec::new(),
         }
     }
 

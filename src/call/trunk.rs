@@ -8,7 +8,7 @@ use super::office::Office;
 use super::{Call, State};
 use crate::clock::Now;
 use crate::rules::domain::TrunkView;
-use crate::rules::{LegOutcome, PlannedLeg};
+use crate::rules::{Diverter, LegOutcome, PlannedLeg};
 use crate::sip::Flow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,12 +65,14 @@ impl Call {
         Err(LegOutcome::Failed)
     }
 
-    /// What a trunk may be told of the way so far: what came in, and our own forward.
+    /// What a trunk may be told of the way so far: what came in, and each of our own forwards, to the next who forwards and at last
+    /// to the target.
     fn onward(&self, planned: &PlannedLeg, target: &str) -> History {
         let mut history = self.history.clone();
-        if let Some((by, reason)) = &planned.diversion {
-            let by = format!("sip:{}@{}", headers::escape_user(by), self.domain.name());
-            history.divert(&by, reason, target);
+        let station = |by: &Diverter| format!("sip:{}@{}", headers::escape_user(&by.who), self.domain.name());
+        let next = planned.diversions.iter().skip(1).map(station).chain([target.to_owned()]);
+        for (by, to) in planned.diversions.iter().zip(next) {
+            history.divert(&station(by), by.reason, &to);
         }
         history
     }

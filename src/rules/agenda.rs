@@ -147,7 +147,7 @@ pub(super) fn when(domain: &Domain, schedule: &mut Schedule, rule: &TreeRule) ->
 }
 
 fn condition_holds(domain: &Domain, schedule: &mut Schedule, condition: &TreeCondition) -> Intervals {
-    let Some((named, zone)) = domain.timed(condition.timed) else { return Intervals::none() };
+    let Some((named, (_, zone))) = domain.timed(condition.timed) else { return Intervals::none() };
     let zone_name = zone.iana_name().unwrap_or_default().into();
     let holds = schedule.of(&named.name, &named.frame, &zone_name, zone);
     if condition.negated { holds.complement(schedule.horizon()) } else { holds.as_ref().clone() }

@@ -1,7 +1,7 @@
 //! Who calls, resolved once: inside or outside, by which names the lists know them, what they show inside.
 
 use super::domain::{Domain, Extension};
-use super::facts::{CallFacts, Live, Origin, Verified};
+use super::facts::{CallFacts, Caller, Live, Origin, Verified};
 use super::model::{CallerId, Name};
 use crate::number::{Locale, is_e164, normalise};
 
@@ -10,18 +10,13 @@ use crate::number::{Locale, is_e164, normalise};
 pub(super) struct Party {
     /// From a phone of this domain, or named by its extension.
     pub inside: bool,
-    /// By its index.
+    /// By its index, as the device.
     pub user: Option<u32>,
-    pub device: Option<Name>,
-    pub trunk: Option<Name>,
+    pub device: Option<u32>,
     /// E.164 of an outside caller; of an inside one, of what the phone sends.
     pub number: Option<Name>,
     /// A service of ours, by its extension.
     pub extension: Option<Name>,
-    /// As received.
-    pub name: Option<Name>,
-    /// What is shown of them inside, before prefixes.
-    pub shown: CallerId,
     pub anonymous: bool,
     pub unknown: bool,
     /// The verification of their identity failed (RFC 8224).
@@ -37,7 +32,6 @@ impl Party {
     pub fn of(domain: &Domain, facts: &CallFacts, live: &dyn Live) -> Party {
         let caller = &facts.caller;
         let mut party = Party {
-            name: caller.name.clone(),
             anonymous: caller.anonymous,
             unverified: facts.verified == Verified::Failed,
             ..Party::default()
@@ -45,18 +39,13 @@ impl Party {
         match &caller.origin {
             Origin::Device(device) => party.known_by_device(domain, device, &caller.raw, live),
             Origin::Extension(extension) => party.known_by_extension(domain, extension),
-            Origin::Trunk(trunk) => {
-                party.trunk = Some(trunk.clone());
-                let locale = domain.trunks.get(trunk).map_or(&domain.locale, |t| &t.locale);
-                party.known_by_number(&caller.raw, locale);
+            Origin::Via(_) if domain.extensions.contains(&caller.raw) => {
+                party.known_by_extension(domain, &caller.raw);
             }
-            Origin::Outside => party.known_by_number(&caller.raw, &domain.locale),
-            Origin::Via(_) => match domain.extensions.contains(&caller.raw) {
-                true => party.known_by_extension(domain, &caller.raw),
-                false => party.known_by_number(&caller.raw, &domain.locale),
-            },
+            Origin::Trunk(_) | Origin::Outside | Origin::Via(_) => {
+                party.known_by_number(&caller.raw, domain.locale_of_origin(&caller.origin));
+            }
         }
-        party.shown = party.shows_inside(domain, &caller.raw);
         party
     }
 
@@ -73,8 +62,9 @@ impl Party {
 
     fn known_by_device(&mut self, domain: &Domain, device: &Name, raw: &Name, live: &dyn Live) {
         self.inside = true;
-        self.device = Some(device.clone());
-        let owner = domain.device_entry(device).and_then(|d| d.view.user.as_deref());
+        self.device = domain.devices.index(device);
+        let phone = self.device.and_then(|device| domain.device_at(device));
+        let owner = phone.and_then(|phone| phone.view.user.as_deref());
         self.user = live.seated(device).or(owner).and_then(|user| domain.users.index(user));
         // What the phone sends counts only where its user says so: elsewhere the number is not even read.
         if self.user.and_then(|user| domain.entry_at(user)).is_some_and(|u| u.ignore_caller_id) {
@@ -95,15 +85,26 @@ impl Party {
         self.unknown = self.number.is_none() && !self.anonymous;
     }
 
-    /// Inside, a user shows the internal name and extension, or what the phone sends where it is left alone.
-    fn shows_inside(&self, domain: &Domain, raw: &Name) -> CallerId {
+    /// What is shown of them inside, before prefixes: of a user the internal name and extension, or what the phone sends where it is
+    /// left alone.
+    pub fn shown_inside(&self, domain: &Domain, caller: &Caller) -> CallerId {
         let Some(user) = self.user.and_then(|user| domain.entry_at(user)) else {
             let number = if self.inside { &self.extension } else { &self.number };
-            return CallerId { name: self.name.clone(), number: number.clone() };
+            return CallerId { name: caller.name.clone(), number: number.clone() };
         };
-        match (user.ignore_caller_id, raw.is_empty()) {
-            (true, false) => CallerId { name: self.name.clone(), number: Some(raw.clone()) },
+        match (user.ignore_caller_id, caller.raw.is_empty()) {
+            (true, false) => CallerId { name: caller.name.clone(), number: Some(caller.raw.clone()) },
             _ => user.shown_inside(),
+        }
+    }
+}
+
+impl Domain {
+    /// By which numbers of a caller from there are normalised.
+    pub(super) fn locale_of_origin(&self, origin: &Origin) -> &Locale {
+        match origin {
+            Origin::Trunk(trunk) => self.trunks.get(trunk).map_or(&self.locale, |trunk| &trunk.locale),
+            Origin::Device(_) | Origin::Extension(_) | Origin::Outside | Origin::Via(_) => &self.locale,
         }
     }
 }

@@ -267,9 +267,13 @@ impl Domain {
     }
 
     pub(super) fn device_entry(&self, name: &str) -> Option<&DeviceEntry> {
-        self.devices.at_with(self.devices.index(name)?, |device| {
+        self.device_at(self.devices.index(name)?)
+    }
+
+    pub(super) fn device_at(&self, index: u32) -> Option<&DeviceEntry> {
+        self.devices.at_with(index, |device| {
             let own = || credentials::own(device.auth.as_ref()?, &self.name);
-            device.view.ha1 = self.secrets.0.get(name).cloned().or_else(own);
+            device.view.ha1 = self.secrets.0.get(&device.view.key.device).cloned().or_else(own);
         })
     }
 
@@ -442,9 +446,10 @@ impl Domain {
         self.sites.get(name?)
     }
 
-    /// `frame` of a [`super::tree::TimedFrame`] with its zone: what a condition is about.
-    pub(super) fn timed(&self, timed: u32) -> Option<(&super::tree::NamedFrame, &jiff::tz::TimeZone)> {
+    /// `frame` of a [`super::tree::TimedFrame`] with its zone, by its index and itself: what a condition is about.
+    pub(super) fn timed(&self, timed: u32) -> Option<(&super::tree::NamedFrame, (u32, &jiff::tz::TimeZone))> {
         let timed = self.trees.timed.get(timed as usize)?;
-        Some((self.trees.frames.get(timed.frame as usize)?, self.zones.get(timed.zone as usize)?))
+        let zone = self.zones.get(timed.zone as usize)?;
+        Some((self.trees.frames.get(timed.frame as usize)?, (timed.zone, zone)))
     }
 }

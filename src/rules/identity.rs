@@ -23,7 +23,21 @@ impl UserEntry {
 }
 
 impl Planner<'_> {
-    pub(super) fn shown_inside(&self, owner: Sender<'_>, choice: Option<&CallerIdChoice>) -> Shown {
+    /// What a leg inside shows, and whether the identity is withheld. Prefixes make a new text, which all plain legs share.
+    pub(super) fn shows_inside(
+        &self,
+        owner: Sender<'_>,
+        choice: Option<&CallerIdChoice>,
+        prefix: Option<&Name>,
+    ) -> (CallerId, bool) {
+        let prefixed = || self.shown_inside(owner, choice).prefixed(self.prefixes, prefix);
+        match (self.prefixes, choice, prefix) {
+            ([_, ..], None, None) => self.prefixed.get_or_init(prefixed).clone(),
+            _ => prefixed(),
+        }
+    }
+
+    fn shown_inside(&self, owner: Sender<'_>, choice: Option<&CallerIdChoice>) -> Shown {
         match choice {
             Some(CallerIdChoice::Fixed(id)) => Shown { id: id.clone(), withheld: false },
             Some(CallerIdChoice::Forwarder) => {
@@ -34,7 +48,8 @@ impl Planner<'_> {
                 Shown { id, withheld: false }
             }
             Some(CallerIdChoice::Original) | None => {
-                Shown { id: self.party.shown.clone(), withheld: self.party.anonymous }
+                let id = self.party.shown_inside(self.domain, &self.call.caller);
+                Shown { id, withheld: self.party.anonymous }
             }
         }
     }
@@ -56,12 +71,14 @@ impl Planner<'_> {
     /// a phone that is left alone shows what it sends, as long as that number is ours.
     pub(super) fn original(&self, route: Option<&CallerId>) -> CallerId {
         if !self.party.inside {
-            return CallerId { name: self.party.name.clone(), number: self.party.number.clone() };
+            return CallerId { name: self.call.caller.name.clone(), number: self.party.number.clone() };
         }
         let caller = Sender::of(self.domain, self.party);
         let sent = self.party.number.as_ref().filter(|number| self.domain.numbers.contains(number));
         match (caller.user.is_some_and(|user| user.ignore_caller_id), sent) {
-            (true, Some(number)) => CallerId { name: self.party.name.clone(), number: Some(number.clone()) },
+            (true, Some(number)) => {
+                CallerId { name: self.call.caller.name.clone(), number: Some(number.clone()) }
+            }
             _ => self.domain.external_id(caller, route),
         }
     }
@@ -77,8 +94,9 @@ impl Shown {
         }
         let id = if withheld { CallerId { name: Some("Anonymous".into()), number: None } } else { id };
         let shown = id.name.as_deref().or(id.number.as_deref()).unwrap_or_default();
-        let name: String =
-            prefixes.iter().chain(last).map(|prefix| &**prefix).chain(std::iter::once(shown)).collect();
+        let parts = || prefixes.iter().chain(last).map(|prefix| &**prefix).chain([shown]);
+        let mut name = String::with_capacity(parts().map(str::len).sum());
+        name.extend(parts());
         (CallerId { name: Some(name.trim_end().into()), number: id.number }, withheld)
     }
 }

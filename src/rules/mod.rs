@@ -52,5 +52,5 @@ pub use facts::{
     CallFacts, Caller, Dialled, FrameStatus, Live, Origin, SeatStatus, Status, StatusKey, StatusObject,
     UserStatus, Verified,
 };
-pub use plan::{LegEnd, LegOutcome, LegTarget, PlannedLeg, RingPlan};
+pub use plan::{Diverter, LegEnd, LegOutcome, LegTarget, PlannedLeg, RingPlan};
 pub use walk::{Next, Walk};

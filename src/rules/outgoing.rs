@@ -71,7 +71,7 @@ impl<'d> Sender<'d> {
     pub fn of(domain: &'d Domain, party: &Party) -> Sender<'d> {
         Sender {
             user: party.user.and_then(|user| domain.entry_at(user)),
-            device: party.device.as_ref().and_then(|device| domain.device_entry(device)),
+            device: party.device.and_then(|device| domain.device_at(device)),
         }
     }
 
@@ -191,6 +191,12 @@ impl Domain {
             name: layers.iter().flatten().find_map(|layer| layer.name.clone()),
             number: layers.iter().flatten().find_map(|layer| layer.number.clone()),
         }
+    }
+
+    /// A user who forwards, as Diversion names them: a number that can be called back, else the extension.
+    pub(super) fn diverter(&self, user: &UserEntry) -> Option<Name> {
+        let number = self.external_id(Sender { user: Some(user), device: None }, None).number;
+        number.or_else(|| user.view.extensions.first().cloned())
     }
 
     /// Call-back and location of an emergency call, key by key: phone, user, site, domain; of a hot-desk phone never the

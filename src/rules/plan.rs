@@ -37,8 +37,16 @@ pub struct PlannedLeg {
     pub anonymous: bool,
     /// Alert-Info of the leg (RFC 7462), as a URI.
     pub alert: Option<Arc<str>>,
-    /// An outside leg of a forward: who forwards, and why (RFC 5806 reason), for Diversion on trunks that want it.
-    pub diversion: Option<(Arc<str>, &'static str)>,
+    /// Of a leg to the outside: whoever diverted the call on its way here, the first one first. For trunks that want to hear of it.
+    pub diversions: Vec<Diverter>,
+}
+
+/// Who sent a call on to somebody else, and why (RFC 5806).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diverter {
+    /// A number that can be called back, else an extension.
+    pub who: Arc<str>,
+    pub reason: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

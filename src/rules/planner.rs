@@ -10,26 +10,32 @@ use super::domain::{Domain, UserEntry};
 use super::facts::{CallFacts, Live};
 use super::model::{CallerId, CallerIdChoice, Confirm, Destination, MissedCalls, Name, Strategy};
 use super::outgoing::{Sender, Way};
-use super::plan::{LegOutcome, LegTarget, Legs, PlannedLeg, RingPlan};
+use super::plan::{Diverter, LegOutcome, LegTarget, Legs, PlannedLeg, RingPlan};
 use super::trail::{Follow, Ringing, SkipWhy, Skipped};
 use super::tree::{Facts as _, RingTemplate, TargetPlace, TemplateTarget};
-use super::user_facts::UserFacts;
+use super::user_facts::{Clock, UserFacts};
 use smallvec::SmallVec;
+use std::cell::OnceCell;
 use std::time::Duration;
 
 pub(super) struct Planner<'a> {
     pub domain: &'a Domain,
     pub live: &'a dyn Live,
+    pub clock: &'a Clock,
     pub call: &'a CallFacts,
     pub party: &'a Party,
     /// The queue or hunt that the call came through.
     pub through: Option<&'a Destination>,
     /// Caller ID prefixes met so far, the first first.
     pub prefixes: &'a [Name],
+    /// Whoever diverted the call so far.
+    pub diverters: &'a [Diverter],
     /// Alert-Info of the number that was called.
     pub alert: Option<&'a Name>,
     /// `random` in the order of the file, for `route` and golden tests.
     pub in_file_order: bool,
+    /// The caller under those prefixes, as legs inside show them: written once for all legs.
+    pub prefixed: OnceCell<(CallerId, bool)>,
 }
 
 /// A place that can ring.
@@ -46,26 +52,18 @@ type ReadyList = SmallVec<[Ready; 4]>;
 pub(super) struct ForwardKeys<'a> {
     pub confirm: Option<Confirm>,
     pub caller_id: Option<&'a CallerIdChoice>,
-    /// RFC 5806.
-    pub reason: &'static str,
-    /// The number of ours that leads there, where no user forwards: the trunk is told of it.
-    pub number: Option<&'a Name>,
 }
 
-/// A plan in the making.
-#[derive(Default)]
-struct Draft {
-    legs: Legs,
-    targets: SmallVec<[u16; 4]>,
-    skipped: Vec<Skipped>,
-    follows: Vec<Follow>,
+/// A ring stage in the making.
+struct Draft<'r> {
+    ringing: &'r mut Ringing,
     /// The target of the list that is looked at.
     target: Option<u16>,
 }
 
-impl Draft {
+impl Draft<'_> {
     fn skip(&mut self, what: Destination, outcome: LegOutcome, why: SkipWhy) {
-        self.skipped.push(Skipped { what, target: self.target, outcome: Some(outcome), why });
+        self.ringing.skipped.push(Skipped { what, target: self.target, outcome: Some(outcome), why });
     }
 
     /// What would start only when ringing is over.
@@ -73,7 +71,7 @@ impl Draft {
         for ready in ready {
             let why = SkipWhy::Late { start_s: start.as_secs(), total_s: total.as_secs() };
             let what = place_of(&ready.to);
-            self.skipped.push(Skipped { what, target: self.target, outcome: None, why });
+            self.ringing.skipped.push(Skipped { what, target: self.target, outcome: None, why });
         }
     }
 }
@@ -90,31 +88,43 @@ struct Slot<'t> {
 impl<'a> Planner<'a> {
     /// The plan of a rule, or of a hunt, whose list has no owner.
     pub fn of_rule(&self, owner: Option<&UserEntry>, template: &RingTemplate) -> Ringing {
-        let mut draft = Draft::default();
-        let total = match template.strategy {
+        let mut ringing = self.stage(template.missed_calls);
+        let mut draft = Draft { ringing: &mut ringing, target: None };
+        ringing.plan.total = match template.strategy {
             Strategy::Own | Strategy::Simultaneous => self.together(owner, template, &mut draft),
             Strategy::Sequential | Strategy::SequentialMemory | Strategy::Random => {
                 self.sequence(owner, template, &mut draft)
             }
         };
-        self.leave_followed(&mut draft);
-        if !draft.legs.is_sorted_by_key(|leg| leg.start) {
-            let mut order: Vec<_> = draft.legs.drain(..).zip(draft.targets.drain(..)).collect();
+        ringing.plan.sequence = !matches!(template.strategy, Strategy::Own | Strategy::Simultaneous);
+        self.leave_followed(&mut ringing);
+        let (legs, targets) = (&mut ringing.plan.legs, &mut ringing.targets);
+        if !legs.is_sorted_by_key(|leg| leg.start) {
+            let mut order: Vec<_> = legs.drain(..).zip(targets.drain(..)).collect();
             order.sort_by_key(|(leg, _)| leg.start);
-            (draft.legs, draft.targets) = order.into_iter().unzip();
+            (*legs, *targets) = order.into_iter().unzip();
         }
-        let sequence = !matches!(template.strategy, Strategy::Own | Strategy::Simultaneous);
-        let plan = RingPlan {
-            legs: draft.legs,
-            total,
-            sequence,
-            decline: self.domain.policy.device_decline,
-            missed_calls: template.missed_calls,
-        };
-        Ringing { plan, targets: draft.targets, skipped: draft.skipped, follows: draft.follows }
+        ringing
     }
 
-    fn together(&self, owner: Option<&UserEntry>, template: &RingTemplate, draft: &mut Draft) -> Duration {
+    /// A stage without legs yet.
+    fn stage(&self, missed_calls: MissedCalls) -> Ringing {
+        let plan = RingPlan {
+            legs: Legs::new(),
+            total: Duration::ZERO,
+            sequence: false,
+            decline: self.domain.policy.device_decline,
+            missed_calls,
+        };
+        Ringing { plan, targets: SmallVec::new(), skipped: Vec::new(), follows: Vec::new() }
+    }
+
+    fn together(
+        &self,
+        owner: Option<&UserEntry>,
+        template: &RingTemplate,
+        draft: &mut Draft<'_>,
+    ) -> Duration {
         let total = template.timeout.unwrap_or(template.ring_for);
         if template.strategy == Strategy::Own {
             let own = self.ready(owner, &TargetPlace::Own, draft);
@@ -143,7 +153,7 @@ impl<'a> Planner<'a> {
         owner: Option<&UserEntry>,
         template: &RingTemplate,
         total: Duration,
-        draft: &mut Draft,
+        draft: &mut Draft<'_>,
     ) {
         if template.initial.is_some() {
             let own = self.ready(owner, &TargetPlace::Own, draft);
@@ -154,7 +164,12 @@ impl<'a> Planner<'a> {
     }
 
     /// One step after the other; what can't ring takes no time. With memory, what rings keeps ringing.
-    fn sequence(&self, owner: Option<&UserEntry>, template: &RingTemplate, draft: &mut Draft) -> Duration {
+    fn sequence(
+        &self,
+        owner: Option<&UserEntry>,
+        template: &RingTemplate,
+        draft: &mut Draft<'_>,
+    ) -> Duration {
         let order = self.order(template);
         let mut steps: Vec<(u16, &TemplateTarget, ReadyList)> = Vec::with_capacity(order.len());
         for (place, (index, target)) in order.iter().enumerate() {
@@ -183,7 +198,7 @@ impl<'a> Planner<'a> {
             self.add(owner, ready, &Slot { target: Some(target), index, step, start, ring_for }, draft);
             start += lasts(target);
         }
-        let last = draft.legs.iter().map(|leg| leg.start + leg.ring_for).max();
+        let last = draft.ringing.plan.legs.iter().map(|leg| leg.start + leg.ring_for).max();
         last.unwrap_or(total).min(total)
     }
 
@@ -207,7 +222,7 @@ impl<'a> Planner<'a> {
         target: &TemplateTarget,
         index: u16,
         at_end: bool,
-        draft: &mut Draft,
+        draft: &mut Draft<'_>,
     ) -> ReadyList {
         let mut ready = ReadyList::new();
         draft.target = Some(index);
@@ -216,7 +231,7 @@ impl<'a> Planner<'a> {
                 (target.follow && target.to.len() == 1, place)
                 && let Some(user) = self.domain.users.index(name)
             {
-                draft.follows.push(Follow { user, target: index, at_end });
+                draft.ringing.follows.push(Follow { user, target: index, at_end });
             }
             self.ready_into(owner, place, draft, &mut ready);
         }
@@ -224,18 +239,19 @@ impl<'a> Planner<'a> {
     }
 
     /// A follower whose calls all go elsewhere, and who would be the last one left from the start, does not ring first.
-    fn leave_followed(&self, draft: &mut Draft) {
-        for follow in draft.follows.clone() {
+    fn leave_followed(&self, ringing: &mut Ringing) {
+        for follow in ringing.follows.clone() {
             let mine = |target: &u16| *target == follow.target;
-            let alone = follow.at_end || draft.targets.iter().all(mine);
-            if !alone || !draft.targets.iter().any(mine) || !self.goes_elsewhere(follow.user) {
+            let alone = follow.at_end || ringing.targets.iter().all(mine);
+            if !alone || !ringing.targets.iter().any(mine) || !self.goes_elsewhere(follow.user) {
                 continue;
             }
-            let targets = std::mem::take(&mut draft.targets);
-            let legs = std::mem::take(&mut draft.legs);
-            (draft.legs, draft.targets) = legs.into_iter().zip(targets).filter(|(_, t)| !mine(t)).unzip();
+            let targets = std::mem::take(&mut ringing.targets);
+            let legs = std::mem::take(&mut ringing.plan.legs);
+            (ringing.plan.legs, ringing.targets) =
+                legs.into_iter().zip(targets).filter(|(_, t)| !mine(t)).unzip();
             let name = self.domain.entry_at(follow.user).map(|user| user.view.name.clone());
-            draft.skipped.push(Skipped {
+            ringing.skipped.push(Skipped {
                 what: Destination::User(name.unwrap_or_else(|| "".into())),
                 target: Some(follow.target),
                 outcome: None,
@@ -254,17 +270,19 @@ impl<'a> Planner<'a> {
         Some(UserFacts {
             domain: self.domain,
             live: self.live,
+            clock: self.clock,
             call: self.call,
             party: self.party,
             user: entry,
             tree,
             by,
             through: self.through,
+            status: OnceCell::new(),
             forced: Default::default(),
         })
     }
 
-    fn ready(&self, owner: Option<&UserEntry>, place: &TargetPlace, draft: &mut Draft) -> ReadyList {
+    fn ready(&self, owner: Option<&UserEntry>, place: &TargetPlace, draft: &mut Draft<'_>) -> ReadyList {
         let mut ready = ReadyList::new();
         self.ready_into(owner, place, draft, &mut ready);
         ready
@@ -275,7 +293,7 @@ impl<'a> Planner<'a> {
         &self,
         owner: Option<&UserEntry>,
         place: &TargetPlace,
-        draft: &mut Draft,
+        draft: &mut Draft<'_>,
         ready: &mut ReadyList,
     ) {
         match (place, owner) {
@@ -297,7 +315,7 @@ impl<'a> Planner<'a> {
         &self,
         owner: Option<&UserEntry>,
         place: &Destination,
-        draft: &mut Draft,
+        draft: &mut Draft<'_>,
         ready: &mut ReadyList,
     ) {
         match place {
@@ -326,7 +344,7 @@ impl<'a> Planner<'a> {
     fn devices<'d>(
         &self,
         devices: impl IntoIterator<Item = &'d Name>,
-        draft: &mut Draft,
+        draft: &mut Draft<'_>,
         ready: &mut ReadyList,
     ) {
         for device in devices {
@@ -340,7 +358,7 @@ impl<'a> Planner<'a> {
     }
 
     /// `user:X` in somebody's list: X's phones, subject to X's DND, white list, call paths and call waiting; never X's forwards.
-    fn colleague(&self, owner: Option<&UserEntry>, user: u32, draft: &mut Draft, ready: &mut ReadyList) {
+    fn colleague(&self, owner: Option<&UserEntry>, user: u32, draft: &mut Draft<'_>, ready: &mut ReadyList) {
         let Some(facts) = self.facts(owner, user) else { return };
         let what = || Destination::User(facts.user.view.name.clone());
         let list = &facts.tree.white_list;
@@ -382,22 +400,21 @@ impl<'a> Planner<'a> {
         ring_for: Duration,
         keys: ForwardKeys<'_>,
     ) -> Ringing {
-        let mut draft = Draft::default();
+        let mut ringing = self.stage(MissedCalls::IfUnanswered);
         let mut ready = ReadyList::new();
-        self.place(owner, place, &mut draft, &mut ready);
+        self.place(owner, place, &mut Draft { ringing: &mut ringing, target: None }, &mut ready);
         let sender = Sender { user: owner, device: None };
         for ready in ready {
-            let mut leg = self.leg(sender, ready, keys.caller_id, None, keys.reason);
+            let mut leg = self.leg(sender, ready, keys.caller_id, None);
             leg.ring_for = ring_for;
             if let LegTarget::Outside { .. } = leg.to {
                 leg.confirm = keys.confirm;
-                leg.diversion = leg.diversion.or_else(|| Some((keys.number?.clone(), keys.reason)));
             }
-            draft.legs.push(leg);
-            draft.targets.push(0);
+            ringing.plan.legs.push(leg);
+            ringing.targets.push(0);
         }
-        let plan = self.plan(draft.legs, ring_for);
-        Ringing { plan, targets: draft.targets, skipped: draft.skipped, follows: Vec::new() }
+        ringing.plan.total = ring_for;
+        ringing
     }
 
     /// The plan of a call that a phone of ours makes to the outside. `identity`: what it shows, whatever else is set; without a
@@ -419,39 +436,34 @@ impl<'a> Planner<'a> {
             caller_id: identity.unwrap_or_else(|| self.original(self.domain.route_id(way.route))),
             anonymous,
             alert: None,
-            diversion: None,
+            diversions: Vec::new(),
         };
-        let plan = self.plan(Legs::from_iter([leg]), ring_for);
-        let targets = SmallVec::from_slice(&[0]);
-        Ringing { plan, targets, skipped: Vec::new(), follows: Vec::new() }
-    }
-
-    fn plan(&self, legs: Legs, total: Duration) -> RingPlan {
-        RingPlan {
-            legs,
-            total,
-            sequence: false,
-            decline: self.domain.policy.device_decline,
-            missed_calls: MissedCalls::IfUnanswered,
-        }
+        let mut ringing = self.stage(MissedCalls::IfUnanswered);
+        ringing.plan.legs.push(leg);
+        ringing.plan.total = ring_for;
+        ringing.targets.push(0);
+        ringing
     }
 
     /// Legs for what can ring; what rings at that time already keeps its one leg.
-    fn add(&self, owner: Option<&UserEntry>, ready: ReadyList, slot: &Slot<'_>, draft: &mut Draft) {
+    fn add(&self, owner: Option<&UserEntry>, ready: ReadyList, slot: &Slot<'_>, draft: &mut Draft<'_>) {
         let sender = Sender { user: owner, device: None };
         for ready in ready {
             let rings = |leg: &PlannedLeg| leg.to == ready.to && leg.start + leg.ring_for > slot.start;
-            if draft.legs.iter().any(rings) {
+            if draft.ringing.plan.legs.iter().any(rings) {
                 continue;
             }
             let choice = slot.target.and_then(|t| t.caller_id.as_ref());
             let prefix = slot.target.and_then(|t| t.caller_id_prefix.as_ref()).filter(|p| !p.is_empty());
-            let mut leg = self.leg(sender, ready, choice, prefix, "follow-me");
+            let mut leg = self.leg(sender, ready, choice, prefix);
             let outside = matches!(leg.to, LegTarget::Outside { .. });
+            if let (true, Some(who)) = (outside, owner.and_then(|owner| self.domain.diverter(owner))) {
+                leg.diversions.push(Diverter { who, reason: "follow-me" });
+            }
             leg.confirm = slot.target.and_then(|t| t.confirm.filter(|_| outside || t.confirm_on_net));
             (leg.step, leg.start, leg.ring_for) = (slot.step, slot.start, slot.ring_for);
-            draft.legs.push(leg);
-            draft.targets.push(slot.index);
+            draft.ringing.plan.legs.push(leg);
+            draft.ringing.targets.push(slot.index);
         }
     }
 
@@ -462,20 +474,20 @@ impl<'a> Planner<'a> {
         ready: Ready,
         choice: Option<&CallerIdChoice>,
         prefix: Option<&Name>,
-        reason: &'static str,
     ) -> PlannedLeg {
-        let (shown, alert, diversion) = match &ready.to {
-            LegTarget::Device(device) => (self.shown_inside(sender, choice), self.alert_of(device), None),
+        let ((caller_id, anonymous), alert, diverters) = match &ready.to {
+            LegTarget::Device(device) => {
+                (self.shows_inside(sender, choice, prefix), self.alert_of(device), &[][..])
+            }
             LegTarget::Outside { trunks, .. } => {
                 let first = trunks.first().and_then(|trunk| self.domain.trunk(trunk));
                 let screens = first.is_some_and(|trunk| trunk.screens_caller_id);
                 let fallback = if screens { CallerIdChoice::Forwarder } else { CallerIdChoice::Original };
                 let route = self.domain.route_id(ready.route);
                 let shown = self.shown_outside(sender, choice.unwrap_or(&fallback), route);
-                (shown, None, self.diverter(sender).map(|who| (who, reason)))
+                (shown.prefixed(self.prefixes, prefix), None, self.diverters)
             }
         };
-        let (caller_id, anonymous) = shown.prefixed(self.prefixes, prefix);
         PlannedLeg {
             to: ready.to,
             step: 0,
@@ -485,14 +497,8 @@ impl<'a> Planner<'a> {
             caller_id,
             anonymous,
             alert,
-            diversion,
+            diversions: diverters.to_vec(),
         }
-    }
-
-    /// Who forwards, as Diversion names them: a number that can be called back, else the extension.
-    fn diverter(&self, sender: Sender<'_>) -> Option<Name> {
-        let user = sender.user?;
-        self.domain.external_id(sender, None).number.or_else(|| user.view.extensions.first().cloned())
     }
 
     fn alert_of(&self, device: &Name) -> Option<Name> {

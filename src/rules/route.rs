@@ -62,7 +62,7 @@ pub fn route(
     let mut next = walk.start(&state);
     // A walk rings at most once for each place that it comes to.
     for _ in 0..=HOPS_MAX {
-        let Next::Ring(plan) = &next else { break };
+        let (Next::Ring, Some(plan)) = (&next, walk.plan()) else { break };
         let Some(ends) = ends(plan, given) else { break };
         next = walk.ended(&state, &ends);
     }

@@ -45,7 +45,8 @@ pub(super) enum Step {
         number: Name,
         dialled: Name,
     },
-    Extension(Name),
+    /// By its index.
+    Extension(u32),
     Code {
         feature: Feature,
         span: Span,

@@ -1,5 +1,6 @@
 //! What the tree of one user asks, answered from the call and live state. Nothing is looked at before the path comes by it.
 
+use super::calendar::Reading;
 use super::caller::Party;
 use super::destination::parse_destination;
 use super::domain::{Domain, UserEntry};
@@ -7,12 +8,41 @@ use super::facts::{CallFacts, Live, UserStatus};
 use super::model::{Destination, Name};
 use super::trail::Forced;
 use super::tree::{Facts, ForwardKey, Tree, TreeCondition, WhiteList};
-use std::cell::RefCell;
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use std::cell::{Cell, OnceCell, RefCell};
 use std::sync::Arc;
+
+/// The moment of a call, and how the clock on the wall reads then in the zone that was asked of last: most calls ask often, and of
+/// one zone.
+pub(super) struct Clock {
+    at: Timestamp,
+    /// The zone by its index in the domain.
+    last: Cell<Option<(u32, DateTime)>>,
+}
+
+impl Clock {
+    pub fn at(at: Timestamp) -> Clock {
+        Clock { at, last: Cell::new(None) }
+    }
+
+    fn read<'z>(&self, (index, zone): (u32, &'z TimeZone)) -> Reading<'z> {
+        match self.last.get() {
+            Some((last, civil)) if last == index => Reading { at: self.at, zone, civil },
+            _ => {
+                let reading = Reading::new(self.at, zone);
+                self.last.set(Some((index, reading.civil)));
+                reading
+            }
+        }
+    }
+}
 
 pub(super) struct UserFacts<'a> {
     pub domain: &'a Domain,
     pub live: &'a dyn Live,
+    pub clock: &'a Clock,
     pub call: &'a CallFacts,
     pub party: &'a Party,
     pub user: &'a UserEntry,
@@ -21,6 +51,8 @@ pub(super) struct UserFacts<'a> {
     pub by: Option<&'a UserEntry>,
     /// The queue or hunt that the call came through.
     pub through: Option<&'a Destination>,
+    /// What the user has set, looked up when it is first asked for.
+    pub status: OnceCell<Option<&'a UserStatus>>,
     /// Overrides of the clock that were met.
     pub forced: RefCell<Forced>,
 }
@@ -52,11 +84,12 @@ impl Domain {
     pub(super) fn frame_holds(
         &self,
         timed: u32,
-        at: jiff::Timestamp,
+        clock: &Clock,
         live: &dyn Live,
         forced: &RefCell<Forced>,
     ) -> bool {
         let Some((named, zone)) = self.timed(timed) else { return false };
+        let read = || clock.read(zone);
         let overrides = |name: &str| {
             let on = live.frame_override(name)?;
             let mut forced = forced.borrow_mut();
@@ -65,7 +98,7 @@ impl Domain {
             }
             Some(on)
         };
-        overrides(&named.name).unwrap_or_else(|| named.frame.contains_with(at, zone, &overrides))
+        overrides(&named.name).unwrap_or_else(|| named.frame.contains_read(clock.at, read, &overrides))
     }
 
     /// The phones of a user: their own, without those that somebody else has logged in to, and hot-desk phones they sit at.
@@ -92,7 +125,7 @@ impl Domain {
 
 impl<'a> UserFacts<'a> {
     pub fn status(&self) -> Option<&'a UserStatus> {
-        self.live.status(&self.user.view.name)
+        *self.status.get_or_init(|| self.live.status(&self.user.view.name))
     }
 
     /// The forward that the user has set outside the rules.
@@ -179,7 +212,7 @@ impl Facts for UserFacts<'_> {
     }
 
     fn frame(&self, timed: u32) -> bool {
-        self.domain.frame_holds(timed, self.call.at, self.live, &self.forced)
+        self.domain.frame_holds(timed, self.clock, self.live, &self.forced)
     }
 
     fn picked(&self) -> Option<u32> {

@@ -215,6 +215,26 @@ fn a_forward_of_ours_names_itself_in_diversion() {
 }
 
 #[test]
+fn everybody_who_forwarded_stands_in_diversion_the_newest_first() {
+    let dora = "[user.dora]\next = \"400\"\n[[user.dora.rule]]\nname = \"Default\"\nwhen = \"always\"\n\
+                forward.always = \"user:bob\"\n";
+    let rules = bob("dnd = true\nforward.dnd = \"tel:+12025550150\"") + dora;
+    let mut world = world(&rules, Script::Ring, Script::Ring, Script::Ring);
+    world.act(ANN, |ann, now| drop(ann.call(now, "400", s(1))));
+    world.run(s(2));
+    let diversion = field(&mut world, TRUNK, 0, "Diversion");
+    let newest = |n: usize, of: &str| diversion.get(n).is_some_and(|told| told.starts_with(of));
+    assert!(
+        diversion.len() == 2
+            && newest(0, &format!("<sip:200@{}>;reason=do-not-disturb;counter=1", super::DOMAIN))
+            && newest(1, &format!("<sip:400@{}>;reason=unconditional;counter=1", super::DOMAIN)),
+        "{diversion:?}"
+    );
+    world.run(s(300));
+    assert_at_rest(&mut world);
+}
+
+#[test]
 fn a_caller_who_asks_for_privacy_is_anonymous_to_who_refuses_such_callers() {
     let rules = bob("") + "[number.\"+12025550101\"]\nto = \"user:bob\"\n";
     let rules = rules.replace("ext = \"200\"", "ext = \"200\"\nblock_anonymous = true");

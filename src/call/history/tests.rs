@@ -36,6 +36,24 @@ fn a_forward_of_ours_is_told_in_either_field() {
 }
 
 #[test]
+fn forwards_of_ours_after_each_other_are_one_line_of_stations() {
+    let mut history = History::default();
+    history.divert("sip:101@pbx.example", "no-answer", "sip:102@pbx.example");
+    history.divert("sip:102@pbx.example", "user-busy", TO);
+    assert_eq!(
+        written(&history, Diversion::Both, false),
+        [
+            "<sip:101@pbx.example>;index=1",
+            "<sip:102@pbx.example;cause=408>;index=1.1;mp=1",
+            "<sip:+12025550181@trunk.example;cause=486>;index=1.1.1;mp=1.1",
+            "<sip:102@pbx.example>;reason=user-busy;counter=1;privacy=off",
+            "<sip:101@pbx.example>;reason=no-answer;counter=1;privacy=off",
+        ]
+    );
+    assert_eq!(history.hops(), 2);
+}
+
+#[test]
 fn every_reason_has_its_cause() {
     for (reason, cause) in [
         ("unconditional", 302),

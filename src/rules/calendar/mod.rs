@@ -62,16 +62,18 @@ pub struct Excepted {
     pub frame: Frame,
 }
 
-/// A moment and how the clock on the wall reads.
+/// A moment and how the clock on the wall reads in a zone.
 #[derive(Clone, Copy)]
-struct Reading<'z> {
-    at: Timestamp,
-    zone: &'z TimeZone,
-    civil: DateTime,
+pub struct Reading<'z> {
+    pub at: Timestamp,
+    pub zone: &'z TimeZone,
+    /// `at` in `zone`.
+    pub civil: DateTime,
 }
 
 impl<'z> Reading<'z> {
-    fn new(at: Timestamp, zone: &'z TimeZone) -> Self {
+    #[must_use]
+    pub fn new(at: Timestamp, zone: &'z TimeZone) -> Self {
         Reading { at, zone, civil: zone.to_datetime(at) }
     }
 
@@ -104,9 +106,21 @@ impl Frame {
         zone: &TimeZone,
         overrides: &dyn Fn(&str) -> Option<bool>,
     ) -> bool {
-        match self.forced {
-            Some(forced) => forced,
-            None => self.holds(Reading::new(at, self.zone.as_ref().map_or(zone, Zone::time_zone)), overrides),
+        self.contains_read(at, || Reading::new(at, zone), overrides)
+    }
+
+    /// The same for whoever may have read the clock of that zone already: `read` is asked for only where it counts.
+    #[must_use]
+    pub fn contains_read<'z>(
+        &self,
+        at: Timestamp,
+        read: impl FnOnce() -> Reading<'z>,
+        overrides: &dyn Fn(&str) -> Option<bool>,
+    ) -> bool {
+        match (self.forced, &self.zone) {
+            (Some(forced), _) => forced,
+            (None, Some(own)) => self.holds(Reading::new(at, own.time_zone()), overrides),
+            (None, None) => self.holds(read(), overrides),
         }
     }
 

@@ -35,7 +35,7 @@ fn frame(
     forced: &[(Name, bool)],
     named: bool,
 ) -> Option<String> {
-    let (compiled, zone) = domain.timed(condition.timed)?;
+    let (compiled, (_, zone)) = domain.timed(condition.timed)?;
     let forced = |name: &str| forced.iter().find(|(known, _)| &**known == name).map(|(_, on)| *on);
     let by_hand = forced(&compiled.name);
     let why = match by_hand {

@@ -130,6 +130,7 @@ impl Telling<'_> {
                 self.say(format!("number:{number}"), None, format!("{dialled} was dialled"));
             }
             Step::Extension(extension) => {
+                let extension = self.domain.extensions.name(*extension).unwrap_or_default();
                 let span = self.domain.extension_span(extension);
                 self.say(format!("ext:{extension}"), span, "an extension of ours");
             }
@@ -380,9 +381,10 @@ impl Telling<'_> {
         if let LegTarget::Outside { trunks, .. } = &leg.to {
             let first = trunks.first().and_then(|trunk| self.domain.trunk(trunk));
             let told = first.is_some_and(|trunk| trunk.diversion != Diversion::None);
-            if let (true, Some((who, reason))) = (told, &leg.diversion) {
-                let why = format!("the trunk is told that {who} forwards");
-                self.say(format!("diversion:{reason}"), None, why);
+            if let (true, Some((last, before))) = (told, leg.diversions.split_last()) {
+                let before: String = before.iter().rev().map(|by| format!(", after {}", by.who)).collect();
+                let why = format!("the trunk is told that {} forwards{before}", last.who);
+                self.say(format!("diversion:{}", last.reason), None, why);
             }
             for (index, trunk) in trunks.iter().enumerate() {
                 let span = self.domain.trunks.get(trunk).map(|trunk| trunk.span);

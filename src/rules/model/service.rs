@@ -5,6 +5,7 @@ use super::{At, Destination, MissedCalls, Name, Ring};
 use crate::rules::diagnostic::Span;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::ops::Bound::{Excluded, Unbounded};
 use std::time::Duration;
 
 /// Every service of a domain by its name.
@@ -286,14 +287,12 @@ impl Codes {
         if let Some(feature) = self.by_code.get(dialled) {
             return Some((feature, ""));
         }
-        let begins = |(code, feature): (&Name, &At<Feature>)| {
-            feature.value.takes_more() && dialled.starts_with(code.as_ref())
-        };
-        let (code, feature) = self
-            .by_code
-            .iter()
-            .filter(|(code, feature)| begins((code, feature)))
-            .max_by_key(|(code, _)| code.len())?;
+        // What begins `dialled` stands before it in order, the longest last; and what is no code has no code's first key.
+        let first = |text: &str| text.bytes().next();
+        let before = self.by_code.range::<str, _>((Unbounded, Excluded(dialled))).rev();
+        let (code, feature) = before
+            .take_while(|(code, _)| first(code) == first(dialled))
+            .find(|(code, feature)| feature.value.takes_more() && dialled.starts_with(code.as_ref()))?;
         Some((feature, dialled.get(code.len()..).unwrap_or_default()))
     }
 }

@@ -53,6 +53,8 @@ pub(super) struct Page<'m> {
     pub tags: Vec<String>,
     pub through: Option<Destination>,
     pub prefixes: String,
+    /// Why whoever diverted the call last did so.
+    pub diverted: Option<&'static str>,
     places: u32,
     seen: BTreeSet<String>,
     pub first: Option<Name>,
@@ -68,6 +70,7 @@ pub(super) fn tags(model: &Model, query: &Query, given: &Given, at: jiff::Timest
         tags: Vec::new(),
         through: query.via.as_deref().and_then(crate::rules::destination::parse_destination),
         prefixes: String::new(),
+        diverted: None,
         places: 0,
         seen: BTreeSet::new(),
         first: None,
@@ -194,6 +197,9 @@ impl Page<'_> {
         if let Some(over) = self.again(format!("{number}/{index}")) {
             return over;
         }
+        if matches!(&to.value, Destination::Tel(to) if !self.model.numbers.contains_key(to)) {
+            self.diverted = Some("unconditional");
+        }
         Next::To { to: to.value.clone(), greeting: "unavailable", from_hunt: false, by }
     }
 
@@ -216,8 +222,7 @@ impl Page<'_> {
                 {
                     return over;
                 }
-                let reason = if from_hunt { "" } else { "unconditional" };
-                match self.rings_place(None, to, None, self.model.domain.ring_for.as_secs(), reason) {
+                match self.rings_place(None, to, None, self.model.domain.ring_for.as_secs()) {
                     None => Next::End,
                     Some((outcome, _)) => self.final_response(outcome),
                 }

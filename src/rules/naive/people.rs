@@ -203,6 +203,9 @@ impl Page<'_> {
         reason: &'static str,
     ) -> Next {
         self.say(format!("forward:{}", key.name()));
+        if self.can_be_named(name) {
+            self.diverted = Some(reason);
+        }
         let to = &forward.to;
         let rings = match to {
             Destination::User(next) => {
@@ -223,7 +226,7 @@ impl Page<'_> {
         }
         let user = &self.model.users[name];
         let ring_for = user.ring_for.as_secs();
-        match self.rings_place(Some(name), to, Some(forward), ring_for, reason) {
+        match self.rings_place(Some(name), to, Some(forward), ring_for) {
             None => Next::End,
             Some((outcome, denied)) => {
                 let of = if denied { greeting } else { self::greeting(Some(outcome)) };

@@ -332,7 +332,7 @@ impl Page<'_> {
             let confirm = confirm.and_then(|target| target.confirm.as_ref()).map(|confirm| confirm.value);
             let choice = target.and_then(|target| target.caller_id.as_ref());
             let prefix = target.and_then(|target| target.caller_id_prefix.as_deref()).unwrap_or_default();
-            let shows = self.shows(owner, &ready, confirm, choice, prefix, "follow-me");
+            let shows = self.shows(owner, &ready, confirm, choice, prefix, true);
             legs.push(Leg { name, target: index, start, ring_for, shows });
         }
     }
@@ -355,7 +355,7 @@ impl Page<'_> {
         confirm: Option<Confirm>,
         choice: Option<&CallerIdChoice>,
         prefix: &str,
-        reason: &str,
+        listed: bool,
     ) -> Vec<String> {
         let screens = |trunk: &Name| self.model.trunks[trunk].screens_caller_id;
         let (id, original) = match (ready, choice) {
@@ -400,17 +400,19 @@ impl Page<'_> {
         shows.extend(name.map(|name| format!("caller_id_name:{name}")));
         if let Ready::Outside { trunks, .. } = ready {
             let told = self.model.trunks[&trunks[0]].diversion != Diversion::None;
-            // Who forwards; without a user, the number that leads straight there.
-            let known = owner.map_or(reason == "unconditional", |owner| {
-                let extensions = &self.model.users[owner].extensions;
-                self.external(Some(owner), None, None).number.is_some() || !extensions.is_empty()
-            });
-            if told && known {
-                shows.push(format!("diversion:{reason}"));
-            }
+            // The last who sent it on: whoever has it in their list, else by a forward or as a number that leads straight there.
+            let follows = listed && owner.is_some_and(|owner| self.can_be_named(owner));
+            let reason = if follows { Some("follow-me") } else { self.diverted };
+            shows.extend(reason.filter(|_| told).map(|reason| format!("diversion:{reason}")));
             shows.extend(trunks.iter().map(|trunk| format!("route:{trunk}")));
         }
         shows
+    }
+
+    /// Whether somebody who diverts has an address to tell of.
+    pub(super) fn can_be_named(&self, user: &Name) -> bool {
+        let extensions = &self.model.users[user].extensions;
+        self.external(Some(user), None, None).number.is_some() || !extensions.is_empty()
     }
 
     /// A forward to, or a number's or hunt's, phone or outside number. `None`: answered; else how it ended, and whether its owner
@@ -421,7 +423,6 @@ impl Page<'_> {
         to: &Destination,
         forward: Option<&Forward>,
         ring_for: u64,
-        reason: &str,
     ) -> Option<(RingOutcome, bool)> {
         let mut looked = Looked::default();
         let ready = self.place(owner, to, 0, &mut looked);
@@ -430,7 +431,7 @@ impl Page<'_> {
         let confirm = forward.and_then(|forward| forward.confirm.as_ref()).map(|confirm| confirm.value);
         let leg = |ready: Ready| {
             let confirm = confirm.filter(|_| matches!(ready, Ready::Outside { .. }));
-            let shows = self.shows(owner, &ready, confirm, choice, "", reason);
+            let shows = self.shows(owner, &ready, confirm, choice, "", false);
             Leg { name: ready.name(), target: 0, start: 0, ring_for, shows }
         };
         let legs = ready.into_iter().map(leg).collect();

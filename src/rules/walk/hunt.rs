@@ -1,29 +1,30 @@
 //! Hunts, which ring a list of nobody's, and `follow`, by which the last one left of a list is asked for their own rules.
 
-use super::{Left, Move, Place, Purpose, Walk};
-use crate::rules::facts::Live;
+use super::{Left, Move, Place, Purpose, Turn};
 use crate::rules::model::Destination;
 use crate::rules::trail::{By, Forced, Object, Standing, Step, Unbuilt};
 use crate::rules::tree::RingOutcome;
 
-impl Walk {
+impl<'a> Turn<'a> {
     /// A hunt rings its list; from there on the call is not a direct one.
-    pub(super) fn enter_hunt(&mut self, live: &dyn Live, hunt: u32, by: Option<By>) -> Move {
-        let domain = self.domain.clone();
+    pub(super) fn enter_hunt(&mut self, hunt: u32, by: Option<By>) -> Move<'a> {
+        let domain = self.domain;
         let Some(entry) = domain.hunts.get(hunt as usize) else { return self.broken() };
-        self.trail.push(Step::Hunt { hunt, by });
+        self.tell(Step::Hunt { hunt, by });
         if let Some(over) = self.hop() {
             return over;
         }
         if let Some(looped) = self.repeated(Object::Hunt(hunt), 0) {
             return looped;
         }
-        self.through = Some(Destination::Hunt(entry.name.clone()));
-        self.prefixes.extend(entry.caller_id_prefix.iter().filter(|prefix| !prefix.is_empty()).cloned());
-        if self.trail.live && entry.template.hear.is_some() {
+        self.journey.through = Some(Destination::Hunt(entry.name.clone()));
+        self.journey
+            .prefixes
+            .extend(entry.caller_id_prefix.iter().filter(|prefix| !prefix.is_empty()).cloned());
+        if self.journey.trail.live && entry.template.hear.is_some() {
             return Move::Stop(self.not_built(Unbuilt::Music, Some(entry.span)));
         }
-        let ringing = self.planner(live).of_rule(None, &entry.template);
+        let ringing = self.planner().of_rule(None, &entry.template);
         match self.ring(ringing, Purpose::Hunt(hunt), Standing::Ringing) {
             Ok(stop) => Move::Stop(stop),
             Err(outcome) => match self.last_left(Object::Hunt(hunt), &[]) {
@@ -34,13 +35,12 @@ impl Walk {
     }
 
     /// Nobody took it.
-    pub(super) fn hunt_failed(&mut self, hunt: u32, outcome: RingOutcome) -> Move {
+    pub(super) fn hunt_failed(&mut self, hunt: u32, outcome: RingOutcome) -> Move<'a> {
         let Some(entry) = self.domain.hunts.get(hunt as usize) else { return self.broken() };
         match &entry.on_failure {
             Some(on_failure) => {
-                let to = on_failure.value.clone();
-                self.trail.push(Step::OnFailure { hunt, outcome });
-                let by = Some(By::Hunt(hunt));
+                self.tell(Step::OnFailure { hunt, outcome });
+                let (to, by) = (&on_failure.value, Some(By::Hunt(hunt)));
                 Move::To(Place::Destination { to, by, left: Left::Outcome(outcome) })
             }
             None => Move::Stop(self.final_response(outcome)),
@@ -51,38 +51,37 @@ impl Walk {
     /// end. Lists and screening were not asked when they were a mere target, and are not asked now.
     pub(super) fn enter_followed(
         &mut self,
-        live: &dyn Live,
         user: u32,
         list: Object,
         outcome: Option<RingOutcome>,
-    ) -> Move {
-        let domain = self.domain.clone();
+    ) -> Move<'a> {
+        let domain = self.domain;
         let (Some(entry), Some(tree)) = (domain.entry_at(user), domain.tree_of(user)) else {
             return self.broken();
         };
-        self.trail.push(Step::User { user, by: Some(By::Follow(list)) });
+        self.tell(Step::User { user, by: Some(By::Follow(list)) });
         if let Some(over) = self.hop() {
             return over;
         }
         let (rule, picked, forced) = {
-            let facts = self.user_facts(&domain, live, entry, tree, None);
+            let facts = self.user_facts(entry, tree, None);
             use crate::rules::tree::Facts as _;
             (facts.rule_in_force(), facts.picked().is_some(), facts.forced.take())
         };
         let Some(rule) = rule else { return self.broken() };
-        self.first_user.get_or_insert(user);
-        self.user = Some(user);
+        self.journey.first_user.get_or_insert(user);
+        self.journey.user = Some(user);
         let forced: Forced = forced;
-        self.trail.push(Step::Rule { of: Object::User(user), rule, picked, forced });
+        self.tell(Step::Rule { of: Object::User(user), rule, picked, forced });
         if let Some(looped) = self.repeated(Object::User(user), rule) {
             return looped;
         }
         match outcome {
-            Some(outcome) => self.after_rule(live, user, rule, outcome),
+            Some(outcome) => self.after_rule(user, rule, outcome),
             None => {
                 let start = tree.rules.get(rule as usize).map(|rule| rule.entry);
                 let Some(start) = start else { return self.broken() };
-                self.decide_user(live, user, entry, tree, None, start, None)
+                self.decide_user(user, entry, tree, None, start, None)
             }
         }
     }

@@ -1,30 +1,22 @@
 //! A call that comes to a number or a user of ours.
 
-use super::{Departure, Left, Move, Place, Purpose, Stop, Walk, cause};
+use super::{Departure, Left, Move, Next, Place, Purpose, Turn, cause};
 use crate::rules::caller::to_e164;
 use crate::rules::domain::{Domain, UserEntry};
 use crate::rules::facts::Live;
-use crate::rules::model::{Name, Refuse};
+use crate::rules::model::{Destination, Name, Refuse};
+use crate::rules::plan::Diverter;
 use crate::rules::trail::{Because, Branch, By, Forced, Object, Standing, Step, Unbuilt};
 use crate::rules::tree::{
     Decision, Facts as _, ForwardKey, Leaf, Node, NodeId, Path, Refused, RingOutcome, Test, Tree,
 };
-use crate::rules::user_facts::UserFacts;
-use std::cell::RefCell;
+use crate::rules::user_facts::{Clock, UserFacts};
+use std::cell::{OnceCell, RefCell};
 
-/// A decision of a user's tree, with what has to be told of it.
-struct Decided {
-    decision: Decision,
-    path: Path,
-    picked: Option<u32>,
-    forced: Forced,
-}
-
-impl Walk {
+impl<'a> Turn<'a> {
     /// From outside one reaches numbers of ours only, never bare extensions.
-    pub(super) fn dialled_from_outside(&mut self, dialled: &Name) -> Move {
-        let trunk = self.party.trunk.as_ref().and_then(|trunk| self.domain.trunks.get(trunk));
-        let locale = trunk.map_or(&self.domain.locale, |trunk| &trunk.locale);
+    pub(super) fn dialled_from_outside(&mut self, dialled: &Name) -> Move<'a> {
+        let locale = self.domain.locale_of_origin(&self.call.caller.origin);
         let Some(number) = to_e164(dialled, locale) else {
             let because = Because::NoNumber(dialled.clone());
             return Move::Stop(self.reject(404, Some(cause::UNALLOCATED), None, because));
@@ -32,26 +24,28 @@ impl Walk {
         match self.domain.numbers.index(&number) {
             Some(number) => Move::To(Place::Number { number, by: None }),
             None => {
-                self.trail.push(Step::Foreign { number, dialled: dialled.clone() });
+                self.tell(Step::Foreign { number, dialled: dialled.clone() });
                 Move::Stop(self.reject(404, Some(cause::UNALLOCATED), None, Because::NotOurs))
             }
         }
     }
 
-    pub(super) fn enter_number(&mut self, live: &dyn Live, number: u32, by: Option<By>) -> Move {
-        let domain = self.domain.clone();
+    pub(super) fn enter_number(&mut self, number: u32, by: Option<By>) -> Move<'a> {
+        let domain = self.domain;
         let Some((entry, tree)) = domain.number_at(number) else { return self.broken() };
-        self.trail.push(Step::Number(number));
+        self.tell(Step::Number(number));
         if let Some(over) = self.hop() {
             return over;
         }
-        self.did.get_or_insert(number);
-        self.prefixes.extend(entry.caller_id_prefix.iter().filter(|prefix| !prefix.is_empty()).cloned());
+        self.journey.did.get_or_insert(number);
+        self.journey
+            .prefixes
+            .extend(entry.caller_id_prefix.iter().filter(|prefix| !prefix.is_empty()).cloned());
         if let Some(alert) = &entry.alert {
-            self.alert = Some(alert.clone());
+            self.journey.alert = Some(alert.clone());
         }
         let forced = RefCell::default();
-        let facts = FramesOnly { domain: &domain, at: self.call.at, live, forced: &forced };
+        let facts = FramesOnly { domain, clock: &self.clock, live: self.live, forced: &forced };
         let leaf = tree.decide_call(&domain.trees.lists, &facts, &mut Path::new()).map(|d| d.leaf);
         let Some(Leaf::Goto { rule }) = leaf else {
             let (cause, span) = (Some(cause::UNALLOCATED), Some(entry.span));
@@ -60,106 +54,114 @@ impl Walk {
         let Some(chosen) = tree.rules.get(rule as usize) else { return self.broken() };
         if chosen.name.is_some() {
             let of = Object::Number(number);
-            self.trail.push(Step::Rule { of, rule, picked: false, forced: forced.into_inner() });
+            self.tell(Step::Rule { of, rule, picked: false, forced: forced.into_inner() });
         }
         if let Some(looped) = self.repeated(Object::Number(number), rule) {
             return looped;
         }
+        // Straight to the outside: the number itself is who diverts (RFC 5806).
+        if let (Some((Destination::Tel(to), _)), Some(who)) = (&chosen.to, domain.number_name(number))
+            && !domain.numbers.contains(to)
+        {
+            self.journey.diverters.push(Diverter { who: who.clone(), reason: Left::Always.reason() });
+        }
         match &chosen.to {
-            Some((to, _)) => Move::To(Place::Destination { to: to.clone(), by, left: Left::Always }),
+            Some((to, _)) => Move::To(Place::Destination { to, by, left: Left::Always }),
             None => self.broken(),
         }
     }
 
-    pub(super) fn enter_user(&mut self, live: &dyn Live, user: u32, by: Option<By>) -> Move {
-        let domain = self.domain.clone();
+    pub(super) fn enter_user(&mut self, user: u32, by: Option<By>) -> Move<'a> {
+        let domain = self.domain;
         let (Some(entry), Some(tree)) = (domain.entry_at(user), domain.tree_of(user)) else {
             return self.broken();
         };
-        self.trail.push(Step::User { user, by });
+        self.tell(Step::User { user, by });
         if let Some(over) = self.hop() {
             return over;
         }
-        self.first_user.get_or_insert(user);
-        self.user = Some(user);
+        self.journey.first_user.get_or_insert(user);
+        self.journey.user = Some(user);
         let by = match by {
             Some(By::User(by)) => domain.entry_at(by),
             Some(By::Hunt(_) | By::Follow(_)) | None => None,
         };
-        self.decide_user(live, user, entry, tree, by, 0, None)
+        self.decide_user(user, entry, tree, by, 0, None)
     }
 
-    pub(super) fn user_facts<'a>(
-        &'a self,
-        domain: &'a Domain,
-        live: &'a dyn Live,
-        user: &'a UserEntry,
-        tree: &'a Tree,
-        by: Option<&'a UserEntry>,
-    ) -> UserFacts<'a> {
-        let (call, party, through) = (&self.call, &self.party, self.through.as_ref());
-        UserFacts { domain, live, call, party, user, tree, by, through, forced: RefCell::default() }
+    pub(super) fn user_facts<'s>(
+        &'s self,
+        user: &'s UserEntry,
+        tree: &'s Tree,
+        by: Option<&'s UserEntry>,
+    ) -> UserFacts<'s> {
+        UserFacts {
+            domain: self.domain,
+            live: self.live,
+            clock: &self.clock,
+            call: self.call,
+            party: &self.journey.party,
+            user,
+            tree,
+            by,
+            through: self.journey.through.as_ref(),
+            status: OnceCell::new(),
+            forced: RefCell::default(),
+        }
     }
 
     /// Decides at this node of the user's tree (0: from the root), and says how.
-    #[allow(clippy::too_many_arguments)] // whose tree, where in it, and why the call comes by
     pub(super) fn decide_user(
         &mut self,
-        live: &dyn Live,
         user: u32,
-        entry: &UserEntry,
-        tree: &Tree,
-        by: Option<&UserEntry>,
+        entry: &'a UserEntry,
+        tree: &'a Tree,
+        by: Option<&'a UserEntry>,
         start: NodeId,
         left: Option<Left>,
-    ) -> Move {
-        let domain = self.domain.clone();
+    ) -> Move<'a> {
         // From the root: what the user has set is decided already, where somebody keeps such a tree. Its rules are the same.
-        let tree = if start == 0 { live.folded(&entry.view.name).unwrap_or(tree) } else { tree };
-        let decided = {
-            let facts = self.user_facts(&domain, live, entry, tree, by);
-            let mut path = Path::new();
-            tree.decide(&domain.trees.lists, start, &facts, &mut path).map(|decision| Decided {
-                decision,
-                path,
-                picked: facts.picked(),
-                forced: facts.forced.take(),
-            })
-        };
-        let Some(mut decided) = decided else { return self.broken() };
-        let decision = decided.decision;
+        let tree = if start == 0 { self.live.folded(&entry.view.name).unwrap_or(tree) } else { tree };
+        let mut path = Path::new();
+        let facts = self.user_facts(entry, tree, by);
+        let decision = tree.decide(&self.domain.trees.lists, start, &facts, &mut path);
+        let (picked, forced) = (facts.picked(), facts.forced.take());
+        let Some(Decision { leaf, allowed, blocked }) = decision else { return self.broken() };
         if start == 0 {
-            self.trail.steps.extend(decision.allowed.map(|entry| Step::Allowed { user, entry }));
-            self.trail.steps.extend(decision.blocked.map(|entry| Step::Blocked { user, entry }));
-            if let Some(rule) = rule_of(decision.leaf) {
-                let forced = std::mem::take(&mut decided.forced);
-                let picked = decided.picked == Some(rule);
-                self.trail.push(Step::Rule { of: Object::User(user), rule, picked, forced });
-                if let Some(looped) = self.repeated(Object::User(user), rule) {
+            if let Some(entry) = allowed {
+                self.tell(Step::Allowed { user, entry });
+            }
+            if let Some(entry) = blocked {
+                self.tell(Step::Blocked { user, entry });
+            }
+            if let Some(rule) = rule_of(leaf) {
+                let of = Object::User(user);
+                self.tell(Step::Rule { of, rule, picked: picked == Some(rule), forced });
+                if let Some(looped) = self.repeated(of, rule) {
                     return looped;
                 }
             }
         }
-        let left = left.or_else(|| self.say_branch(live, user, entry, tree, &decided));
-        self.take(live, user, entry, tree, decision.leaf, left.unwrap_or(Left::Always))
+        let left = left.or_else(|| self.say_branch(user, entry, tree, leaf, &path));
+        self.take(user, entry, tree, leaf, left.unwrap_or(Left::Always))
     }
 
     /// The branch taken after the rule was chosen.
     fn say_branch(
         &mut self,
-        live: &dyn Live,
         user: u32,
         entry: &UserEntry,
         tree: &Tree,
-        decided: &Decided,
+        leaf: Leaf,
+        path: &Path,
     ) -> Option<Left> {
-        let leaf = decided.decision.leaf;
         if matches!(leaf, Leaf::Ring { .. } | Leaf::Refuse(_)) {
             return None;
         }
+        let live = self.live;
         let calls = || live.active_calls(&entry.view.name);
         let mut out = None;
-        for visit in decided.path.iter().filter(|visit| *visit & 1 == 1) {
+        for visit in path.iter().filter(|visit| *visit & 1 == 1) {
             let Some(Node::Ask { test, .. }) = tree.nodes.get((visit >> 1) as usize) else { continue };
             let (branch, reason) = match test {
                 Test::Dnd { .. } => {
@@ -178,23 +180,15 @@ impl Walk {
             out = Some((branch, reason));
         }
         let (branch, reason) = out?;
-        self.trail.push(Step::Branch { user, branch });
+        self.tell(Step::Branch { user, branch });
         Some(reason)
     }
 
     /// Does what the leaf says.
-    fn take(
-        &mut self,
-        live: &dyn Live,
-        user: u32,
-        entry: &UserEntry,
-        tree: &Tree,
-        leaf: Leaf,
-        left: Left,
-    ) -> Move {
+    fn take(&mut self, user: u32, entry: &'a UserEntry, tree: &'a Tree, leaf: Leaf, left: Left) -> Move<'a> {
         match leaf {
             Leaf::Refuse(refused) => self.refuse(user, refused),
-            Leaf::Ring { rule, screen } => self.ring_rule(live, user, entry, tree, rule, screen),
+            Leaf::Ring { rule, screen } => self.ring_rule(user, entry, tree, rule, screen),
             Leaf::Forward { rule, by } => {
                 let chosen = tree.rules.get(rule as usize);
                 let forward = chosen.and_then(|r| r.forwards.iter().find(|(key, _)| *key == by));
@@ -211,8 +205,7 @@ impl Walk {
                 }))
             }
             Leaf::StatusForward { .. } => {
-                let domain = self.domain.clone();
-                let set = self.user_facts(&domain, live, entry, tree, None).forward_set();
+                let set = self.user_facts(entry, tree, None).forward_set();
                 let Some(to) = set else { return self.broken() };
                 Move::To(Place::Forward(Departure {
                     user,
@@ -232,7 +225,7 @@ impl Walk {
         }
     }
 
-    fn refuse(&mut self, user: u32, refused: Refused) -> Move {
+    fn refuse(&mut self, user: u32, refused: Refused) -> Move<'a> {
         let policy = &self.domain.policy;
         let refuse = match refused {
             Refused::Blocked => policy.reject_blocked.value.clone(),
@@ -241,7 +234,7 @@ impl Walk {
             Refused::Unknown | Refused::Unverified => policy.reject_unknown.value.clone(),
             Refused::WhiteList => Refuse::Status(403),
         };
-        self.trail.push(Step::Refused { user, refused });
+        self.tell(Step::Refused { user, refused });
         Move::Stop(match refuse {
             Refuse::Status(status) => {
                 let cause = match status {
@@ -256,43 +249,42 @@ impl Walk {
         })
     }
 
-    fn refuse_with(&mut self, refuse: Refuse, because: Because) -> Stop {
-        self.trail.push(Step::RefusedWith(refuse));
+    fn refuse_with(&mut self, refuse: Refuse, because: Because) -> Next {
+        self.tell(Step::RefusedWith(refuse));
         self.reject(603, Some(cause::CALL_REJECTED), None, because)
     }
 
     fn ring_rule(
         &mut self,
-        live: &dyn Live,
         user: u32,
-        entry: &UserEntry,
-        tree: &Tree,
+        entry: &'a UserEntry,
+        tree: &'a Tree,
         rule: u32,
         screen: bool,
-    ) -> Move {
+    ) -> Move<'a> {
         let chosen = tree.rules.get(rule as usize);
         let Some((chosen, template)) = chosen.and_then(|r| Some((r, r.ring.as_ref()?))) else {
             return self.broken();
         };
-        if self.trail.live && template.hear.is_some() {
+        if self.journey.trail.live && template.hear.is_some() {
             return Move::Stop(self.not_built(Unbuilt::Music, chosen.span));
         }
         if screen {
-            self.trail.push(Step::Screen { user, rule });
-            if self.trail.live {
+            self.tell(Step::Screen { user, rule });
+            if self.journey.trail.live {
                 return Move::Stop(self.not_built(Unbuilt::Screening, chosen.span));
             }
-            if self.screen_refused {
-                self.trail.push(Step::ScreenRefused);
-                return self.after_rule(live, user, rule, RingOutcome::Declined);
+            if self.journey.screen_refused {
+                self.tell(Step::ScreenRefused);
+                return self.after_rule(user, rule, RingOutcome::Declined);
             }
         }
-        let ringing = self.planner(live).of_rule(Some(entry), template);
+        let ringing = self.planner().of_rule(Some(entry), template);
         match self.ring(ringing, Purpose::Rule { user, rule }, Standing::Ringing) {
             Ok(stop) => Move::Stop(stop),
             Err(outcome) => match self.last_left(Object::User(user), &[]) {
                 Some((user, list, outcome)) => Move::To(Place::Follow { user, list, outcome }),
-                None => self.after_rule(live, user, rule, outcome),
+                None => self.after_rule(user, rule, outcome),
             },
         }
     }
@@ -314,14 +306,14 @@ fn rule_of(leaf: Leaf) -> Option<u32> {
 /// A number's tree asks of time frames alone.
 struct FramesOnly<'a> {
     domain: &'a Domain,
-    at: jiff::Timestamp,
+    clock: &'a Clock,
     live: &'a dyn Live,
     forced: &'a RefCell<Forced>,
 }
 
 impl crate::rules::tree::Facts for FramesOnly<'_> {
     fn frame(&self, timed: u32) -> bool {
-        self.domain.frame_holds(timed, self.at, self.live, self.forced)
+        self.domain.frame_holds(timed, self.clock, self.live, self.forced)
     }
     fn psap_callback(&self) -> bool {
         false

@@ -19,12 +19,14 @@ use super::explain::{Explanation, render};
 use super::facts::{CallFacts, Dialled, Live, Origin};
 use super::model::{CallerIdChoice, Confirm, Destination, Name};
 use super::outgoing::Sender;
-use super::plan::{LegEnd, RingPlan};
+use super::plan::{Diverter, LegEnd, RingPlan};
 use super::planner::Planner;
 use super::trail::{Because, By, Greeting, Object, Service, Standing, Step, Takes, Trail, Unbuilt};
 use super::tree::{ForwardKey, RingOutcome};
+use super::user_facts::Clock;
 use crate::rules::Span;
 use smallvec::SmallVec;
+use std::cell::OnceCell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,11 +50,10 @@ mod cause {
 }
 
 /// What the call is to do next.
-#[derive(Clone, Debug, PartialEq)]
-#[allow(clippy::large_enum_variant)] // most calls ring, and a box would be an allocation for each
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// Ring; come back with [`Walk::ended`] or [`Walk::answered`].
-    Ring(RingPlan),
+    /// Ring by the plan of [`Walk::plan`]; come back with [`Walk::ended`] or [`Walk::answered`].
+    Ring,
     /// The final response, with a Q.850 cause for its Reason field where there is one (RFC 6432).
     Reject { status: u16, cause: Option<u8> },
     /// A service of ours takes the call (mailbox, queue, announcement ...); `what` is its tag. None is built yet: 480.
@@ -64,6 +65,12 @@ pub enum Next {
 pub struct Walk {
     domain: Arc<Domain>,
     call: CallFacts,
+    journey: Journey,
+}
+
+/// How far a walk has come: all of it that changes.
+#[derive(Debug, Default)]
+struct Journey {
     party: Party,
     trail: Trail,
     state: State,
@@ -79,13 +86,25 @@ pub struct Walk {
     /// The queue or hunt that the call came through.
     through: Option<Destination>,
     prefixes: SmallVec<[Name; 2]>,
+    /// Whoever diverted the call, the first one first. As many as it took hops at most.
+    diverters: Vec<Diverter>,
     alert: Option<Name>,
     emergency: bool,
 }
 
+/// A walk at work: from one event of its call to what the call does next. What it decides by stands still meanwhile.
+struct Turn<'a> {
+    domain: &'a Domain,
+    call: &'a CallFacts,
+    live: &'a dyn Live,
+    clock: Clock,
+    journey: &'a mut Journey,
+}
+
 /// What the walk waits for.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 enum State {
+    #[default]
     New,
     /// The stage of the trail that rings.
     Ringing {
@@ -115,20 +134,12 @@ enum Purpose {
 }
 
 /// Where the call goes next, or what it does.
-enum Move {
-    To(Place),
-    Stop(Stop),
+enum Move<'a> {
+    To(Place<'a>),
+    Stop(Next),
 }
 
-/// [`Next`] without its plan, which stands in the trail.
-#[derive(Clone, Debug)]
-enum Stop {
-    Ring,
-    Reject { status: u16, cause: Option<u8> },
-    Service(Arc<str>),
-}
-
-enum Place {
+enum Place<'a> {
     User {
         user: u32,
         by: Option<By>,
@@ -144,7 +155,7 @@ enum Place {
     },
     /// Dialled, a number's destination, or where a hunt goes on after this outcome.
     Destination {
-        to: Destination,
+        to: &'a Destination,
         by: Option<By>,
         left: Left,
     },
@@ -196,106 +207,45 @@ impl Walk {
             Origin::Via(via) => Some(via.clone()),
             Origin::Device(_) | Origin::Trunk(_) | Origin::Extension(_) | Origin::Outside => None,
         };
-        Walk {
-            domain,
-            call,
-            party: Party::default(),
-            trail: Trail { live, ..Trail::default() },
-            state: State::New,
-            screen_refused,
-            places: 0,
-            seen: SmallVec::new(),
-            first_user: None,
-            user: None,
-            did: None,
-            through,
-            prefixes: SmallVec::new(),
-            alert: None,
-            emergency: false,
-        }
+        let mut walk = Walk { domain, call, journey: Journey::default() };
+        walk.journey.trail.live = live;
+        walk.journey.screen_refused = screen_refused;
+        walk.journey.through = through;
+        walk
+    }
+
+    fn turn<'a>(&'a mut self, live: &'a dyn Live) -> Turn<'a> {
+        let Walk { domain, call, journey } = self;
+        Turn { domain, call, live, clock: Clock::at(call.at), journey }
     }
 
     /// The first decision.
     pub fn start(&mut self, live: &dyn Live) -> Next {
-        self.party = Party::of(&self.domain, &self.call, live);
-        let first = match self.call.dialled.clone() {
-            Dialled::Sos => self.sos(live),
-            Dialled::Text(text) | Dialled::Destination(Destination::Tel(text)) if self.party.inside => {
-                self.dial(live, &text)
-            }
-            Dialled::Text(text) | Dialled::Destination(Destination::Tel(text)) => {
-                self.dialled_from_outside(&text)
-            }
-            Dialled::Destination(to) => Move::To(Place::Destination { to, by: None, left: Left::Always }),
-        };
-        self.run(live, first)
+        self.turn(live).start()
     }
 
     /// The ring stage ended unanswered, with these ends (one for each leg of the plan that started).
     pub fn ended(&mut self, live: &dyn Live, ends: &[LegEnd]) -> Next {
-        let next = match std::mem::replace(&mut self.state, State::Over) {
-            State::Ringing { stage, purpose } => self.ring_ended(live, stage, purpose, ends),
-            State::New | State::Over => Move::Stop(self.reject(480, None, None, Because::NothingRang)),
-        };
-        self.run(live, next)
+        self.turn(live).ended(ends)
     }
 
-    fn ring_ended(&mut self, live: &dyn Live, stage: u32, purpose: Purpose, ends: &[LegEnd]) -> Move {
-        let Some(ringing) = self.trail.ringing(stage) else { return self.broken() };
-        let outcome = ringing.outcome(ends);
-        self.trail.push(Step::Ended { stage, outcome, ends: ends.into() });
-        let list = match purpose {
-            Purpose::Rule { user, .. } => Some(Object::User(user)),
-            Purpose::Hunt(hunt) => Some(Object::Hunt(hunt)),
-            Purpose::Forward { .. } | Purpose::Place | Purpose::Outgoing => None,
-        };
-        match list.and_then(|list| self.last_left(list, ends)) {
-            Some((user, list, outcome)) => Move::To(Place::Follow { user, list, outcome }),
-            None => self.after_ringing(live, purpose, outcome),
-        }
-    }
-
-    /// Goes from place to place until there is something to do. Every turn but the first costs a hop or ends the walk.
-    fn run(&mut self, live: &dyn Live, first: Move) -> Next {
-        let mut next = first;
-        let stop = loop {
-            match next {
-                Move::Stop(stop) => break stop,
-                Move::To(place) => next = self.enter(live, place),
-            }
-        };
-        match stop {
-            Stop::Reject { status, cause } => Next::Reject { status, cause },
-            Stop::Service(what) => Next::Service { what },
-            Stop::Ring => match self.trail.stages.last() {
-                Some(ringing) => Next::Ring(ringing.plan.clone()),
-                None => Next::Reject { status: 480, cause: Some(cause::TEMPORARY_FAILURE) },
-            },
-        }
-    }
-
-    fn enter(&mut self, live: &dyn Live, place: Place) -> Move {
-        match place {
-            Place::User { user, by } => self.enter_user(live, user, by),
-            Place::Number { number, by } => self.enter_number(live, number, by),
-            Place::Hunt { hunt, by } => self.enter_hunt(live, hunt, by),
-            Place::Destination { to, by, left } => self.enter_destination(live, to, by, left),
-            Place::Forward(departure) => self.enter_forward(live, &departure),
-            Place::Follow { user, list, outcome } => self.enter_followed(live, user, list, outcome),
-        }
+    /// The plan that [`Next::Ring`] speaks of: the last one made.
+    #[must_use]
+    pub fn plan(&self) -> Option<&RingPlan> {
+        self.journey.trail.stages.last().map(|ringing| &ringing.plan)
     }
 
     /// The leg at this index of the plan was answered: adds `answered:DEVICE`.
     pub fn answered(&mut self, leg: usize) {
-        if let State::Ringing { stage, .. } = self.state {
-            self.trail.push(Step::Answered { stage, leg });
+        if let State::Ringing { stage, .. } = self.journey.state {
+            self.journey.trail.push(Step::Answered { stage, leg });
         }
-        self.state = State::Over;
+        self.journey.state = State::Over;
     }
 
     /// The caller hung up before an answer.
     pub fn caller_gone(&mut self) {
-        self.state = State::Over;
+        self.journey.state = State::Over;
     }
 
     /// Forwards taken so far, for the record: (user, reason, where to).
@@ -308,110 +258,182 @@ impl Walk {
             }
             _ => None,
         };
-        self.trail.steps.iter().filter_map(forward).collect()
+        self.journey.trail.steps.iter().filter_map(forward).collect()
     }
 
     /// Whether this is an emergency call: never limited, never shed.
     #[must_use]
     pub fn is_emergency(&self) -> bool {
-        self.emergency
+        self.journey.emergency
     }
 
     /// The number of ours that was called first, if one was (the record's `did`).
     #[must_use]
     pub fn did(&self) -> Option<&str> {
-        self.domain.number_name(self.did?).map(|name| &**name)
+        self.domain.number_name(self.journey.did?).map(|name| &**name)
     }
 
     /// The user whose rules took the call, the last of them.
     #[must_use]
     pub fn user(&self) -> Option<&str> {
-        self.domain.entry_at(self.user?).map(|user| &*user.view.name)
+        self.domain.entry_at(self.journey.user?).map(|user| &*user.view.name)
     }
 
     /// The caller's number in E.164, where it has one.
     #[must_use]
     pub fn caller_e164(&self) -> Option<&str> {
-        self.party.number.as_deref().filter(|_| !self.party.inside)
+        self.journey.party.number.as_deref().filter(|_| !self.journey.party.inside)
     }
 
     /// Everything decided so far, rendered: tags, steps with file and line and what was passed over, legs, outcome.
     #[must_use]
     pub fn explanation(&self) -> Explanation {
-        render(&self.domain, self.call.at, &self.trail)
+        render(&self.domain, self.call.at, &self.journey.trail)
+    }
+}
+
+impl<'a> Turn<'a> {
+    fn start(&mut self) -> Next {
+        self.journey.party = Party::of(self.domain, self.call, self.live);
+        let call = self.call;
+        let first = match &call.dialled {
+            Dialled::Sos => self.sos(),
+            Dialled::Text(text) | Dialled::Destination(Destination::Tel(text))
+                if self.journey.party.inside =>
+            {
+                self.dial(text)
+            }
+            Dialled::Text(text) | Dialled::Destination(Destination::Tel(text)) => {
+                self.dialled_from_outside(text)
+            }
+            Dialled::Destination(to) => Move::To(Place::Destination { to, by: None, left: Left::Always }),
+        };
+        self.run(first)
     }
 
-    fn planner<'a>(&'a self, live: &'a dyn Live) -> Planner<'a> {
-        Planner {
-            domain: &self.domain,
-            live,
-            call: &self.call,
-            party: &self.party,
-            through: self.through.as_ref(),
-            prefixes: &self.prefixes,
-            alert: self.alert.as_ref(),
-            in_file_order: !self.trail.live,
+    fn ended(&mut self, ends: &[LegEnd]) -> Next {
+        let next = match std::mem::replace(&mut self.journey.state, State::Over) {
+            State::Ringing { stage, purpose } => self.ring_ended(stage, purpose, ends),
+            State::New | State::Over => Move::Stop(self.reject(480, None, None, Because::NothingRang)),
+        };
+        self.run(next)
+    }
+
+    fn ring_ended(&mut self, stage: u32, purpose: Purpose, ends: &[LegEnd]) -> Move<'a> {
+        let Some(ringing) = self.journey.trail.ringing(stage) else { return self.broken() };
+        let outcome = ringing.outcome(ends);
+        self.tell(Step::Ended { stage, outcome, ends: ends.into() });
+        let list = match purpose {
+            Purpose::Rule { user, .. } => Some(Object::User(user)),
+            Purpose::Hunt(hunt) => Some(Object::Hunt(hunt)),
+            Purpose::Forward { .. } | Purpose::Place | Purpose::Outgoing => None,
+        };
+        match list.and_then(|list| self.last_left(list, ends)) {
+            Some((user, list, outcome)) => Move::To(Place::Follow { user, list, outcome }),
+            None => self.after_ringing(purpose, outcome),
         }
     }
 
-    fn sender(&self) -> Sender<'_> {
-        Sender::of(&self.domain, &self.party)
+    /// Goes from place to place until there is something to do. Every place but the first costs a hop or ends the walk.
+    fn run(&mut self, first: Move<'a>) -> Next {
+        let mut next = first;
+        loop {
+            match next {
+                Move::Stop(next) => return next,
+                Move::To(place) => next = self.enter(place),
+            }
+        }
     }
 
-    fn reject(&mut self, status: u16, cause: Option<u8>, span: Option<Span>, because: Because) -> Stop {
-        self.trail.push(Step::Reject { status, span, because });
-        self.trail.standing = Standing::Rejected(status);
-        self.state = State::Over;
-        Stop::Reject { status, cause }
+    fn enter(&mut self, place: Place<'a>) -> Move<'a> {
+        match place {
+            Place::User { user, by } => self.enter_user(user, by),
+            Place::Number { number, by } => self.enter_number(number, by),
+            Place::Hunt { hunt, by } => self.enter_hunt(hunt, by),
+            Place::Destination { to, by, left } => self.enter_destination(to, by, left),
+            Place::Forward(departure) => self.enter_forward(&departure),
+            Place::Follow { user, list, outcome } => self.enter_followed(user, list, outcome),
+        }
+    }
+
+    fn planner(&self) -> Planner<'_> {
+        Planner {
+            domain: self.domain,
+            live: self.live,
+            clock: &self.clock,
+            call: self.call,
+            party: &self.journey.party,
+            through: self.journey.through.as_ref(),
+            prefixes: &self.journey.prefixes,
+            diverters: &self.journey.diverters,
+            alert: self.journey.alert.as_ref(),
+            in_file_order: !self.journey.trail.live,
+            prefixed: OnceCell::new(),
+        }
+    }
+
+    fn sender(&self) -> Sender<'a> {
+        Sender::of(self.domain, &self.journey.party)
+    }
+
+    fn reject(&mut self, status: u16, cause: Option<u8>, span: Option<Span>, because: Because) -> Next {
+        self.tell(Step::Reject { status, span, because });
+        self.journey.trail.standing = Standing::Rejected(status);
+        self.journey.state = State::Over;
+        Next::Reject { status, cause }
     }
 
     /// A service takes the call; none is built yet, which ends a live call.
-    fn service(&mut self, what: Service, span: Option<Span>, because: Takes) -> Stop {
+    fn service(&mut self, what: Service, span: Option<Span>, because: Takes) -> Next {
         let (tag, unbuilt) = (what.to_string(), what.unbuilt());
-        self.trail.push(Step::Service { what, span, because });
+        self.tell(Step::Service { what, span, because });
         self.serve(tag, unbuilt, span)
     }
 
-    fn serve(&mut self, tag: String, unbuilt: Unbuilt, span: Option<Span>) -> Stop {
-        self.state = State::Over;
-        if self.trail.live {
+    fn serve(&mut self, tag: String, unbuilt: Unbuilt, span: Option<Span>) -> Next {
+        self.journey.state = State::Over;
+        if self.journey.trail.live {
             self.not_built(unbuilt, span);
         } else {
-            self.trail.standing = Standing::Service;
+            self.journey.trail.standing = Standing::Service;
         }
-        Stop::Service(tag.into())
+        Next::Service { what: tag.into() }
     }
 
     /// A live call needs what is not built yet.
-    fn not_built(&mut self, what: Unbuilt, span: Option<Span>) -> Stop {
+    fn not_built(&mut self, what: Unbuilt, span: Option<Span>) -> Next {
         self.reject(480, Some(cause::NOT_IMPLEMENTED), span, Because::NotBuilt(what))
     }
 
+    fn tell(&mut self, step: Step) {
+        self.journey.trail.push(step);
+    }
+
     /// Counts a place; over the budget the call goes where nothing can go wrong any more.
-    fn hop(&mut self) -> Option<Move> {
-        self.places += 1;
-        let hops = (self.places - 1).saturating_add(self.call.earlier_hops);
+    fn hop(&mut self) -> Option<Move<'a>> {
+        self.journey.places += 1;
+        let hops = (self.journey.places - 1).saturating_add(self.call.earlier_hops);
         let budget = self.domain.hops_max.min(HOPS_MAX);
         if hops <= budget {
             return None;
         }
-        self.trail.push(Step::Hops { budget });
+        self.tell(Step::Hops { budget });
         Some(self.last_resort())
     }
 
     /// A pair that decided before: the call goes round.
-    fn repeated(&mut self, object: Object, rule: u32) -> Option<Move> {
-        if self.seen.contains(&(object, rule)) {
-            self.trail.push(Step::Loop);
+    fn repeated(&mut self, object: Object, rule: u32) -> Option<Move<'a>> {
+        if self.journey.seen.contains(&(object, rule)) {
+            self.tell(Step::Loop);
             return Some(self.last_resort());
         }
-        self.seen.push((object, rule));
+        self.journey.seen.push((object, rule));
         None
     }
 
     /// The mailbox of the first user called, else 480.
-    fn last_resort(&mut self) -> Move {
-        let first = self.first_user.and_then(|user| self.domain.entry_at(user));
+    fn last_resort(&mut self) -> Move<'a> {
+        let first = self.journey.first_user.and_then(|user| self.domain.entry_at(user));
         let mailbox = first.filter(|user| user.mailbox).map(|user| (user.view.name.clone(), user.span));
         Move::Stop(match mailbox {
             Some((of, span)) => {
@@ -423,7 +445,7 @@ impl Walk {
     }
 
     /// A reference that the loader resolved does not resolve: a fault of ours, which must not take the call down with it.
-    fn broken(&mut self) -> Move {
+    fn broken(&mut self) -> Move<'a> {
         Move::Stop(self.reject(480, Some(cause::TEMPORARY_FAILURE), None, Because::Broken))
     }
 }

@@ -1,9 +1,9 @@
 //! After ringing, and forwards: where a call goes that nobody answered, down to the final response.
 
-use super::{Departure, Left, Move, Place, Purpose, Stop, Walk, cause};
+use super::{Departure, Left, Move, Next, Place, Purpose, Turn, cause};
 use crate::rules::domain::UserEntry;
-use crate::rules::facts::Live;
 use crate::rules::model::Destination;
+use crate::rules::plan::Diverter;
 use crate::rules::planner::ForwardKeys;
 use crate::rules::trail::{Because, By, Greeting, Service, SkipWhy, Standing, Step, Takes};
 use crate::rules::tree::RingOutcome;
@@ -23,7 +23,7 @@ impl Left {
     }
 
     /// RFC 5806 §5.
-    fn reason(self) -> &'static str {
+    pub(super) fn reason(self) -> &'static str {
         match self {
             Left::Always => "unconditional",
             Left::OnActive | Left::Outcome(RingOutcome::Busy) => "user-busy",
@@ -36,13 +36,13 @@ impl Left {
     }
 }
 
-impl Walk {
-    pub(super) fn after_ringing(&mut self, live: &dyn Live, purpose: Purpose, outcome: RingOutcome) -> Move {
+impl<'a> Turn<'a> {
+    pub(super) fn after_ringing(&mut self, purpose: Purpose, outcome: RingOutcome) -> Move<'a> {
         match purpose {
-            Purpose::Rule { user, rule } => self.after_rule(live, user, rule, outcome),
+            Purpose::Rule { user, rule } => self.after_rule(user, rule, outcome),
             Purpose::Hunt(hunt) => self.hunt_failed(hunt, outcome),
             Purpose::Forward { user } => {
-                let domain = self.domain.clone();
+                let domain = self.domain;
                 match domain.entry_at(user) {
                     Some(user) => Move::Stop(self.mailbox_or_final(user, Left::Outcome(outcome), outcome)),
                     None => self.broken(),
@@ -54,46 +54,43 @@ impl Walk {
     }
 
     /// The user's tree is entered again where the rule has this outcome.
-    pub(super) fn after_rule(&mut self, live: &dyn Live, user: u32, rule: u32, outcome: RingOutcome) -> Move {
-        let domain = self.domain.clone();
+    pub(super) fn after_rule(&mut self, user: u32, rule: u32, outcome: RingOutcome) -> Move<'a> {
+        let domain = self.domain;
         let (Some(entry), Some(tree)) = (domain.entry_at(user), domain.tree_of(user)) else {
             return self.broken();
         };
         let node = tree.rules.get(rule as usize).and_then(|r| r.after.get(outcome as usize)).copied();
         let Some(node) = node else { return self.broken() };
-        self.decide_user(live, user, entry, tree, None, node, Some(Left::Outcome(outcome)))
+        self.decide_user(user, entry, tree, None, node, Some(Left::Outcome(outcome)))
     }
 
     /// A forward of a user.
-    pub(super) fn enter_forward(&mut self, live: &dyn Live, departure: &Departure) -> Move {
+    pub(super) fn enter_forward(&mut self, departure: &Departure) -> Move<'a> {
         let Departure { user, rule, key, left, to, span, .. } = departure;
-        self.trail.push(Step::Forward { user: *user, rule: *rule, key: *key, to: to.clone() });
+        self.tell(Step::Forward { user: *user, rule: *rule, key: *key, to: to.clone() });
+        let diverter = self.domain.entry_at(*user).and_then(|user| self.domain.diverter(user));
+        self.journey.diverters.extend(diverter.map(|who| Diverter { who, reason: left.reason() }));
         let by = Some(By::User(*user));
         match to {
             Destination::Tel(number) if !self.domain.numbers.contains(number) => {
-                self.forward_rings(live, departure)
+                self.forward_rings(departure)
             }
-            Destination::Handset(_) | Destination::Device(_) => self.forward_rings(live, departure),
+            Destination::Handset(_) | Destination::Device(_) => self.forward_rings(departure),
             other => self.go(other, by, *left, *span),
         }
     }
 
     /// It rings as long as the forwarder's own phones would; what follows is their mailbox.
-    fn forward_rings(&mut self, live: &dyn Live, departure: &Departure) -> Move {
-        let domain = self.domain.clone();
+    fn forward_rings(&mut self, departure: &Departure) -> Move<'a> {
+        let domain = self.domain;
         let Some(user) = domain.entry_at(departure.user) else { return self.broken() };
-        self.trail.push(Step::Rings { to: departure.to.clone(), span: departure.span });
+        self.tell(Step::Rings { to: departure.to.clone(), span: departure.span });
         let outside = matches!(departure.to, Destination::Tel(_));
         if outside && let Some(over) = self.hop() {
             return over;
         }
-        let keys = ForwardKeys {
-            confirm: departure.confirm,
-            caller_id: departure.caller_id.as_ref(),
-            reason: departure.left.reason(),
-            number: None,
-        };
-        let ringing = self.planner(live).of_place(Some(user), &departure.to, user.ring_for, keys);
+        let keys = ForwardKeys { confirm: departure.confirm, caller_id: departure.caller_id.as_ref() };
+        let ringing = self.planner().of_place(Some(user), &departure.to, user.ring_for, keys);
         let denied = ringing.skipped.iter().any(|skip| matches!(skip.why, SkipWhy::Denied(_)));
         let standing = if outside { Standing::Outside } else { Standing::Ringing };
         Move::Stop(match self.ring(ringing, Purpose::Forward { user: departure.user }, standing) {
@@ -105,18 +102,12 @@ impl Walk {
     }
 
     /// A destination that no user names in a forward: dialled, a number's, or a hunt's after an outcome.
-    pub(super) fn enter_destination(
-        &mut self,
-        live: &dyn Live,
-        to: Destination,
-        by: Option<By>,
-        left: Left,
-    ) -> Move {
-        let outside = matches!(&to, Destination::Tel(n) if !self.domain.numbers.contains(n));
+    pub(super) fn enter_destination(&mut self, to: &'a Destination, by: Option<By>, left: Left) -> Move<'a> {
+        let outside = matches!(to, Destination::Tel(n) if !self.domain.numbers.contains(n));
         if !outside && !matches!(to, Destination::Handset(_) | Destination::Device(_)) {
-            return self.go(&to, by, left, None);
+            return self.go(to, by, left, None);
         }
-        self.trail.push(Step::Rings { to: to.clone(), span: None });
+        self.tell(Step::Rings { to: to.clone(), span: None });
         let sent_on = matches!(by, Some(By::Hunt(_)));
         if outside
             && sent_on
@@ -124,11 +115,8 @@ impl Walk {
         {
             return over;
         }
-        // Straight from a number of ours: the number is who diverts (RFC 5806).
-        let did = self.did.filter(|_| !sent_on);
-        let number = did.and_then(|did| self.domain.number_name(did));
-        let keys = ForwardKeys { confirm: None, caller_id: None, reason: left.reason(), number };
-        let ringing = self.planner(live).of_place(None, &to, self.domain.ring_for, keys);
+        let keys = ForwardKeys { confirm: None, caller_id: None };
+        let ringing = self.planner().of_place(None, to, self.domain.ring_for, keys);
         let standing = if outside { Standing::Outside } else { Standing::Ringing };
         Move::Stop(match self.ring(ringing, Purpose::Place, standing) {
             Ok(stop) => stop,
@@ -137,7 +125,13 @@ impl Walk {
     }
 
     /// What has rules of its own is entered; anything else ends the walk: a service, or a refusal.
-    fn go(&mut self, to: &Destination, by: Option<By>, left: Left, span: Option<crate::rules::Span>) -> Move {
+    fn go(
+        &mut self,
+        to: &Destination,
+        by: Option<By>,
+        left: Left,
+        span: Option<crate::rules::Span>,
+    ) -> Move<'a> {
         let domain = &self.domain;
         let place = match to {
             Destination::User(name) => domain.users.index(name).map(|user| Place::User { user, by }),
@@ -170,7 +164,7 @@ impl Walk {
     }
 
     /// The user's own mailbox, else the final response.
-    pub(super) fn mailbox_or_final(&mut self, user: &UserEntry, left: Left, outcome: RingOutcome) -> Stop {
+    pub(super) fn mailbox_or_final(&mut self, user: &UserEntry, left: Left, outcome: RingOutcome) -> Next {
         if !user.mailbox {
             return self.final_response(outcome);
         }
@@ -179,7 +173,7 @@ impl Walk {
     }
 
     /// See the table of final responses in the documentation.
-    pub(super) fn final_response(&mut self, outcome: RingOutcome) -> Stop {
+    pub(super) fn final_response(&mut self, outcome: RingOutcome) -> Next {
         let (status, cause) = match outcome {
             RingOutcome::Busy => (486, Some(cause::USER_BUSY)),
             RingOutcome::Dnd => (480, None),
@@ -192,7 +186,7 @@ impl Walk {
     }
 
     /// A call of a phone of ours to the outside: there it is the network that failed, not a person of ours.
-    fn outgoing_failed(&mut self, outcome: RingOutcome) -> Stop {
+    fn outgoing_failed(&mut self, outcome: RingOutcome) -> Next {
         match outcome {
             RingOutcome::Offline | RingOutcome::Failed => {
                 self.reject(500, Some(cause::NETWORK_OUT_OF_ORDER), None, Because::TrunksFailed)

@@ -1,6 +1,6 @@
 //! The ring stage: a plan goes out, the ends of its legs come back as one outcome.
 
-use super::{Purpose, State, Stop, Walk};
+use super::{Next, Purpose, State, Turn};
 use crate::rules::plan::{LegEnd, LegOutcome, PlannedLeg, verdict};
 use crate::rules::trail::{Follow, Object, Ringing, SkipWhy, Standing, Step, Unbuilt};
 use crate::rules::tree::RingOutcome;
@@ -90,33 +90,33 @@ fn ring_outcome(verdict: Option<LegOutcome>) -> RingOutcome {
     }
 }
 
-impl Walk {
+impl Turn<'_> {
     /// Rings, or tells at once how it ended where nothing can ring.
     pub(super) fn ring(
         &mut self,
         ringing: Ringing,
         purpose: Purpose,
         standing: Standing,
-    ) -> Result<Stop, RingOutcome> {
+    ) -> Result<Next, RingOutcome> {
         for skip in &ringing.skipped {
             if let SkipWhy::Denied(denied) = &skip.why {
-                self.trail.steps.push(Step::Denied(denied.clone()));
+                self.tell(Step::Denied(denied.clone()));
             }
         }
         let nothing = ringing.plan.legs.is_empty().then(|| ringing.outcome_of_nothing());
         let unasked = ringing.plan.legs.iter().all(|leg| leg.confirm.is_some());
-        let stage = self.trail.stage(ringing);
+        let stage = self.journey.trail.stage(ringing);
         if let Some(outcome) = nothing {
-            self.trail.push(Step::NothingRings { stage, outcome });
+            self.tell(Step::NothingRings { stage, outcome });
             return Err(outcome);
         }
-        self.trail.push(Step::Ring(stage));
-        if self.trail.live && unasked {
+        self.tell(Step::Ring(stage));
+        if self.journey.trail.live && unasked {
             return Ok(self.not_built(Unbuilt::Confirmation, None));
         }
-        self.trail.standing = standing;
-        self.state = State::Ringing { stage, purpose };
-        Ok(Stop::Ring)
+        self.journey.trail.standing = standing;
+        self.journey.state = State::Ringing { stage, purpose };
+        Ok(Next::Ring)
     }
 
     /// Where `follow` leads, once the ringing of this list ended so.
@@ -125,7 +125,7 @@ impl Walk {
         list: Object,
         ends: &[LegEnd],
     ) -> Option<(u32, Object, Option<RingOutcome>)> {
-        let ringing = self.trail.stages.last()?;
+        let ringing = self.journey.trail.stages.last()?;
         let (follow, outcome) = ringing.last_left(ends)?;
         Some((follow.user, list, outcome))
     }
