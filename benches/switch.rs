@@ -61,6 +61,7 @@ impl Rig {
             node: 0,
             ports_low: 64,
             media_advertise: None,
+            unsolicited_mwi: false,
             drain_after: Duration::from_secs(60),
         };
         let switch = Switch::new(config, [1; 32]);

@@ -37,7 +37,7 @@ use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, patch, post};
+use axum::routing::{delete, get, patch, post, put};
 use edit::Pipeline;
 use events::Announcer;
 use generation::{Generations, Live};
@@ -100,6 +100,7 @@ pub fn router(admin: Arc<Admin>, roles: &Arc<Roles>) -> Router {
         .route("/v1/domains/{domain}/calendar/{ext}", get(insight::calendar))
         .route("/v1/domains/{domain}/who-reaches/{ext}", get(insight::reaches))
         .route("/v1/domains/{domain}/blast-radius/{object}", get(insight::blast))
+        .route("/v1/domains/{domain}/mailboxes/{name}/messages", get(notices::messages))
         .route("/v1/route", post(route::route))
         .route("/v1/calls", get(calls::list))
         .route("/v1/calls/{id}", get(calls::one))
@@ -115,6 +116,8 @@ pub fn router(admin: Arc<Admin>, roles: &Arc<Roles>) -> Router {
         .route("/v1/domains/{domain}/devices/{name}/status", patch(domains::patch_device_status))
         .route("/v1/domains/{domain}/users/{name}/check-sync", post(notices::check_sync_of_user))
         .route("/v1/domains/{domain}/devices/{name}/check-sync", post(notices::check_sync))
+        .route("/v1/domains/{domain}/mailboxes/{name}/resync", post(notices::resync))
+        .route("/v1/domains/{domain}/mailboxes/{name}/messages", put(notices::set_messages))
         .route("/v1/calls/{id}", delete(calls::hang_up));
     let operator = guarded(operator, roles, Role::Operator).merge(guarded(viewer, roles, Role::Viewer));
     let rules = Router::new()

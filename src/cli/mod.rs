@@ -23,6 +23,7 @@ mod out;
 mod plan;
 mod registrations;
 mod replay;
+mod resync;
 mod route;
 mod rules_dir;
 mod run;
@@ -145,7 +146,7 @@ enum Verb {
     Directory(object::Object),
     /// Mailboxes of no user
     #[command(subcommand)]
-    Mailbox(object::Object),
+    Mailbox(resync::WithMessages),
     /// Announcements
     #[command(subcommand)]
     Announce(object::Object),

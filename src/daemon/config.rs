@@ -26,6 +26,8 @@ pub struct Config {
     pub default_domain: Option<String>,
     pub digest: Vec<Algorithm>,
     pub expiry: Expires,
+    /// Phones that register are told of their messages, subscribed or not.
+    pub unsolicited_mwi: bool,
     pub media: MediaConfig,
     pub store: PathBuf,
     pub admin: AdminConfig,
@@ -124,6 +126,7 @@ impl Config {
             default_domain: None,
             digest: vec![Algorithm::Md5, Algorithm::Sha256],
             expiry,
+            unsolicited_mwi: false,
             media: MediaConfig { listen: loopback, advertise: None, ports: (20000, 40000), threads: 1 },
             store: "ringtree-data/store".into(),
             admin: AdminConfig {
@@ -173,6 +176,7 @@ impl Config {
             ("[sip] default_domain", new.default_domain != old.default_domain),
             ("[sip] digest", new.digest != old.digest),
             ("[sip] expires_*", new.expiry != old.expiry),
+            ("[sip] unsolicited_mwi", new.unsolicited_mwi != old.unsolicited_mwi),
             ("[media]", new.media != old.media),
             ("[store] path", new.store != old.store),
             ("[admin]", new.admin != old.admin),

@@ -52,6 +52,13 @@ pub const KEYS: &[Key] = &[
     ),
     key("sip", "expires_max", r#""1h""#, "The longest registration; a longer wish is cut to it. A duration."),
     key("sip", "expires_default", r#""1h""#, "The registration of a phone that doesn't say. A duration."),
+    key(
+        "sip",
+        "unsolicited_mwi",
+        "false",
+        "Whether a phone that has just registered is told what waits in its user's mailbox without having subscribed: for models that don't \
+         subscribe.",
+    ),
     key("media", "listen", r#""127.0.0.1""#, "The address that media is relayed on."),
     key(
         "media",

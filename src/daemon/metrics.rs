@@ -19,6 +19,7 @@ pub fn render<'a>(
         calls_active,
         calls_total,
         registrations,
+        subscriptions,
         requests_total,
         responses_total,
         bad_requests_total,
@@ -34,6 +35,7 @@ pub fn render<'a>(
     for (name, value, help) in [
         ("calls_active", calls_active, "Calls that are up."),
         ("registrations", registrations, "Contacts in force."),
+        ("subscriptions", subscriptions, "Subscriptions to events in force."),
         ("transactions", transactions, "SIP transactions in progress."),
         ("media_ports_free", ports_free, "Media port pairs that are open and free."),
     ] {

@@ -300,6 +300,7 @@ fn switch_config(
         node: 0,
         ports_low: PAIRS_LOW,
         media_advertise: Some(media).filter(|m| *m != config.media.listen),
+        unsolicited_mwi: config.unsolicited_mwi,
         drain_after: config.drain_after,
     }
 }

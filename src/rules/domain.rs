@@ -352,6 +352,23 @@ impl Domain {
         }
     }
 
+    /// The mailbox that an extension or a user's name leads to, by its name: a user's is named as they are.
+    #[must_use]
+    pub fn mailbox(&self, extension_or_user: &str) -> Option<&Name> {
+        match self.extensions.get(extension_or_user) {
+            Some(Extension::User(index)) => Some(&self.user_at(*index)?.entry.view.name),
+            Some(Extension::System(Destination::Voicemail(mailbox), _)) => Some(mailbox),
+            Some(Extension::System(..)) => None,
+            None => self.user(extension_or_user).map(|user| &user.name),
+        }
+    }
+
+    /// Whether this user's mailbox is enabled.
+    #[must_use]
+    pub fn has_mailbox(&self, user: &str) -> bool {
+        self.user_entry(user).is_some_and(|user| user.mailbox)
+    }
+
     /// Zones, time frames and lists.
     #[must_use]
     pub fn trees(&self) -> &Trees {

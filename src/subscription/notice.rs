@@ -1,10 +1,14 @@
-//! A notice: NOTIFY outside any subscription, to every contact of a phone or of a person's phones. No RFC has it so (RFC 6665 §3.2 wants a
-//! subscription first); phones of all makes take it for check-sync, and many for message-summary.
+//! A notice: phones are told something that they did not ask for, and somebody waits for what they say. NOTIFY outside any subscription (no
+//! RFC has it so: RFC 6665 §3.2 wants a subscription first; phones of all makes take it for check-sync, and many for message-summary), or
+//! inside one where there is one.
 //!
 //! Invariant: every notice is finished exactly once, with one entry a contact in the order in which they were told; its transactions see to
-//! that (timer F, at most 32 s).
+//! that (timer F: at most 32 s, and twice that where a subscription is just being told something).
 
 use super::CLIENTS_FROM;
+use super::SubscriptionKey;
+use super::notifier::Answered;
+use super::summary::{self, Counts};
 use crate::call::headers;
 use crate::call::office::Office;
 use crate::clock::Now;
@@ -25,8 +29,15 @@ pub struct NoticeId(pub u64);
 pub struct Notice {
     pub id: NoticeId,
     pub domain: Arc<str>,
-    pub to: Whom,
     pub what: What,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    /// Load your configuration again.
+    CheckSync { to: Whom, reboot: bool },
+    /// What waits in this mailbox: to every phone of the user whose it is, and to whoever has subscribed to it.
+    Messages { mailbox: Arc<str> },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,20 +47,20 @@ pub enum Whom {
     User(Arc<str>),
 }
 
+/// What a NOTIFY outside any subscription says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum What {
-    /// Load your configuration again.
+pub enum Word {
     CheckSync { reboot: bool },
+    Messages(Counts),
 }
 
-impl What {
-    /// The value of the Event field.
-    fn event(self) -> &'static str {
-        match self {
-            What::CheckSync { reboot: true } => "check-sync;reboot=true",
-            What::CheckSync { reboot: false } => "check-sync;reboot=false",
-        }
-    }
+/// Where a notice goes.
+#[derive(Clone, Debug)]
+pub enum Contact {
+    /// A contact that has subscribed to nothing of the kind; `user` is whom it is registered for.
+    Bound { binding: Binding, user: Arc<str> },
+    /// A subscription, which its notifier tells.
+    Subscribed { key: SubscriptionKey, device: Arc<str>, contact: Arc<str> },
 }
 
 /// A contact that was told, and what came of it.
@@ -81,69 +92,102 @@ pub struct Finished {
     pub told: Vec<Told>,
 }
 
+/// One contact of a notice that is under way.
+type Place = (NoticeId, usize);
+
 /// All notices that are under way.
 #[derive(Debug, Default)]
 pub struct Notices {
     open: FxHashMap<NoticeId, Open>,
-    /// By the transaction of each NOTIFY: its notice, and which of its contacts.
-    sent: FxHashMap<ClientId, (NoticeId, usize)>,
+    /// By the transaction of each NOTIFY outside a subscription.
+    sent: FxHashMap<ClientId, Place>,
+    /// By the subscription that is told.
+    subscribed: FxHashMap<SubscriptionKey, Vec<Place>>,
     clients: u64,
 }
 
 #[derive(Debug)]
 struct Open {
     contacts: Vec<(Arc<str>, Arc<str>)>,
-    ends: Vec<Option<(Outcome, Option<u16>)>>,
+    ends: Vec<Option<End>>,
 }
 
+type End = (Outcome, Option<u16>);
+
 impl Notices {
-    /// Tells these contacts, each by its own flow. `None`: their answers are awaited; else there was nobody to tell.
+    /// Tells these contacts, each by its own flow; those that have subscribed are the notifier's to tell. `None`: answers are awaited;
+    /// else there was nobody to tell.
     pub fn send(
         &mut self,
         office: &mut Office,
         now: Now,
         notice: &Notice,
-        contacts: &[(Binding, Arc<str>)],
+        word: Word,
+        contacts: &[Contact],
     ) -> Option<Finished> {
         if contacts.is_empty() {
             return Some(Finished { id: notice.id, told: Vec::new() });
         }
-        let told = contacts.iter().map(|(b, _)| (b.key.device.device.clone(), b.uri.clone())).collect();
-        self.open.insert(notice.id, Open { contacts: told, ends: vec![None; contacts.len()] });
-        for (index, (binding, user)) in contacts.iter().enumerate() {
-            self.clients += 1;
-            let client = ClientId(CLIENTS_FROM | self.clients);
-            self.sent.insert(client, (notice.id, index));
-            let bytes = request(office, &notice.domain, user, binding, notice.what);
-            office.request(now, client, binding.flow, bytes);
+        let named = contacts.iter().map(Contact::names).collect();
+        self.open.insert(notice.id, Open { contacts: named, ends: vec![None; contacts.len()] });
+        for (index, contact) in contacts.iter().enumerate() {
+            match contact {
+                Contact::Bound { binding, user } => {
+                    let client = self.tell(office, now, &notice.domain, user, binding, word);
+                    self.sent.insert(client, (notice.id, index));
+                }
+                Contact::Subscribed { key, .. } => {
+                    self.subscribed.entry(*key).or_default().push((notice.id, index));
+                }
+            }
         }
         None
     }
 
+    /// Tells one contact something; nobody waits for its answer but whoever keeps the transaction's name.
+    pub fn tell(
+        &mut self,
+        office: &mut Office,
+        now: Now,
+        domain: &str,
+        user: &str,
+        binding: &Binding,
+        word: Word,
+    ) -> ClientId {
+        self.clients += 1;
+        let client = ClientId(CLIENTS_FROM | self.clients);
+        let bytes = request(office, domain, user, binding, word);
+        office.request(now, client, binding.flow, bytes);
+        client
+    }
+
     /// A response to a NOTIFY of ours. `Some`: it was the last one that its notice waited for.
     pub fn response(&mut self, client: ClientId, status: u16) -> Option<Finished> {
-        let outcome = match status {
-            ..200 => return None,
-            200..300 => Outcome::Accepted,
-            408 => Outcome::NoAnswer,
-            _ => Outcome::Refused,
-        };
-        self.ended(client, outcome, Some(status))
+        if status < 200 {
+            return None;
+        }
+        let place = self.sent.remove(&client)?;
+        self.ended(place, of_status(status))
     }
 
     /// A NOTIFY of ours got no final response.
     pub fn failed(&mut self, client: ClientId, why: Failure) -> Option<Finished> {
-        match why {
-            Failure::Timeout => self.ended(client, Outcome::NoAnswer, Some(408)), // RFC 3261 §8.1.3.1
-            Failure::Transport => self.ended(client, Outcome::Unreachable, None),
+        let place = self.sent.remove(&client)?;
+        self.ended(place, of_failure(why))
+    }
+
+    /// A subscription has been told, or never will be. `over`: the notices that waited for nothing else.
+    pub fn answered(&mut self, answered: &Answered, over: &mut Vec<Finished>) {
+        let end = answered.status.map_or_else(of_failure, of_status);
+        for place in self.subscribed.remove(&answered.key).unwrap_or_default() {
+            over.extend(self.ended(place, end));
         }
     }
 
-    fn ended(&mut self, client: ClientId, outcome: Outcome, status: Option<u16>) -> Option<Finished> {
-        let (id, index) = self.sent.remove(&client)?;
+    fn ended(&mut self, (id, index): Place, ended: End) -> Option<Finished> {
         let open = self.open.get_mut(&id)?;
         if let Some(end) = open.ends.get_mut(index) {
-            *end = Some((outcome, status));
+            *end = Some(ended);
         }
         let ends: Vec<_> = open.ends.iter().copied().collect::<Option<_>>()?;
         let open = self.open.remove(&id)?;
@@ -157,24 +201,59 @@ impl Notices {
     }
 }
 
+impl Contact {
+    /// Its device and its URI.
+    fn names(&self) -> (Arc<str>, Arc<str>) {
+        match self {
+            Contact::Bound { binding, .. } => (binding.key.device.device.clone(), binding.uri.clone()),
+            Contact::Subscribed { device, contact, .. } => (device.clone(), contact.clone()),
+        }
+    }
+}
+
+fn of_status(status: u16) -> End {
+    let outcome = match status {
+        200..300 => Outcome::Accepted,
+        408 => Outcome::NoAnswer,
+        _ => Outcome::Refused,
+    };
+    (outcome, Some(status))
+}
+
+fn of_failure(why: Failure) -> End {
+    match why {
+        Failure::Timeout => (Outcome::NoAnswer, Some(408)), // RFC 3261 §8.1.3.1
+        Failure::Transport => (Outcome::Unreachable, None),
+    }
+}
+
 /// The NOTIFY. `user` is whom the phone registered for: many look at the To to find their account.
-fn request(office: &mut Office, domain: &str, user: &str, binding: &Binding, what: What) -> Bytes {
+fn request(office: &mut Office, domain: &str, user: &str, binding: &Binding, word: Word) -> Bytes {
     let branch = headers::branch(office);
     let (tag, call_id) = (office.ids.word(), office.ids.call_id());
     let flow = &binding.flow;
-    let account = format!("<sip:{}@{domain}>", headers::escape_user(user));
+    let account = format!("sip:{}@{domain}", headers::escape_user(user));
     let mut w = Writer::request("NOTIFY", &binding.uri);
     let via = flow.transport.via_word();
     w.header(Name::Via, format_args!("SIP/2.0/{via} {};rport;branch={branch}", office.sent_by(flow)));
     w.header(Name::MaxForwards, headers::MAX_FORWARDS);
-    w.header(Name::From, format_args!("{account};tag={tag:016x}"));
-    w.header(Name::To, account);
+    w.header(Name::From, format_args!("<{account}>;tag={tag:016x}"));
+    w.header(Name::To, format_args!("<{account}>"));
     w.header(Name::CallId, call_id);
     w.header(Name::CSeq, "1 NOTIFY");
     w.header(Name::Contact, office.contact(flow));
-    w.field("Event", what.event());
     // RFC 6665 §8.2.1 has no NOTIFY without it, and there is no subscription that could go on.
     w.field("Subscription-State", "terminated;reason=noresource");
     w.header(Name::UserAgent, headers::AGENT);
-    w.finish()
+    match word {
+        Word::CheckSync { reboot } => {
+            w.field("Event", format_args!("check-sync;reboot={reboot}"));
+            w.finish()
+        }
+        Word::Messages(counts) => {
+            let package = super::Package::MessageSummary;
+            w.field("Event", package.name());
+            w.body(package.content_type(), summary::body(counts, &account).as_bytes())
+        }
+    }
 }

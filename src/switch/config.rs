@@ -23,6 +23,8 @@ pub struct Config {
     pub ports_low: usize,
     /// What our SDP says instead of the address that relay ports are bound to (behind NAT).
     pub media_advertise: Option<IpAddr>,
+    /// A contact that has just registered is told what waits in its user's mailbox, without having subscribed.
+    pub unsolicited_mwi: bool,
     /// How long a drain waits for calls to end by themselves.
     pub drain_after: Duration,
 }

@@ -6,6 +6,7 @@ pub use crate::rules::StatusKey;
 use crate::rules::{Ruleset, Status};
 use crate::sip::{Flow, Message};
 use crate::subscription::notice::Notice;
+use crate::subscription::summary::Counts;
 use std::sync::Arc;
 
 #[derive(Debug)]
@@ -38,6 +39,12 @@ pub enum Input {
     /// The admin ends a call, by its id or its Call-ID. Answered by the record, if there was such a call.
     Hangup {
         call: String,
+    },
+    /// What waits in a mailbox, as whoever keeps the messages says. Kept in memory alone.
+    Messages {
+        domain: Arc<str>,
+        mailbox: Arc<str>,
+        counts: Counts,
     },
     /// Phones are to be told something; `Action::Noticed` says what came of it.
     Notice(Notice),

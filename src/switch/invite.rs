@@ -74,7 +74,7 @@ impl Switch {
     }
 
     /// Whose phone it is now: whoever sits at it, else its owner.
-    fn user_of(&self, now: Now, domain: &Domain, device: &str) -> Option<std::sync::Arc<str>> {
+    pub(super) fn user_of(&self, now: Now, domain: &Domain, device: &str) -> Option<std::sync::Arc<str>> {
         let live = self.office.live(domain, now, None);
         let seated = live.seated(device).and_then(|user| domain.user(user)).map(|user| user.name.clone());
         seated.or_else(|| domain.device(device)?.user.clone())

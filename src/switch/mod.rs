@@ -4,6 +4,7 @@
 //! ```text
 //! packet -> check -> transactions -> request --+-- REGISTER -> digest -> location
 //!                         |                    +-- INVITE   -> identity -> Walk -> Call
+//!                         |                    +-- SUBSCRIBE -> identity -> Notifier
 //!                         +-- response ------------ the Call that its transaction is named after
 //! ```
 
@@ -19,13 +20,14 @@ mod invite;
 mod notify;
 mod register;
 mod response;
+mod subscribe;
 
 pub use action::Action;
 pub use config::Config;
 pub use event::Event;
 pub use input::{Input, StatusKey};
 
-use crate::call::office::{CallKey, Effect, Office};
+use crate::call::office::{CallKey, Effect, Named, Office};
 use crate::call::record::CallRecord;
 use crate::call::statuses::DomainStatuses;
 use crate::call::{Call, of_tag};
@@ -38,8 +40,9 @@ use crate::registrar::{Binding, Change};
 use crate::relay::{Command, Report};
 use crate::rules::{Ruleset, Status, StatusObject};
 use crate::sip::{Flow, Message, Method};
-use crate::subscription;
 use crate::subscription::notice::{Finished, Notices};
+use crate::subscription::summary::Counts;
+use crate::subscription::{self, Notifier};
 use crate::transaction::{self, ServerId, Transactions};
 use calls::Calls;
 use drain::Drain;
@@ -55,6 +58,7 @@ pub struct Switch {
     digest: Digest,
     rules: Arc<Ruleset>,
     calls: Calls,
+    notifier: Notifier,
     notices: Notices,
     /// Notices that are over, to be told to whoever waits.
     finished: Vec<Finished>,
@@ -86,6 +90,7 @@ impl Switch {
             digest,
             rules: Arc::default(),
             calls: Calls::default(),
+            notifier: Notifier::default(),
             notices: Notices::default(),
             finished: Vec::new(),
             drain: Drain::Off,
@@ -101,13 +106,14 @@ impl Switch {
             Input::FlowFailed { flow } => {
                 self.office.transactions.transport_failed(now.mono, flow, &mut self.office.events);
             }
-            Input::Rules(rules) => self.publish(rules, out),
+            Input::Rules(rules) => self.publish(now, rules, out),
             Input::Status { key, status } => self.set_status(now, key, status, out),
             Input::Restore(binding) => self.office.location.restore(now, binding),
             Input::TrunkResolved { domain, trunk, addresses } => {
                 self.office.trunks.insert((domain, trunk), addresses);
             }
             Input::Media(report) => self.media(report),
+            Input::Messages { domain, mailbox, counts } => self.set_messages(now, domain, mailbox, counts),
             Input::Notice(notice) => self.notify(now, &notice),
             Input::Hangup { call } => self.hang_up(now, &call),
             Input::Drain => self.drain = Drain::until(now.mono + self.config.drain_after),
@@ -125,6 +131,7 @@ impl Switch {
             self.office.location.deadline(),
             self.office.statuses.deadline(),
             self.calls.deadline(),
+            self.notifier.deadline(),
             self.drain.deadline(),
         ];
         deadlines.into_iter().flatten().min()
@@ -167,7 +174,7 @@ impl Switch {
             Event::Response { id, flow, message } => {
                 self.counters.responses_total += 1;
                 if subscription::owns(id) {
-                    return self.notified(id, message.status());
+                    return self.notified(now, id, message.status());
                 }
                 let key = CallKey::of_client(id);
                 self.with_call(key, |call, office| call.response(office, now, id, flow, &message));
@@ -218,13 +225,12 @@ impl Switch {
             Method::Invite if message.max_forwards() == Some(0) => (483, response::plain(&message, 483)), // RFC 7332
             Method::Invite => return self.invite(now, server, flow, message),
             Method::Register => return self.register(now, server, flow, &message),
+            Method::Subscribe => return self.subscribe(now, server, flow, &message),
             Method::Options => (200, response::options(&message)),
-            Method::Bye | Method::Cancel | Method::Update | Method::Info | Method::Prack => {
+            Method::Bye | Method::Cancel | Method::Update | Method::Info | Method::Prack | Method::Notify => {
                 (481, response::plain(&message, 481)) // RFC 3261 §12.2.2
             }
-            Method::Refer | Method::Subscribe | Method::Notify | Method::Message | Method::Publish => {
-                (405, response::not_allowed(&message, 405))
-            }
+            Method::Refer | Method::Message | Method::Publish => (405, response::not_allowed(&message, 405)),
             Method::Ack => return,
             Method::Other => (501, response::not_allowed(&message, 501)), // RFC 3261 §21.5.2
         };
@@ -232,6 +238,13 @@ impl Switch {
     }
 
     fn request_in_dialog(&mut self, now: Now, server: ServerId, flow: Flow, message: &Message) {
+        if message.method() == Method::Subscribe {
+            let tag = message.to().and_then(|to| to.tag()).unwrap_or_default();
+            return match subscription::of_tag(tag) {
+                Some(key) => self.resubscribe(now, key, server, flow, message),
+                None => self.office.respond(now, server, 481, response::plain(message, 481)),
+            };
+        }
         let found = in_dialog(message).is_some_and(|(key, side)| {
             self.with_call(key, |call, office| call.request(office, now, server, flow, side, message))
         });
@@ -250,12 +263,13 @@ impl Switch {
         ended.iter().for_each(|key| self.fold(key));
         let over = |key| Action::Event(Event::StatusChanged { key, status: None });
         out.extend(ended.into_iter().map(over));
+        self.notifier.timeout(&mut self.office, now);
         while let Some(key) = self.calls.due(now.mono) {
             self.with_call(key, |call, office| call.timeout(office, now));
         }
     }
 
-    fn publish(&mut self, rules: Arc<Ruleset>, out: &mut Vec<Action>) {
+    fn publish(&mut self, now: Now, rules: Arc<Ruleset>, out: &mut Vec<Action>) {
         for domain in rules.domains() {
             let (name, generation) = (domain.name(), domain.generation());
             if self.rules.domain(name).is_none_or(|old| old.generation() != generation) {
@@ -268,6 +282,7 @@ impl Switch {
             self.office.folds.refold(domain, set.into_iter().flat_map(DomainStatuses::users));
         }
         self.rules = rules; // calls keep the generation that they began with
+        self.review_subscriptions(now);
     }
 
     fn set_status(&mut self, now: Now, key: StatusKey, status: Option<Status>, out: &mut Vec<Action>) {
@@ -368,6 +383,12 @@ impl Switch {
         self.office.location.iter()
     }
 
+    /// What waits in a mailbox.
+    #[must_use]
+    pub fn messages(&self, mailbox: &Named) -> Counts {
+        self.notifier.messages(mailbox)
+    }
+
     /// The bindings of one device.
     #[must_use]
     pub fn bindings(&self, device: &DeviceKey) -> &[Binding] {
@@ -382,6 +403,7 @@ impl Switch {
         Counters {
             calls_active: self.calls.iter().filter(|(_, call)| !call.is_over()).count() as u64,
             registrations: self.office.location.len() as u64,
+            subscriptions: self.notifier.len() as u64,
             transactions: (clients + servers) as u64,
             ports_free: self.office.ports.len() as u64,
             retransmissions_total: tally.retransmissions,
@@ -445,6 +467,7 @@ pub struct Counters {
     pub calls_active: u64,
     pub calls_total: u64,
     pub registrations: u64,
+    pub subscriptions: u64,
     pub requests_total: u64,
     pub responses_total: u64,
     /// Messages refused by their form: requests answered with 400 and the like, responses dropped.

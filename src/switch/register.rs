@@ -1,9 +1,10 @@
 //! REGISTER (RFC 3261 §10.3): who may bind what, and the answer.
 
-use super::Switch;
 use super::identity::{Sender, Unknown};
 use super::response;
+use super::{Switch, notify};
 use crate::clock::Now;
+use crate::registrar::Binding;
 use crate::registrar::binding::DeviceKey;
 use crate::sip::{Flow, Message, Name, Writer};
 use crate::transaction::ServerId;
@@ -13,12 +14,13 @@ use std::fmt::Display;
 
 impl Switch {
     pub(super) fn register(&mut self, now: Now, server: ServerId, flow: Flow, request: &Message) {
-        let (code, bytes) = match self.registering_device(now, &flow, request) {
+        let (code, bytes, added) = match self.registering_device(now, &flow, request) {
             Ok(key) => self.bind(now, &key, flow, request),
-            Err(Unknown::Answer(code, bytes)) => (code, bytes),
+            Err(Unknown::Answer(code, bytes)) => (code, bytes, Vec::new()),
             Err(Unknown::Silence) => return self.office.transactions.forget(server),
         };
         self.office.respond(now, server, code, bytes);
+        self.greet(now, &added);
     }
 
     /// The device that a REGISTER binds: the one of its credentials, or one that needs none from this address.
@@ -58,10 +60,18 @@ impl Switch {
         }
     }
 
-    fn bind(&mut self, now: Now, key: &DeviceKey, flow: Flow, request: &Message) -> (u16, Bytes) {
+    /// The answer, and the contacts that are to be told what waits for them.
+    fn bind(
+        &mut self,
+        now: Now,
+        key: &DeviceKey,
+        flow: Flow,
+        request: &Message,
+    ) -> (u16, Bytes, Vec<Binding>) {
         let expiry = self.config.expiry;
         let mut changes = Vec::new();
         let outcome = self.office.location.register(now, key, flow, request, expiry, &mut changes);
+        let added = if self.config.unsolicited_mwi { notify::added(&changes) } else { Vec::new() };
         self.changed(changes);
         match outcome {
             Ok(()) => {
@@ -72,14 +82,14 @@ impl Switch {
                     w.header(Name::Contact, format_args!("<{}>;expires={left}", binding.uri));
                 }
                 w.header(Name::Date, date(now)); // RFC 3261 §10.3 step 8
-                (200, w.finish())
+                (200, w.finish(), added)
             }
             Err(refusal) => {
                 let mut w = Writer::reply(request, refusal.status, refusal.reason, Some("ringtree"));
                 if refusal.status == 423 {
                     w.header(Name::MinExpires, expiry.min_s); // RFC 3261 §10.3 step 7
                 }
-                (refusal.status, w.finish())
+                (refusal.status, w.finish(), Vec::new())
             }
         }
     }

@@ -44,6 +44,7 @@ pub fn options(request: &Message) -> Bytes {
     let mut w = Writer::reply(request, 200, "OK", Some("ringtree"));
     w.header(Name::Allow, ALLOW);
     w.header(Name::Accept, "application/sdp");
+    w.field("Allow-Events", crate::subscription::package::ALLOW_EVENTS); // RFC 6665 §4.4.4
     w.header(Name::Server, AGENT);
     w.finish()
 }

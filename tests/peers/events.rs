@@ -69,3 +69,37 @@ fn u6_a_phone_that_does_not_know_check_sync_is_shown_as_one_that_refused() {
     assert_eq!(code, Some(1));
     drop(bob);
 }
+
+#[test]
+fn u7_a_phone_that_has_subscribed_shows_what_waits_and_is_told_again_on_demand() {
+    let home = Home::new("peers.example", &[("domain.toml", include_str!("rules/domain.toml"))]);
+    let daemon = home.start();
+    let mut bob = Baresip::subscribe("bob", daemon.udp, Over::Udp);
+    bob.says("Voice-Message: 0/0 (0/0)");
+    let path = format!("/v1/domains/{DOMAIN}/mailboxes/102/messages");
+    let counts = json!({ "new": 2, "old": 1, "new_urgent": 1, "old_urgent": 0 });
+    let (status, set) = daemon.request("PUT", &path, Some(&counts)).expect("an answer");
+    assert_eq!((status, &set), (200, &counts));
+    bob.says("Messages-Waiting: yes");
+    bob.says("Voice-Message: 2/1 (1/0)");
+    assert_eq!(daemon.read(&path), counts);
+
+    let (answer, code) = told(&daemon, &["mailbox", "resync", "bob"]);
+    assert_eq!((&answer["contacts"][0]["result"], code), (&json!("accepted"), Some(0)), "{answer}");
+    assert_eq!(answer["contacts"].as_array().map(Vec::len), Some(1), "{answer}");
+    bob.says("Voice-Message: 2/1 (1/0)");
+}
+
+#[test]
+fn u7_a_phone_that_has_not_subscribed_is_told_all_the_same() {
+    let office = Rules::default().user("ann", "100", &["desk"], "").open();
+    let desk = phone(&office, "desk", "message-summary", 200);
+    let (answer, code) = told(&office.daemon, &["mailbox", "resync", "100"]);
+    assert_eq!((&answer["contacts"][0]["result"], code), (&json!("accepted"), Some(0)), "{answer}");
+    desk.succeeds();
+    let (status, problem) = office
+        .daemon
+        .request("POST", &format!("/v1/domains/{DOMAIN}/mailboxes/nobody/resync"), None)
+        .expect("an answer");
+    assert_eq!(status, 404, "{problem}");
+}

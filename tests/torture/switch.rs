@@ -31,6 +31,7 @@ fn switch() -> Switch {
         node: 0,
         ports_low: 0,
         media_advertise: None,
+        unsolicited_mwi: false,
         drain_after: Duration::from_secs(1),
     };
     let mut switch = Switch::new(config, [4; 32]);

@@ -1,9 +1,10 @@
 //! What phones are told without a call.
 
-use super::net::{CLEAR, World};
+use super::net::{CLEAR, World, configured};
 use super::phone::{Phone, Script};
 use super::{ANN, BOB, BOB_TOO, DOMAIN, TWO_DEVICES, TWO_USERS, assert_at_rest, ruleset, s};
 use ringtree::subscription::notice::{Finished, Notice, NoticeId, Outcome, What, Whom};
+use ringtree::subscription::summary::Counts;
 use ringtree::switch::Input;
 
 /// Ann with one phone, Bob with two contacts of one, all registered.
@@ -18,8 +19,8 @@ fn world() -> World {
 }
 
 fn check_sync(world: &mut World, id: u64, to: Whom) {
-    let what = What::CheckSync { reboot: false };
-    world.input(Input::Notice(Notice { id: NoticeId(id), domain: DOMAIN.into(), to, what }));
+    let what = What::CheckSync { to, reboot: false };
+    world.input(Input::Notice(Notice { id: NoticeId(id), domain: DOMAIN.into(), what }));
 }
 
 /// What came of the contacts of a notice, by their results and statuses.
@@ -66,5 +67,217 @@ fn u6_a_contact_whose_flow_has_failed_is_unreachable() {
     let flow = world.switch.registrations().find(|b| &*b.key.device.device == "ann1").unwrap().flow;
     world.input(Input::FlowFailed { flow });
     assert_eq!(results(&world.noticed[0]), [(Outcome::Unreachable, None)]);
+    assert_at_rest(&mut world);
+}
+
+/// The lines of a NOTIFY that begin with this.
+fn line(notify: &str, start: &str) -> String {
+    let found = notify.lines().find(|line| line.starts_with(start));
+    found.unwrap_or_else(|| panic!("no {start} in {notify}")).trim().to_owned()
+}
+
+fn subscribe(world: &mut World, address: &str, to: &str, expires: u32) -> String {
+    let mut call_id = String::new();
+    world.act(address, |phone, now| call_id = phone.subscribe(now, "message-summary", to, expires, ""));
+    world.run(s(1));
+    call_id
+}
+
+fn resubscribe(world: &mut World, address: &str, call_id: &str, expires: u32) {
+    world.act(address, |phone, now| phone.resubscribe(now, call_id, "message-summary", "100", expires));
+    world.run(s(1));
+}
+
+/// The status of the newest answer to a SUBSCRIBE.
+fn answer(world: &mut World, address: &str) -> String {
+    let newest = world.phone(address).subscribed.last().cloned();
+    newest.unwrap_or_default().lines().next().unwrap_or_default().replace("SIP/2.0 ", "")
+}
+
+fn newest(world: &mut World, address: &str) -> String {
+    world.phone(address).notifies.last().cloned().unwrap_or_default()
+}
+
+fn messages(world: &mut World, new: u32) {
+    let counts = Counts { new, ..Counts::default() };
+    world.input(Input::Messages { domain: DOMAIN.into(), mailbox: "ann".into(), counts });
+}
+
+fn subscriptions(world: &World) -> u64 {
+    world.switch.counters().subscriptions
+}
+
+#[test]
+fn a_subscriber_is_told_at_once_and_then_whenever_something_changes() {
+    let mut world = world();
+    messages(&mut world, 2);
+    subscribe(&mut world, ANN, "100", 3600);
+    assert_eq!(answer(&mut world, ANN), "200 OK");
+    assert_eq!(line(&world.phone(ANN).subscribed[0].clone(), "Expires:"), "Expires: 3600");
+    let first = newest(&mut world, ANN);
+    assert_eq!(line(&first, "Subscription-State:"), "Subscription-State: active;expires=3600");
+    assert_eq!(line(&first, "Event:"), "Event: message-summary");
+    assert_eq!(line(&first, "Voice-Message:"), "Voice-Message: 2/0 (0/0)");
+    assert_eq!(line(&first, "Message-Account:"), "Message-Account: sip:100@pbx.example");
+    messages(&mut world, 0);
+    world.run(s(1));
+    assert_eq!(line(&newest(&mut world, ANN), "Messages-Waiting:"), "Messages-Waiting: no");
+    assert_eq!(line(&newest(&mut world, ANN), "CSeq:"), "CSeq: 2 NOTIFY", "in the same dialog");
+    assert_at_rest(&mut world);
+}
+
+#[test]
+fn what_changes_within_a_second_is_told_together() {
+    let mut world = world();
+    subscribe(&mut world, ANN, "100", 3600);
+    for new in 1..=5 {
+        messages(&mut world, new);
+        world.run(std::time::Duration::from_millis(10));
+    }
+    world.run(s(3));
+    let told: Vec<_> = world.phone(ANN).notifies.iter().map(|n| line(n, "Voice-Message:")).collect();
+    assert_eq!(told, ["Voice-Message: 0/0 (0/0)", "Voice-Message: 1/0 (0/0)", "Voice-Message: 5/0 (0/0)"]);
+    assert_at_rest(&mut world);
+}
+
+#[test]
+fn a_subscription_lasts_as_long_as_it_is_refreshed_and_is_told_when_it_runs_out() {
+    let mut world = world();
+    let call_id = subscribe(&mut world, ANN, "100", 60);
+    world.run(s(50));
+    resubscribe(&mut world, ANN, &call_id, 100);
+    assert_eq!(answer(&mut world, ANN), "200 OK");
+    assert_eq!(world.phone(ANN).notifies.len(), 2, "each SUBSCRIBE is answered by a NOTIFY, too");
+    world.run(s(90));
+    assert_eq!(subscriptions(&world), 1);
+    world.run(s(20));
+    assert_eq!(
+        line(&newest(&mut world, ANN), "Subscription-State:"),
+        "Subscription-State: terminated;reason=timeout"
+    );
+    assert_eq!(subscriptions(&world), 0);
+    resubscribe(&mut world, ANN, &call_id, 100);
+    assert!(answer(&mut world, ANN).starts_with("481"), "it is to subscribe anew");
+    assert_at_rest(&mut world);
+}
+
+#[test]
+fn giving_up_a_subscription_and_asking_once_end_with_the_state_as_it_is() {
+    let mut world = world();
+    messages(&mut world, 3);
+    let call_id = subscribe(&mut world, ANN, "100", 3600);
+    resubscribe(&mut world, ANN, &call_id, 0);
+    subscribe(&mut world, ANN, "100", 0);
+    assert_eq!(world.phone(ANN).notifies.len(), 3);
+    for notify in world.phone(ANN).notifies.clone().iter().skip(1) {
+        assert_eq!(line(notify, "Subscription-State:"), "Subscription-State: terminated;reason=timeout");
+        assert_eq!(line(notify, "Voice-Message:"), "Voice-Message: 3/0 (0/0)");
+    }
+    assert_eq!(subscriptions(&world), 0);
+    assert_at_rest(&mut world);
+}
+
+#[test]
+fn whoever_may_not_watch_or_asks_for_what_there_is_not_hears_why() {
+    let mut world = world();
+    for (from, event, to, expires, more, status) in [
+        (BOB, "message-summary", "100", 3600, "", "403"),
+        (ANN, "message-summary", "999", 3600, "", "404"),
+        (ANN, "message-summary", "100", 59, "", "423"),
+        (ANN, "weather", "100", 3600, "", "489"),
+        (ANN, "message-summary", "100", 3600, "Accept: text/plain\r\n", "406"),
+        (ANN, "message-summary", "100", 3600, "Require: eventlist\r\n", "420"),
+    ] {
+        world.act(from, |phone, now| drop(phone.subscribe(now, event, to, expires, more)));
+        world.run(s(1));
+        let said = answer(&mut world, from);
+        assert!(said.starts_with(status), "{from} {event} {to} {expires} {more}: {said}");
+    }
+    let refused = world.phone(ANN).subscribed.clone();
+    assert_eq!(line(&refused[1], "Min-Expires:"), "Min-Expires: 60");
+    assert_eq!(line(&refused[2], "Allow-Events:"), "Allow-Events: message-summary");
+    assert_eq!((world.phone(ANN).notifies.len(), subscriptions(&world)), (0, 0));
+    assert_at_rest(&mut world);
+}
+
+#[test]
+fn a_subscriber_that_knows_nothing_of_it_or_is_gone_is_not_told_again() {
+    for status in [481, 0] {
+        let mut world = world();
+        subscribe(&mut world, ANN, "100", 3600);
+        world.phone(ANN).notify_status = status;
+        messages(&mut world, 1);
+        world.run(s(40));
+        assert_eq!(subscriptions(&world), 0, "{status}");
+        assert_at_rest(&mut world);
+    }
+}
+
+#[test]
+fn a_phone_that_was_switched_off_takes_the_place_of_its_own_old_subscription() {
+    let mut world = world();
+    for _ in 0..3 {
+        subscribe(&mut world, ANN, "100", 3600);
+        world.phone(ANN).lose_dialogs();
+    }
+    assert_eq!(subscriptions(&world), 1);
+    assert_at_rest(&mut world);
+}
+
+#[test]
+fn a_mailbox_that_is_no_longer_theirs_is_not_theirs_to_watch() {
+    let mut world = world();
+    subscribe(&mut world, ANN, "100", 3600);
+    let devices = [("ann1", "bob"), ("bob1", "bob")];
+    let rules = ruleset(TWO_USERS, &devices);
+    world.input(Input::Rules(std::sync::Arc::new(rules)));
+    world.run(s(1));
+    assert_eq!(
+        line(&newest(&mut world, ANN), "Subscription-State:"),
+        "Subscription-State: terminated;reason=rejected"
+    );
+    assert!(!newest(&mut world, ANN).contains("Voice-Message"), "nor is what waits there");
+    assert_eq!(subscriptions(&world), 0);
+    assert_at_rest(&mut world);
+}
+
+#[test]
+fn u7_the_phones_of_a_user_are_told_again_subscribed_or_not() {
+    let users = "[user.ann]\next = \"100\"\n[user.bob]\next = \"200\"\n";
+    let rules = ruleset(users, &[("ann1", "ann"), ("bob1", "bob")]);
+    let mut world = World::new(rules, CLEAR, 1);
+    for (address, user) in [(ANN, "ann1"), (BOB, "ann1"), (BOB_TOO, "bob1")] {
+        world.add(Phone::new(address, user, Script::Ring));
+        world.act(address, Phone::register);
+    }
+    messages(&mut world, 4);
+    subscribe(&mut world, ANN, "100", 3600);
+    let what = What::Messages { mailbox: "ann".into() };
+    world.input(Input::Notice(Notice { id: NoticeId(9), domain: DOMAIN.into(), what }));
+    world.run(s(1));
+    assert_eq!(results(&world.noticed[0]), [(Outcome::Accepted, Some(200)); 2]);
+    for (address, cseq, state) in [(ANN, "CSeq: 2 NOTIFY", "active"), (BOB, "CSeq: 1 NOTIFY", "terminated")] {
+        let notify = newest(&mut world, address);
+        assert_eq!(line(&notify, "CSeq:"), cseq, "in its subscription, where it has one");
+        assert!(line(&notify, "Subscription-State:").contains(state), "{notify}");
+        assert_eq!(line(&notify, "Voice-Message:"), "Voice-Message: 4/0 (0/0)");
+    }
+    assert_eq!(world.phone(BOB_TOO).notifies.len(), 0);
+    assert_at_rest(&mut world);
+}
+
+#[test]
+fn v16_a_phone_that_registers_is_told_unasked_where_that_is_configured() {
+    let rules = ruleset("[user.ann]\next = \"100\"\n", &[("ann1", "ann")]);
+    let config = configured(|config| config.unsolicited_mwi = true);
+    let mut world = World::with(rules, config, CLEAR, 1);
+    world.add(Phone::new(ANN, "ann1", Script::Ring));
+    messages(&mut world, 1);
+    world.act(ANN, Phone::register);
+    world.run(s(1));
+    assert_eq!(line(&newest(&mut world, ANN), "Messages-Waiting:"), "Messages-Waiting: yes");
+    world.act(ANN, Phone::register);
+    world.run(s(1));
+    assert_eq!(world.phone(ANN).notifies.len(), 1, "a refresh is no news");
     assert_at_rest(&mut world);
 }

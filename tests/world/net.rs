@@ -32,6 +32,28 @@ enum Parcel {
     Wake { phone: SocketAddr },
 }
 
+/// What is not as usual of the switch.
+pub fn configured(change: impl FnOnce(&mut Config)) -> Config {
+    let mut config = Config {
+        listeners: vec![Listener {
+            transport: Transport::Udp,
+            bound: switch_address(),
+            advertise: switch_address().to_string(),
+        }],
+        default_domain: None,
+        digest: vec![ringtree::sip::auth::Algorithm::Md5],
+        expiry: ringtree::registrar::location::Expiry { min_s: 60, max_s: 7200, default_s: 3600 },
+        calls_max: 10_000,
+        node: 0,
+        ports_low: 16,
+        media_advertise: None,
+        unsolicited_mwi: false,
+        drain_after: Duration::from_secs(60),
+    };
+    change(&mut config);
+    config
+}
+
 pub struct World {
     pub switch: Switch,
     pub phones: BTreeMap<SocketAddr, Phone>,
@@ -58,21 +80,11 @@ pub fn switch_address() -> SocketAddr {
 
 impl World {
     pub fn new(rules: Ruleset, weather: Weather, seed: u64) -> World {
-        let config = Config {
-            listeners: vec![Listener {
-                transport: Transport::Udp,
-                bound: switch_address(),
-                advertise: switch_address().to_string(),
-            }],
-            default_domain: None,
-            digest: vec![ringtree::sip::auth::Algorithm::Md5],
-            expiry: ringtree::registrar::location::Expiry { min_s: 60, max_s: 7200, default_s: 3600 },
-            calls_max: 10_000,
-            node: 0,
-            ports_low: 16,
-            media_advertise: None,
-            drain_after: Duration::from_secs(60),
-        };
+        World::with(rules, configured(|_| ()), weather, seed)
+    }
+
+    /// One whose switch is configured so.
+    pub fn with(rules: Ruleset, config: Config, weather: Weather, seed: u64) -> World {
         let mut world = World {
             switch: Switch::new(config, [7; 32]),
             phones: BTreeMap::new(),

@@ -72,6 +72,10 @@ pub struct Phone {
     /// The NOTIFYs that came, each once, as text; and what it answers to the next ones (0: nothing).
     pub notifies: Vec<String>,
     pub notify_status: u16,
+    /// Final responses to its SUBSCRIBEs, in order, as text.
+    pub subscribed: Vec<String>,
+    /// Its subscriptions: by Call-ID, our peer's tag and the number of the last request.
+    dialogs: BTreeMap<String, (String, u32)>,
     /// Of every request that this phone makes.
     pub max_forwards: u8,
     /// More header fields in them, each with its line end.
@@ -101,6 +105,8 @@ impl Phone {
             invites: Vec::new(),
             notifies: Vec::new(),
             notify_status: 200,
+            subscribed: Vec::new(),
+            dialogs: BTreeMap::new(),
             max_forwards: 70,
             extra: String::new(),
             open_answers: BTreeMap::new(),
@@ -134,6 +140,37 @@ impl Phone {
             Outgoing { to_tag: None, invite_branch: branch, talk, hang_up_at: None },
         );
         call_id
+    }
+
+    /// Subscribes to the `event` of `to` for so many seconds, with these fields more. Returns the Call-ID.
+    pub fn subscribe(&mut self, now: Duration, event: &str, to: &str, expires: u32, more: &str) -> String {
+        self.now = now;
+        let call_id = self.fresh("sub");
+        let extra = format!(
+            "Contact: <sip:{}@{}>\r\nEvent: {event}\r\nExpires: {expires}\r\n{more}",
+            self.user, self.address
+        );
+        let uri = format!("sip:{to}@{}", crate::DOMAIN);
+        self.request("SUBSCRIBE", &uri, to, None, &call_id, 1, &extra, "");
+        call_id
+    }
+
+    /// Refreshes a subscription, or gives it up with 0.
+    pub fn resubscribe(&mut self, now: Duration, call_id: &str, event: &str, to: &str, expires: u32) {
+        self.now = now;
+        let (tag, cseq) = self.dialogs.get(call_id).cloned().unwrap_or_default();
+        self.dialogs.insert(call_id.to_owned(), (tag.clone(), cseq + 1));
+        let extra = format!(
+            "Contact: <sip:{}@{}>\r\nEvent: {event}\r\nExpires: {expires}\r\n",
+            self.user, self.address
+        );
+        let uri = format!("sip:{}", crate::net::switch_address());
+        self.request("SUBSCRIBE", &uri, to, Some(&tag), call_id, cseq + 1, &extra, "");
+    }
+
+    /// Forgets its dialogs, as a phone does that was switched off.
+    pub fn lose_dialogs(&mut self) {
+        self.dialogs.clear();
     }
 
     pub fn cancel(&mut self, now: Duration, call_id: &str, to: &str) {
@@ -297,6 +334,13 @@ impl Phone {
         }
         if status >= 200 || method == "INVITE" {
             self.repeats.remove(&format!("{branch}{method}"));
+        }
+        if method == "SUBSCRIBE" && status >= 200 {
+            self.subscribed.push(response.to_string());
+            let to = response.to_header().unwrap().value().to_owned();
+            if let (200, Some(tag)) = (status, to.split("tag=").nth(1)) {
+                self.dialogs.entry(call_id.clone()).or_insert((tag.to_owned(), 1));
+            }
         }
         if method == "INVITE" && status >= 200 {
             self.final_response(response, status, &call_id);

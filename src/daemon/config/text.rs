@@ -142,6 +142,7 @@ struct RawSip {
     expires_min: Option<Spanned<String>>,
     expires_max: Option<Spanned<String>>,
     expires_default: Option<Spanned<String>>,
+    unsolicited_mwi: Option<bool>,
 }
 
 #[derive(Default, Deserialize)]
@@ -201,6 +202,7 @@ impl RawSip {
             config.advertise = Some(host.into_inner());
         }
         config.default_domain = self.default_domain;
+        config.unsolicited_mwi = self.unsolicited_mwi.unwrap_or(config.unsolicited_mwi);
         if let Some(digest) = self.digest {
             if digest.get_ref().is_empty() {
                 return Err(at.fault(digest.span(), "at least one of `md5`, `sha-256` is needed".into()));
