@@ -7,9 +7,8 @@ use super::{Admin, blocking};
 use crate::admin::generation::Live;
 use crate::net::clock;
 use crate::rules::compile::UserView;
-use crate::rules::destination::parse_destination;
 use crate::rules::edit::Kind;
-use crate::rules::model::Model;
+use crate::rules::set_forward::{NotSet, in_source};
 use crate::rules::{Domain, Status, StatusKey, StatusObject};
 use crate::switch::Input;
 use axum::Json;
@@ -108,19 +107,8 @@ pub(super) async fn patch_status(
     let live = admin.domain(&domain)?;
     let view = user_of(&live.domain, &name)?;
     let now = clock::now().wall;
-    let change = UserChange::parse(&body, &zone(&view.zone)?, now).map_err(Problem::invalid)?;
-    means_something(&change, &live.domain, view)?;
-    if !change.queues.is_empty() {
-        let (reread, named) = (live.clone(), change.queues.clone());
-        let unknown = blocking(move || {
-            let known =
-                |model: Model| named.into_keys().find(|queue| !model.services.queues.contains_key(queue));
-            reread.model().map(known)
-        });
-        if let Some(queue) = unknown.await?? {
-            return Err(Problem::invalid(format!("there is no queue `{queue}`")));
-        }
-    }
+    let mut change = UserChange::parse(&body, &zone(&view.zone)?, now).map_err(Problem::invalid)?;
+    make_sense(&mut change, &live, view).await?;
     set(admin, &live, StatusObject::User(view.name.clone()), Change::User(change), now).await
 }
 
@@ -206,8 +194,9 @@ async fn set(
     Ok(Json(status.await??))
 }
 
-/// A rule that is picked exists, and a forward leads somewhere.
-fn means_something(change: &UserChange, domain: &Domain, user: &UserView) -> Result<(), Problem> {
+/// A rule that is picked exists, queues that are named do, and a forward leads somewhere: it is written out as a rule would have it.
+async fn make_sense(change: &mut UserChange, live: &Arc<Live>, user: &UserView) -> Result<(), Problem> {
+    let domain = &live.domain;
     let rules = || domain.user_rules(&user.name).into_iter().flatten();
     if let Some(Some(rule)) = &change.rule
         && !rules().any(|name| **name == **rule)
@@ -215,15 +204,27 @@ fn means_something(change: &UserChange, domain: &Domain, user: &UserView) -> Res
         let names: Vec<_> = rules().map(|name| format!("`{name}`")).collect();
         return Err(Problem::invalid(format!("there is no rule `{rule}`; there are {}", names.join(", "))));
     }
-    if let Some(Some(forward)) = &change.forward
-        && parse_destination(forward).is_none()
-    {
-        let detail = format!(
-            "`{forward}` is no destination: write `tel:+12025550100`, `user:NAME`, `voicemail:NAME` ..."
-        );
-        return Err(Problem::invalid(detail));
+    // What has no extension stands in the source alone.
+    let mut to_look_up = None;
+    if let Some(Some(forward)) = &mut change.forward {
+        match domain.set_forward(&user.name, forward) {
+            Ok(to) => *forward = to.to_string(),
+            Err(NotSet::Wrong(what)) => return Err(Problem::invalid(what)),
+            Err(NotSet::Unknown(to)) => to_look_up = Some(to),
+        }
     }
-    Ok(())
+    if to_look_up.is_none() && change.queues.is_empty() {
+        return Ok(());
+    }
+    let (reread, queues) = (live.clone(), change.queues.clone());
+    let looked_up = blocking(move || -> Result<(), Problem> {
+        let model = reread.model()?;
+        if let Some(queue) = queues.into_keys().find(|queue| !model.services.queues.contains_key(queue)) {
+            return Err(Problem::invalid(format!("there is no queue `{queue}`")));
+        }
+        to_look_up.map_or(Ok(()), |to| in_source(&model, &to)).map_err(Problem::invalid)
+    });
+    looked_up.await?
 }
 
 /// By name, or by an extension of the user.

@@ -1,6 +1,8 @@
 //! `kind:name` as text: what rules, `--to`, a user's forward and tags say. The one reader of it, and the one writer.
 
 use super::model::{Destination, Name};
+use super::source::suggest::nearest;
+use crate::number::is_e164;
 use std::fmt;
 
 /// What makes a destination of a name.
@@ -24,7 +26,7 @@ const NAMED: [(&str, OfName); 11] = [
 const REJECT: &str = "reject";
 
 /// Every word that can stand before the `:`.
-pub(super) fn words() -> impl Iterator<Item = &'static str> {
+fn words() -> impl Iterator<Item = &'static str> {
     NAMED.iter().map(|(word, _)| *word).chain([REJECT])
 }
 
@@ -36,6 +38,35 @@ pub(super) enum NotADestination<'t> {
     UnknownKind(&'t str),
     /// `reject:` and something that refuses no call.
     Status(&'t str),
+}
+
+impl NotADestination<'_> {
+    /// What is wrong with the text, and what to write instead.
+    pub(super) fn says(self, text: &str) -> (String, String) {
+        match self {
+            NotADestination::Shape => {
+                let help = match (is_e164(text), text.strip_suffix(':')) {
+                    (true, _) => format!("write `tel:{text}`"),
+                    (_, Some(kind)) => format!("write a name behind it: `{kind}:NAME`"),
+                    _ => format!("write `kind:name`, as in `user:{text}`"),
+                };
+                (format!("`{text}` is no destination"), help)
+            }
+            NotADestination::UnknownKind(word) => {
+                let words: Vec<&str> = words().collect();
+                let name = text.get(word.len() + 1..).unwrap_or_default();
+                let help = match nearest(word, words.iter().copied()) {
+                    Some(meant) => format!("did you mean `{meant}:{name}`?"),
+                    None => format!("it can be {}", words.join(", ")),
+                };
+                (format!("`{word}` is no kind of destination"), help)
+            }
+            NotADestination::Status(status) => {
+                let message = format!("`{status}` is no status that refuses a call");
+                (message, "write one from 400 to 699: `reject:486`".into())
+            }
+        }
+    }
 }
 
 impl Destination {

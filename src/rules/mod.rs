@@ -37,6 +37,7 @@ pub mod reach;
 pub mod replay;
 pub mod route;
 pub mod ruleset;
+pub mod set_forward;
 mod shares;
 pub mod source;
 mod table;

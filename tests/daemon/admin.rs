@@ -166,6 +166,8 @@ fn a_status_that_makes_no_sense_says_what_to_write() {
         (&["ada", "dnd=maybe"][..], "dnd=on"),
         (&["ada", "rule=Nights"], "there are `Always`"),
         (&["ada", "forward=nowhere"], "no destination"),
+        (&["ada", "forward=user:bne"], "did you mean `user:ben`"),
+        (&["ada", "forward=tel:12"], "`12` is no number"),
         (&["ada", "dnd=on", "--until", "6pm"], "write `18:00`"),
         (&["ada", "queues.support=maybe"], "queues.support=on"),
     ] {
@@ -173,6 +175,8 @@ fn a_status_that_makes_no_sense_says_what_to_write() {
         assert!(ran.last_line().contains(says), "{}", ran.err);
     }
     running.run(&["user", "set", "eve", "dnd=on"]).ended(1);
+    let set = running.run(&["user", "set", "ada", "forward=tel:07700 900123"]).ended(0).out;
+    assert!(set.contains("forward to tel:+447700900123"), "{set}");
 }
 
 #[test]

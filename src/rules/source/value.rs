@@ -1,7 +1,7 @@
 //! The small values of the language: durations, destinations, numbers, zones, words, paths, addresses.
 
 use super::super::calendar::{Zone, parse_clock};
-use super::super::destination::{NotADestination, read_destination, words};
+use super::super::destination::read_destination;
 use super::super::diagnostic::{Diagnostic, Span};
 use super::super::model::{AcceptFrom, At, CallerId, Destination, Name};
 use super::names::Kind;
@@ -224,7 +224,8 @@ pub(super) fn destination(
     let to = match read_destination(text) {
         Ok(to) => to,
         Err(why) => {
-            not_a_destination(r, text, place, why);
+            let (message, help) = why.says(text);
+            r.error("bad-destination", place, message, help);
             return None;
         }
     };
@@ -243,33 +244,6 @@ pub(super) fn destination(
         Destination::Reject(_) => return Some(to),
     };
     Some(to)
-}
-
-fn not_a_destination(r: &mut Reader<'_>, text: &str, place: Span, why: NotADestination<'_>) {
-    let (message, help) = match why {
-        NotADestination::Shape => {
-            let help = match (is_e164(text), text.strip_suffix(':')) {
-                (true, _) => format!("write `tel:{text}`"),
-                (_, Some(kind)) => format!("write a name behind it: `{kind}:NAME`"),
-                _ => format!("write `kind:name`, as in `user:{text}`"),
-            };
-            (format!("`{text}` is no destination"), help)
-        }
-        NotADestination::UnknownKind(word) => {
-            let words: Vec<&str> = words().collect();
-            let name = text.get(word.len() + 1..).unwrap_or_default();
-            let help = match nearest(word, words.iter().copied()) {
-                Some(meant) => format!("did you mean `{meant}:{name}`?"),
-                None => format!("it can be {}", words.join(", ")),
-            };
-            (format!("`{word}` is no kind of destination"), help)
-        }
-        NotADestination::Status(status) => {
-            let message = format!("`{status}` is no status that refuses a call");
-            (message, "write one from 400 to 699: `reject:486`".into())
-        }
-    };
-    r.error("bad-destination", place, message, help);
 }
 
 /// A mailbox of its own or a user's, unless that is off.
