@@ -393,7 +393,7 @@ Fri 25 Dec 2026  NNNNNNNNNNNNDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDNNNN
     fn a_holiday_of_an_icalendar_file_stands_below_its_day() {
         let ics = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nBEGIN:VEVENT\r\nUID:1\r\nDTSTART;VALUE=DATE:20261225\r\n\
             SUMMARY:Noel\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n";
-        let (ics, _) = crate::rules::calendar::Ics::read("ontario", ics).unwrap();
+        let (ics, _) = crate::rules::calendar::Ics::read("ontario", ics, &mut Default::default()).unwrap();
         let frame = Frame { parts: vec![Part::Ics(ics)], ..Frame::default() };
         let (from, to) = (date(2026, 12, 21), date(2026, 12, 28));
         let notes = notes(&[("holidays", &frame)], &TimeZone::UTC, from, to);

@@ -2,10 +2,11 @@
 //! cancelled (RECURRENCE-ID). Each event becomes a set of days, and all of them one, so a reading is asked of one set.
 //!
 //! Not here: events with hours, to-dos, alarms; they are named as warnings. Invariant: whatever the file holds, reading ends
-//! within the bounds below.
+//! within the bounds below, and every day that it looks at is paid for out of a [`LookBudget`].
 
+use super::budget::{LookBudget, Spent};
 use super::day_set::{self, DaySet, LAST};
-use super::recurrence::{compile_rrule, parse_day};
+use super::recurrence::{RruleError, compile_rrule, parse_day};
 use icalendar::parser::{Component, read_components, unfold};
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
@@ -42,38 +43,41 @@ struct Event {
     days: DaySet,
 }
 
+/// Why a file gives no days.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IcsError {
+    /// It is no iCalendar file, or larger than the bounds allow: in words.
+    Wrong(String),
+    /// The budget ended at this event, counted from 0.
+    Spent { event: usize },
+}
+
+impl From<String> for IcsError {
+    fn from(what: String) -> IcsError {
+        IcsError::Wrong(what)
+    }
+}
+
 impl Ics {
     /// Reads the text of a file; beside the days, what of it is left out, in words.
     ///
     /// # Errors
-    /// It is no iCalendar file, or more than the bounds allow.
-    pub fn read(calendar: &str, text: &str) -> Result<(Ics, Vec<String>), String> {
-        if text.len() > FILE_BYTES_MAX {
-            return Err(format!("this file has more than {} KiB: take old years out", FILE_BYTES_MAX >> 10));
-        }
-        let unfolded = unfold(text.trim_start_matches('\u{feff}'));
-        if nesting(&unfolded) > NESTING_MAX {
-            return Err(format!("components nest more than {NESTING_MAX} deep: export the calendar anew"));
-        }
-        let roots = read_components(&unfolded).map_err(|_| {
-            "this is no iCalendar file: it begins with `BEGIN:VCALENDAR` and each component ends".to_owned()
-        })?;
-        let events: Vec<&Component<'_>> = roots
-            .iter()
-            .filter(|root| root.name == "VCALENDAR")
-            .flat_map(|root| &root.components)
-            .filter(|component| component.name == "VEVENT")
-            .collect();
-        if roots.iter().all(|root| root.name != "VCALENDAR") {
-            return Err("this is no iCalendar file: it begins with `BEGIN:VCALENDAR`".into());
-        }
-        if events.len() > EVENTS_MAX {
-            return Err(format!("this file has more than {EVENTS_MAX} events: take old years out"));
-        }
+    /// See [`IcsError`].
+    pub fn read(
+        calendar: &str,
+        text: &str,
+        budget: &mut LookBudget,
+    ) -> Result<(Ics, Vec<String>), IcsError> {
+        let unfolded = whole(text)?;
+        budget.spend(text.len()).map_err(|_| IcsError::Spent { event: 0 })?;
+        let components = events_of(&unfolded)?;
         let mut warnings = Warnings::default();
-        let moved = moved(&events);
-        let events: Vec<Event> =
-            events.iter().filter_map(|event| read(event, &moved, &mut warnings)).collect();
+        let moved = moved(&components);
+        let mut events = Vec::new();
+        for (index, component) in components.iter().enumerate() {
+            let event = read(component, &moved, &mut warnings, budget);
+            events.extend(event.map_err(|_| IcsError::Spent { event: index })?);
+        }
         let all: BTreeSet<u32> =
             events.iter().flat_map(|event| event.days.days().filter_map(day_set::number)).collect();
         let all: Vec<u32> = all.into_iter().collect();
@@ -124,6 +128,35 @@ impl Ics {
     }
 }
 
+/// The lines of a file that is not too large, each whole.
+fn whole(text: &str) -> Result<String, String> {
+    if text.len() > FILE_BYTES_MAX {
+        return Err(format!("this file has more than {} KiB: take old years out", FILE_BYTES_MAX >> 10));
+    }
+    let unfolded = unfold(text.trim_start_matches('\u{feff}'));
+    if nesting(&unfolded) > NESTING_MAX {
+        return Err(format!("components nest more than {NESTING_MAX} deep: export the calendar anew"));
+    }
+    Ok(unfolded)
+}
+
+/// The events of its calendars, in order.
+fn events_of(unfolded: &str) -> Result<Vec<Component<'_>>, String> {
+    let roots = read_components(unfolded).map_err(|_| {
+        "this is no iCalendar file: it begins with `BEGIN:VCALENDAR` and each component ends".to_owned()
+    })?;
+    if roots.iter().all(|root| root.name != "VCALENDAR") {
+        return Err("this is no iCalendar file: it begins with `BEGIN:VCALENDAR`".into());
+    }
+    let calendars = roots.into_iter().filter(|root| root.name == "VCALENDAR");
+    let events: Vec<Component<'_>> =
+        calendars.flat_map(|root| root.components).filter(|component| component.name == "VEVENT").collect();
+    if events.len() > EVENTS_MAX {
+        return Err(format!("this file has more than {EVENTS_MAX} events: take old years out"));
+    }
+    Ok(events)
+}
+
 /// What is left out, said a few times and then counted.
 #[derive(Default)]
 struct Warnings {
@@ -163,7 +196,7 @@ fn nesting(text: &str) -> usize {
 }
 
 /// By UID, the days on which one occurrence of a recurring event has an event of its own instead.
-fn moved(events: &[&Component<'_>]) -> HashMap<String, Vec<Date>> {
+fn moved(events: &[Component<'_>]) -> HashMap<String, Vec<Date>> {
     let mut moved: HashMap<String, Vec<Date>> = HashMap::new();
     for event in events {
         if let (Some(uid), Some(instead_of)) = (value(event, "UID"), value(event, "RECURRENCE-ID")) {
@@ -174,29 +207,36 @@ fn moved(events: &[&Component<'_>]) -> HashMap<String, Vec<Date>> {
 }
 
 /// The days of one event, unless it has none that count.
-fn read(event: &Component<'_>, moved: &HashMap<String, Vec<Date>>, warnings: &mut Warnings) -> Option<Event> {
+fn read(
+    event: &Component<'_>,
+    moved: &HashMap<String, Vec<Date>>,
+    warnings: &mut Warnings,
+    budget: &mut LookBudget,
+) -> Result<Option<Event>, Spent> {
     let summary = summary(event);
     let named = summary.as_deref().unwrap_or("without a name");
     if value(event, "STATUS").is_some_and(|status| status.eq_ignore_ascii_case("CANCELLED")) {
-        return None;
+        return Ok(None);
     }
-    let start_text = value(event, "DTSTART")?;
+    let Some(start_text) = value(event, "DTSTART") else { return Ok(None) };
     let Some(start) = parse_day(start_text) else {
         warnings
             .add(format!("the event `{named}` has hours (`{start_text}`): only events of whole days count"));
-        return None;
+        return Ok(None);
     };
     let mut first_days: BTreeSet<Date> = [start].into();
     if let Some(rule) = value(event, "RRULE") {
-        match compile_rrule(rule, Some(start)) {
+        match compile_rrule(rule, Some(start), budget) {
             Ok(days) => first_days.extend(days.days()),
-            Err(what) => warnings.add(format!("of the event `{named}` only the first day counts: {what}")),
+            Err(RruleError::Spent) => return Err(Spent),
+            Err(RruleError::Wrong(what)) => warnings.add(format!("of the event `{named}` only the first day counts: {what}")),
         }
     }
     first_days.extend(dates(event, "RDATE"));
     let replaced = value(event, "UID")
         .filter(|_| value(event, "RECURRENCE-ID").is_none())
         .and_then(|uid| moved.get(uid));
+    budget.spend(replaced.map_or(0, Vec::len))?;
     for gone in dates(event, "EXDATE").into_iter().chain(replaced.into_iter().flatten().copied()) {
         first_days.remove(&gone);
     }
@@ -206,6 +246,7 @@ fn read(event: &Component<'_>, moved: &HashMap<String, Vec<Date>>, warnings: &mu
     });
     let mut days = Vec::new();
     for first in first_days {
+        budget.spend(length.unsigned_abs() as usize)?;
         let number = |after: i32| {
             let day = first.checked_add(jiff::Span::new().try_days(after).ok()?).ok()?;
             day_set::number(day)
@@ -216,9 +257,9 @@ fn read(event: &Component<'_>, moved: &HashMap<String, Vec<Date>>, warnings: &mu
         if start > LAST {
             warnings.add(format!("the event `{named}` lies after {LAST}"));
         }
-        return None;
+        return Ok(None);
     }
-    Some(Event { summary, days: DaySet::of(&days) })
+    Ok(Some(Event { summary, days: DaySet::of(&days) }))
 }
 
 /// How many days an event lasts (RFC 5545 §3.6.1: DTEND is not inside; without an end, one day).
@@ -283,8 +324,12 @@ mod tests {
         format!("BEGIN:VEVENT\nUID:u@x\nDTSTAMP:20260101T000000Z\n{lines}\nEND:VEVENT\n")
     }
 
+    fn read(text: &str) -> Result<(Ics, Vec<String>), IcsError> {
+        Ics::read("ontario", text, &mut LookBudget::default())
+    }
+
     fn ics(events: &str) -> Ics {
-        let (ics, warnings) = Ics::read("ontario", &file(events)).unwrap();
+        let (ics, warnings) = read(&file(events)).unwrap();
         assert!(warnings.is_empty(), "{warnings:?}");
         ics
     }
@@ -339,7 +384,7 @@ mod tests {
     #[test]
     fn what_has_hours_is_left_out_with_a_word() {
         let text = file(&event("DTSTART:20261225T100000Z\nSUMMARY:Party").repeat(9));
-        let (ics, warnings) = Ics::read("x", &text).unwrap();
+        let (ics, warnings) = read(&text).unwrap();
         assert!(ics.is_empty());
         assert!(warnings[0].contains("`Party` has hours"), "{warnings:?}");
         assert_eq!(warnings.len(), WARNINGS_MAX + 1);
@@ -349,19 +394,37 @@ mod tests {
     #[test]
     fn a_rule_that_cannot_be_read_leaves_the_first_day() {
         let text = file(&event("DTSTART;VALUE=DATE:20261225\nRRULE:FREQ=HOURLY"));
-        let (ics, warnings) = Ics::read("x", &text).unwrap();
+        let (ics, warnings) = read(&text).unwrap();
         assert_eq!(days(&ics), ["2026-12-25"]);
         assert!(warnings[0].contains("only the first day"), "{warnings:?}");
     }
 
     #[test]
+    fn a_file_that_would_look_at_too_many_days_is_refused_at_the_event_that_does() {
+        let yearly = event("DTSTART;VALUE=DATE:20260701\nRRULE:FREQ=YEARLY");
+        let daily = event("DTSTART;VALUE=DATE:18000101\nRRULE:FREQ=DAILY");
+        let text = file(&(yearly.repeat(5) + &daily));
+        // A day a year costs a month of looks, and each month that is not meant one.
+        assert!(read(&text).is_ok());
+        let spent = Ics::read("x", &text, &mut LookBudget::of(50_000));
+        assert_eq!(spent, Err(IcsError::Spent { event: 5 }));
+        let long = event("DTSTART;VALUE=DATE:20260101\nRRULE:FREQ=DAILY\nDURATION:P366D");
+        let spent = Ics::read("x", &file(&long), &mut LookBudget::of(1_000_000));
+        assert_eq!(spent, Err(IcsError::Spent { event: 0 }), "days that an event lasts count, too");
+    }
+
+    #[test]
     fn what_is_no_calendar_is_refused() {
+        let wrong = |text: &str| match read(text) {
+            Err(IcsError::Wrong(what)) => what,
+            other => panic!("{other:?}"),
+        };
         for text in ["", "hello", "BEGIN:VCALENDAR\r\n", "BEGIN:VEVENT\r\nEND:VEVENT\r\n"] {
-            assert!(Ics::read("x", text).is_err(), "{text:?}");
+            assert!(read(text).is_err(), "{text:?}");
         }
         let deep = format!("BEGIN:VCALENDAR\r\n{}", "BEGIN:A\r\n".repeat(100_000));
-        assert!(Ics::read("x", &deep).unwrap_err().contains("deep"));
-        assert!(Ics::read("x", &" ".repeat(FILE_BYTES_MAX + 1)).unwrap_err().contains("KiB"));
+        assert!(wrong(&deep).contains("deep"));
+        assert!(wrong(&" ".repeat(FILE_BYTES_MAX + 1)).contains("KiB"));
     }
 
     proptest! {
@@ -369,7 +432,7 @@ mod tests {
         fn no_file_makes_it_panic(lines in proptest::collection::vec(
             "(BEGIN:VEVENT|END:VEVENT|BEGIN:V|DTSTART;VALUE=DATE:20[0-9]{6}|DTEND:[0-9]{8}|DURATION:P[0-9]{1,12}[DW]|RRULE:FREQ=(DAILY|YEARLY);COUNT=[0-9]{1,3}|SUMMARY:.{0,9}|EXDATE:[0-9,]{0,20}| .{0,9})", 0..12,
         )) {
-            let _ = Ics::read("x", &file(&format!("{}\n", lines.join("\n"))));
+            let _ = read(&file(&format!("{}\n", lines.join("\n"))));
         }
     }
 }

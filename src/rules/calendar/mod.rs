@@ -6,10 +6,11 @@
 //!
 //! Weekly hours, dates and yearly days hold for ever. Recurrence rules and iCalendar files are compiled into sets of days that
 //! reach from 1970 to 2100 ([`HORIZON_FIRST`], [`HORIZON_LAST`]): outside it they never match. A set takes 6 KB at most, and
-//! compiling one a few milliseconds at most.
+//! compiling one a few milliseconds at most; all of a domain together pay out of one [`LookBudget`].
 //!
 //! Invariant: `contains` does not allocate and never looks a zone up by name.
 
+mod budget;
 mod day_set;
 mod days;
 mod ics;
@@ -18,11 +19,12 @@ mod recurrence;
 mod weekly;
 mod zone;
 
+pub use budget::{LookBudget, Spent};
 pub use day_set::{DaySet, FIRST as HORIZON_FIRST, LAST as HORIZON_LAST};
 pub use days::{DayRange, Days, Yearly, YearlyOn};
-pub use ics::Ics;
+pub use ics::{Ics, IcsError};
 pub use parse::{parse_clock, parse_hours, parse_weekly, parse_yearly};
-pub use recurrence::{Recurring, compile_rrule};
+pub use recurrence::{Recurring, RruleError, compile_rrule};
 pub use weekly::{Hours, Weekly};
 pub use zone::Zone;
 

@@ -9,8 +9,9 @@
 //! picks by BYSETPOS from a first week that begins where the rule does.
 //!
 //! Bounds: at most [`PART_VALUES_MAX`] values a part; days up to the end of the horizon, from [`FROM_MIN`] at the earliest,
-//! each looked at once: some milliseconds.
+//! each looked at once, unless its month is not meant: some milliseconds, and paid for out of a [`LookBudget`].
 
+use super::budget::{LookBudget, Spent};
 use super::day_set::{DaySet, FIRST, LAST, number};
 use super::weekly::Hours;
 use jiff::civil::{Date, Weekday};
@@ -185,18 +186,22 @@ impl Rule {
         start.checked_add(span.ok()?).ok()
     }
 
-    /// The days that it names of the period that begins here, picked by BYSETPOS.
-    fn period(&self, start: Date, days: &mut Vec<Date>) {
+    /// The days that it names of the period that begins here, picked by BYSETPOS. Gives how many it looked at.
+    fn period(&self, start: Date, days: &mut Vec<Date>) -> usize {
         days.clear();
         let end = self.period_after(start, 1).unwrap_or(LAST);
-        days.extend(
-            start
-                .series(jiff::Span::new().days(1))
-                .take_while(|day| *day < end)
-                .filter(|day| self.names(*day)),
-        );
+        let mut looked = 0;
+        let mut next = Some(start);
+        while let Some(day) = next.filter(|day| *day < end) {
+            looked += 1;
+            let meant = self.by_month.is_empty() || self.by_month.contains(&day.month().into());
+            if meant && self.names(day) {
+                days.push(day);
+            }
+            next = if meant { day.tomorrow().ok() } else { day.last_of_month().tomorrow().ok() };
+        }
         if self.by_position.is_empty() {
-            return;
+            return looked;
         }
         let length = i16::try_from(days.len()).unwrap_or(i16::MAX);
         let mut at = 0;
@@ -204,26 +209,34 @@ impl Rule {
             at += 1;
             self.by_position.iter().any(|position| *position == at || *position == at - length - 1)
         });
+        looked
+    }
+
+    /// How many values each day is compared with.
+    fn values(&self) -> usize {
+        let lists = [&self.by_month, &self.by_month_day, &self.by_year_day, &self.by_week, &self.by_position];
+        lists.iter().map(|list| list.len()).sum::<usize>() + self.by_day.len()
     }
 
     /// The numbers of the days that it means from `from` on. What comes before the horizon is counted all the same.
-    fn days(&self, from: Date) -> Vec<u32> {
+    fn days(&self, from: Date, budget: &mut LookBudget) -> Result<Vec<u32>, Spent> {
         let last = self.until.unwrap_or(LAST).min(LAST);
         let mut left = self.count.unwrap_or(u32::MAX);
         let (mut numbers, mut period) = (Vec::new(), Vec::new());
         let mut start = Some(self.period_of(from));
+        let values = self.values();
         while let Some(first) = start.filter(|first| *first <= last) {
-            self.period(first, &mut period);
+            budget.compare(self.period(first, &mut period), values)?;
             for day in period.iter().filter(|day| **day >= from) {
                 if left == 0 || *day > last {
-                    return numbers;
+                    return Ok(numbers);
                 }
                 left -= 1;
                 numbers.extend(number(*day));
             }
             start = self.period_after(first, self.interval);
         }
-        numbers
+        Ok(numbers)
     }
 }
 
@@ -231,11 +244,45 @@ fn plus(day: Date, days: i64) -> Option<Date> {
     day.checked_add(jiff::Span::new().try_days(days).ok()?).ok()
 }
 
+/// Why a rule gives no days.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RruleError {
+    /// What is wrong and how to write it.
+    Wrong(String),
+    Spent,
+}
+
+impl From<String> for RruleError {
+    fn from(what: String) -> RruleError {
+        RruleError::Wrong(what)
+    }
+}
+
+impl From<Spent> for RruleError {
+    fn from(_: Spent) -> RruleError {
+        RruleError::Spent
+    }
+}
+
 /// Compiles a rule as `rrule` and `from` say it.
 ///
 /// # Errors
-/// What is wrong and how to write it.
-pub fn compile_rrule(text: &str, from: Option<Date>) -> Result<DaySet, String> {
+/// See [`RruleError`].
+pub fn compile_rrule(
+    text: &str,
+    from: Option<Date>,
+    budget: &mut LookBudget,
+) -> Result<DaySet, RruleError> {
+    let (rule, from) = begun(text, from)?;
+    let set = DaySet::of(&rule.days(from, budget)?);
+    if set.is_empty() {
+        return Err("no day ever matches this rule: look for days that its months don't have".to_owned().into());
+    }
+    Ok(set)
+}
+
+/// A rule, and from when on it counts.
+fn begun(text: &str, from: Option<Date>) -> Result<(Rule, Date), String> {
     let mut rule = parse(text)?;
     if let (None, Some(why)) = (from, rule.wants_from()) {
         return Err(format!("this rule needs a beginning, as {why}: add `from = 2026-01-01`"));
@@ -248,11 +295,7 @@ pub fn compile_rrule(text: &str, from: Option<Date>) -> Result<DaySet, String> {
         return Err(format!("this rule ends before it begins: UNTIL lies before {from}"));
     }
     rule.begin(from);
-    let set = DaySet::of(&rule.days(from));
-    if set.is_empty() {
-        return Err("no day ever matches this rule: look for days that its months don't have".into());
-    }
-    Ok(set)
+    Ok((rule, from))
 }
 
 const WEEKDAYS: [(&str, Weekday); 7] = [

@@ -3,6 +3,7 @@
 //! A [`Table`] remembers which keys were asked for; [`Table::finish`] reports the others. So the code that reads a table is
 //! the one list of its keys.
 
+use super::super::calendar::LookBudget;
 use super::super::diagnostic::{Diagnostic, Files, Span};
 use super::super::shares::in_shares;
 use super::names::{Names, Referred};
@@ -23,6 +24,8 @@ pub(super) struct Reader<'t> {
     pub(super) referred: Referred,
     /// The domain's, once `[domain]` is read.
     pub(super) locale: Locale,
+    /// Days that recurrences may still look at.
+    pub(super) looks: LookBudget,
     /// Nothing is said of what is not carried out.
     pub(super) quiet: bool,
     /// Names are not looked up.
@@ -38,6 +41,7 @@ impl<'t> Reader<'t> {
             names: Arc::default(),
             referred: Referred::default(),
             locale: Locale { country: "".into(), area_code: None },
+            looks: LookBudget::default(),
             quiet: false,
             any_name: false,
         }
@@ -75,6 +79,8 @@ impl<'t> Reader<'t> {
             names: self.names.clone(),
             referred: Referred::default(),
             locale: self.locale.clone(),
+            // Recurrences stand in time frames, which one reader reads.
+            looks: LookBudget::default(),
             quiet: self.quiet,
             any_name: self.any_name,
         }

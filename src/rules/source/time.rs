@@ -1,14 +1,14 @@
 //! Calendars, time frames, and the `when` of rules.
 
 use super::super::calendar::{
-    DayRange, Days, Excepted, Frame, Ics, Part, Recurring, Yearly, Zone, compile_rrule, parse_hours,
-    parse_weekly, parse_yearly,
+    DayRange, Days, Excepted, Frame, Ics, IcsError, Part, Recurring, RruleError, Spent, Yearly, Zone,
+    compile_rrule, parse_hours, parse_weekly, parse_yearly,
 };
-use super::super::diagnostic::{Diagnostic, Span};
+use super::super::diagnostic::{Diagnostic, Files, Span};
 use super::super::model::{At, Calendar, Condition, Name, When};
 use super::domain::required;
 use super::names::{Kind, Object, Objects};
-use super::reader::{Item, Reader, Table};
+use super::reader::{Item, Reader, Table, span};
 use jiff::civil::Date;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -184,7 +184,17 @@ fn recurrence<'t>(r: &mut Reader<'t>, t: &mut Table<'t>) -> Option<Part> {
         None => None,
     };
     let item = rrule?;
-    let days = parsed(r, item, "bad-rrule", |text| compile_rrule(text, from))?;
+    let days = match compile_rrule(item.text(r)?, from, &mut r.looks) {
+        Ok(days) => days,
+        Err(RruleError::Wrong(what)) => {
+            r.report(finding("bad-rrule", item.span, &what));
+            return None;
+        }
+        Err(RruleError::Spent) => {
+            r.report(finding("too-many-days", item.span, &Spent.says()));
+            return None;
+        }
+    };
     let text = match written.is_empty() {
         true => item.value.as_str().unwrap_or_default().to_owned(),
         false => format!("{} {}", item.value.as_str().unwrap_or_default(), written.join(", ")),
@@ -201,7 +211,7 @@ fn ics<'t>(r: &mut Reader<'t>, item: Item<'t>, calendar: &str) -> Option<Ics> {
         r.error("missing-file", item.span, message, help);
         return None;
     };
-    match Ics::read(calendar, text) {
+    match Ics::read(calendar, text, &mut r.looks) {
         Ok((ics, warnings)) => {
             for warning in warnings {
                 r.report(Diagnostic::warning("ics-left-out", item.span, warning));
@@ -212,12 +222,25 @@ fn ics<'t>(r: &mut Reader<'t>, item: Item<'t>, calendar: &str) -> Option<Ics> {
             }
             Some(ics)
         }
-        Err(what) => {
+        Err(IcsError::Wrong(what)) => {
             let (message, help) = what.split_once(": ").unwrap_or((&what, "look at the file"));
             r.error("bad-ics", item.span, format!("`{path}`: {message}"), help);
             None
         }
+        Err(IcsError::Spent { event }) => {
+            let found = finding("too-many-days", event_span(r.files, path, event).unwrap_or(item.span), &Spent.says());
+            r.report(found.related(item.span, "read for this calendar"));
+            None
+        }
     }
+}
+
+/// The line that an event of a file begins with.
+fn event_span(files: &Files, path: &str, event: usize) -> Option<Span> {
+    let file = files.0.keys().position(|name| **name == *path)?;
+    let text = files.0.get(path)?;
+    let (start, line) = text.match_indices("BEGIN:VEVENT").nth(event)?;
+    Some(span(u32::try_from(file).ok()?, start..start + line.len()))
 }
 
 /// The text of an item, parsed; what is wrong with it as an error at its place.
@@ -231,13 +254,18 @@ fn parsed<'t, T>(
     match parse(text) {
         Ok(value) => Some(value),
         Err(what) => {
-            let (message, help) = what.split_once(": ").unwrap_or((&what, ""));
-            let mut finding = Diagnostic::error(code, item.span, message);
-            finding.help = (!help.is_empty()).then(|| help.to_owned());
-            r.report(finding);
+            r.report(finding(code, item.span, &what));
             None
         }
     }
+}
+
+/// An error of what is wrong, and behind the first colon what to write instead.
+fn finding(code: &'static str, span: Span, what: &str) -> Diagnostic {
+    let (message, help) = what.split_once(": ").unwrap_or((what, ""));
+    let mut finding = Diagnostic::error(code, span, message);
+    finding.help = (!help.is_empty()).then(|| help.to_owned());
+    finding
 }
 
 /// A date, or `"2026-08-01..2026-08-15"`.
