@@ -127,7 +127,8 @@ impl fmt::Display for OpenEvent {
             }
             OpenEvent::TextLost { domain, generation, kept: Some(kept) } => write!(
                 f,
-                "LOST GENERATION {generation} OF {domain}: both copies of its text are damaged; generation {kept} is in force"
+                "LOST GENERATION {generation} OF {domain}: both copies of its text are damaged; generation {kept} is in force. \
+                 What was damaged lies beside it (`.damaged`); apply the rules again"
             ),
             OpenEvent::TextLost { domain, generation, kept: None } => write!(
                 f,

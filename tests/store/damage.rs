@@ -3,6 +3,7 @@
 use super::world::{Dice, binding, database, moved_aside, numbers, open, record, rules, status, user};
 use ringtree::store::{OpenEvent, SledStore, Store};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 const STATUSES: u64 = 40;
 
@@ -308,4 +309,40 @@ fn texts_damaged_in_both_copies_are_said_and_do_not_keep_the_store_from_opening(
     let (store, report) = open(dir.path());
     assert_eq!(report.events, []);
     assert_eq!(store.put_rules(rules("b", 2), None).unwrap(), 4);
+}
+
+#[test]
+fn a_domain_whose_newest_text_is_damaged_in_both_copies_runs_on_the_newest_that_can_be_read() {
+    let dir = filled();
+    let (store, _) = open(dir.path());
+    // The first as a change behind a whole one, the second as a whole one of its own.
+    for (generation, text) in [(3, "three".to_owned()), (4, "four".to_owned()), (5, "x".repeat(1 << 20))] {
+        let mut edit = rules("a", generation);
+        Arc::make_mut(&mut edit.files).0.insert("long.toml".into(), format!("# {text}\n").into());
+        store.put_rules(edit, None).unwrap();
+    }
+    let newest = store.rules_at("a", 4).unwrap().unwrap().files;
+    drop(store);
+    // Within the text of the newest: its head is whole, and who only looks at heads sees nothing.
+    for file in texts(dir.path(), &["a", "b"]) {
+        let mut bytes = std::fs::read(&file).unwrap();
+        if bytes.len() > 1 << 20 {
+            let at = bytes.len() - 1000;
+            bytes[at] ^= 4;
+            std::fs::write(&file, bytes).unwrap();
+        }
+    }
+    let (store, report) = open(dir.path());
+    assert_eq!(report.events, [OpenEvent::TextLost { domain: "a".to_owned(), generation: 5, kept: Some(4) }]);
+    assert_eq!(store.rules_at("a", 4).unwrap().unwrap().files, newest);
+    assert_eq!(store.heads().unwrap().iter().find(|head| &*head.domain == "a").unwrap().generation, 4);
+    // What comes after does not stand on what can't be read, and numbers go on rising.
+    assert_eq!(store.put_rules(rules("a", 6), None).unwrap(), 6);
+    drop(store);
+    let (store, report) = open(dir.path());
+    assert_eq!(report.events, []);
+    assert_eq!(store.rules_at("a", 6).unwrap().unwrap().files, rules("a", 6).files);
+    assert_eq!(store.rules_at("a", 4).unwrap().unwrap().files, newest);
+    let aside = |path: &std::path::PathBuf| path.to_str().unwrap().ends_with(".damaged");
+    assert_eq!(texts(dir.path(), &["damaged"]).iter().filter(|path| aside(path)).count(), 2);
 }

@@ -65,6 +65,14 @@ impl Segment {
         entries
     }
 
+    /// How many of these generations can be read, from the first on: a later one changes what stands before it. Proved by the checksums.
+    pub(super) fn readable(&self, entries: &[Entry]) -> usize {
+        let whole = |entry: &Entry| {
+            self.copies.iter().any(|(file, len)| frame::read_at(file, *len, entry.body).is_ok())
+        };
+        entries.iter().take_while(|entry| whole(entry)).count()
+    }
+
     /// What a generation changed, from the copy that has it whole.
     ///
     /// # Errors

@@ -1,4 +1,5 @@
-//! Holding the archive against a head at open: what was never acknowledged is cut off, and a damaged copy is made anew from the other.
+//! Holding the archive against a head at open: what was never acknowledged is cut off, a damaged copy is made anew from the other, and
+//! where both are damaged the domain falls back on the newest generation that can be read. What can't is set aside, not deleted.
 
 use super::segment::{self, Entry, MAGIC, Segment};
 use super::{Archive, segments};
@@ -26,28 +27,50 @@ impl Archive {
     /// What the file system says.
     pub fn settle(&self, domain: &str, newest: u64) -> io::Result<Settled> {
         let folder = self.folder(domain);
-        let mut found = None;
+        let mut unreadable = Vec::new();
         for base in segments(&folder)?.into_iter().rev() {
-            let mut entries = Segment::open(&folder, base)?.entries();
+            let segment = Segment::open(&folder, base)?;
+            let mut entries = segment.entries();
             entries.retain(|entry| entry.info.generation <= newest);
-            let Some(last) = entries.last() else {
+            entries.truncate(segment.readable(&entries));
+            let Some(last) = entries.last().map(|last| last.info.clone()) else {
                 // Begun and never acknowledged, or unreadable to its first byte.
                 if base > newest {
                     for path in segment::paths(&folder, base) {
                         remove(&path)?;
                     }
+                } else {
+                    unreadable.push(base);
                 }
                 continue;
             };
-            if last.info.generation < newest {
-                found = Some(last.info.clone());
-                break;
+            if last.generation == newest {
+                let repaired = equal(&folder, base, &entries)?;
+                return Ok(if repaired { Settled::Repaired } else { Settled::Whole });
             }
-            let repaired = equal(&folder, base, &entries)?;
-            return Ok(if repaired { Settled::Repaired } else { Settled::Whole });
+            // Else the next edit would be written behind what can't be read.
+            for base in unreadable {
+                set_aside(&folder, base, |path, aside| std::fs::rename(path, aside))?;
+            }
+            set_aside(&folder, base, |path, aside| std::fs::copy(path, aside).map(drop))?;
+            equal(&folder, base, &entries)?;
+            return Ok(Settled::Behind(Some(last)));
         }
-        Ok(Settled::Behind(found))
+        Ok(Settled::Behind(None))
     }
+}
+
+/// Keeps both copies of a segment under names that are no segment's.
+fn set_aside(folder: &Path, base: u64, keep: impl Fn(&Path, &Path) -> io::Result<()>) -> io::Result<()> {
+    for path in segment::paths(folder, base) {
+        let mut aside = path.clone().into_os_string();
+        aside.push(".damaged");
+        match keep(&path, Path::new(&aside)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Makes both copies of a segment hold exactly these generations. Says whether one had to be written anew.
