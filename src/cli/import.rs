@@ -106,8 +106,11 @@ impl Import {
         }
         let done = if self.write { "written" } else { "nothing is written yet: --write does it" };
         let (new, more, lost) = (made.len(), users.len(), losses.len());
+        let some = |n: usize, one: &str, many: &str| format!("{n} {}", if n == 1 { one } else { many });
         out::line(&format!(
-            "{new} new users, {more} with something added, {lost} cells or columns not taken; {done}"
+            "{}, {more} with something added, {} not taken; {done}",
+            some(new, "new user", "new users"),
+            some(lost, "cell or column", "cells or columns"),
         ));
     }
 }

@@ -63,6 +63,7 @@ fn import_shows_first_and_writes_when_it_is_told_to() {
         "{preview}"
     );
     assert!(preview.contains("to be made: rules/secrets/103a"), "{preview}");
+    assert!(preview.contains("1 new user, 1 with something added, "), "{preview}");
     assert!(!place.path("rules/users/103-hall.toml").exists());
     let written =
         place.run(&["import", "people.csv", "--into", "rules", "--write", "--json"]).ended(0).json();
@@ -88,4 +89,13 @@ fn import_refuses_what_is_no_table_and_what_would_be_wrong() {
     let ran = place.run(&["import", "people.csv", "--into", "rules", "--write"]).ended(2);
     assert!(ran.err.contains("emperor") && ran.last_line().contains("nothing was written"), "{}", ran.err);
     assert!(!place.path("rules/users").exists());
+}
+
+#[test]
+fn a_name_in_the_column_of_extensions_is_refused_by_row_and_column() {
+    let place = Place::new();
+    place.write("people.csv", "ext,last_name\nabc,Hall\n");
+    let told = place.run(&["import", "people.csv", "--into", "rules"]).ended(1).out;
+    assert!(told.contains("row 2, ext `abc`: nobody can dial this"), "{told}");
+    assert!(told.contains("0 new users, 0 with something added, 1 cell or column not taken"), "{told}");
 }

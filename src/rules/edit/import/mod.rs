@@ -101,6 +101,12 @@ impl Import<'_> {
             self.lost(row, "ext", "the spreadsheet has rounded this number: format the column as text");
             return Ok(());
         }
+        if !self.by_ext.contains_key(ext)
+            && let Some(why) = no_extension(ext)
+        {
+            self.lost(row, "ext", why);
+            return Ok(());
+        }
         let keys = self.keys(row);
         if let Some(name) = self.by_ext.get(ext).cloned() {
             return self.there(row, &name, keys);
@@ -338,6 +344,18 @@ impl Import<'_> {
     }
 }
 
+/// Why a cell is no extension. Rules may have one without a digit (`ext = "lobby"`); in a table it is a name in the wrong column.
+fn no_extension(ext: &str) -> Option<&'static str> {
+    let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '*' | '#' | '-');
+    if !ext.bytes().any(|byte| byte.is_ascii_digit()) {
+        return Some("nobody can dial this: an extension has digits; is it in the right column?");
+    }
+    if ext.len() > 32 || !ext.chars().all(good) {
+        return Some("an extension is 1 to 32 of digits, letters, `.`, `_`, `*`, `#` and `-`");
+    }
+    is_e164(ext).then_some("this is a number, not an extension: it belongs into the column `number`")
+}
+
 fn user_kind() -> Result<&'static Kind, EditError> {
     Kind::of_table("user").ok_or_else(|| EditError::new("no users"))
 }
@@ -474,6 +492,15 @@ mod tests {
             ]
         );
         assert_eq!(found.made, ["b", "d"]);
+    }
+
+    #[test]
+    fn what_is_no_extension_is_refused_by_row_and_column() {
+        let found = imported("ext,last_name\nabc,Byron\n1 02,King\n+12025550123,Hall\n102,Ross\n");
+        let cells: Vec<_> =
+            found.losses.iter().map(|l| (l.row, l.column.as_str(), l.value.as_str())).collect();
+        assert_eq!(cells, [(2, "ext", "abc"), (3, "ext", "1 02"), (4, "ext", "+12025550123")]);
+        assert_eq!(found.made, ["ross"]);
     }
 
     #[test]
