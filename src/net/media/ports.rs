@@ -99,6 +99,11 @@ impl Ports {
         Ok(ports)
     }
 
+    /// Pairs that are open.
+    pub(super) fn count(&self) -> usize {
+        self.count
+    }
+
     /// Begins another round: ports that were busy are tried again.
     pub(super) fn restart(&mut self) {
         if let Range::Within(range) = &self.range {

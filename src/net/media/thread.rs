@@ -251,7 +251,15 @@ impl Relays {
             match ports.open_next() {
                 Ok(pair) => growth.pairs.push(pair),
                 Err(error) => {
-                    tracing::warn!(%error, wanted = growth.wanted, opened = growth.pairs.len(), "no more media ports");
+                    // All of a range being open is what a range is for: a call that finds no pair is refused, and that is said.
+                    if error.kind() == std::io::ErrorKind::AddrInUse {
+                        tracing::info!(
+                            open = ports.count(),
+                            "all media ports of the range are open; calls share them"
+                        );
+                    } else {
+                        tracing::warn!(%error, open = ports.count(), "the system gives no more media ports");
+                    }
                     exhausted = true;
                     break;
                 }
