@@ -6,7 +6,7 @@ use crate::admin::client::{Ask, segment};
 use crate::admin::plan::{Plan as Planned, Recorded};
 use crate::daemon::directory;
 use crate::net::clock;
-use crate::rules::compare::{Comparison, DECISIONS_MAX, Side, compare};
+use crate::rules::compare::{Comparison, DECISIONS_MAX, Difference, Side, compare};
 use clap::Args;
 use hyper::{Method, StatusCode};
 use serde::de::DeserializeOwned;
@@ -91,6 +91,26 @@ pub(super) fn ask<A: DeserializeOwned>(
         .map_err(|e| Failure::fault(format!("the answer can't be read: {e}")))
 }
 
+/// A sentence a line. What several have in common, their time with its dates, stands once, above them.
+fn told(text: &mut String, differences: &[Difference]) {
+    let mut said: Vec<&str> = Vec::new();
+    for difference in differences {
+        let when = difference.when.as_str();
+        let rest = |one: &Difference| one.text.strip_prefix(when)?.strip_prefix(", ").map(str::to_owned);
+        let same: Vec<String> =
+            differences.iter().filter(|one| !when.is_empty() && one.when == when).filter_map(rest).collect();
+        if same.len() < 2 {
+            let _ = writeln!(text, "- {}", difference.text);
+        } else if !said.contains(&when) {
+            said.push(when);
+            let _ = writeln!(text, "- {when}:");
+            for rest in same {
+                let _ = writeln!(text, "    - {rest}");
+            }
+        }
+    }
+}
+
 fn text(planned: &Planned) -> String {
     let Comparison { changed, differences, not_compared, entries_not_tried, .. } = &planned.comparison;
     if changed.is_empty() {
@@ -100,9 +120,7 @@ fn text(planned: &Planned) -> String {
     if differences.is_empty() {
         text.push_str("no call that was tried is decided otherwise\n");
     }
-    for difference in differences {
-        let _ = writeln!(text, "- {}", difference.text);
-    }
+    told(&mut text, differences);
     if *not_compared > 0 {
         let _ = writeln!(
             text,
@@ -121,4 +139,35 @@ fn text(planned: &Planned) -> String {
         text.push_str(if *elsewhere > 0 { "; `ringtree replay` lists them\n" } else { "\n" });
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_that_several_differences_have_is_said_once_above_them() {
+        let difference = |when: &str, rest: &str| Difference {
+            text: if when == "always" { rest.to_owned() } else { format!("{when}, {rest}") },
+            when: when.to_owned(),
+            ..Difference::default()
+        };
+        let lunch = "Mon-Fri 12:00-13:00, not on 25 Dec 2026";
+        let differences = [
+            difference(lunch, "calls to 101 now ring Sam"),
+            difference("on 24 Dec 2026", "calls to 102 now ring Sam"),
+            difference("always", "calls to 103 now ring Sam"),
+            difference("always", "calls to 104 now ring Sam"),
+            difference(lunch, "calls to 105 now ring Sam"),
+        ];
+        let mut text = String::new();
+        told(&mut text, &differences);
+        assert_eq!(
+            text,
+            format!(
+                "- {lunch}:\n    - calls to 101 now ring Sam\n    - calls to 105 now ring Sam\n\
+                 - on 24 Dec 2026, calls to 102 now ring Sam\n- calls to 103 now ring Sam\n- calls to 104 now ring Sam\n"
+            )
+        );
+    }
 }

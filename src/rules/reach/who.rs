@@ -155,7 +155,10 @@ impl Reach {
             Some(label) => format!("{object} ({label})"),
             None => object.to_owned(),
         };
-        let mut text = format!("{} is {}\n", self.of, named(&self.object, &self.label));
+        let mut text = named(&self.object, &self.label) + "\n";
+        if self.of != self.object {
+            text.insert_str(0, &format!("{} is ", self.of));
+        }
         if !self.extensions.is_empty() {
             let _ = writeln!(text, "dialled inside as {}", self.extensions.join(", "));
         }
@@ -209,6 +212,13 @@ mod tests {
         // Bea's phone is in Ann's list, but a call to Bea never comes to Ann; Cat forwards to Ann.
         let from: Vec<&str> = reach.ways.iter().filter(|w| w.depth == 0).map(|w| w.from.as_str()).collect();
         assert_eq!(from, ["number:+12025550101", "user:cat"]);
+    }
+
+    #[test]
+    fn an_object_is_not_said_to_be_itself() {
+        let model = model();
+        let text = who_reaches(&model, &Graph::of(&model), "user:bea").unwrap().text();
+        assert!(text.starts_with("user:bea (B Two)\n"), "{text}");
     }
 
     #[test]
