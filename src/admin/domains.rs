@@ -3,7 +3,7 @@
 use super::problem::Problem;
 use super::status::{Change, FrameChange, SeatChange, UserChange};
 use super::until;
-use super::{Admin, blocking};
+use super::{Admin, blocking, moment};
 use crate::admin::generation::Live;
 use crate::net::clock;
 use crate::rules::compile::UserView;
@@ -22,6 +22,8 @@ use std::sync::Arc;
 pub(super) struct DomainSummary {
     name: Arc<str>,
     generation: u64,
+    /// The name of its time zone.
+    zone: String,
     /// RFC 3339: when this generation was applied.
     applied: String,
     origin: String,
@@ -33,7 +35,8 @@ impl DomainSummary {
         DomainSummary {
             name: live.stored.domain.clone(),
             generation: live.stored.generation,
-            applied: live.stored.applied.clone(),
+            zone: live.domain.zone_name().to_owned(),
+            applied: moment::millis(&live.stored.applied),
             origin: live.stored.origin.clone(),
             users: live.domain.user_count(),
         }

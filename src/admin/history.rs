@@ -4,7 +4,7 @@
 use super::peer::Peer;
 use super::problem::Problem;
 use super::rules::{author, edit, if_match, said, shown, trial_shown, with_generation};
-use super::{Admin, blocking, mask};
+use super::{Admin, blocking, mask, moment, peer};
 use crate::rules::diagnostic::Files;
 use crate::rules::edit::difference::unified;
 use crate::rules::edit::{self, Kind};
@@ -39,7 +39,22 @@ pub(super) async fn list(
     let trial = admin.pipeline.trials().of(&name);
     let limit = limit.limit.unwrap_or(LISTED);
     let found = blocking(move || admin.store.history(&name, limit)).await??;
+    let passwd = passwd();
+    let found: Vec<Value> = found.iter().map(|info| info_shown(info, &passwd)).collect();
     Ok(Json(json!({ "generations": found, "trial": trial.as_ref().map(trial_shown) })))
+}
+
+/// A directory server that hangs must not keep the history: the file alone is asked.
+fn passwd() -> String {
+    std::fs::read_to_string("/etc/passwd").unwrap_or_default()
+}
+
+/// A generation as the socket shows it; `by` is `origin` for people.
+fn info_shown(info: &GenerationInfo, passwd: &str) -> Value {
+    let mut shown = json!(info);
+    shown["applied"] = json!(moment::millis(&info.applied));
+    shown["by"] = json!(peer::author_shown(&info.origin, passwd));
+    shown
 }
 
 #[derive(Debug, Deserialize)]
@@ -134,29 +149,57 @@ pub(super) async fn blame(
         ))
     })?;
     let missing = Problem::not_found(format!("{domain} has no `{object}`"));
+    let one_at_a_time = admin.blaming.clone().acquire_owned().await.map_err(|_| Problem::no_answer())?;
     let blamed = blocking(move || -> Result<Option<Value>, StoreError> {
+        // Held to the end of the work, even where nobody waits for the answer any more.
+        let _one_at_a_time = one_at_a_time;
         let (generation, domain) = (live.stored.generation, live.stored.domain.clone());
-        let present = mask::mask(&live.files()?);
-        let Some(lines) = edit::lines_of(&present, kind, &name, rule.as_deref()) else { return Ok(None) };
+        let mut reader = Lines { kind, name, rule, last: None };
+        let Some(lines) = reader.of(&live.files()?) else { return Ok(None) };
         let history = admin.store.history(&domain, usize::MAX)?;
         let mut versions = vec![(generation, lines)];
         for info in history.iter().filter(|info| info.generation < generation) {
             let Some(stored) = admin.store.rules_at(&domain, info.generation)? else { break };
-            let files = mask::mask(&stored.files);
-            let lines = edit::lines_of(&files, kind, &name, rule.as_deref()).unwrap_or_default();
-            versions.push((info.generation, lines));
+            versions.push((info.generation, reader.of(&stored.files).unwrap_or_default()));
         }
+        let passwd = passwd();
         let known: BTreeMap<u64, &GenerationInfo> = history.iter().map(|i| (i.generation, i)).collect();
         // The archive forgets: the oldest generation that is kept may have its lines from one before it.
         let complete = history.len() < crate::store::archive::GENERATIONS_KEPT;
         let of = |line: edit::Blamed| {
             let info = line.generation.and_then(|g| known.get(&g));
             json!({ "line": line.line, "generation": line.generation, "origin": info.map(|i| &i.origin),
-                "applied": info.map(|i| &i.applied), "what": info.map(|i| &i.what) })
+                "by": info.map(|i| peer::author_shown(&i.origin, &passwd)),
+                "applied": info.map(|i| moment::millis(&i.applied)), "what": info.map(|i| &i.what) })
         };
         Ok(Some(json!(edit::blame(&versions, complete).into_iter().map(of).collect::<Vec<_>>())))
     });
     Ok(Json(json!({ "object": object, "lines": blamed.await??.ok_or(missing)? })))
+}
+
+/// The lines of one object in generation after generation. Only the file that holds it is masked and parsed, and that only where it differs
+/// from the one looked at before.
+struct Lines {
+    kind: &'static Kind,
+    name: String,
+    rule: Option<String>,
+    /// The file that held it, its text and its lines there.
+    last: Option<(Arc<str>, Arc<str>, Option<Vec<String>>)>,
+}
+
+impl Lines {
+    fn of(&mut self, files: &Files) -> Option<Vec<String>> {
+        if let Some((file, text, lines)) = &self.last
+            && files.0.get(file) == Some(text)
+        {
+            return lines.clone();
+        }
+        let (file, text) = edit::home_of(files, self.kind, &self.name)?;
+        let alone = mask::mask(&Files([(file.clone(), text.clone())].into()));
+        let lines = edit::lines_of(&alone, self.kind, &self.name, self.rule.as_deref());
+        self.last = Some((file.clone(), text.clone(), lines.clone()));
+        lines
+    }
 }
 
 /// `user:osei`, or `rule:osei/Clinic hours` and `rule:+12025550100/2`.

@@ -15,6 +15,7 @@ pub mod history;
 pub mod insight;
 pub mod mask;
 pub mod notices;
+pub mod moment;
 pub mod objects;
 pub mod openapi;
 pub mod peer;
@@ -49,6 +50,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tokio::net::UnixListener;
+use tokio::sync::Semaphore;
 
 /// An answer that takes longer is given up. (The event stream begins at once, and then lasts.)
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(60);
@@ -68,6 +70,8 @@ pub struct Admin {
     pub notices: Arc<Notices>,
     pub about: About,
     pub draining: AtomicBool,
+    /// Who wrote each line is worked out for one reader at a time: it reads every generation that is kept.
+    pub blaming: Arc<Semaphore>,
 }
 
 impl Admin {

@@ -101,6 +101,16 @@ fn uid_of(passwd: &str, name: &str) -> Option<u32> {
     line.split(':').nth(2)?.parse().ok()
 }
 
+/// Who made a generation, for people: a uid with the name that `/etc/passwd` has for it, `root (0)`; anything else as it is.
+#[must_use]
+pub fn author_shown(origin: &str, passwd: &str) -> String {
+    let of_uid = |line: &&str| line.split(':').nth(2) == Some(origin);
+    match passwd.lines().find(of_uid).and_then(|line| line.split(':').next()) {
+        Some(name) if origin.parse::<u32>().is_ok() => format!("{name} ({origin})"),
+        _ => origin.to_owned(),
+    }
+}
+
 /// `name:password:gid:member,member`
 fn group_of(groups: &str, passwd: &str, name: &str) -> Option<Group> {
     let line = groups.lines().find(|l| l.split(':').next() == Some(name))?;
@@ -231,6 +241,13 @@ mod tests {
         assert_eq!(roles.of(peer(4001, 4001)), Some(Role::Operator), "by /etc/group");
         assert_eq!(roles.of(peer(4002, 4100)), Some(Role::Operator), "by its own gid");
         assert_eq!(roles.of(peer(4002, 4002)), None);
+    }
+
+    #[test]
+    fn a_uid_is_shown_with_its_name_where_it_has_one() {
+        assert_eq!(author_shown("4001", PASSWD), "ada (4001)");
+        assert_eq!(author_shown("4999", PASSWD), "4999");
+        assert_eq!(author_shown("file:rules", PASSWD), "file:rules");
     }
 
     #[test]

@@ -121,7 +121,7 @@ pub(super) fn shown(applied: &Applied) -> Value {
 pub(super) fn trial_shown(trial: &Trial) -> Value {
     let Trial { kind, generation, before, ends, origin, undo, .. } = trial;
     json!({
-        "kind": kind, "generation": generation, "before": before, "ends": ends.to_string(), "origin": origin,
+        "kind": kind, "generation": generation, "before": before, "ends": format!("{ends:.3}"), "origin": origin,
         "files": undo.keys().collect::<Vec<_>>(),
     })
 }

@@ -5,6 +5,7 @@ use crate::admin::client::{Answer, Ask, Client, ClientError};
 use crate::daemon::config::{Config, FILE_NAME};
 use clap::Args;
 use hyper::{Method, StatusCode};
+use jiff::tz::TimeZone;
 use serde_json::Value;
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -60,6 +61,14 @@ impl Daemon {
             None => Ok(()),
             Some(answer) => Err(failure(&answer)),
         }
+    }
+
+    /// The time zone of a domain, by which people are told of times; UTC where the daemon doesn't say.
+    pub fn zone(&self, domain: &str) -> Result<TimeZone, Failure> {
+        let domains = self.get("/v1/domains")?;
+        let of = |one: &&Value| text(one, "name").eq_ignore_ascii_case(domain);
+        let found = domains.as_array().into_iter().flatten().find(of);
+        Ok(found.and_then(|one| TimeZone::get(text(one, "zone")).ok()).unwrap_or(TimeZone::UTC))
     }
 
     /// The domain that is named, else the only one there is.

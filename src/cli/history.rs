@@ -54,7 +54,7 @@ impl History {
             vec![
                 number(g, "generation"),
                 text(g, "applied").into(),
-                text(g, "origin").into(),
+                text(g, "by").into(),
                 text(g, "what").into(),
             ]
         };
@@ -179,7 +179,7 @@ impl Blame {
         }
         let row = |l: &Value| {
             let generation = number(l, "generation");
-            vec![generation, text(l, "applied").into(), text(l, "origin").into(), text(l, "line").into()]
+            vec![generation, text(l, "applied").into(), text(l, "by").into(), text(l, "line").into()]
         };
         let lines = blamed.get("lines").and_then(Value::as_array);
         let rows: Vec<_> = lines.into_iter().flatten().map(row).collect();

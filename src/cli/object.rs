@@ -5,10 +5,12 @@ use super::change;
 use super::daemon::{Daemon, parse, text};
 use super::{Exit, Failure, out};
 use crate::admin::client::{Ask, segment};
+use crate::admin::moment;
 use crate::rules::edit::Kind;
 use crate::rules::edit::change::{Change, parse_key, parse_setting};
 use clap::{Args, Subcommand};
 use hyper::{Method, StatusCode};
+use jiff::tz::TimeZone;
 use serde_json::{Map, Value, json};
 
 /// List, show, change and remove objects of the rules
@@ -98,6 +100,11 @@ impl Common {
         Ok(format!("/v1/domains/{}/{}{rest}", segment(&domain), kind.collection))
     }
 
+    /// By whose clock times are shown.
+    fn zone(&self) -> Result<TimeZone, Failure> {
+        self.daemon.zone(&self.daemon.domain(self.domain.as_deref())?)
+    }
+
     fn one(&self, kind: &Kind, name: &str) -> Result<String, Failure> {
         self.path(kind, &format!("/{}", segment(name)))
     }
@@ -124,10 +131,16 @@ impl List {
             return Ok(Exit::Done);
         }
         let objects = found.as_array().into_iter().flatten();
+        let zone = self.common.zone()?;
         let (head, rows): (&[&str], Vec<Vec<String>>) = if kind.table == "user" {
             let row = |u: &Value| {
                 let name = text(u, "name").to_owned();
-                vec![name, list(u, "extensions"), text(u, "display").to_owned(), status(u.get("status"))]
+                vec![
+                    name,
+                    list(u, "extensions"),
+                    text(u, "display").to_owned(),
+                    status(u.get("status"), &zone),
+                ]
             };
             (&["USER", "EXTENSIONS", "NAME", "STATUS"], objects.map(row).collect())
         } else {
@@ -157,7 +170,7 @@ impl Show {
             out::line(&format!("# devices {}; zone {}", list(&found, "devices"), text(&found, "zone")));
         }
         if let Some(live) = found.get("status") {
-            out::line(&format!("# now {}", status(Some(live))));
+            out::line(&format!("# now {}", status(Some(live), &self.common.zone()?)));
         }
         out::text(text(&found, "toml"));
         Ok(Exit::Done)
@@ -220,7 +233,7 @@ impl Set {
         if self.common.json {
             out::json(&after);
         } else {
-            out::line(&format!("{}: {}", self.name, status(Some(&after))));
+            out::line(&format!("{}: {}", self.name, status(Some(&after), &self.common.zone()?)));
         }
         Ok(())
     }
@@ -322,8 +335,8 @@ fn in_short(value: Option<&Value>) -> String {
     }
 }
 
-/// `dnd on, until 2026-11-24T23:00:00Z`, or `by the rules`.
-fn status(status: Option<&Value>) -> String {
+/// `dnd on, until 2026-11-24T18:00:00-05:00`, by the clock of this zone; or `by the rules`.
+fn status(status: Option<&Value>, zone: &TimeZone) -> String {
     let Some(Value::Object(set)) = status else { return "by the rules".into() };
     let word = |on: bool| if on { "on" } else { "off" };
     let mut parts = Vec::new();
@@ -335,12 +348,13 @@ fn status(status: Option<&Value>) -> String {
     for (queue, on) in set.get("queues").and_then(Value::as_object).into_iter().flatten() {
         parts.push(format!("queue {queue} {}", word(on.as_bool() == Some(true))));
     }
-    for (member, shown) in
-        [("forward", "forward to"), ("rule", "rule"), ("user", "logged in"), ("until", "until")]
-    {
+    for (member, shown) in [("forward", "forward to"), ("rule", "rule"), ("user", "logged in")] {
         if let Some(value) = set.get(member).and_then(Value::as_str) {
             parts.push(format!("{shown} {value}"));
         }
+    }
+    if let Some(until) = set.get("until").and_then(Value::as_str) {
+        parts.push(format!("until {}", moment::civil(until, zone)));
     }
     parts.join(", ")
 }

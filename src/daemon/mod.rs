@@ -44,7 +44,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 /// Port pairs that are open from the start: calls that need no system call to be set up.
 const PAIRS_AT_FIRST: usize = 256;
@@ -161,6 +161,7 @@ impl Running {
         }
         let pipeline = Pipeline::new(store.clone(), generations.clone(), bases, publish, trials);
         rulesets::start(&*store, &pipeline, &generations, on_disk)?;
+        warn_of_default(&config, &generations);
         pipeline.forget_void_trials();
         let statuses = Statuses::restore(&*store, clock::now().wall)?;
         let first = first_inputs(&*store, &generations, &statuses)?;
@@ -208,6 +209,7 @@ impl Running {
             notices,
             about,
             draining: AtomicBool::new(false),
+            blaming: Arc::new(Semaphore::new(1)),
         });
         Ok(Running { config, level, admin, roles, socket, drained })
     }
@@ -275,6 +277,17 @@ fn first_inputs(
     first.extend(statuses.all().into_iter().map(|(key, status)| Input::Status { key, status: Some(status) }));
     first.extend(store.bindings()?.into_iter().map(Input::Restore));
     Ok(first)
+}
+
+/// A default domain that is not there catches nothing: phones that name an address get 403, and nobody would know why.
+fn warn_of_default(config: &Config, generations: &Generations) {
+    let Some(name) = &config.default_domain else { return };
+    if generations.domain(name).is_some() {
+        return;
+    }
+    let loaded: Vec<String> = generations.all().iter().map(|live| live.stored.domain.to_string()).collect();
+    let loaded = if loaded.is_empty() { "none yet".to_owned() } else { loaded.join(", ") };
+    tracing::warn!("[sip] default_domain names {name}, which is not loaded (loaded: {loaded})");
 }
 
 /// What branches, tags, Call-IDs and nonces are drawn from.

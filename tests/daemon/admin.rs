@@ -153,7 +153,7 @@ fn status_acts_on_the_next_decision_and_survives_a_restart() {
     let again = place.start();
     assert_eq!(outcome(&again)["status"], 404);
     let shown = again.run(&["user", "show", "ada"]).ended(0).out;
-    assert!(shown.contains("forward to reject:404, until 2099-01-01T00:00:00Z"), "{shown}");
+    assert!(shown.contains("forward to reject:404, until 2099-01-01T00:00:00+00:00"), "{shown}");
     again.run(&["user", "set", "101", "forward=rules"]).ended(0);
     assert_eq!(outcome(&again)["kind"], "answered_by_system");
 }

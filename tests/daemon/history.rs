@@ -30,6 +30,13 @@ fn history_says_who_did_what_and_rollback_makes_a_new_generation() {
         listed.contains("edit user.ada") && listed.contains("apply") && listed.contains("load"),
         "{listed}"
     );
+    let uid = rustix::process::geteuid().as_raw().to_string();
+    assert!(listed.contains(&format!("({uid})")) || listed.contains(&format!("  {uid}  ")), "{listed}");
+    let history = running.run(&["history", "--json"]).ended(0).json();
+    for generation in history["generations"].as_array().unwrap() {
+        let applied = generation["applied"].as_str().unwrap();
+        assert_eq!(applied.len(), "2026-11-22T04:08:02.847Z".len(), "milliseconds: {applied}");
+    }
     running.run(&["rollback", "2"]).ended(0);
     assert_eq!((generation(&running), display(&running).as_str()), (4, "Ada King"));
     assert!(running.run(&["rollback", "99"]).ended(1).last_line().contains("no generation 99"));

@@ -100,7 +100,7 @@ fn missing_directories_and_mistakes_in_the_configuration_are_one_line() {
 }
 
 #[test]
-fn broken_rules_and_an_empty_store_are_every_diagnostic_and_exit_2() {
+fn broken_rules_and_an_empty_store_are_every_error_and_exit_2() {
     let place = Place::new();
     place.write("rules/more.toml", "[user.eve]\nex = \"103\"\n[user.bob]\next = \"101\"\n");
     let ran = place.run(&["run"]).ended(2);
@@ -186,6 +186,21 @@ fn systemd_hears_ready_while_the_plane_answers_and_stopping() {
     }
     running.signal(Signal::TERM);
     while !hear().starts_with("STOPPING=1") {}
+}
+
+#[test]
+fn a_default_domain_that_is_not_loaded_is_warned_of_by_name() {
+    let place = Place::new();
+    place.write(
+        "ringtree.toml",
+        "[sip]\nlisten = [\"udp://127.0.0.1:0\"]\ndefault_domain = \"pbx.tset.example\"\n[media]\nports = \"0\"\n[rules]\nload = [\"rules\"]\n",
+    );
+    let _running = place.start();
+    let log = place.log();
+    assert!(
+        log.contains("default_domain names pbx.tset.example, which is not loaded (loaded: pbx.test.example)"),
+        "{log}"
+    );
 }
 
 #[test]

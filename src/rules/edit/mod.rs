@@ -18,7 +18,7 @@ mod tests;
 pub use blame::{Blamed, blame};
 pub use change::Change;
 pub use kind::Kind;
-pub use object::{Found, Referrer, change, find, lines_of, list, put, remove};
+pub use object::{Found, Referrer, change, find, home_of, lines_of, list, put, remove};
 
 /// Why an edit can't be made: one line for the operator. No file is changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

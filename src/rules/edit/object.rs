@@ -45,8 +45,9 @@ fn named<'d>(document: &'d DocumentMut, kind: &Kind, name: &str) -> Option<&'d I
     document.get(kind.table)?.as_table_like()?.get(name)
 }
 
-/// The file that holds an object.
-fn home_of<'f>(files: &'f Files, kind: &Kind, name: &str) -> Option<(&'f Arc<str>, &'f Arc<str>)> {
+/// The file that holds an object, and its text.
+#[must_use]
+pub fn home_of<'f>(files: &'f Files, kind: &Kind, name: &str) -> Option<(&'f Arc<str>, &'f Arc<str>)> {
     candidates(files, name).find(|(_, text)| {
         text.parse::<DocumentMut>().is_ok_and(|document| named(&document, kind, name).is_some())
     })
