@@ -14,8 +14,8 @@ pub mod generation;
 pub mod history;
 pub mod insight;
 pub mod mask;
-pub mod notices;
 pub mod moment;
+pub mod notices;
 pub mod objects;
 pub mod openapi;
 pub mod peer;
@@ -26,6 +26,7 @@ pub mod route;
 pub mod rules;
 pub mod status;
 pub mod trials;
+pub mod trunks;
 pub mod until;
 
 use crate::daemon::config::Role;
@@ -111,6 +112,7 @@ pub fn router(admin: Arc<Admin>, roles: &Arc<Roles>) -> Router {
         .route("/v1/calls/{id}/explanation", get(calls::explanation))
         .route("/v1/registrations", get(calls::registrations))
         .route("/v1/records", get(calls::records))
+        .route("/v1/trunks", get(trunks::list))
         .route("/v1/events", get(events::stream))
         .route("/v1/openapi.json", get(about::openapi))
         .route("/metrics", get(about::metrics));

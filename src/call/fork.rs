@@ -200,8 +200,11 @@ impl Call {
         let rang = branch.progress() == Progress::Ringing;
         let awaited = branch.is_calling();
         branch.state = BranchState::Ended(outcome);
-        branch.channel = None;
-        if awaited && !self.tries_next_trunk(office, now, index, verdict::tries_next_trunk(status, rang)) {
+        let failed = verdict::tries_next_trunk(status, rang);
+        if let Some(channel) = branch.channel.take().filter(|_| awaited && failed) {
+            office.trunk_failed(&channel);
+        }
+        if awaited && !self.tries_next_trunk(office, now, index, failed) {
             self.branch_ended(office, now, index);
         }
     }
@@ -216,8 +219,11 @@ impl Call {
         let status = matches!(why, Failure::Timeout).then_some(408);
         self.log.leg_ended(now, branch.entry, status, verdict::word(outcome));
         branch.state = BranchState::Ended(outcome);
-        branch.channel = None;
-        if awaited && !self.tries_next_trunk(office, now, index, outcome == LegOutcome::Offline) {
+        let failed = outcome == LegOutcome::Offline;
+        if let Some(channel) = branch.channel.take().filter(|_| awaited && failed) {
+            office.trunk_failed(&channel);
+        }
+        if awaited && !self.tries_next_trunk(office, now, index, failed) {
             self.branch_ended(office, now, index);
         }
     }

@@ -29,8 +29,26 @@ pub const CALLBACKS_MAX: usize = 1024;
 /// A call that a trunk carries: it counts against the trunk's `channels` as long as this is held.
 #[derive(Clone, Debug)]
 pub struct Channel {
+    trunk: Named,
     /// Held for its count alone.
-    _line: Arc<()>,
+    _held: Arc<()>,
+}
+
+/// What has become of a trunk's calls since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Both ways: each attempt that went out to it, and each call that came in.
+    pub calls: u64,
+    /// Of these, attempts that it did not take.
+    pub failures: u64,
+}
+
+/// A trunk that has carried a call.
+#[derive(Debug, Default)]
+struct Line {
+    /// What its channels hold.
+    held: Arc<()>,
+    tally: Tally,
 }
 
 /// The name of a live call within the core: part of its tags and of its transactions' names. Never reused.
@@ -105,8 +123,8 @@ pub struct Office {
     pub folds: Folds,
     /// Addresses of trunk proxies, resolved at the edge.
     pub trunks: FxHashMap<Named, Vec<SocketAddr>>,
-    /// For each trunk that has carried a call, what its channels hold.
-    channels: FxHashMap<Named, Arc<()>>,
+    /// Each trunk that has carried a call.
+    lines: FxHashMap<Named, Line>,
     /// Call-back numbers of recent emergency calls, by domain, and until when.
     callbacks: FxHashMap<Named, Instant>,
     /// Calls that each user is part of: made by them, or answered by them.
@@ -132,7 +150,7 @@ impl Office {
             statuses: Statuses::default(),
             folds: Folds::default(),
             trunks: FxHashMap::default(),
-            channels: FxHashMap::default(),
+            lines: FxHashMap::default(),
             callbacks: FxHashMap::default(),
             active: FxHashMap::default(),
             pending: FxHashMap::default(),
@@ -202,13 +220,28 @@ impl Office {
     /// One more call on this trunk, until the channel is dropped.
     #[must_use]
     pub fn channel(&mut self, trunk: &Named) -> Channel {
-        Channel { _line: self.channels.entry(trunk.clone()).or_default().clone() }
+        let line = self.lines.entry(trunk.clone()).or_default();
+        line.tally.calls += 1;
+        Channel { trunk: trunk.clone(), _held: line.held.clone() }
+    }
+
+    /// The trunk did not take the call: nobody there, or it can't.
+    pub fn trunk_failed(&mut self, channel: &Channel) {
+        if let Some(line) = self.lines.get_mut(&channel.trunk) {
+            line.tally.failures += 1;
+        }
+    }
+
+    /// How a trunk has fared.
+    #[must_use]
+    pub fn tally_of(&self, trunk: &Named) -> Tally {
+        self.lines.get(trunk).map_or_else(Tally::default, |line| line.tally)
     }
 
     /// Calls that the trunk carries now, both ways.
     #[must_use]
     pub fn channels_in_use(&self, trunk: &Named) -> usize {
-        self.channels.get(trunk).map_or(0, |line| Arc::strong_count(line) - 1)
+        self.lines.get(trunk).map_or(0, |line| Arc::strong_count(&line.held) - 1)
     }
 
     /// Whether the trunk carries as many calls as its `channels` allow.

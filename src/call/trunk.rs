@@ -96,6 +96,9 @@ impl Call {
             }
             let branch = &mut self.branches[index];
             self.log.leg_ended(now, branch.entry, None, "no response");
+            if let Some(channel) = &branch.channel {
+                office.trunk_failed(channel);
+            }
             branch.leave(office, now, &[]); // should it wake up: CANCEL, or ACK and BYE
         }
     }

@@ -28,6 +28,7 @@ mod route;
 mod rules_dir;
 mod run;
 mod tree;
+mod trunks;
 mod who_reaches;
 
 use clap::{Parser, Subcommand};
@@ -165,6 +166,7 @@ enum Verb {
     Calls(calls::Calls),
     Hangup(hangup::Hangup),
     Registrations(registrations::Registrations),
+    Trunks(trunks::Trunks),
     Explain(explain::Explain),
     Events(events::Events),
 }
@@ -213,6 +215,7 @@ impl Verb {
             Verb::Calls(verb) => verb.carry_out(),
             Verb::Hangup(verb) => verb.carry_out(),
             Verb::Registrations(verb) => verb.carry_out(),
+            Verb::Trunks(verb) => verb.carry_out(),
             Verb::Explain(verb) => verb.carry_out(),
             Verb::Events(verb) => verb.carry_out(),
         }

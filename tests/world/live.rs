@@ -69,6 +69,10 @@ fn a_trunk_that_says_nothing_gives_way_after_four_seconds_and_hears_the_cancel_i
     assert_eq!(finals(&mut world, ANN), [200]);
     let reasons: Vec<_> = world.records[0].legs.iter().map(|leg| leg.reason.clone().unwrap()).collect();
     assert_eq!(reasons, ["no response", "answered"]);
+    let office = world.switch.office();
+    let tally = |trunk: &str| office.tally_of(&(DOMAIN.into(), trunk.into()));
+    assert_eq!((tally("one").calls, tally("one").failures), (1, 1));
+    assert_eq!((tally("two").calls, tally("two").failures), (1, 0));
     assert_at_rest(&mut world);
 }
 

@@ -54,7 +54,9 @@ impl Spent {
     /// What is wrong, and what to do instead.
     #[must_use]
     pub fn says(self) -> String {
-        format!("reading the recurrences of this domain would look at more than {LOOKS_MAX} days: give them a later beginning, or write fewer")
+        format!(
+            "reading the recurrences of this domain would look at more than {LOOKS_MAX} days: give them a later beginning, or write fewer"
+        )
     }
 }
 

@@ -63,11 +63,7 @@ impl Ics {
     ///
     /// # Errors
     /// See [`IcsError`].
-    pub fn read(
-        calendar: &str,
-        text: &str,
-        budget: &mut LookBudget,
-    ) -> Result<(Ics, Vec<String>), IcsError> {
+    pub fn read(calendar: &str, text: &str, budget: &mut LookBudget) -> Result<(Ics, Vec<String>), IcsError> {
         let unfolded = whole(text)?;
         budget.spend(text.len()).map_err(|_| IcsError::Spent { event: 0 })?;
         let components = events_of(&unfolded)?;
@@ -229,7 +225,9 @@ fn read(
         match compile_rrule(rule, Some(start), budget) {
             Ok(days) => first_days.extend(days.days()),
             Err(RruleError::Spent) => return Err(Spent),
-            Err(RruleError::Wrong(what)) => warnings.add(format!("of the event `{named}` only the first day counts: {what}")),
+            Err(RruleError::Wrong(what)) => {
+                warnings.add(format!("of the event `{named}` only the first day counts: {what}"))
+            }
         }
     }
     first_days.extend(dates(event, "RDATE"));

@@ -268,15 +268,13 @@ impl From<Spent> for RruleError {
 ///
 /// # Errors
 /// See [`RruleError`].
-pub fn compile_rrule(
-    text: &str,
-    from: Option<Date>,
-    budget: &mut LookBudget,
-) -> Result<DaySet, RruleError> {
+pub fn compile_rrule(text: &str, from: Option<Date>, budget: &mut LookBudget) -> Result<DaySet, RruleError> {
     let (rule, from) = begun(text, from)?;
     let set = DaySet::of(&rule.days(from, budget)?);
     if set.is_empty() {
-        return Err("no day ever matches this rule: look for days that its months don't have".to_owned().into());
+        return Err("no day ever matches this rule: look for days that its months don't have"
+            .to_owned()
+            .into());
     }
     Ok(set)
 }

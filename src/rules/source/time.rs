@@ -228,7 +228,11 @@ fn ics<'t>(r: &mut Reader<'t>, item: Item<'t>, calendar: &str) -> Option<Ics> {
             None
         }
         Err(IcsError::Spent { event }) => {
-            let found = finding("too-many-days", event_span(r.files, path, event).unwrap_or(item.span), &Spent.says());
+            let found = finding(
+                "too-many-days",
+                event_span(r.files, path, event).unwrap_or(item.span),
+                &Spent.says(),
+            );
             r.report(found.related(item.span, "read for this calendar"));
             None
         }

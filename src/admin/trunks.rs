@@ -1,0 +1,78 @@
+//! Trunks as they are now: where each leads, how many calls it carries of how many, and how it has fared since the start.
+
+use super::Admin;
+use super::problem::Problem;
+use crate::rules::domain::TrunkView;
+use crate::rules::model::TrunkTransport;
+use crate::switch::Switch;
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// One trunk as the socket shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trunk {
+    pub domain: String,
+    pub name: String,
+    /// `host[:port]`; without one, calls come in by it and none goes out.
+    pub proxy: Option<String>,
+    /// `udp`, `tcp`, `tls`.
+    pub transport: String,
+    /// What the proxy resolves to, in order; the first is used.
+    pub addresses: Vec<String>,
+    /// Calls that it carries now, both ways.
+    pub channels_in_use: usize,
+    /// How many it may carry; null: as many as come.
+    pub channels: Option<u32>,
+    /// Calls since the start, both ways: each attempt that went out to it, and each call that came in.
+    pub calls: u64,
+    /// Of these, attempts that it did not take: no response, or a 408 or 5xx before anything rang.
+    pub failures: u64,
+    /// `up`, `full`, `down` (its proxy has no address), `inbound` (it has no proxy).
+    pub state: String,
+}
+
+/// `GET /v1/trunks`: those of every domain, by domain and name.
+pub(super) async fn list(State(admin): State<Arc<Admin>>) -> Result<Json<Vec<Trunk>>, Problem> {
+    let domains = admin.generations.all();
+    let question = move |switch: &mut Switch, _| {
+        let of = |domain: &Arc<str>, trunk: &TrunkView| shown(switch, domain, trunk);
+        let trunks = domains
+            .iter()
+            .flat_map(|live| live.domain.trunks().map(move |trunk| (&live.stored.domain, trunk)));
+        trunks.map(|(domain, trunk)| of(domain, trunk)).collect::<Vec<_>>()
+    };
+    admin.plane.query(question).await.map(Json).ok_or_else(Problem::no_answer)
+}
+
+fn shown(switch: &Switch, domain: &Arc<str>, trunk: &TrunkView) -> Trunk {
+    let office = switch.office();
+    let key = (domain.clone(), trunk.name.clone());
+    let addresses: Vec<String> =
+        office.trunks.get(&key).into_iter().flatten().map(ToString::to_string).collect();
+    let (channels_in_use, tally) = (office.channels_in_use(&key), office.tally_of(&key));
+    let state = match (&trunk.proxy, trunk.channels) {
+        (None, _) => "inbound",
+        (Some(_), _) if addresses.is_empty() => "down",
+        (Some(_), Some(most)) if channels_in_use >= most as usize => "full",
+        (Some(_), _) => "up",
+    };
+    let transport = match trunk.transport {
+        TrunkTransport::Udp => "udp",
+        TrunkTransport::Tcp => "tcp",
+        TrunkTransport::Tls => "tls",
+    };
+    Trunk {
+        domain: domain.to_string(),
+        name: trunk.name.to_string(),
+        proxy: trunk.proxy.clone(),
+        transport: transport.to_owned(),
+        addresses,
+        channels_in_use,
+        channels: trunk.channels,
+        calls: tally.calls,
+        failures: tally.failures,
+        state: state.to_owned(),
+    }
+}

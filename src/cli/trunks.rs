@@ -1,0 +1,60 @@
+//! `ringtree trunks`.
+
+use super::daemon::Daemon;
+use super::{Exit, Failure, out};
+use crate::admin::trunks::Trunk;
+use clap::Args;
+
+/// List the trunks as they are now: where each leads, calls it carries, calls and failures since the start
+///
+/// STATE is up, full (all its channels are in use), down (its proxy has no address) or inbound (it has no proxy: calls come in by it,
+/// and none goes out). FAILURES are attempts that it did not take: no response, or a 408 or 5xx before anything rang.
+/// `ringtree trunk show NAME` is how it is written in the rules.
+#[derive(Args)]
+pub struct Trunks {
+    /// Only those of this domain
+    #[arg(long, value_name = "NAME")]
+    domain: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    daemon: Daemon,
+}
+
+impl Trunks {
+    pub fn carry_out(self) -> Result<Exit, Failure> {
+        let mut trunks: Vec<Trunk> = serde_json::from_value(self.daemon.get("/v1/trunks")?)
+            .map_err(|e| Failure::fault(format!("the answer can't be read: {e}")))?;
+        if let Some(domain) = &self.domain {
+            trunks.retain(|trunk| trunk.domain.eq_ignore_ascii_case(domain));
+        }
+        if self.json {
+            out::json(&trunks);
+        } else if trunks.is_empty() {
+            out::line("there is no trunk");
+        } else {
+            let head = ["DOMAIN", "TRUNK", "STATE", "CHANNELS", "CALLS", "FAILURES", "PROXY", "ADDRESSES"];
+            out::text(&out::table(&head, &trunks.iter().map(row).collect::<Vec<_>>()));
+        }
+        Ok(if trunks.is_empty() { Exit::No } else { Exit::Done })
+    }
+}
+
+fn row(trunk: &Trunk) -> Vec<String> {
+    let channels = match trunk.channels {
+        Some(most) => format!("{} of {most}", trunk.channels_in_use),
+        None => trunk.channels_in_use.to_string(),
+    };
+    let proxy = trunk.proxy.as_ref().map(|proxy| format!("{proxy} ({})", trunk.transport));
+    vec![
+        trunk.domain.clone(),
+        trunk.name.clone(),
+        trunk.state.clone(),
+        channels,
+        trunk.calls.to_string(),
+        trunk.failures.to_string(),
+        proxy.unwrap_or_default(),
+        trunk.addresses.join(", "),
+    ]
+}
