@@ -1,7 +1,7 @@
 //! Secrets in rule files: masked on the way out, put back on the way in. `plain:***` in a file that is applied means "keep the one
 //! you have" at that key; the text around it, comments and all, stays as it is.
 
-use crate::rules::diagnostic::Files;
+use crate::rules::diagnostic::{Files, SECRET_KEYS, SECRET_PREFIXES};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -9,10 +9,6 @@ use toml::de::{DeTable, DeValue};
 
 /// What stands in place of a secret.
 pub const MASK: &str = "plain:***";
-/// Keys whose values are secrets when they are literal.
-const SECRET_KEYS: [&str; 3] = ["secret", "pin", "moderator_pin"];
-/// How a literal secret begins. `ha1:` and `hash:` count: the one is as good as the password, the other guards four digits.
-const LITERAL: [&str; 3] = ["plain:", "ha1:", "hash:"];
 
 /// A literal secret: the key that it stands at, and where in its file (with its quotes).
 struct Secret {
@@ -136,7 +132,7 @@ fn in_value(value: &toml::Spanned<DeValue<'_>>, path: &str, at_secret_key: bool,
                 in_value(value, &format!("{path}[{index}]"), at_secret_key, found);
             }
         }
-        DeValue::String(text) if at_secret_key && LITERAL.iter().any(|l| text.starts_with(l)) => {
+        DeValue::String(text) if at_secret_key && SECRET_PREFIXES.iter().any(|l| text.starts_with(l)) => {
             found.push(Secret { key: path.to_owned(), value: text.to_string(), span: value.span() });
         }
         DeValue::String(_)

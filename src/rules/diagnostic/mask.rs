@@ -3,23 +3,24 @@
 //! Works on the text and not on parsed values, because what is shown is often what did not parse. Lengths stay, so that
 //! marks still fit. It errs on the side of hiding: a comment that says `plain:x` is masked as well.
 
-/// What follows these, up to the end of the string or word, is hidden wherever it stands.
-const PREFIXES: [&str; 3] = ["plain:", "ha1:", "hash:"];
+/// How a literal secret begins. What follows, up to the end of the string or word, is hidden wherever it stands. `ha1:` and `hash:` count:
+/// the one is as good as the password, the other guards four digits.
+pub const SECRET_PREFIXES: [&str; 3] = ["plain:", "ha1:", "hash:"];
 
-/// Whatever these keys hold is hidden, unless it is a mere reference.
-const KEYS: [&str; 3] = ["secret", "pin", "moderator_pin"];
+/// Keys that hold secrets: the one list of them. Whatever they hold is hidden, unless it is a mere reference.
+pub const SECRET_KEYS: [&str; 3] = ["secret", "pin", "moderator_pin"];
 
 /// The text with each secret replaced by as many `*` as it has bytes.
 #[must_use]
 pub fn mask_secrets(text: &str) -> String {
     let mut hidden: Vec<(usize, usize)> = Vec::new();
-    for prefix in PREFIXES {
+    for prefix in SECRET_PREFIXES {
         for (at, _) in text.match_indices(prefix) {
             let start = at + prefix.len();
             hidden.push((start, end_of_value(text, start, quote_before(text, at))));
         }
     }
-    for key in KEYS {
+    for key in SECRET_KEYS {
         for (at, _) in text.match_indices(key) {
             if let Some((start, end)) = value_of_key(text, at, key.len()) {
                 hidden.push((start, end));
@@ -80,7 +81,7 @@ fn value_of_key(text: &str, at: usize, length: usize) -> Option<(usize, usize)> 
     let value = after.trim_start_matches([' ', '\t']).strip_prefix('=')?.trim_start_matches([' ', '\t']);
     let quote = ["\"\"\"", "'''", "\"", "'"].into_iter().find(|quote| value.starts_with(quote));
     let inside = value.get(quote.map_or(0, str::len)..)?;
-    if ["file:", "env:"].iter().chain(&PREFIXES).any(|prefix| inside.starts_with(prefix)) {
+    if ["file:", "env:"].iter().chain(&SECRET_PREFIXES).any(|prefix| inside.starts_with(prefix)) {
         return None;
     }
     let start = text.len() - inside.len();

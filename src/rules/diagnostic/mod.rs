@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 mod mask;
 mod places;
-pub use mask::mask_secrets;
+pub use mask::{SECRET_KEYS, SECRET_PREFIXES, mask_secrets};
 pub use places::{Lines, Places};
 
 /// A mark that spans more lines than this is shown up to here.

@@ -1,6 +1,6 @@
 //! Secrets and PINs: what may stand in a file, and never in a message.
 
-use super::super::diagnostic::{Diagnostic, Span};
+use super::super::diagnostic::{Diagnostic, SECRET_KEYS, Span};
 use super::super::model::{At, Pin, SecretRef};
 use super::reader::{Item, Reader};
 
@@ -9,7 +9,7 @@ const ARGON2_MAX: [(&str, u32); 3] = [("m", 262_144), ("t", 16), ("p", 16)];
 
 /// Whether what stands under this key must not be repeated in a message.
 pub(super) fn holds_secret(key: &str) -> bool {
-    matches!(key, "secret" | "pin" | "moderator_pin")
+    SECRET_KEYS.contains(&key)
 }
 
 impl<'t> Item<'t> {
