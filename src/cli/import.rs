@@ -1,5 +1,6 @@
 //! `ringtree import`: users from a CSV file, as a preview first.
 
+use super::rules_dir::{self, Source};
 use super::{Exit, Failure, out};
 use crate::daemon::directory;
 use crate::rules::diagnostic::{Diagnostic, Files, Severity, render};
@@ -51,23 +52,19 @@ impl Import {
             out::text(&table::template());
             return Ok(Exit::Done);
         };
-        let before = directory::read(into).map_err(Failure::input)?;
-        let loaded = source::load(&before);
-        let Some(model) = loaded.model else {
-            eprint!("{}", render(&before, &loaded.diagnostics, std::io::stderr().is_terminal()));
-            return Err(Failure::input(format!("{} has errors: mend them first", into.display())));
-        };
+        let Source { dir: into, model } = rules_dir::source(into, None)?;
+        let before = &*model.files;
         let table = table::read(&bytes(file)?, self.latin1)
             .map_err(|why| Failure::input(format!("{}: {why}", file.display())))?;
         let mut imported = import::import(&model, table).map_err(Failure::input)?;
-        imported.files = import::laid_out(&before, &imported.files);
+        imported.files = import::laid_out(before, &imported.files);
         let wrong = errors(&imported.files);
         if self.write && wrong.is_empty() {
-            for (name, text) in changed(&before, &imported.files) {
-                directory::write(into, name, text).map_err(Failure::input)?;
+            for (name, text) in changed(before, &imported.files) {
+                directory::write(&into, name, text).map_err(Failure::input)?;
             }
         }
-        self.report(&before, &imported, into);
+        self.report(before, &imported, &into);
         if !wrong.is_empty() {
             eprint!("{}", render(&imported.files, &wrong, std::io::stderr().is_terminal()));
             return Err(Failure::input("the rules would be wrong; nothing was written"));

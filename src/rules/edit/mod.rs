@@ -6,6 +6,7 @@
 mod blame;
 pub mod change;
 pub mod difference;
+mod entries;
 pub mod import;
 pub mod kind;
 pub mod layout;
@@ -14,6 +15,7 @@ mod place;
 pub mod shape;
 #[cfg(test)]
 mod tests;
+mod written;
 
 pub use blame::{Blamed, blame};
 pub use change::Change;

@@ -2,8 +2,9 @@
 
 use super::change::{CHANGES_MAX, Change};
 use super::kind::Kind;
-use super::place::{Place, carry_out, table_of};
+use super::place::{Place, carry_out};
 use super::shape::FILE;
+use super::written::table_of;
 use super::{EditError, layout};
 use crate::rules::diagnostic::Files;
 use crate::rules::source::suggest;

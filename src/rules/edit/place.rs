@@ -3,8 +3,9 @@
 
 use super::EditError;
 use super::change::{Change, DEPTH_MAX};
-use super::layout;
-use super::shape::{Shape, Style, holds_date};
+use super::entries::{push, take};
+use super::shape::{Shape, Style};
+use super::written::{dotted, item_of, relayout, same, value_of};
 use serde_json::Value as Json;
 use toml_edit::{Array, ArrayOfTables, InlineTable, Item, Key, Table, Value};
 
@@ -37,7 +38,7 @@ impl Place<'_> {
     }
 
     /// Puts a new key behind the last one that stands before it in canonical order.
-    fn insert(&mut self, shape: &Shape, key: &str, item: Item) {
+    pub(super) fn insert(&mut self, shape: &Shape, key: &str, item: Item) {
         let rank = shape.rank(key);
         let keys = self.keys();
         let at = keys.iter().rposition(|k| shape.rank(k) <= rank).map_or(0, |at| at + 1);
@@ -304,51 +305,6 @@ fn with_array(
     Ok(())
 }
 
-/// With the comment at the end of its line and those above it; that of the line before stands in what is removed, and stays.
-fn take(array: &mut Array, at: usize) {
-    let raw =
-        |text: Option<&toml_edit::RawString>| text.and_then(|t| t.as_str()).unwrap_or_default().to_owned();
-    let before = raw(array.remove(at).decor().prefix());
-    let behind = match array.get(at) {
-        Some(next) => raw(next.decor().prefix()),
-        None => raw(Some(array.trailing())),
-    };
-    let kept = before.split_once('\n').map_or("", |(first, _)| first);
-    let rest = behind.split_once('\n').map_or("", |(_, rest)| rest);
-    if !before.contains('\n') && !behind.contains('\n') {
-        return;
-    }
-    let joined = format!("{kept}\n{rest}");
-    match array.get_mut(at) {
-        Some(next) => next.decor_mut().set_prefix(joined),
-        None => array.set_trailing(joined),
-    }
-}
-
-/// Behind the last entry, on a line of its own where the others are.
-fn push(array: &mut Array, entry: Value) {
-    let several =
-        array.iter().any(|v| v.decor().prefix().and_then(|p| p.as_str()).is_some_and(|p| p.contains('\n')));
-    if !several {
-        array.push(entry);
-        return;
-    }
-    // What stands behind the last comma (a comment, perhaps) comes before the new entry.
-    let tail = array.trailing().as_str().unwrap_or_default().to_owned();
-    let tail = if tail.contains('\n') { tail } else { format!("{tail}\n") };
-    if !array.trailing_comma()
-        && let Some(last) = array.iter_mut().last()
-    {
-        let suffix = last.decor().suffix().and_then(|s| s.as_str()).unwrap_or_default();
-        if !suffix.contains('#') {
-            last.decor_mut().set_suffix("");
-        }
-    }
-    array.push_formatted(entry.decorated(tail, ""));
-    array.set_trailing("\n");
-    array.set_trailing_comma(true);
-}
-
 fn set(place: &mut Place<'_>, key: &str, shape: &'static Shape, value: &Json) -> Result<(), EditError> {
     let under = shape.under(key);
     match place {
@@ -440,93 +396,5 @@ fn place_all(table: &mut Table, position: Option<isize>) {
             Item::ArrayOfTables(elements) => elements.iter_mut().for_each(|t| place_all(t, position)),
             Item::Value(_) | Item::None => {}
         }
-    }
-}
-
-/// A new key's item in the style that its shape says.
-fn item_of(key: &str, value: &Json, shape: &'static Shape) -> Result<Item, EditError> {
-    let under = shape.under(key);
-    Ok(match (shape.style(key), value) {
-        (Style::Header, Json::Object(keys)) => Item::Table(table_of(keys, under)?),
-        (Style::Dotted, Json::Object(keys)) => Item::Table(dotted(table_of(keys, under)?)),
-        (Style::Elements, Json::Array(items)) if items.iter().all(Json::is_object) && !items.is_empty() => {
-            let mut elements = ArrayOfTables::new();
-            for keys in items.iter().filter_map(Json::as_object) {
-                elements.push(table_of(keys, under)?);
-            }
-            Item::ArrayOfTables(elements)
-        }
-        _ => {
-            let mut value = value_of(key, value)?;
-            relayout(&mut value, under);
-            Item::Value(value)
-        }
-    })
-}
-
-/// A table of its own, keys in canonical order.
-pub(super) fn table_of(
-    keys: &serde_json::Map<String, Json>,
-    shape: &'static Shape,
-) -> Result<Table, EditError> {
-    let mut table = Table::new();
-    let mut place = Place::Table(&mut table);
-    for (key, value) in keys {
-        let item = item_of(key, value, shape)?;
-        place.insert(shape, key, item);
-    }
-    Ok(table)
-}
-
-fn dotted(mut table: Table) -> Table {
-    table.set_dotted(true);
-    table
-}
-
-/// JSON as TOML. Text that is a date is one where the key holds dates.
-fn value_of(key: &str, value: &Json) -> Result<Value, EditError> {
-    Ok(match value {
-        Json::Null => return Err(EditError::new(format!("`{key}` can't be null: leave it out"))),
-        Json::Bool(flag) => (*flag).into(),
-        Json::Number(number) => match (number.as_i64(), number.as_f64()) {
-            (Some(whole), _) => whole.into(),
-            (None, Some(float)) => float.into(),
-            (None, None) => return Err(EditError::new(format!("`{key}` can't be {number}"))),
-        },
-        Json::String(text) => match text.parse::<toml_edit::Datetime>() {
-            Ok(when) if holds_date(key) && when.date.is_some() && when.time.is_none() => when.into(),
-            _ => text.as_str().into(),
-        },
-        Json::Array(items) => {
-            let items: Vec<Value> = items.iter().map(|item| value_of(key, item)).collect::<Result<_, _>>()?;
-            Array::from_iter(items).into()
-        }
-        Json::Object(keys) => {
-            let mut table = InlineTable::new();
-            for (key, value) in keys {
-                table.insert(key, value_of(key, value)?);
-            }
-            table.into()
-        }
-    })
-}
-
-/// Whether two values mean the same.
-fn same(a: &Value, b: &Value) -> bool {
-    let meaning = |v: &Value| {
-        let mut text = String::from("v = ");
-        layout::write_value(&mut text, v, &super::shape::FREE, 0);
-        toml::from_str::<toml::Table>(&text).ok()
-    };
-    meaning(a).is_some_and(|meant| Some(meant) == meaning(b))
-}
-
-/// A value that was changed is written as `fmt` would; the comment behind it stays.
-fn relayout(value: &mut Value, shape: &'static Shape) {
-    let mut text = String::new();
-    layout::write_value(&mut text, value, shape, 0);
-    if let Ok(mut new) = text.parse::<Value>() {
-        *new.decor_mut() = value.decor().clone();
-        *value = new;
     }
 }
