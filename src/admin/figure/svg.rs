@@ -9,6 +9,8 @@ const LINE_CHARS: usize = 30;
 const CHAR_WIDTH: f64 = 7.0;
 const LINE_HEIGHT: f64 = 16.0;
 const PADDING: f64 = 10.0;
+const LABEL_CHAR_WIDTH: f64 = 5.6;
+const LABEL_HEIGHT: f64 = 12.0;
 const HEADING: f64 = 44.0;
 const HEADING_CHAR_WIDTH: f64 = 9.0;
 
@@ -63,7 +65,14 @@ impl Figure {
             draw_node(&mut out, node, lines, (one.x, one.y, one.width, one.height));
         }
         // Over the lines and boxes, so that no label is hidden.
-        layout.lines.iter().for_each(|line| draw_label(&mut out, &layout, line));
+        for (line, (x, y)) in layout.lines.iter().zip(label_places(&layout)) {
+            let label = escape(&line.label);
+            let _ = writeln!(
+                out,
+                "<text class=\"edge\" x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{label}</text>",
+                y + 4.0
+            );
+        }
         out.push_str("</g>\n</svg>\n");
         out
     }
@@ -153,16 +162,42 @@ fn aside(layout: &Layout, line: &Line) -> f64 {
     if left { -0.2 } else { 0.2 }
 }
 
-/// On the line: near the upper end, but of what follows a ringing near the lower, since those lines leave from one point.
-fn draw_label(out: &mut String, layout: &Layout, line: &Line) {
-    let points = points(layout, line);
-    let (Some((x, y)), Some((next_x, next_y))) = (points.first(), points.get(1)) else { return };
-    // Where the curve has gone three tenths of its way, or three quarters.
-    let (across, down) = if line.later { (0.84, 0.70) } else { (0.22, 0.36) };
-    let (x, y) = (x + (next_x - x) * across, y + (next_y - y) * down + 4.0);
-    let label = escape(&line.label);
-    let _ =
-        writeln!(out, "<text class=\"edge\" x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"middle\">{label}</text>");
+/// The middle of each line's label, on the line: near the upper end, but of what follows a ringing near the lower, since those lines leave
+/// from one point; where another label lies already, further along.
+fn label_places(layout: &Layout) -> Vec<(f64, f64)> {
+    const ANSWER: [f64; 5] = [0.30, 0.38, 0.46, 0.54, 0.22];
+    const LATER: [f64; 7] = [0.75, 0.66, 0.58, 0.50, 0.42, 0.34, 0.84];
+    let mut places: Vec<(f64, f64)> = Vec::new();
+    for line in &layout.lines {
+        let points = points(layout, line);
+        let (Some(from), Some(to)) = (points.first(), points.get(1)) else {
+            places.push((0.0, 0.0));
+            continue;
+        };
+        let along: &[f64] = if line.later { &LATER } else { &ANSWER };
+        let free = |place: &(f64, f64)| {
+            let others = layout.lines.iter().zip(&places);
+            others.into_iter().all(|(other, there)| {
+                let apart = LABEL_CHAR_WIDTH * (chars(line) + chars(other)) / 2.0;
+                (place.0 - there.0).abs() >= apart || (place.1 - there.1).abs() >= LABEL_HEIGHT
+            })
+        };
+        let mut candidates = along.iter().map(|t| on_curve(*from, *to, *t));
+        let first = candidates.clone().next().unwrap_or(*from);
+        places.push(candidates.find(free).unwrap_or(first));
+    }
+    places
+}
+
+fn chars(line: &Line) -> f64 {
+    count(line.label.chars().count() + 1)
+}
+
+/// A point of the curve that leaves and arrives upright, as [`draw_line`] draws it: at 0 its beginning, at 1 its end.
+fn on_curve((x, y): (f64, f64), (to_x, to_y): (f64, f64), t: f64) -> (f64, f64) {
+    let across = t * t * (3.0 - 2.0 * t);
+    let down = t * (1.5 - 1.5 * t + t * t);
+    (x + (to_x - x) * across, y + (to_y - y) * down)
 }
 
 fn wrap(text: &str) -> Vec<String> {
@@ -268,6 +303,30 @@ mod tests {
         for line in &layout.lines {
             let ys: Vec<f64> = line.through.iter().map(|index| layout.boxes[*index].y).collect();
             assert!(ys.is_sorted_by(|a, b| a < b));
+        }
+    }
+
+    #[test]
+    fn labels_of_lines_that_meet_don_t_cover_each_other() {
+        let ring = |id, says: &str| Shown {
+            after: vec![("declined".into(), 3), ("no_answer".into(), 4), ("offline".into(), 4)],
+            ..node(id, says, None, None)
+        };
+        let nodes = vec![
+            node(0, "from outside, to be screened?", Some(1), Some(2)),
+            ring(1, "ring by rule `Open`, after screening"),
+            ring(2, "ring by rule `Open`"),
+            node(3, "mailbox, after declined", None, None),
+            node(4, "forward.no_answer to user:reception", None, None),
+        ];
+        let layout = Layout::of(&Figure { of: "101".into(), nodes, ..Figure::default() }, |_| (160.0, 40.0));
+        let places = label_places(&layout);
+        assert_eq!(places.len(), 6);
+        for (index, a) in places.iter().enumerate() {
+            for (other, b) in places.iter().enumerate().skip(index + 1) {
+                let width = 5.0 * (chars(&layout.lines[index]) + chars(&layout.lines[other])) / 2.0;
+                assert!((a.0 - b.0).abs() >= width || (a.1 - b.1).abs() >= 11.0, "{a:?} {b:?}");
+            }
         }
     }
 
