@@ -63,7 +63,10 @@ fn import_shows_first_and_writes_when_it_is_told_to() {
         "{preview}"
     );
     assert!(preview.contains("to be made: rules/secrets/103a"), "{preview}");
-    assert!(preview.contains("1 new user, 1 with something added, "), "{preview}");
+    assert!(
+        preview.contains("1 new user, 0 with something added, 2 cells or columns not taken"),
+        "{preview}"
+    );
     assert!(!place.path("rules/users/103-hall.toml").exists());
     let written =
         place.run(&["import", "people.csv", "--into", "rules", "--write", "--json"]).ended(0).json();

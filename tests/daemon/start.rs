@@ -82,7 +82,10 @@ fn missing_directories_and_mistakes_in_the_configuration_are_one_line() {
         ("[rules]\nload = [\"no-rules\"]", "no-rules does not exist"),
         ("[sip]\nlisen = []", "ringtree.toml:2:1: unknown key `lisen` in [sip]; did you mean `listen`?"),
         ("[admin]\ngroup = \"no-such-group\"", "`no-such-group` is not in /etc/group"),
-        ("[media]\nlisten = \"192.0.2.1\"\nports = \"0\"", "[media]"),
+        (
+            "[sip]\nlisten = [\"udp://127.0.0.1:0\"]\n[media]\nlisten = \"192.0.2.1\"\nports = \"0\"",
+            "[media]",
+        ),
         ("[sip]\nlisten = [\"udp://192.0.2.1:0\"]", "no such address"),
     ] {
         place.write(
@@ -128,13 +131,13 @@ fn the_store_wins_over_files_that_have_changed_and_the_log_says_so() {
     place.start().run(&["user", "show", "ada"]).ended(0);
 }
 
-/// Waits for an event of this name that was caused after this was called.
-fn wait_for(running: &Running<'_>, event: &str, cause: impl FnOnce()) -> String {
+/// Waits for an event of this name that says this; the rules of the start may still be news.
+fn wait_for(running: &Running<'_>, event: &str, says: &str, cause: impl FnOnce()) -> String {
     let client = running.client();
     let mut seen = None;
     super::running::block_on(async {
         let follow = client.follow("/v1/events", cause, |name, data| {
-            if name == event {
+            if name == event && data.contains(says) {
                 seen = Some(data.to_owned());
                 return std::ops::ControlFlow::Break(());
             }
@@ -150,7 +153,7 @@ fn sighup_loads_files_again_only_where_they_are_what_runs() {
     let place = Place::new();
     let running = place.start();
     place.write("rules/more.toml", "[user.eve]\next = \"103\"\nname = \"Eve\"\n");
-    let applied = wait_for(&running, "rules.applied", || running.signal(Signal::HUP));
+    let applied = wait_for(&running, "rules.applied", "\"generation\":2", || running.signal(Signal::HUP));
     assert_eq!(applied, r#"{"domain":"pbx.test.example","generation":2}"#);
     running.run(&["user", "show", "eve"]).ended(0);
 
