@@ -457,7 +457,7 @@ impl<'a> Planner<'a> {
             let prefix = slot.target.and_then(|t| t.caller_id_prefix.as_ref()).filter(|p| !p.is_empty());
             let mut leg = self.leg(sender, ready, choice, prefix);
             let outside = matches!(leg.to, LegTarget::Outside { .. });
-            if let (true, Some(who)) = (outside, owner.and_then(|owner| self.domain.diverter(owner))) {
+            if outside && let Some(who) = owner.and_then(|owner| self.domain.diverter(owner)) {
                 leg.diversions.push(Diverter { who, reason: "follow-me" });
             }
             leg.confirm = slot.target.and_then(|t| t.confirm.filter(|_| outside || t.confirm_on_net));
