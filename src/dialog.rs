@@ -39,7 +39,7 @@ impl DialogId {
     }
 
     fn new(message: &Message, local_tag: &str, remote_tag: &str) -> Option<DialogId> {
-        if local_tag.is_empty() || remote_tag.is_empty() || message.call_id().is_empty() {
+        if local_tag.is_empty() || message.call_id().is_empty() {
             return None;
         }
         Some(DialogId {
@@ -75,10 +75,11 @@ pub enum OutOfOrder {
 
 impl Dialog {
     /// The dialog that our 1xx or 2xx with `local_tag` makes (RFC 3261 §12.1.1). `None` where the request has no usable
-    /// From tag or Contact.
+    /// Contact.
     #[must_use]
     pub fn uas(request: &Message, local_tag: &str) -> Option<Dialog> {
-        let remote_tag = request.from()?.tag()?;
+        // RFC 3261 §12.1.1: whoever speaks RFC 2543 has no tag; it counts as an empty one.
+        let remote_tag = request.from()?.tag().unwrap_or("");
         let to = request.value(Name::To)?;
         // A To tag is there only in a request within a dialog; it is ours.
         let local = match request.to()?.tag() {
@@ -97,7 +98,8 @@ impl Dialog {
     }
 
     /// The dialog that a response to our request makes (RFC 3261 §12.1.2): early for 1xx with a To tag, confirmed for 2xx.
-    /// The 2xx makes it anew: its target and route set stand, whatever the 1xx said (§13.2.2.4). `None` where it has no To tag, or a 2xx no usable Contact.
+    /// The 2xx makes it anew: its target and route set stand, whatever the 1xx said (§13.2.2.4). `None` where a 1xx has no To tag, or a 2xx no
+    /// usable Contact.
     #[must_use]
     pub fn uac(request: &Message, response: &Message) -> Option<Dialog> {
         let remote_target = match (target(response), response.status()) {
@@ -106,12 +108,18 @@ impl Dialog {
             (None, 101..=199) => request.request_uri(),
             _ => return None,
         };
+        let remote_tag = match (response.to()?.tag(), response.status()) {
+            (Some(tag), _) => tag,
+            // RFC 3261 §12.1.2: whoever speaks RFC 2543 has none; it counts as an empty one.
+            (None, 200..) => "",
+            (None, _) => return None,
+        };
         let mut route_set: Vec<String> = response.elements(Name::RecordRoute).map(str::to_owned).collect();
         // RFC 3261 §12.1.2: a client meets the proxies in the reverse order.
         route_set.reverse();
         Some(Dialog {
             // What we sent is believed, not what came back of it.
-            id: DialogId::new(request, request.from()?.tag()?, response.to()?.tag()?)?,
+            id: DialogId::new(request, request.from()?.tag()?, remote_tag)?,
             local: request.value(Name::From)?.to_owned(),
             remote: response.value(Name::To)?.to_owned(),
             remote_target: remote_target.to_owned(),
@@ -336,6 +344,10 @@ mod tests {
         assert!(Dialog::uac(&invite(&[]), &response(486, &[CONTACT])).is_none());
         let untagged = Writer::reply(&invite(&[]), 180, "", None).finish();
         assert!(Dialog::uac(&invite(&[]), &parse(untagged)).is_none());
+        let mut untagged = Writer::reply(&invite(&[]), 200, "", None);
+        untagged.header(CONTACT.0, CONTACT.1);
+        let old = Dialog::uac(&invite(&[]), &parse(untagged.finish())).unwrap();
+        assert_eq!(old.id.remote_tag, "", "who speaks RFC 2543");
         let early = Dialog::uac(&invite(&[]), &response(180, &[])).unwrap();
         assert_eq!(early.next_hop(), "sip:bob@example.com");
         assert!(Dialog::uas(&invite(&[]), "ours").is_none(), "an INVITE without a Contact");
