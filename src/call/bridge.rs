@@ -328,7 +328,11 @@ impl Call {
         let Some(index) = bridge.passes.iter().position(|pass| pass.client == client) else { return false };
         let pass = bridge.passes.swap_remove(index);
         office.pending.remove(&pass.server);
-        office.respond(now, pass.server, 408, plain_response(&pass.request, 408, None));
+        if pass.method == Method::Invite {
+            office.respond(now, pass.server, 408, plain_response(&pass.request, 408, None));
+        } else {
+            office.transactions.forget(pass.server); // RFC 4320 §4.2: by now nobody waits for a 408
+        }
         self.hang_up(office, now); // RFC 3261 §12.2.1.2
         true
     }
