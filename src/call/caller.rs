@@ -8,6 +8,7 @@ use crate::dialog::Dialog;
 use crate::sip::{Flow, Message, Name, Writer, status};
 use crate::transaction::ServerId;
 use bytes::Bytes;
+use std::time::{Duration, Instant};
 
 /// What the caller has heard so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,6 +17,17 @@ pub enum Heard {
     Ringing,
     /// 183 with SDP: media of the one leg that is left.
     EarlyMedia,
+}
+
+/// RFC 3261 §13.3.1.1: a proxy on the way would take a longer silence for the end of it.
+const SAID_AGAIN_EVERY: Duration = Duration::from_secs(60);
+
+/// The newest provisional response beyond 100.
+#[derive(Debug)]
+struct Said {
+    status: u16,
+    bytes: Bytes,
+    again: Instant,
 }
 
 #[derive(Debug)]
@@ -27,6 +39,7 @@ pub struct Caller {
     /// The To tag of all our responses: one early dialog, whatever the legs do.
     pub tag: String,
     pub heard: Heard,
+    said: Option<Said>,
     pub dialog: Option<Box<Dialog>>,
 }
 
@@ -34,7 +47,7 @@ impl Caller {
     pub fn new(office: &mut Office, key: CallKey, server: ServerId, flow: Flow, invite: Message) -> Caller {
         let tag = super::tag(office, crate::relay::Side::A, key, 0);
         let behind_nat = headers::is_behind_nat(&invite, &flow);
-        Caller { server, flow, behind_nat, invite, tag, heard: Heard::Nothing, dialog: None }
+        Caller { server, flow, behind_nat, invite, tag, heard: Heard::Nothing, said: None, dialog: None }
     }
 
     /// 180, once, as soon as any leg rings.
@@ -42,7 +55,7 @@ impl Caller {
         if self.heard == Heard::Nothing {
             self.heard = Heard::Ringing;
             let bytes = self.dialog_response(office, 180).finish();
-            office.respond(now, self.server, 180, bytes);
+            self.say(office, now, 180, bytes);
         }
     }
 
@@ -51,7 +64,26 @@ impl Caller {
         if self.heard < Heard::EarlyMedia {
             self.heard = Heard::EarlyMedia;
             let bytes = self.dialog_response(office, 183).body("application/sdp", description);
-            office.respond(now, self.server, 183, bytes);
+            self.say(office, now, 183, bytes);
+        }
+    }
+
+    fn say(&mut self, office: &mut Office, now: Now, status: u16, bytes: Bytes) {
+        office.respond(now, self.server, status, bytes.clone());
+        self.said = Some(Said { status, bytes, again: now.mono + SAID_AGAIN_EVERY });
+    }
+
+    /// When [`Caller::remind`] is to be called; of no use once the call is answered or over.
+    #[must_use]
+    pub fn reminder(&self) -> Option<Instant> {
+        self.said.as_ref().map(|said| said.again)
+    }
+
+    /// Says again that it rings, where it is time to.
+    pub fn remind(&mut self, office: &mut Office, now: Now) {
+        if let Some(said) = self.said.as_mut().filter(|said| said.again <= now.mono) {
+            office.respond(now, self.server, said.status, said.bytes.clone());
+            said.again = now.mono + SAID_AGAIN_EVERY;
         }
     }
 

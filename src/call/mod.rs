@@ -399,6 +399,7 @@ impl Call {
     pub fn timeout(&mut self, office: &mut Office, now: Now) {
         match &self.state {
             State::Ringing(_) => {
+                self.caller.remind(office, now);
                 self.lose_patience(office, now);
                 let State::Ringing(ring) = &mut self.state else { return };
                 let mut orders = Vec::new();
@@ -415,7 +416,7 @@ impl Call {
         match &self.state {
             State::Ringing(ring) => {
                 let patience = self.branches.iter().filter_map(|branch| branch.patience);
-                ring.deadline().into_iter().chain(patience).min()
+                ring.deadline().into_iter().chain(patience).chain(self.caller.reminder()).min()
             }
             State::Answered(bridge) => bridge.deadline(),
             State::Over(farewell) => farewell.as_ref().map(Unacked::deadline),
