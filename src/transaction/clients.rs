@@ -4,7 +4,7 @@ use super::client::Client;
 use super::client_invite::ClientInvite;
 use super::{ClientId, Event, Failure, Tally, hop_by_hop, key};
 use crate::deadlines::{Armed, Deadlines};
-use crate::sip::{Flow, Message, Transport};
+use crate::sip::{Flow, Message, Name, Transport};
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
 use std::net::SocketAddr;
@@ -155,7 +155,9 @@ impl Clients {
         tally: &mut Tally,
         out: &mut Vec<Event>,
     ) {
-        let owner = key::response(&mut self.key, &response).then(|| self.by_key.get(self.key.as_slice()));
+        // RFC 3261 §8.1.3.3: our requests have one Via, so a response with more is somebody else's.
+        let ours = response.elements(Name::Via).nth(1).is_none() && key::response(&mut self.key, &response);
+        let owner = ours.then(|| self.by_key.get(self.key.as_slice()));
         match owner.flatten().copied() {
             Some(owner) => self.step(now, owner, flow, tally, out, |machine, port| match machine {
                 Machine::Invite(machine) => Machine::Invite(machine.receive(now, response, port)),

@@ -192,3 +192,23 @@ fn a_100_repeats_the_timestamp_and_has_no_tag() {
     assert_eq!((trying.status(), trying.other("Timestamp")), (100, Some("54.25")));
     assert_eq!(trying.to().unwrap().tag(), None);
 }
+
+/// RFC 3261 §8.1.3.3.
+#[test]
+fn a_response_with_more_than_our_via_is_not_ours() {
+    let mut bench = Bench::udp();
+    bench.send("OPTIONS", B);
+    bench.seen();
+    let own = format!("SIP/2.0/UDP 198.51.100.9;rport;branch={B}");
+    for vias in [format!("{own}, SIP/2.0/UDP other.example;branch=z9hG4bK2"), format!("{own}\r\nVia: {own}")]
+    {
+        let text = String::from_utf8(request("OPTIONS", B).to_vec()).unwrap().replace(&own, &vias);
+        let response = Writer::reply(&parse(Bytes::from(text)), 200, "", Some("b")).finish();
+        let mut events = Vec::new();
+        bench.layer.receive(bench.now, bench.flow, parse(response), &mut events);
+        assert!(events.is_empty(), "{vias}");
+    }
+    assert_eq!(bench.layer.tally().stray_responses, 2);
+    bench.answered(200, "OPTIONS", B);
+    assert_eq!(bench.seen(), ["response 200 OPTIONS to 1"]);
+}
