@@ -233,7 +233,7 @@ fn request(office: &mut Office, domain: &str, user: &str, binding: &Binding, wor
     let (tag, call_id) = (office.ids.word(), office.ids.call_id());
     let flow = &binding.flow;
     let account = format!("sip:{}@{domain}", headers::escape_user(user));
-    let mut w = Writer::request("NOTIFY", &binding.uri);
+    let mut w = Writer::request("NOTIFY", binding.target());
     let via = flow.transport.via_word();
     w.header(Name::Via, format_args!("SIP/2.0/{via} {};rport;branch={branch}", office.sent_by(flow)));
     w.header(Name::MaxForwards, headers::MAX_FORWARDS);
