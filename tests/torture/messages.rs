@@ -156,7 +156,7 @@ pub fn named(name: &str) -> &'static Case {
 pub fn rules(friend: &str) -> String {
     let mut text =
         "schema = 1\n[domain]\nname = \"example.com\"\ntimezone = \"America/New_York\"\ncountry = \"US\"\n\
-         area_code = \"202\"\n"
+         area_code = \"202\"\nring_for = \"4m\"\n"
             .to_owned();
     for (n, user) in ["user", "j.user", "watson", "caller"].into_iter().enumerate() {
         text += &format!(

@@ -264,3 +264,15 @@ fn an_ack_is_never_answered_however_wrong_it_is() {
         assert_eq!(statuses(&request("ACK", USER, fields, "")), [0; 0]);
     }
 }
+
+/// RFC 3261 §11.2.
+#[test]
+fn options_are_answered_with_what_we_take() {
+    let response = answer(&request("OPTIONS", "sip:example.com", &[("Accept", "application/sdp")], ""));
+    let methods: Vec<_> = response.elements(Name::Allow).collect();
+    for method in ["INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "REGISTER", "UPDATE", "INFO"] {
+        assert!(methods.contains(&method), "{method}");
+    }
+    assert_eq!((response.status(), response.value(Name::Accept)), (200, Some("application/sdp")));
+    assert!(response.to().unwrap().tag().is_some(), "§8.2.6.2");
+}

@@ -2,6 +2,7 @@
 
 use super::messages::{CASES, Case, Sender, Stream, rules};
 use bytes::Bytes;
+use ringtree::clock::Now;
 use ringtree::registrar::location::Expiry;
 use ringtree::relay::{PortPair, Report};
 use ringtree::rules::compile::Secrets;
@@ -19,7 +20,7 @@ const FRIEND: &str = "192.0.2.200";
 const STRANGER: &str = "192.0.2.201";
 const LOCAL: &str = "192.0.2.100:5060";
 
-fn switch() -> Switch {
+fn switch(now: Now) -> Switch {
     let listener =
         |transport| Listener { transport, bound: LOCAL.parse().unwrap(), advertise: LOCAL.to_owned() };
     let config = Config {
@@ -39,19 +40,20 @@ fn switch() -> Switch {
     let model = source::load(&files).model.expect("the rules are sound");
     let domain = Domain::compile(&model, Secrets::default(), 1).expect("the rules compile");
     let rules = Ruleset::new([Arc::new(domain)]);
-    switch.handle(ringtree::net::clock::now(), Input::Rules(Arc::new(rules)), &mut Vec::new());
+    switch.handle(now, Input::Rules(Arc::new(rules)), &mut Vec::new());
     let pair = |port: u16| PortPair {
         rtp: SocketAddr::new([192, 0, 2, 100].into(), port),
         rtcp: SocketAddr::new([192, 0, 2, 100].into(), port + 1),
     };
     let opened = Report::Opened { pairs: (0..16).map(|n| pair(20_000 + 2 * n)).collect(), exhausted: true };
-    switch.handle(ringtree::net::clock::now(), Input::Media(opened), &mut Vec::new());
+    switch.handle(now, Input::Media(opened), &mut Vec::new());
     switch
 }
 
-/// A fresh switch and somebody who sends to it.
+/// A fresh switch and somebody who sends to it, on a clock that the test moves.
 pub struct Desk {
     pub switch: Switch,
+    now: Now,
     flow: Flow,
 }
 
@@ -68,23 +70,42 @@ impl Desk {
         };
         let remote = SocketAddr::new(remote.parse().unwrap(), 5060);
         let flow = Flow { transport, local: LOCAL.parse().unwrap(), remote, connection: None };
-        Desk { switch: switch(), flow }
+        let now = ringtree::net::clock::now();
+        Desk { switch: switch(now), now, flow }
     }
 
     /// What is sent when these bytes come.
     pub fn take(&mut self, bytes: &[u8]) -> Vec<Message> {
-        self.receive(Message::parse(Bytes::copy_from_slice(bytes)).expect("SIP"))
+        self.take_from(5060, bytes).into_iter().map(|(_, message)| message).collect()
     }
 
-    fn receive(&mut self, message: Message) -> Vec<Message> {
+    /// What is sent when these bytes come from that port, and to which.
+    pub fn take_from(&mut self, port: u16, bytes: &[u8]) -> Vec<(u16, Message)> {
+        self.flow.remote.set_port(port);
+        let message = Message::parse(Bytes::copy_from_slice(bytes)).expect("SIP");
+        self.input(Input::Packet { flow: self.flow, message })
+    }
+
+    /// What is sent while time passes.
+    pub fn pass(&mut self, time: Duration) -> Vec<(u16, Message)> {
+        let end = self.now.mono + time;
+        let mut sent = Vec::new();
+        while let Some(at) = self.switch.deadline().filter(|at| *at <= end) {
+            self.now.mono = self.now.mono.max(at);
+            sent.extend(self.input(Input::Timeout));
+        }
+        self.now.mono = end;
+        sent
+    }
+
+    fn input(&mut self, input: Input) -> Vec<(u16, Message)> {
         let mut actions = Vec::new();
-        let packet = Input::Packet { flow: self.flow, message };
-        self.switch.handle(ringtree::net::clock::now(), packet, &mut actions);
+        self.switch.handle(self.now, input, &mut actions);
         let sent = actions.into_iter().filter_map(|action| match action {
             Action::Send { flow: to, bytes } => {
                 // To nobody but who asked, whatever the Via says (RFC 3261 §18.2.2; a broadcast address in RFC 4475 §3.3.10).
                 assert_eq!(to.remote.ip(), self.flow.remote.ip());
-                Some(Message::parse(bytes).expect("what we write can be read"))
+                Some((to.remote.port(), Message::parse(bytes).expect("what we write can be read")))
             }
             _ => None,
         });
@@ -94,7 +115,7 @@ impl Desk {
 
 fn answers(case: &Case, transport: Transport, messages: Vec<Message>) -> Vec<Message> {
     let mut desk = Desk::of(case.sender, transport);
-    messages.into_iter().flat_map(|message| desk.receive(message)).collect()
+    messages.into_iter().flat_map(|message| desk.take(message.bytes())).collect()
 }
 
 #[test]
