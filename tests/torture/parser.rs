@@ -176,6 +176,16 @@ fn a_user_part_may_look_like_parameters() {
 }
 
 #[test]
+fn vias_of_any_transport_and_a_name_right_before_its_bracket_are_read() {
+    let options = message("transports");
+    let vias: Vec<_> = options.elements(Name::Via).filter_map(Via::parse).map(|via| via.transport).collect();
+    assert_eq!(vias, ["UDP", "SCTP", "TLS", "UNKNOWN", "TCP"]);
+    let options = message("lwsdisp");
+    let from = options.from().unwrap();
+    assert_eq!((from.display, from.uri.text, from.tag()), ("caller", "sip:caller@example.com", Some("323")));
+}
+
+#[test]
 fn long_values_and_many_vias_are_read_whole() {
     let invite = message("longreq");
     assert_eq!(invite.elements(Name::Via).count(), 34);
