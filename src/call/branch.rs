@@ -42,6 +42,8 @@ pub struct Branch {
     pub patience: Option<Instant>,
     /// What it holds of its trunk, until it ends.
     pub channel: Option<Channel>,
+    /// The phone's tag, once it has rung.
+    pub early_tag: Option<Box<str>>,
     pub state: State,
     /// Index of its entry in the call record's legs.
     pub entry: usize,

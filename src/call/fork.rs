@@ -136,6 +136,7 @@ impl Call {
             sent: now.mono,
             patience: *patience,
             channel: channel.clone(),
+            early_tag: None,
             state: BranchState::Calling(Progress::Nothing),
             entry,
             dismissed: Vec::new(),
@@ -166,6 +167,7 @@ impl Call {
     }
 
     fn provisional(&mut self, office: &mut Office, now: Now, index: usize, message: &Message) {
+        self.branches[index].early_tag = message.to().and_then(|to| to.tag()).map(Box::from);
         self.progressed(index, Progress::Ringing);
         let branch = &self.branches[index];
         let State::Ringing(ring) = &self.state else { return };

@@ -9,6 +9,7 @@
 pub mod branch;
 pub mod bridge;
 pub mod caller;
+pub mod dialogs;
 pub mod folds;
 pub mod fork;
 pub mod headers;
@@ -94,6 +95,8 @@ pub struct Call {
     channel: Option<Channel>,
     /// What its INVITE says of its past. A phone's word for it goes no further: it could name anybody.
     history: History,
+    /// What of it others can watch, as it was last shown.
+    shown: dialogs::Standing,
     log: Log,
 }
 
@@ -147,6 +150,7 @@ impl Call {
             by_trunk: channel.is_some(),
             channel,
             history,
+            shown: dialogs::Standing::new(),
             log: Log {
                 id,
                 from,

@@ -1,6 +1,7 @@
 //! What all calls share: the transaction layer, the location service, free relay ports, live state, our addresses. And where their
 //! effects go, in order.
 
+use super::dialogs::Dialogs;
 use super::folds::Folds;
 use super::record::CallRecord;
 use super::statuses::{DomainStatuses, Statuses};
@@ -129,6 +130,8 @@ pub struct Office {
     callbacks: FxHashMap<Named, Instant>,
     /// Calls that each user is part of: made by them, or answered by them.
     pub active: FxHashMap<Named, u32>,
+    /// What of the calls of each user others can watch.
+    pub dialogs: Dialogs,
     /// INVITE server transactions that wait for their final response, for CANCEL.
     pub pending: FxHashMap<ServerId, CallKey>,
     /// What the transaction layer handed up and nobody has looked at yet.
@@ -153,6 +156,7 @@ impl Office {
             lines: FxHashMap::default(),
             callbacks: FxHashMap::default(),
             active: FxHashMap::default(),
+            dialogs: Dialogs::default(),
             pending: FxHashMap::default(),
             events: Vec::new(),
             effects: Vec::new(),

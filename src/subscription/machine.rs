@@ -3,6 +3,7 @@
 //! One NOTIFY at a time: the next one waits for the answer to the one before, and says then how things are by then. So a subscriber never
 //! sees two of them out of order, and one that is slow costs no more than one message.
 
+use super::dialog_info::Reported;
 use super::package::Package;
 use super::{EVERY, Topic};
 use crate::call::headers;
@@ -68,6 +69,8 @@ pub(super) struct Subscription {
     pub flow: Flow,
     pub behind_nat: bool,
     pub expires: Instant,
+    /// Of dialog: what its subscriber knows.
+    pub reported: Reported,
     /// When the newest NOTIFY went out.
     pub told: Option<Instant>,
     pub state: State,

@@ -6,10 +6,12 @@
 //! | `machine`  | one subscription: its dialog, its time, what is under way in it                          |
 //! | `notifier` | all subscriptions, by what they are about and whose they are                             |
 //! | `summary`  | message-summary (RFC 3842): what waits in a mailbox                                      |
+//! | `dialog_info` | dialog (RFC 4235): what a user's calls are                                            |
 //! | `notice`   | NOTIFY outside any subscription: check-sync, message-summary; and who waits for answers  |
 //!
 //! What it is not: it knows no sockets and no clock, and decides nothing about who may ask.
 
+pub mod dialog_info;
 mod machine;
 pub mod notice;
 pub mod notifier;
@@ -36,7 +38,8 @@ pub fn owns(id: ClientId) -> bool {
     id.0 >= CLIENTS_FROM
 }
 
-/// What a subscription is about: a package, and whose state. Of message-summary: the mailbox of that domain and name.
+/// What a subscription is about: a package, and whose state. Of message-summary: the mailbox of that domain and
+/// name; of dialog: the user.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Topic {
     pub package: Package,

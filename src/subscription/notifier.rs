@@ -4,6 +4,7 @@
 //! Invariants: a subscription stands in the lists of its topic and of its device as long as it is in the table; one that waits for the clock
 //! is in the queue; a NOTIFY that waits for its answer is known by its transaction.
 
+use super::dialog_info::Reported;
 use super::machine::{Next, Reason, State, Subscription, Then};
 use super::package::Package;
 use super::summary::{self, Counts};
@@ -141,6 +142,7 @@ impl Notifier {
             flow: asked.flow,
             behind_nat: headers::is_behind_nat(asked.request, &asked.flow),
             expires: now.mono + Duration::from_secs(asked.lasts_s.into()),
+            reported: Reported::default(),
             told: None,
             state: State::Rests,
         };
@@ -334,7 +336,7 @@ impl Notifier {
         let Some(entry) = self.table.get_mut(&key) else { return };
         let held = &mut entry.subscription;
         let document = match ends {
-            None | Some(Reason::Timeout) => Some(document(&self.messages, held)),
+            None | Some(Reason::Timeout) => Some(document(office, &self.messages, held)),
             // It may not be known, or there is nothing to be known.
             Some(Reason::Rejected | Reason::NoResource) => None,
         };
@@ -365,11 +367,12 @@ impl Notifier {
 }
 
 /// How things are, as the package says it.
-fn document(messages: &FxHashMap<Named, Counts>, held: &Subscription) -> String {
+fn document(office: &Office, messages: &FxHashMap<Named, Counts>, held: &mut Subscription) -> String {
     match held.topic.package {
         Package::MessageSummary => {
             summary::body(messages.get(&held.topic.of).copied().unwrap_or_default(), &held.entity)
         }
+        Package::Dialog => held.reported.document(&held.entity, office.dialogs.of(&held.topic.of)),
     }
 }
 

@@ -3,9 +3,9 @@
 use crate::sip::{Message, Name, Params};
 
 /// What Allow-Events says (RFC 6665 §8.2.2).
-pub const ALLOW_EVENTS: &str = "message-summary";
+pub const ALLOW_EVENTS: &str = "dialog, message-summary";
 
-/// Seconds that a subscription lasts where its SUBSCRIBE says nothing (RFC 3842 §3.4 leaves it to us).
+/// Seconds that a subscription lasts where its SUBSCRIBE says nothing (RFC 4235 §3.4; RFC 3842 §3.4 leaves it to us).
 pub const EXPIRES_DEFAULT_S: u32 = 3_600;
 /// Seconds; a longer wish is cut to it (RFC 6665 §4.2.1.1).
 pub const EXPIRES_MAX_S: u32 = 7_200;
@@ -16,19 +16,22 @@ pub const EXPIRES_MIN_S: u32 = 60;
 pub enum Package {
     /// RFC 3842: what waits in a mailbox.
     MessageSummary,
+    /// RFC 4235: the calls of a user.
+    Dialog,
 }
 
 impl Package {
     #[must_use]
     pub fn parse(name: &str) -> Option<Package> {
         // RFC 6665 §8.4: compared with case.
-        [Package::MessageSummary].into_iter().find(|package| package.name() == name)
+        [Package::MessageSummary, Package::Dialog].into_iter().find(|package| package.name() == name)
     }
 
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Package::MessageSummary => "message-summary",
+            Package::Dialog => "dialog",
         }
     }
 
@@ -36,6 +39,7 @@ impl Package {
     pub fn content_type(self) -> &'static str {
         match self {
             Package::MessageSummary => "application/simple-message-summary",
+            Package::Dialog => "application/dialog-info+xml",
         }
     }
 

@@ -69,7 +69,8 @@ impl Switch {
         let key = CallKey(self.counters.calls_total);
         let arrival =
             Arrival { key, server, flow, invite: message, domain, walk, maker, trunk, history, from, to };
-        let call = Call::begin(&mut self.office, now, arrival);
+        let mut call = Call::begin(&mut self.office, now, arrival);
+        call.show(&mut self.office);
         self.calls.insert(key, call);
     }
 

@@ -140,6 +140,7 @@ impl Switch {
     /// Works through what the transaction layer hands up, until nothing is left; then passes effects on.
     fn pump(&mut self, now: Now, out: &mut Vec<Action>) {
         loop {
+            self.tell_watchers(now);
             self.flush(out);
             let mut events = std::mem::take(&mut self.office.events);
             if events.is_empty() {
@@ -193,6 +194,7 @@ impl Switch {
     fn with_call(&mut self, key: CallKey, act: impl FnOnce(&mut Call, &mut Office)) -> bool {
         let Some(call) = self.calls.get_mut(key) else { return false };
         act(call, &mut self.office);
+        call.show(&mut self.office);
         self.calls.settle(key);
         true
     }

@@ -66,6 +66,14 @@ impl Switch {
         holding.chain(bound).collect()
     }
 
+    /// Calls have changed: whoever watches the users concerned is told.
+    pub(super) fn tell_watchers(&mut self, now: Now) {
+        for of in self.office.dialogs.take_changed() {
+            let topic = Topic { package: Package::Dialog, of };
+            self.notifier.changed(&mut self.office, now, &topic);
+        }
+    }
+
     /// What waits in a mailbox now, as whoever keeps it says.
     pub(super) fn set_messages(&mut self, now: Now, domain: Arc<str>, mailbox: Arc<str>, counts: Counts) {
         self.notifier.set_messages(&mut self.office, now, &(domain, mailbox), counts);

@@ -122,14 +122,19 @@ fn is_own(domain: &Domain, device: &DeviceKey, user: &str) -> bool {
 fn topic(domain: &Domain, package: Package, user: &str) -> Option<Arc<str>> {
     match package {
         Package::MessageSummary => domain.mailbox(user).cloned(),
+        Package::Dialog => {
+            let by_extension = domain.user_of_extension(user);
+            by_extension.or_else(|| domain.user(user)).map(|user| user.name.clone())
+        }
     }
 }
 
 /// A mailbox is watched by its owner's phones, one of no user by all that are somebody's: what it holds is shared, and what is told is
-/// how many there are.
+/// how many there are. Lamps are for everybody in the house.
 fn may_watch(domain: &Domain, watcher: Option<&str>, package: Package, of: &str) -> bool {
     match (package, watcher) {
         (_, None) => false,
+        (Package::Dialog, Some(_)) => true,
         (Package::MessageSummary, Some(watcher)) => watcher == of || domain.user(of).is_none(),
     }
 }

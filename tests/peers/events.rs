@@ -70,24 +70,32 @@ fn u6_a_phone_that_does_not_know_check_sync_is_shown_as_one_that_refused() {
     drop(bob);
 }
 
+/// A phone that watches until it is told this, and has heard the first word.
+fn watcher(office: &Office, device: &str, package: &str, watched: &str, until: &str) -> Sipp {
+    let scenario = office.scenario("watcher").from(format!("<sip:{device}@{DOMAIN}>")).until(until);
+    let watcher = scenario.key("package", package).key("watched", watched).start();
+    crate::support::until("the first NOTIFY", || (!watcher.bodies("NOTIFY").is_empty()).then_some(()));
+    watcher
+}
+
 #[test]
 fn u7_a_phone_that_has_subscribed_shows_what_waits_and_is_told_again_on_demand() {
-    let home = Home::new("peers.example", &[("domain.toml", include_str!("rules/domain.toml"))]);
-    let daemon = home.start();
-    let mut bob = Baresip::subscribe("bob", daemon.udp, Over::Udp);
-    bob.says("Voice-Message: 0/0 (0/0)");
-    let path = format!("/v1/domains/{DOMAIN}/mailboxes/102/messages");
-    let counts = json!({ "new": 2, "old": 1, "new_urgent": 1, "old_urgent": 0 });
-    let (status, set) = daemon.request("PUT", &path, Some(&counts)).expect("an answer");
-    assert_eq!((status, &set), (200, &counts));
-    bob.says("Messages-Waiting: yes");
-    bob.says("Voice-Message: 2/1 (1/0)");
-    assert_eq!(daemon.read(&path), counts);
-
-    let (answer, code) = told(&daemon, &["mailbox", "resync", "bob"]);
+    let office = Rules::default().user("bob", "102", &["bob"], "").open();
+    let bob = watcher(&office, "bob", "message-summary", "102", "2/1 .1/0.");
+    let (answer, code) = told(&office.daemon, &["mailbox", "resync", "bob"]);
     assert_eq!((&answer["contacts"][0]["result"], code), (&json!("accepted"), Some(0)), "{answer}");
     assert_eq!(answer["contacts"].as_array().map(Vec::len), Some(1), "{answer}");
-    bob.says("Voice-Message: 2/1 (1/0)");
+
+    let path = format!("/v1/domains/{DOMAIN}/mailboxes/102/messages");
+    let counts = json!({ "new": 2, "old": 1, "new_urgent": 1, "old_urgent": 0 });
+    let (status, set) = office.daemon.request("PUT", &path, Some(&counts)).expect("an answer");
+    assert_eq!((status, &set), (200, &counts));
+    let said = bob.got("NOTIFY");
+    let account = format!("Message-Account: sip:102@{DOMAIN}\r\n");
+    let none = format!("Messages-Waiting: no\r\n{account}Voice-Message: 0/0 (0/0)");
+    let some = format!("Messages-Waiting: yes\r\n{account}Voice-Message: 2/1 (1/0)");
+    assert_eq!(said, [none.clone(), none, some]);
+    assert_eq!(office.daemon.read(&path), counts);
 }
 
 #[test]
@@ -102,4 +110,25 @@ fn u7_a_phone_that_has_not_subscribed_is_told_all_the_same() {
         .request("POST", &format!("/v1/domains/{DOMAIN}/mailboxes/nobody/resync"), None)
         .expect("an answer");
     assert_eq!(status, 404, "{problem}");
+}
+
+#[test]
+fn a_lamp_shows_ringing_talking_and_the_end_of_a_call() {
+    let rules = Rules::default().user("ann", "100", &["ann"], "").user("bob", "200", &["bob"], "");
+    let office = rules.user("kim", "300", &["kim"], "").open();
+    let bob = office.phone("bob", office.scenario("callee").pause_ms(3000));
+    let lamp = watcher(&office, "kim", "dialog", "200", "terminated");
+    office.dial("ann", "200").pause_ms(2000).run();
+    bob.succeeds();
+    let told = lamp.got("NOTIFY");
+    for (version, document) in told.iter().enumerate() {
+        assert!(document.contains(&format!("version=\"{version}\" state=\"full\"")), "{told:#?}");
+        assert!(document.contains(&format!("entity=\"sip:200@{DOMAIN}\"")), "{told:#?}");
+    }
+    assert!(!told[0].contains("<dialog "), "nothing yet: {}", told[0]);
+    let with = |state: &str| told.iter().position(|document| document.contains(state));
+    let states = ["early", "confirmed", "terminated"].map(|s| with(&format!("<state>{s}</state>")));
+    assert!(states.is_sorted() && states.iter().all(Option::is_some), "{told:#?}");
+    let talking = &told[states[1].unwrap_or_default()];
+    assert!(talking.contains("direction=\"recipient\"") && talking.contains("sip:100@"), "{talking}");
 }

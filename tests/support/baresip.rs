@@ -30,15 +30,6 @@ pub struct Baresip {
 impl Baresip {
     /// Registers `user` (password `pw-user`) at the daemon; answers each call and plays `hz` into it.
     pub fn register(user: &str, daemon: SocketAddr, over: Over, hz: u32) -> Baresip {
-        Baresip::with(user, daemon, over, hz, "")
-    }
-
-    /// The same, and subscribes to what waits for it.
-    pub fn subscribe(user: &str, daemon: SocketAddr, over: Over) -> Baresip {
-        Baresip::with(user, daemon, over, 1000, "module_app mwi.so\n")
-    }
-
-    fn with(user: &str, daemon: SocketAddr, over: Over, hz: u32, modules: &str) -> Baresip {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let control = SocketAddr::new(address().into(), port());
         let at = |name: &str| dir.path().join(name);
@@ -56,7 +47,7 @@ impl Baresip {
         let config = format!(
             "poll_method epoll\nnet_interface 127.0.0.1\nmodule_path {MODULES}\nrtp_ports {first}-{last}\n\
              module g711.so\nmodule aufile.so\nmodule aubridge.so\nmodule sndfile.so\n\
-             module_tmp account.so\nmodule_app menu.so\nmodule_app ctrl_tcp.so\n{modules}\
+             module_tmp account.so\nmodule_app menu.so\nmodule_app ctrl_tcp.so\n\
              audio_source aufile,{tone}\naudio_player aubridge,sink\naudio_alert none\n\
              snd_path {heard}\nctrl_tcp_listen {control}\n",
             tone = at("tone.wav").display(),

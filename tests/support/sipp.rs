@@ -39,6 +39,8 @@ pub struct Scenario<'a> {
     status: u16,
     /// The Event of a `notified`.
     event: &'a str,
+    /// What ends a `watcher`.
+    until: &'a str,
     /// What a `dial` shows as its From, and what more its INVITE says.
     from: String,
     headers: String,
@@ -63,6 +65,7 @@ impl<'a> Scenario<'a> {
             pause_ms: 0,
             status: 0,
             event: "",
+            until: "",
             from: String::new(),
             headers: String::new(),
             max_forwards: 70,
@@ -155,6 +158,12 @@ impl<'a> Scenario<'a> {
         self
     }
 
+    /// The body, as a regular expression, that ends a `watcher`.
+    pub fn until(mut self, until: &'a str) -> Self {
+        self.until = until;
+        self
+    }
+
     /// Starts it and waits until its socket is bound.
     pub fn start(self) -> Sipp {
         let dir = tempfile::tempdir().expect("a temporary directory");
@@ -167,6 +176,7 @@ impl<'a> Scenario<'a> {
         let text = text
             .replace("{status}", &self.status.to_string())
             .replace("{event}", self.event)
+            .replace("{until}", self.until)
             .replace("{from}", &self.from)
             .replace("{headers}", &self.headers)
             .replace("{max_forwards}", &self.max_forwards.to_string());
@@ -231,6 +241,25 @@ impl Sipp {
             .filter(|text| text.starts_with("INVITE "))
             .map(|text| text.split("\r\n\r\n").next().unwrap_or_default().to_owned())
             .collect()
+    }
+
+    /// The bodies of the requests of this method that it has got so far.
+    pub fn bodies(&self, method: &str) -> Vec<String> {
+        let messages = fs::read_to_string(self.dir.path().join("messages")).unwrap_or_default();
+        let received = messages.split("message received").skip(1);
+        let requests = received.filter_map(|text| Some(text.split_once("\n\n")?.1));
+        let of_method = requests.filter(|text| text.strip_prefix(method).is_some_and(|t| t.starts_with(' ')));
+        let body = |text: &str| {
+            let body = text.split_once("\r\n\r\n").map_or("", |(_, rest)| rest);
+            body.split("-----").next().unwrap_or_default().trim().to_owned()
+        };
+        of_method.map(body).collect()
+    }
+
+    /// Waits for its end, which has to be the one that the scenario wants, and gives the bodies of these requests.
+    pub fn got(mut self, method: &str) -> Vec<String> {
+        self.ends_well();
+        self.bodies(method)
     }
 
     fn ends_well(&mut self) {

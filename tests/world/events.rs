@@ -193,9 +193,14 @@ fn whoever_may_not_watch_or_asks_for_what_there_is_not_hears_why() {
         let said = answer(&mut world, from);
         assert!(said.starts_with(status), "{from} {event} {to} {expires} {more}: {said}");
     }
+    let stranger = "127.0.9.9:5060";
+    world.add(Phone::new(stranger, "ann1", Script::Ring));
+    world.act(stranger, |phone, now| drop(phone.subscribe(now, "message-summary", "100", 3600, "")));
+    world.run(s(1));
+    assert!(answer(&mut world, stranger).starts_with("401"), "who it says it is counts for nothing");
     let refused = world.phone(ANN).subscribed.clone();
     assert_eq!(line(&refused[1], "Min-Expires:"), "Min-Expires: 60");
-    assert_eq!(line(&refused[2], "Allow-Events:"), "Allow-Events: message-summary");
+    assert_eq!(line(&refused[2], "Allow-Events:"), "Allow-Events: dialog, message-summary");
     assert_eq!((world.phone(ANN).notifies.len(), subscriptions(&world)), (0, 0));
     assert_at_rest(&mut world);
 }
@@ -218,7 +223,7 @@ fn a_phone_that_was_switched_off_takes_the_place_of_its_own_old_subscription() {
     let mut world = world();
     for _ in 0..3 {
         subscribe(&mut world, ANN, "100", 3600);
-        world.phone(ANN).lose_dialogs();
+        world.phone(ANN).take_dialogs();
     }
     assert_eq!(subscriptions(&world), 1);
     assert_at_rest(&mut world);
@@ -279,5 +284,131 @@ fn v16_a_phone_that_registers_is_told_unasked_where_that_is_configured() {
     world.act(ANN, Phone::register);
     world.run(s(1));
     assert_eq!(world.phone(ANN).notifies.len(), 1, "a refresh is no news");
+    assert_at_rest(&mut world);
+}
+
+const CID: &str = "127.0.1.4:5060";
+
+/// Ann, Bob and Cid with a phone each; Bob's does this. Ann watches Bob and Cid.
+fn watched(bob: Script) -> World {
+    let users = format!("{TWO_USERS}[user.cid]\next = \"300\"\nvoicemail = {{ enabled = false }}\n");
+    let devices = [("ann1", "ann"), ("bob1", "bob"), ("cid1", "cid")];
+    let mut world = World::new(ruleset(&users, &devices), CLEAR, 1);
+    for (address, user, script) in
+        [(ANN, "ann1", Script::Ring), (BOB, "bob1", bob), (CID, "cid1", Script::Ring)]
+    {
+        world.add(Phone::new(address, user, script));
+        world.act(address, Phone::register);
+    }
+    world.run(s(1));
+    for of in ["200", "300"] {
+        world.act(ANN, |phone, now| drop(phone.subscribe(now, "dialog", of, 3600, "")));
+    }
+    world.run(s(2));
+    world
+}
+
+/// The documents that Ann got about a user, in order.
+fn documents(world: &mut World, of: &str) -> Vec<String> {
+    let about = format!("entity=\"sip:{of}@{DOMAIN}\"");
+    world.phone(ANN).notifies.iter().filter(|notify| notify.contains(&about)).cloned().collect()
+}
+
+/// The states of each document, in order.
+fn states(documents: &[String]) -> Vec<Vec<String>> {
+    let of = |document: &String| {
+        let parts = document.split("<state>").skip(1);
+        parts.filter_map(|part| Some(part.split_once('<')?.0.to_owned())).collect()
+    };
+    documents.iter().map(of).collect()
+}
+
+#[test]
+fn a_lamp_follows_a_call_of_both_its_sides_from_the_first_to_the_last() {
+    let mut world = watched(Script::Answer { after: s(3) });
+    world.act(CID, |phone, now| drop(phone.call(now, "200", s(5))));
+    world.run(s(20));
+    for (of, direction, other) in [("200", "recipient", "sip:300@"), ("300", "initiator", "sip:200@")] {
+        let told = documents(&mut world, of);
+        let states = states(&told);
+        let expected: [&[&str]; 5] = [&[], &["trying"], &["early"], &["confirmed"], &["terminated"]];
+        assert_eq!(states, expected, "{of}");
+        for (version, document) in told.iter().enumerate() {
+            assert!(document.contains(&format!("version=\"{version}\" state=\"full\"")), "{document}");
+        }
+        let talking = &told[3];
+        assert!(talking.contains(&format!("direction=\"{direction}\"")), "{talking}");
+        let remote = talking.split("<remote>").nth(1).unwrap_or_default();
+        assert!(remote.contains(other), "{talking}");
+    }
+    // Whoever wants to pick up finds the dialog as the ringing phone knows it.
+    let invite = world.phone(BOB).invites[0].clone();
+    let ringing = documents(&mut world, "200")[2].clone();
+    let call_id = line(&invite, "Call-ID:").replace("Call-ID: ", "");
+    let tag = invite.split("tag=").nth(1).unwrap().split("\r\n").next().unwrap().to_owned();
+    assert!(ringing.contains(&format!("call-id=\"{call_id}\"")), "{ringing}");
+    assert!(ringing.contains(&format!("remote-tag=\"{tag}\"")), "{ringing}");
+    assert!(ringing.contains("local-tag=\"tag5060n"), "the tag that the phone rang with: {ringing}");
+    assert_at_rest(&mut world);
+}
+
+#[test]
+fn a_lamp_does_not_tell_who_a_caller_is_that_withholds_it() {
+    let mut world = watched(Script::Ring);
+    world.phone(CID).extra = "Privacy: id\r\n".to_owned();
+    world.act(CID, |phone, now| drop(phone.call(now, "200", s(5))));
+    world.run(s(5));
+    let told = documents(&mut world, "200");
+    let ringing = told.last().unwrap();
+    assert!(ringing.contains("<state>early</state>") && !ringing.contains("<remote>"), "{ringing}");
+    world.run(s(60));
+    assert_at_rest(&mut world);
+}
+
+#[test]
+fn a_call_that_comes_and_goes_within_a_second_is_told_as_it_ended() {
+    let mut world = watched(Script::Refuse { status: 486, after: s(0) });
+    world.act(CID, |phone, now| drop(phone.call(now, "200", s(5))));
+    world.run(s(5));
+    assert_eq!(states(&documents(&mut world, "200")), [vec![], vec!["trying"], vec!["terminated"]]);
+    world.act(CID, |phone, now| drop(phone.subscribe(now, "dialog", "999", 3600, "")));
+    world.run(s(1));
+    assert!(answer(&mut world, CID).starts_with("404"));
+    assert_at_rest(&mut world);
+}
+
+#[test]
+fn a_phone_has_room_for_so_many_subscriptions_and_no_more() {
+    use ringtree::subscription::notifier::OF_DEVICE_MAX;
+    let mut world = world();
+    for line in 0..=OF_DEVICE_MAX {
+        // Each from another contact: one that subscribes again from the same takes the place of its own.
+        let contact = format!("Contact: <sip:ann1@127.0.1.1:5060;line={line}>\r\n");
+        world.act(ANN, |phone, now| drop(phone.subscribe_as(now, "dialog", "200", 3600, &contact)));
+        world.run(std::time::Duration::from_millis(50));
+    }
+    assert!(answer(&mut world, ANN).starts_with("503"));
+    assert_eq!(subscriptions(&world), OF_DEVICE_MAX as u64);
+    world.act(BOB, |phone, now| drop(phone.subscribe(now, "dialog", "100", 3600, "")));
+    world.run(s(1));
+    assert_eq!(answer(&mut world, BOB), "200 OK", "others have theirs");
+    assert_at_rest(&mut world);
+}
+
+#[test]
+fn a_subscription_is_its_phones_alone_and_its_event_is_its_own() {
+    let mut world = world();
+    let call_id = subscribe(&mut world, ANN, "100", 3600);
+    world.act(ANN, |phone, now| phone.resubscribe(now, &call_id, "dialog", "100", 3600));
+    world.run(s(1));
+    assert!(answer(&mut world, ANN).starts_with("481"), "no such subscription in this dialog");
+    // Bob, who has read Ann's dialog off the wire, writes her request from his own phone.
+    let dialogs = world.phone(ANN).take_dialogs();
+    world.phone(BOB).adopt(&dialogs);
+    world.act(BOB, |phone, now| phone.resubscribe(now, &call_id, "message-summary", "100", 0));
+    world.run(s(1));
+    let said = answer(&mut world, BOB);
+    assert!(said.starts_with("403") || said.starts_with("481"), "{said}");
+    assert_eq!(subscriptions(&world), 1);
     assert_at_rest(&mut world);
 }

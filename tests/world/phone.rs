@@ -144,12 +144,22 @@ impl Phone {
 
     /// Subscribes to the `event` of `to` for so many seconds, with these fields more. Returns the Call-ID.
     pub fn subscribe(&mut self, now: Duration, event: &str, to: &str, expires: u32, more: &str) -> String {
+        let contact = format!("Contact: <sip:{}@{}>\r\n{more}", self.user, self.address);
+        self.subscribe_as(now, event, to, expires, &contact)
+    }
+
+    /// The same, with its Contact among the fields.
+    pub fn subscribe_as(
+        &mut self,
+        now: Duration,
+        event: &str,
+        to: &str,
+        expires: u32,
+        fields: &str,
+    ) -> String {
         self.now = now;
         let call_id = self.fresh("sub");
-        let extra = format!(
-            "Contact: <sip:{}@{}>\r\nEvent: {event}\r\nExpires: {expires}\r\n{more}",
-            self.user, self.address
-        );
+        let extra = format!("Event: {event}\r\nExpires: {expires}\r\n{fields}");
         let uri = format!("sip:{to}@{}", crate::DOMAIN);
         self.request("SUBSCRIBE", &uri, to, None, &call_id, 1, &extra, "");
         call_id
@@ -168,9 +178,14 @@ impl Phone {
         self.request("SUBSCRIBE", &uri, to, Some(&tag), call_id, cseq + 1, &extra, "");
     }
 
-    /// Forgets its dialogs, as a phone does that was switched off.
-    pub fn lose_dialogs(&mut self) {
-        self.dialogs.clear();
+    /// Its subscriptions, which it forgets: as a phone does that was switched off.
+    pub fn take_dialogs(&mut self) -> BTreeMap<String, (String, u32)> {
+        std::mem::take(&mut self.dialogs)
+    }
+
+    /// Takes another phone's subscriptions for its own.
+    pub fn adopt(&mut self, dialogs: &BTreeMap<String, (String, u32)>) {
+        self.dialogs.extend(dialogs.clone());
     }
 
     pub fn cancel(&mut self, now: Duration, call_id: &str, to: &str) {

@@ -1,0 +1,211 @@
+//! The dialogs of people, as others may watch them (RFC 4235): what of each user's calls is shown, kept as it is now. Every call says
+//! what there is of it after whatever has happened to it ([`Call::show`]), so that nothing here follows the steps of a call.
+//!
+//! Seen from the watched phone, as RFC 4235 §4.1 wants it: its tag is the local one, ours the remote one. Whoever picks a ringing call up
+//! (RFC 3891) finds by them what to replace.
+
+use super::branch::{Branch, Callee, Progress, State as BranchState};
+use super::caller::Heard;
+use super::office::{CallKey, Named, Office};
+use super::{Call, State, headers};
+use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
+
+/// How far a dialog is (RFC 4235 §3.7.1). What has ended is no longer here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    Trying,
+    Early,
+    Confirmed,
+}
+
+/// Which side the watched phone is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// It calls.
+    Initiator,
+    /// It is called.
+    Recipient,
+}
+
+/// The name of a dialog among all: its call, and its place there (0: the caller's side, else one more than the branch).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DialogName {
+    pub call: CallKey,
+    pub place: usize,
+}
+
+/// One dialog of a user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    pub name: DialogName,
+    pub phase: Phase,
+    pub direction: Direction,
+    pub call_id: Box<str>,
+    /// The watched phone's; a called one has none before it rings.
+    pub local_tag: Option<Box<str>>,
+    pub remote_tag: Option<Box<str>>,
+    /// Whom it speaks with; `None` where they withhold their identity (RFC 3323).
+    pub remote: Option<Party>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Party {
+    pub name: Option<Box<str>>,
+    pub uri: Box<str>,
+}
+
+/// What of a call stands in [`Dialogs`], and for whom.
+pub(super) type Standing = SmallVec<[(usize, Phase, Named); 2]>;
+
+/// The dialogs of all users who have any, oldest first.
+#[derive(Debug, Default)]
+pub struct Dialogs {
+    by_user: FxHashMap<Named, Vec<Shown>>,
+    /// Users whose dialogs have changed since somebody looked; each event names those of one call.
+    changed: Vec<Named>,
+}
+
+impl Dialogs {
+    #[must_use]
+    pub fn of(&self, user: &Named) -> &[Shown] {
+        self.by_user.get(user).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whose dialogs have changed since the last time.
+    pub fn take_changed(&mut self) -> Vec<Named> {
+        std::mem::take(&mut self.changed)
+    }
+
+    fn put(&mut self, user: &Named, shown: Shown) {
+        let all = self.by_user.entry(user.clone()).or_default();
+        match all.iter_mut().find(|other| other.name == shown.name) {
+            Some(held) => *held = shown,
+            None => all.push(shown),
+        }
+        self.changed.push(user.clone());
+    }
+
+    fn remove(&mut self, user: &Named, name: DialogName) {
+        let Some(all) = self.by_user.get_mut(user) else { return };
+        all.retain(|shown| shown.name != name);
+        if all.is_empty() {
+            self.by_user.remove(user);
+        }
+        self.changed.push(user.clone());
+    }
+}
+
+impl Call {
+    /// Shows to watchers what there is of the call now. After anything that happened to it.
+    pub fn show(&mut self, office: &mut Office) {
+        let phases = self.phases();
+        let standing = self.shown.iter().map(|(place, phase, _)| (*place, *phase));
+        if phases.iter().copied().eq(standing) {
+            return;
+        }
+        let before = std::mem::take(&mut self.shown);
+        for (place, _, user) in &before {
+            if !phases.iter().any(|(other, _)| other == place) {
+                office.dialogs.remove(user, DialogName { call: self.key, place: *place });
+            }
+        }
+        for (place, phase) in phases {
+            let held = before.iter().find(|(other, ..)| *other == place);
+            let Some(user) = held.map(|(_, _, user)| user.clone()).or_else(|| self.user_at(place)) else {
+                continue;
+            };
+            if held.is_none_or(|(_, before, _)| *before != phase)
+                && let Some(shown) = self.shown_at(place, phase)
+            {
+                office.dialogs.put(&user, shown);
+            }
+            self.shown.push((place, phase, user));
+        }
+    }
+
+    /// The dialogs of ours that belong to somebody, each by its place.
+    fn phases(&self) -> SmallVec<[(usize, Phase); 4]> {
+        let mut phases = SmallVec::new();
+        if let State::Over(_) = self.state {
+            return phases;
+        }
+        if self.maker.is_some() {
+            let phase = match (&self.state, self.caller.heard) {
+                (State::Answered(_), _) => Phase::Confirmed,
+                (_, Heard::Nothing) => Phase::Trying,
+                (_, Heard::Ringing | Heard::EarlyMedia) => Phase::Early,
+            };
+            phases.push((0, phase));
+        }
+        for (index, branch) in self.branches.iter().enumerate() {
+            if let (Callee::Device { user: Some(_), .. }, Some(phase)) = (&branch.callee, phase_of(branch)) {
+                phases.push((index + 1, phase));
+            }
+        }
+        phases
+    }
+
+    fn user_at(&self, place: usize) -> Option<Named> {
+        let Some(index) = place.checked_sub(1) else { return self.maker.clone() };
+        match &self.branches.get(index)?.callee {
+            Callee::Device { user, .. } => Some((self.domain.name().clone(), user.clone()?)),
+            Callee::Trunk { .. } => None,
+        }
+    }
+
+    fn shown_at(&self, place: usize, phase: Phase) -> Option<Shown> {
+        let name = DialogName { call: self.key, place };
+        match place.checked_sub(1) {
+            None => Some(self.of_caller(name, phase)),
+            Some(index) => of_branch(self.branches.get(index)?, name, phase),
+        }
+    }
+
+    fn of_caller(&self, name: DialogName, phase: Phase) -> Shown {
+        let invite = &self.caller.invite;
+        let dialled = format!("sip:{}@{}", headers::escape_user(&self.log.to), self.domain.name());
+        Shown {
+            name,
+            phase,
+            direction: Direction::Initiator,
+            call_id: invite.call_id().into(),
+            local_tag: invite.from().and_then(|from| from.tag()).map(Box::from),
+            remote_tag: Some(self.caller.tag.as_str().into()),
+            remote: Some(Party { name: None, uri: dialled.into() }),
+        }
+    }
+}
+
+/// A called phone. It sees the From of the INVITE that it got: the identity is hidden where that hides it.
+fn of_branch(branch: &Branch, name: DialogName, phase: Phase) -> Option<Shown> {
+    let from = branch.request.from()?;
+    let local_tag = match &branch.state {
+        BranchState::Answered { dialog, .. } => Some(dialog.id.remote_tag.as_str().into()),
+        BranchState::Calling(_) | BranchState::Leaving | BranchState::Ended(_) => branch.early_tag.clone(),
+    };
+    let withheld = from.uri.host.eq_ignore_ascii_case("anonymous.invalid");
+    let display = from.display_unescaped();
+    let party = || Party {
+        name: Some(&*display).filter(|d| !d.is_empty()).map(Box::from),
+        uri: from.uri.text.into(),
+    };
+    Some(Shown {
+        name,
+        phase,
+        direction: Direction::Recipient,
+        call_id: branch.request.call_id().into(),
+        local_tag,
+        remote_tag: from.tag().map(Box::from),
+        remote: (!withheld).then(party),
+    })
+}
+
+fn phase_of(branch: &Branch) -> Option<Phase> {
+    match branch.state {
+        BranchState::Calling(Progress::Nothing | Progress::Trying) => Some(Phase::Trying),
+        BranchState::Calling(Progress::Ringing) => Some(Phase::Early),
+        BranchState::Answered { .. } => Some(Phase::Confirmed),
+        BranchState::Leaving | BranchState::Ended(_) => None,
+    }
+}
