@@ -189,7 +189,7 @@ impl Pipeline {
         let warnings = self.unlock(&mut domain);
         let domain = Arc::new(domain);
         let expectations = proof::golden(&domain, &model.expects, edit.at);
-        let findings = Findings { diagnostics: Finding::all(&files, &diagnostics), expectations };
+        let findings = Findings { diagnostics: Finding::all(&files, diagnostics), expectations };
         if findings.expectations.failed > 0 {
             return Err(Refused::Golden(findings));
         }
@@ -474,7 +474,9 @@ fn compile(
 }
 
 fn broken(files: &Files, diagnostics: &[Diagnostic]) -> Refused {
-    let findings =
-        Findings { diagnostics: Finding::all(files, diagnostics), expectations: Expectations::default() };
+    let findings = Findings {
+        diagnostics: Finding::all(files, diagnostics.to_vec()),
+        expectations: Expectations::default(),
+    };
     Refused::Broken { findings, rendered: render_errors(files, diagnostics, false) }
 }

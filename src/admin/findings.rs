@@ -42,7 +42,7 @@ pub struct Failure {
 
 impl Finding {
     #[must_use]
-    pub fn new(place: Place, diagnostic: &Diagnostic) -> Finding {
+    pub fn new(place: Place, diagnostic: Diagnostic) -> Finding {
         Finding {
             severity: match diagnostic.severity {
                 Severity::Error => "error",
@@ -53,15 +53,15 @@ impl Finding {
             file: place.file.to_string(),
             line: place.line,
             column: place.column,
-            message: diagnostic.message.clone(),
-            help: diagnostic.help.clone(),
+            message: diagnostic.message,
+            help: diagnostic.help,
         }
     }
 
     #[must_use]
-    pub fn all(files: &Files, diagnostics: &[Diagnostic]) -> Vec<Finding> {
+    pub fn all(files: &Files, diagnostics: impl IntoIterator<Item = Diagnostic>) -> Vec<Finding> {
         let mut places = Places::of(files);
-        diagnostics.iter().map(|d| Finding::new(places.place(d.span), d)).collect()
+        diagnostics.into_iter().map(|d| Finding::new(places.place(d.span), d)).collect()
     }
 }
 

@@ -43,7 +43,7 @@ impl Check {
                 print_failures(&expectations);
                 print_choices(one);
             }
-            let mut diagnostics = Finding::all(&one.files, &one.diagnostics);
+            let mut diagnostics = Finding::all(&one.files, one.diagnostics.clone());
             if several {
                 for finding in &mut diagnostics {
                     finding.file = one.dir.join(&finding.file).display().to_string();

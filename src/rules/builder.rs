@@ -4,11 +4,21 @@ use super::tree::{Leaf, Node, NodeId, Test, TreeRule};
 use rustc_hash::FxHashMap;
 
 /// Builds a tree from its leaves up; turned round at the end, so that every edge points forwards.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Builder {
     nodes: Vec<Node>,
     /// Where each node stands: two equal ones are one, so rules with the same ending share it.
     places: FxHashMap<Node, NodeId>,
+}
+
+/// What the tree of a user with five rules needs.
+const NODES_MOSTLY: usize = 48;
+
+impl Default for Builder {
+    fn default() -> Builder {
+        let places = FxHashMap::with_capacity_and_hasher(NODES_MOSTLY, Default::default());
+        Builder { nodes: Vec::with_capacity(NODES_MOSTLY), places }
+    }
 }
 
 impl Builder {

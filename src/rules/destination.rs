@@ -6,7 +6,7 @@ use crate::number::is_e164;
 use std::fmt;
 
 /// What makes a destination of a name.
-type OfName = fn(Name) -> Destination;
+pub(super) type OfName = fn(Name) -> Destination;
 
 /// The words of destinations that have a name. A status, `reject:486`, has none.
 const NAMED: [(&str, OfName); 11] = [
@@ -118,16 +118,31 @@ pub fn parse_destination(text: &str) -> Option<Destination> {
 
 /// The same, and why not.
 pub(super) fn read_destination(text: &str) -> Result<Destination, NotADestination<'_>> {
+    Ok(match parts(text)? {
+        Parts::Named { of, name, .. } => of(name.into()),
+        Parts::Reject(status) => Destination::Reject(status),
+    })
+}
+
+/// What a destination is written of: whoever knows its name already makes no other of it.
+#[derive(Clone, Copy)]
+pub(super) enum Parts<'t> {
+    Named { word: &'static str, of: OfName, name: &'t str },
+    Reject(u16),
+}
+
+/// The parts of a text, and why it has none.
+pub(super) fn parts(text: &str) -> Result<Parts<'_>, NotADestination<'_>> {
     let (word, rest) = text.split_once(':').ok_or(NotADestination::Shape)?;
     if word == REJECT {
         let status = rest.parse::<u16>().ok().filter(|status| rest.len() == 3 && (400..700).contains(status));
-        return status.map(Destination::Reject).ok_or(NotADestination::Status(rest));
+        return status.map(Parts::Reject).ok_or(NotADestination::Status(rest));
     }
-    let (_, kind) =
+    let (word, of) =
         NAMED.iter().find(|(known, _)| *known == word).ok_or(NotADestination::UnknownKind(word))?;
     match rest {
         "" => Err(NotADestination::Shape),
-        name => Ok(kind(name.into())),
+        name => Ok(Parts::Named { word, of: *of, name }),
     }
 }
 

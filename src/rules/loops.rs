@@ -12,19 +12,53 @@ use rustc_hash::FxHashMap;
 const LOOPS_SHOWN_MAX: usize = 20;
 
 /// One way on from an object.
-struct Edge {
+struct Edge<'m> {
     to: usize,
     span: Span,
-    /// In words; `None`: every call that comes this way.
-    condition: Option<String>,
+    condition: Condition<'m>,
     /// A number that leads to itself, which no time makes right.
     to_itself: bool,
 }
 
+/// When a call takes a way. Put into words only where it closes a loop.
+#[derive(Clone, Copy)]
+enum Condition<'m> {
+    /// Every call that comes this way.
+    None,
+    /// A rule of a user.
+    Follows(&'m str),
+    /// A rule of a number, by its name or its place.
+    FollowsIts(Option<&'m str>, usize),
+    CalledDirectly(&'m str),
+    /// Whom a rule goes on to follow.
+    OnlyLeft {
+        user: &'m str,
+        rule: &'m str,
+    },
+    /// What came of a rule.
+    Outcome(&'static str, &'m str),
+    Service(&'static str),
+}
+
+impl Condition<'_> {
+    fn words(self) -> Option<String> {
+        Some(match self {
+            Condition::None => return None,
+            Condition::Follows(rule) => format!("follows `{rule}`"),
+            Condition::FollowsIts(Some(rule), _) => format!("follows its rule `{rule}`"),
+            Condition::FollowsIts(None, place) => format!("follows its rule `{place}`"),
+            Condition::CalledDirectly(rule) => format!("is called directly (`{rule}`)"),
+            Condition::OnlyLeft { user, rule } => format!("has only `{user}` left to follow (`{rule}`)"),
+            Condition::Outcome(outcome, rule) => format!("{outcome} (`{rule}`)"),
+            Condition::Service(what) => what.to_owned(),
+        })
+    }
+}
+
 /// Everything that calls can come to, with its ways on.
-struct Graph {
-    names: Vec<String>,
-    edges: Vec<Vec<Edge>>,
+struct Graph<'m> {
+    nodes: Vec<Destination>,
+    edges: Vec<Vec<Edge<'m>>>,
     /// Whether calls can end there, or leave what is looked at here.
     ends: Vec<bool>,
 }
@@ -43,8 +77,8 @@ pub(super) fn all(model: &Model) -> Vec<Diagnostic> {
     found
 }
 
-impl Graph {
-    fn of(model: &Model) -> Graph {
+impl<'m> Graph<'m> {
+    fn of(model: &'m Model) -> Graph<'m> {
         let mut nodes: Vec<Destination> = Vec::new();
         nodes.extend(model.users.keys().cloned().map(Destination::User));
         nodes.extend(model.numbers.keys().cloned().map(Destination::Tel));
@@ -53,7 +87,7 @@ impl Graph {
         nodes.extend(model.services.attendants.keys().cloned().map(Destination::Attendant));
         let index: FxHashMap<&Destination, usize> =
             nodes.iter().enumerate().map(|(at, node)| (node, at)).collect();
-        let mut graph = Graph { names: Vec::new(), edges: Vec::new(), ends: Vec::new() };
+        let (mut edges, mut ends) = (Vec::with_capacity(nodes.len()), Vec::with_capacity(nodes.len()));
         for node in &nodes {
             let mut ways = Ways { index: &index, edges: Vec::new(), ends: false };
             match node {
@@ -65,14 +99,10 @@ impl Graph {
                 }
                 _ => ways.service(model, node),
             }
-            graph.names.push(match node {
-                Destination::User(name) | Destination::Tel(name) => name.to_string(),
-                other => other.to_string(),
-            });
-            graph.ends.push(ways.ends || ways.edges.is_empty());
-            graph.edges.push(ways.edges);
+            ends.push(ways.ends || ways.edges.is_empty());
+            edges.push(ways.edges);
         }
-        graph
+        Graph { nodes, edges, ends }
     }
 
     /// Loops that no call can leave. They are taken out of the graph.
@@ -146,11 +176,14 @@ impl Graph {
         Some(way.split_off(first))
     }
 
-    fn name(&self, node: usize) -> &str {
-        self.names.get(node).map(String::as_str).unwrap_or_default()
+    fn name(&self, node: usize) -> String {
+        match self.nodes.get(node) {
+            Some(Destination::User(name) | Destination::Tel(name)) => name.to_string(),
+            other => other.map(ToString::to_string).unwrap_or_default(),
+        }
     }
 
-    fn edge(&self, (node, index): (usize, usize)) -> Option<&Edge> {
+    fn edge(&self, (node, index): (usize, usize)) -> Option<&Edge<'m>> {
         self.edges.get(node)?.get(index)
     }
 
@@ -220,7 +253,7 @@ impl Graph {
         let conditions: Vec<String> = way
             .iter()
             .filter_map(|step| {
-                let condition = self.edge(*step)?.condition.as_ref()?;
+                let condition = self.edge(*step)?.condition.words()?;
                 Some(format!("`{}` {condition}", self.name(step.0)))
             })
             .collect();
@@ -232,31 +265,31 @@ impl Graph {
 }
 
 /// The ways on from one object while they are gathered.
-struct Ways<'g> {
+struct Ways<'g, 'm> {
     index: &'g FxHashMap<&'g Destination, usize>,
-    edges: Vec<Edge>,
+    edges: Vec<Edge<'m>>,
     ends: bool,
 }
 
-impl Ways<'_> {
+impl<'m> Ways<'_, 'm> {
     /// A way on; to what is not looked at here, calls end.
-    fn add(&mut self, to: &Destination, span: Span, condition: Option<String>) {
+    fn add(&mut self, to: &Destination, span: Span, condition: Condition<'m>) {
         match self.index.get(to) {
             Some(to) => self.edges.push(Edge { to: *to, span, condition, to_itself: false }),
             None => self.ends = true,
         }
     }
 
-    fn user(&mut self, name: &Name, user: &User) {
+    fn user(&mut self, name: &Name, user: &'m User) {
         for rule in user.rules.iter().filter(|rule| rule.enabled) {
             let time = match (&rule.when, self.edges.is_empty() && !self.ends) {
-                (When::Always, true) => None,
-                _ => Some(format!("follows `{}`", rule.name)),
+                (When::Always, true) => Condition::None,
+                _ => Condition::Follows(&rule.name),
             };
             let always = rule.forward.always.as_ref();
             if let Some(always) = always {
                 let condition = match always.direct_only {
-                    true => Some(format!("is called directly (`{}`)", rule.name)),
+                    true => Condition::CalledDirectly(&rule.name),
                     false => time,
                 };
                 self.add(&always.to, always.span, condition);
@@ -270,11 +303,8 @@ impl Ways<'_> {
                         if let TargetTo::Destination(to_user @ Destination::User(other)) = &to.value
                             && other != name
                         {
-                            self.add(
-                                to_user,
-                                to.span,
-                                Some(format!("has only `{other}` left to follow (`{}`)", rule.name)),
-                            );
+                            let left = Condition::OnlyLeft { user: other, rule: &rule.name };
+                            self.add(to_user, to.span, left);
                         }
                     }
                 }
@@ -285,7 +315,7 @@ impl Ways<'_> {
         }
     }
 
-    fn outcomes(&mut self, rule: &str, forward: &Forwards) {
+    fn outcomes(&mut self, rule: &'m str, forward: &'m Forwards) {
         let Forwards { always: _, dnd, on_active, busy, no_answer, declined, offline, otherwise } = forward;
         for (outcome, forward) in [
             ("does not want to be disturbed", dnd),
@@ -297,20 +327,22 @@ impl Ways<'_> {
             ("does not take the call", otherwise),
         ] {
             if let Some(forward) = forward {
-                self.add(&forward.to, forward.span, Some(format!("{outcome} (`{rule}`)")));
+                self.add(&forward.to, forward.span, Condition::Outcome(outcome, rule));
             }
         }
     }
 
-    fn number(&mut self, node: &Destination, to: &NumberTo) {
+    fn number(&mut self, node: &Destination, to: &'m NumberTo) {
         match to {
             NumberTo::Spare => self.ends = true,
-            NumberTo::To(to) => self.add(&to.value, to.span, None),
+            NumberTo::To(to) => self.add(&to.value, to.span, Condition::None),
             NumberTo::Rules(rules) => {
                 let several = rules.len() > 1;
                 for (rule, count) in rules.iter().zip(1..) {
-                    let which = rule.name.as_ref().map_or(count.to_string(), ToString::to_string);
-                    let condition = several.then(|| format!("follows its rule `{which}`"));
+                    let condition = match several {
+                        true => Condition::FollowsIts(rule.name.as_deref(), count),
+                        false => Condition::None,
+                    };
                     self.add(&rule.to.value, rule.to.span, condition);
                     if rule.to.value == *node
                         && let Some(edge) = self.edges.last_mut()
@@ -336,18 +368,15 @@ impl Ways<'_> {
             Destination::Attendant(name) => {
                 let attendant = services.attendants.get(name);
                 if let Some(invalid) = attendant.and_then(|attendant| attendant.invalid.as_ref()) {
-                    self.add(
-                        &invalid.value,
-                        invalid.span,
-                        Some("gets a key that it does not know".to_owned()),
-                    );
+                    let unknown = Condition::Service("gets a key that it does not know");
+                    self.add(&invalid.value, invalid.span, unknown);
                 }
                 (attendant.and_then(|attendant| attendant.no_input.as_ref()), "gets no key")
             }
             _ => (None, ""),
         };
         if let Some(to) = to {
-            self.add(&to.value, to.span, Some(condition.to_owned()));
+            self.add(&to.value, to.span, Condition::Service(condition));
         }
     }
 }

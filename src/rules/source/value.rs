@@ -1,7 +1,7 @@
 //! The small values of the language: durations, destinations, numbers, zones, words, paths, addresses.
 
 use super::super::calendar::{Zone, parse_clock};
-use super::super::destination::read_destination;
+use super::super::destination::{Parts, parts};
 use super::super::diagnostic::{Diagnostic, Span};
 use super::super::model::{AcceptFrom, At, CallerId, Destination, Name};
 use super::names::Kind;
@@ -221,29 +221,30 @@ pub(super) fn destination(
         ("self:all", Some(owner)) => return Some(Destination::Handset(owner.into())),
         _ => {}
     }
-    let to = match read_destination(text) {
-        Ok(to) => to,
+    let (word, of, name) = match parts(text) {
+        Ok(Parts::Named { word, of, name }) => (word, of, name),
+        Ok(Parts::Reject(status)) => return Some(Destination::Reject(status)),
         Err(why) => {
             let (message, help) = why.says(text);
             r.error("bad-destination", place, message, help);
             return None;
         }
     };
-    r.pending(&["destination.", to.word()], text, place);
-    match &to {
-        Destination::User(name) | Destination::Handset(name) => r.reference(Kind::User, name, place)?,
-        Destination::Device(name) => r.reference(Kind::Device, name, place)?,
-        Destination::Queue(name) => r.reference(Kind::Queue, name, place)?,
-        Destination::Attendant(name) => r.reference(Kind::Attendant, name, place)?,
-        Destination::Conference(name) => r.reference(Kind::Conference, name, place)?,
-        Destination::Hunt(name) => r.reference(Kind::Hunt, name, place)?,
-        Destination::Directory(name) => r.reference(Kind::Directory, name, place)?,
-        Destination::Announce(name) => r.reference(Kind::Announce, name, place)?,
-        Destination::Voicemail(name) => mailbox(r, name, place)?,
-        Destination::Tel(number) => e164(r, number, place)?,
-        Destination::Reject(_) => return Some(to),
+    r.pending(&["destination.", word], text, place);
+    let name = match word {
+        "device" => r.reference(Kind::Device, name, place),
+        "queue" => r.reference(Kind::Queue, name, place),
+        "attendant" => r.reference(Kind::Attendant, name, place),
+        "conference" => r.reference(Kind::Conference, name, place),
+        "hunt" => r.reference(Kind::Hunt, name, place),
+        "directory" => r.reference(Kind::Directory, name, place),
+        "announce" => r.reference(Kind::Announce, name, place),
+        "voicemail" => mailbox(r, name, place),
+        "tel" => e164(r, name, place),
+        // `user` and `handset`.
+        _ => r.reference(Kind::User, name, place),
     };
-    Some(to)
+    name.map(of)
 }
 
 /// A mailbox of its own or a user's, unless that is off.
