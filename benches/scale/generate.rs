@@ -186,7 +186,7 @@ ring.each     = "15s"
 ring.timeout  = "60s"
 ring.targets  = [
   {{ to = "self:all" }},
-  {{ to = "tel:+12025550181", confirm = "1", caller_id = "original", caller_id_prefix = "OFFICE " }},
+  {{ to = "tel:+12025550181", confirm = "1", caller_id_prefix = "OFFICE " }},
   {{ to = "user:u{next:06}" }},
 ]
 forward.busy      = "voicemail:u{user:06}"
