@@ -183,9 +183,11 @@ struct Lines {
     kind: &'static Kind,
     name: String,
     rule: Option<String>,
-    /// The file that held it, its text and its lines there.
-    last: Option<(Arc<str>, Arc<str>, Option<Vec<String>>)>,
+    last: Option<Seen>,
 }
+
+/// The file that held an object, its text, and the object's lines there.
+type Seen = (Arc<str>, Arc<str>, Option<Vec<String>>);
 
 impl Lines {
     fn of(&mut self, files: &Files) -> Option<Vec<String>> {

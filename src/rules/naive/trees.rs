@@ -190,9 +190,9 @@ fn any_answers() -> impl Gen<Value = Answers> {
 }
 
 fn trees(model: &Model) -> Trees {
-    let mut shared = Shared::of(model);
+    let shared = Shared::of(model);
     let name: Name = "ann".into();
-    let tree = user_tree(&mut shared, &name, &model.users[&name]);
+    let tree = user_tree(&shared, &name, &model.users[&name]);
     shared.trees(vec![NamedTree { name, tree }], Vec::new())
 }
 
