@@ -1,6 +1,6 @@
 //! What phones are told without a call.
 
-use super::net::{CLEAR, World, configured};
+use super::net::{CLEAR, Weather, World, configured};
 use super::phone::{Phone, Script};
 use super::{ANN, BOB, BOB_TOO, DOMAIN, TWO_DEVICES, TWO_USERS, assert_at_rest, ruleset, s};
 use ringtree::subscription::notice::{Finished, Notice, NoticeId, Outcome, What, Whom};
@@ -411,4 +411,63 @@ fn a_subscription_is_its_phones_alone_and_its_event_is_its_own() {
     assert!(said.starts_with("403") || said.starts_with("481"), "{said}");
     assert_eq!(subscriptions(&world), 1);
     assert_at_rest(&mut world);
+}
+
+#[test]
+fn a_lamp_is_out_in_the_end_whatever_the_network_loses_repeats_and_reorders() {
+    for seed in 1..=10 {
+        let mut world = watched(Script::Answer { after: s(2) });
+        world.weather(Weather { loss: 20, duplication: 10, delay_ms_max: 400 }, seed);
+        for _ in 0..4 {
+            world.act(CID, |phone, now| drop(phone.call(now, "200", s(3))));
+            world.run(s(9));
+        }
+        world.run(s(200));
+        assert_eq!(subscriptions(&world), 2, "seed {seed}: a phone that answers keeps what it has");
+        for of in ["200", "300"] {
+            let told = documents(&mut world, of);
+            let number = |notify: &String| -> u32 {
+                line(notify, "CSeq:").split(' ').nth(1).unwrap().parse().unwrap()
+            };
+            assert!(told.is_sorted_by_key(number), "seed {seed}: one at a time, so none overtakes another");
+            let last = states(&told).pop().unwrap();
+            assert!(last.iter().all(|state| state == "terminated"), "seed {seed}: {last:?}");
+        }
+        assert_at_rest(&mut world);
+    }
+}
+
+#[test]
+fn a_subscription_given_up_while_a_notify_is_on_its_way_ends_with_the_answer_to_it() {
+    let mut world = world();
+    let call_id = subscribe(&mut world, ANN, "100", 3600);
+    world.phone(ANN).notify_status = 0;
+    messages(&mut world, 1);
+    world.run(s(1));
+    world.act(ANN, |phone, now| phone.resubscribe(now, &call_id, "message-summary", "100", 0));
+    world.run(std::time::Duration::from_millis(100));
+    assert_eq!(answer(&mut world, ANN), "200 OK");
+    assert!(line(&newest(&mut world, ANN), "Subscription-State:").contains("active"), "not a second one yet");
+    world.phone(ANN).notify_status = 200;
+    world.run(s(10));
+    let last = newest(&mut world, ANN);
+    assert_eq!(line(&last, "Subscription-State:"), "Subscription-State: terminated;reason=timeout");
+    assert_eq!(line(&last, "Voice-Message:"), "Voice-Message: 1/0 (0/0)");
+    assert_eq!(subscriptions(&world), 0);
+    assert_at_rest(&mut world);
+}
+
+#[test]
+fn a_restart_knows_no_subscription_and_the_phone_subscribes_anew() {
+    let mut before = world();
+    let call_id = subscribe(&mut before, ANN, "100", 3600);
+    let dialogs = before.phone(ANN).take_dialogs();
+    let mut after = world();
+    after.phone(ANN).adopt(&dialogs);
+    resubscribe(&mut after, ANN, &call_id, 3600);
+    assert!(answer(&mut after, ANN).starts_with("481"));
+    assert_eq!(after.phone(ANN).notifies.len(), 0);
+    subscribe(&mut after, ANN, "100", 3600);
+    assert_eq!((answer(&mut after, ANN).as_str(), after.phone(ANN).notifies.len()), ("200 OK", 1));
+    assert_at_rest(&mut after);
 }

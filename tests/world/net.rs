@@ -113,6 +113,12 @@ impl World {
         self.elapsed
     }
 
+    /// The weather changes, and what it does is drawn anew.
+    pub fn weather(&mut self, weather: Weather, seed: u64) {
+        self.weather = weather;
+        self.dice = seed | 1;
+    }
+
     /// An xorshift die: 0 to `sides - 1`.
     pub fn die(&mut self, sides: u64) -> u64 {
         self.dice ^= self.dice << 13;
