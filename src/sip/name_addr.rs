@@ -1,7 +1,7 @@
 //! `name-addr` and `addr-spec` with header parameters: From, To, Contact, Route, Diversion and their like
 //! (RFC 3261 §20.10, §25.1).
 
-use super::params::{BLANK, Params, closing_quote, unescaped};
+use super::params::{BLANK, Params, closing_quote, cut, split_once, unescaped};
 use super::uri::Uri;
 
 /// One element of a From, To, Contact, Route... header.
@@ -25,15 +25,15 @@ impl<'a> NameAddr<'a> {
                 let end = closing_quote(inner)?;
                 (inner.get(..end)?, inner.get(end + 1..)?.trim_start_matches(BLANK))
             }
-            None => match text.find('<') {
-                Some(at) => (text.get(..at)?.trim_end_matches(BLANK), text.get(at..)?),
-                None => return addr_spec(text),
+            None => match cut(text, b'<') {
+                (_, "") => return addr_spec(text),
+                (display, rest) => (display.trim_end_matches(BLANK), rest),
             },
         };
         if !text.starts_with('"') && display.contains('"') {
             return None;
         }
-        let (uri, params) = rest.strip_prefix('<')?.split_once('>')?;
+        let (uri, params) = split_once(rest.strip_prefix('<')?, b'>')?;
         let uri = Uri::parse(uri.trim_matches(BLANK))?;
         Some(NameAddr { display, uri, params: header_params(params)? })
     }
@@ -58,7 +58,7 @@ impl<'a> NameAddr<'a> {
 
 /// Without angle brackets every parameter is the header's (RFC 3261 §20.10).
 fn addr_spec(text: &str) -> Option<NameAddr<'_>> {
-    let (uri, params) = text.find(';').map_or((text, ""), |end| text.split_at(end));
+    let (uri, params) = cut(text, b';');
     let uri = Uri::parse(uri.trim_end_matches(BLANK)).filter(|uri| uri.headers.is_empty())?;
     Some(NameAddr { display: "", uri, params: header_params(params)? })
 }

@@ -62,7 +62,7 @@ impl<'a> Iterator for Params<'a> {
             if text.is_empty() {
                 continue;
             }
-            let (name, value) = match text.split_once('=') {
+            let (name, value) = match split_once(text, b'=') {
                 Some((name, value)) => (name.trim_matches(BLANK), Some(unquoted(value.trim_matches(BLANK)))),
                 None => (text, None),
             };
@@ -107,6 +107,17 @@ impl<'a> Iterator for Elements<'a> {
 
 /// LWS; folds are spaces by the time that text is read.
 pub(super) const BLANK: [char; 2] = [' ', '\t'];
+
+/// `str::split_once` at an ASCII byte: these texts are short and many, and the search of the standard library is slow to start.
+pub(super) fn split_once(text: &str, at: u8) -> Option<(&str, &str)> {
+    let at = memchr(at, text.as_bytes())?;
+    Some((text.get(..at)?, text.get(at + 1..)?))
+}
+
+/// Cuts before the first such ASCII byte, which stays with the second part.
+pub(super) fn cut(text: &str, at: u8) -> (&str, &str) {
+    memchr(at, text.as_bytes()).and_then(|end| text.split_at_checked(end)).unwrap_or((text, ""))
+}
 
 /// Every piece between separators, empty ones too.
 fn split(text: &str, by: u8) -> impl Iterator<Item = &str> {

@@ -4,7 +4,8 @@
 //! Strict where it would be ambiguous: white space, quotes, angle brackets, control characters, a second `@`, an IPv6
 //! host without brackets.
 
-use super::params::Params;
+use super::params::{Params, cut, split_once};
+use memchr::memchr;
 use std::borrow::Cow;
 use std::net::Ipv6Addr;
 
@@ -37,12 +38,12 @@ impl<'a> Uri<'a> {
     /// `None` where the text is no URI, or a SIP URI that can't be read in one way only.
     #[must_use]
     pub fn parse(text: &'a str) -> Option<Uri<'a>> {
-        let (word, rest) = text.split_once(':')?;
+        let (word, rest) = split_once(text, b':')?;
         let alpha = word.bytes().next().is_some_and(|b| b.is_ascii_alphabetic());
         if !alpha || !word.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.')) {
             return None;
         }
-        if rest.is_empty() || rest.bytes().any(|b| b <= b' ' || matches!(b, 0x7f | b'<' | b'>' | b'"')) {
+        if rest.is_empty() || rest.bytes().any(|b| ENDS[usize::from(b)]) {
             return None;
         }
         let scheme = match word.len() {
@@ -56,7 +57,7 @@ impl<'a> Uri<'a> {
         match scheme {
             Scheme::Sip | Scheme::Sips => sip(bare, rest),
             Scheme::Tel => {
-                let (user, params) = cut(rest, ';');
+                let (user, params) = cut(rest, b';');
                 (!user.is_empty()).then_some(Uri { user, params, ..bare })
             }
             Scheme::Urn | Scheme::Other => Some(bare),
@@ -95,24 +96,27 @@ impl<'a> Uri<'a> {
 
 /// What follows `sip:` or `sips:`.
 fn sip<'a>(bare: Uri<'a>, rest: &'a str) -> Option<Uri<'a>> {
-    let (userinfo, hostport) = match rest.split_once('@') {
-        Some((userinfo, hostport)) => (userinfo, hostport),
-        None => ("", rest),
-    };
-    let (user, _password) = cut(userinfo, ':');
-    let (hostport, headers) = cut(hostport, '?');
-    let (hostport, params) = cut(hostport, ';');
-    if params.contains('@') || headers.contains('@') {
+    let (userinfo, tail) = split_once(rest, b'@').unwrap_or(("", rest));
+    if memchr(b'@', tail.as_bytes()).is_some() {
         return None;
     }
+    let (user, _password) = cut(userinfo, b':');
+    let (tail, headers) = cut(tail, b'?');
+    let (hostport, params) = cut(tail, b';');
     let (host, port) = host_port(hostport)?;
     Some(Uri { user, host, port, params, headers, ..bare })
 }
 
-/// Cuts before the first `at`, which stays with the second part.
-fn cut(text: &str, at: char) -> (&str, &str) {
-    text.find(at).map_or((text, ""), |end| text.split_at(end))
-}
+/// What can't stand in a URI: white space, control characters, quotes, angle brackets.
+const ENDS: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0usize;
+    while byte < 128 {
+        table[byte] = byte <= b' ' as usize || matches!(byte as u8, 0x7f | b'<' | b'>' | b'"');
+        byte += 1;
+    }
+    table
+};
 
 fn hex_pair(pair: &[u8]) -> Option<u8> {
     let digit = |at: usize| pair.get(at).and_then(|b| char::from(*b).to_digit(16));
@@ -129,11 +133,11 @@ fn ipv6(host: &str) -> Option<Ipv6Addr> {
 pub(super) fn host_port(text: &str) -> Option<(&str, Option<u16>)> {
     let blank = super::params::BLANK;
     let (host, rest) = if let Some(inner) = text.strip_prefix('[') {
-        let (host, rest) = inner.split_once(']')?;
+        let (host, rest) = split_once(inner, b']')?;
         ipv6(host)?;
         (host, rest.trim_start_matches(blank))
     } else {
-        let (host, rest) = cut(text, ':');
+        let (host, rest) = cut(text, b':');
         let host = host.trim_end_matches(blank);
         // `_` is in no host name by RFC, and in many by use.
         let sound = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');

@@ -1,6 +1,6 @@
 //! The Via header field (RFC 3261 §20.42, RFC 3581).
 
-use super::params::{BLANK, Params};
+use super::params::{BLANK, Params, cut, split_once};
 use super::uri::host_port;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,8 +18,8 @@ impl<'a> Via<'a> {
     /// Reads one element. `None` for another protocol than SIP/2.0, a sent-by that is no host, or empty parameters.
     #[must_use]
     pub fn parse(text: &'a str) -> Option<Via<'a>> {
-        let (protocol, rest) = text.split_once('/')?;
-        let (version, rest) = rest.split_once('/')?;
+        let (protocol, rest) = split_once(text, b'/')?;
+        let (version, rest) = split_once(rest, b'/')?;
         if !protocol.trim_matches(BLANK).eq_ignore_ascii_case("SIP") || version.trim_matches(BLANK) != "2.0" {
             return None;
         }
@@ -27,7 +27,7 @@ impl<'a> Via<'a> {
         if transport.is_empty() || !transport.bytes().all(super::parse::is_token) {
             return None;
         }
-        let (sent_by, params) = rest.find(';').map_or((rest, ""), |end| rest.split_at(end));
+        let (sent_by, params) = cut(rest, b';');
         let (host, port) = host_port(sent_by.trim_matches(BLANK))?;
         Params::are_sound(params).then_some(Via { transport, host, port, params })
     }
