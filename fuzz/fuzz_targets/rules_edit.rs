@@ -1,14 +1,16 @@
 //! A sequence of edits of objects over a small rule set, as the verbs and the admin socket make them. An edit gives files or a
 //! reason, never a panic; what it gives is TOML still; comments that it did not concern stay; and what loads without an error
-//! compiles, and its trees survive their encoding.
+//! compiles, and its trees survive their encoding; and what may go the short way leads where the whole one does.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use ringtree::rules::Domain;
-use ringtree::rules::diagnostic::Files;
+use ringtree::rules::diagnostic::{Diagnostic, Files, Place};
 use ringtree::rules::edit::{self, Change, change, kind::KINDS, layout};
 use ringtree::rules::source::load;
+use ringtree::rules::workshop::{self, Workshop};
 use serde_json::{Map, Value};
+use std::sync::Arc;
 
 const RULES: &str = "# the head stays
 schema = 1
@@ -96,17 +98,47 @@ fn check(files: &Files) {
     assert!(Domain::decode(domain.encoded().to_vec(), 1).is_ok());
 }
 
+fn whole(files: &Files) -> Option<Workshop<String>> {
+    let materials = workshop::load(files, None);
+    let shown = materials.loaded.diagnostics.iter().map(|d| show(d, files.place(d.span))).collect();
+    let domain = Domain::compile(materials.loaded.model.as_ref()?, Default::default(), 1).ok()?;
+    Workshop::of(materials, Arc::new(domain), shown)
+}
+
+fn show(diagnostic: &Diagnostic, place: Place) -> String {
+    format!("{place} {diagnostic:?}")
+}
+
+/// The short way leads where the whole one does.
+fn both_ways(workshop: Option<Workshop<String>>, files: &Files) -> Option<Workshop<String>> {
+    let anew = whole(files);
+    let edited = workshop.and_then(|mut workshop| workshop.edit(&Arc::new(files.clone()), 1, show));
+    if let Some(edited) = edited {
+        let materials = workshop::load(files, None);
+        let found = materials.loaded.diagnostics.iter().map(|d| show(d, files.place(d.span)));
+        assert!(edited.findings.iter().cloned().eq(found), "other findings of {files:?}");
+        let model = materials.loaded.model.expect("the short way refuses what the whole one does");
+        let domain = Domain::compile(&model, Default::default(), 1).expect("it compiles");
+        assert!(edited.domain.encoded() == domain.encoded(), "other bytes of {files:?}");
+    }
+    anew
+}
+
 fuzz_target!(|data: &[u8]| {
     let (count, data) = data.split_first().unwrap_or((&0, data));
     let length = (usize::from(*count) % 8 * 3).min(data.len() / 3 * 3);
     let (steps, rest) = data.split_at(length);
     let text = String::from_utf8_lossy(rest);
-    let mut files = Files([("domain.toml".into(), RULES.into())].into());
+    // Ann and Bob in a file of their own: what concerns them alone may go the short way.
+    let (top, people) = RULES.split_at(RULES.find("[user.ann]").unwrap());
+    let mut files = Files([("domain.toml".into(), top.into()), ("people.toml".into(), people.into())].into());
+    let mut workshop = whole(&files);
     // Until she is removed: who is put there again is somebody new.
     let mut ann_stays = true;
     for step in steps.chunks_exact(3) {
         if let Some(after) = edited(&files, step, &text) {
             check(&after);
+            workshop = both_ways(workshop, &after);
             ann_stays &= after.0.values().any(|text| text.contains("[user.ann]"));
             let kept = after.0.values().any(|text| text.contains("# Ann stays"));
             assert!(kept || !ann_stays, "a comment is gone:\n{after:?}");

@@ -3,19 +3,24 @@
 
 use super::findings::{Expectations, Finding, Findings};
 use super::generation::{Generations, Live};
-use super::mask::{self, NothingToKeep};
+use super::mask;
 use super::proof;
+pub use super::refused::Refused;
+use super::shelf::{Kept, Shelf};
+use super::short::Short;
 use crate::daemon::secrets;
+use crate::rules::Domain;
 use crate::rules::compile::Secrets;
 use crate::rules::diagnostic::{Diagnostic, Files, Severity, render_errors};
 use crate::rules::edit::EditError;
 use crate::rules::model::Model;
-use crate::rules::{Domain, source};
+use crate::rules::source::Loaded;
+use crate::rules::workshop::{self, Materials, Workshop};
 use crate::store::trial::{Trial, TrialKind, Trials};
-use crate::store::{GenerationInfo, Store, StoreError, StoredRules};
+use crate::store::{Changed, GenerationInfo, Store, StoreError, StoredRules};
 use crate::switch::Input;
 use jiff::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -39,13 +44,16 @@ impl Bases {
 
 /// Takes edits.
 pub struct Pipeline {
-    store: Arc<dyn Store>,
-    generations: Arc<Generations>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) generations: Arc<Generations>,
     bases: Bases,
     publish: Publish,
     trials: Trials,
     /// One edit at a time.
     writing: Mutex<()>,
+    pub(super) shelf: Mutex<Shelf>,
+    /// Domains whose compiled bytes are still to be stored.
+    pub(super) unsaved: Mutex<BTreeSet<Arc<str>>>,
 }
 
 /// One edit of one domain.
@@ -53,7 +61,7 @@ pub struct Pipeline {
 pub struct Edit {
     /// The domain that it is meant for; `None`: the one that the files name.
     pub domain: Option<String>,
-    pub files: Files,
+    pub files: Arc<Files>,
     /// If-Match.
     pub expected: Option<u64>,
     /// Who: `file:DIR`, or the uid.
@@ -87,64 +95,10 @@ pub struct Applied {
     pub trial: Option<Trial>,
 }
 
-/// Why an edit was not taken. The running rules are untouched.
-#[derive(Debug)]
-pub enum Refused {
-    /// The rules are wrong; with all findings, and the errors as text with their lines shown.
-    Broken {
-        findings: Findings,
-        rendered: String,
-    },
-    /// The rules are consistent, but a golden test fails.
-    Golden(Findings),
-    /// `plain:***` where there is nothing to keep.
-    NothingToKeep(Vec<NothingToKeep>),
-    /// The files are those of another domain.
-    OtherDomain {
-        expected: String,
-        found: Arc<str>,
-    },
-    /// A range of addresses is claimed by two domains.
-    Overlap(String),
-    /// The object can't be edited so.
-    Edit(EditError),
-    /// There is no such domain, or no such generation any more.
-    Missing(String),
-    /// A generation on trial is in the way.
-    OnTrial {
-        why: String,
-        trial: Box<Trial>,
-    },
-    Store(StoreError),
-}
-
-impl std::fmt::Display for Refused {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Refused::Broken { findings, .. } | Refused::Golden(findings) => f.write_str(&findings.summary()),
-            Refused::NothingToKeep(places) => {
-                write!(f, "`{}` keeps the secret that is there, and there is none", mask::MASK)?;
-                for (n, place) in places.iter().enumerate() {
-                    let NothingToKeep { file, key, line, column } = place;
-                    write!(f, "{} {file}:{line}:{column} ({key})", if n == 0 { " at" } else { "," })?;
-                }
-                Ok(())
-            }
-            Refused::OtherDomain { expected, found } => {
-                write!(f, "these are the rules of {found}, not of {expected}")
-            }
-            Refused::Overlap(what) | Refused::Missing(what) => f.write_str(what),
-            Refused::Edit(error) => error.fmt(f),
-            Refused::OnTrial { why, .. } => f.write_str(why),
-            Refused::Store(error) => error.fmt(f),
-        }
-    }
-}
-
 /// Rules that have passed every step before the store.
 #[derive(Debug)]
 pub struct Prepared {
-    pub files: Files,
+    pub files: Arc<Files>,
     pub domain: Arc<Domain>,
     pub findings: Findings,
     pub warnings: Vec<String>,
@@ -159,7 +113,16 @@ impl Pipeline {
         publish: Publish,
         trials: Trials,
     ) -> Pipeline {
-        Pipeline { store, generations, bases, publish, trials, writing: Mutex::new(()) }
+        Pipeline {
+            store,
+            generations,
+            bases,
+            publish,
+            trials,
+            writing: Mutex::default(),
+            shelf: Mutex::default(),
+            unsaved: Mutex::default(),
+        }
     }
 
     #[must_use]
@@ -172,6 +135,10 @@ impl Pipeline {
     /// # Errors
     /// See [`Refused`].
     pub fn prepare(&self, edit: &Edit, generation: u64) -> Result<Prepared, Refused> {
+        self.whole(edit, generation).map(|(prepared, _)| prepared)
+    }
+
+    fn whole(&self, edit: &Edit, generation: u64) -> Result<(Prepared, Materials), Refused> {
         let before = edit.domain.as_deref().and_then(|d| self.generations.domain(d));
         let files = match before {
             Some(live) if mask::is_masked(&edit.files) => {
@@ -180,25 +147,30 @@ impl Pipeline {
             _ => mask::unmask(&edit.files, &Files::default()),
         };
         let files = files.map_err(Refused::NothingToKeep)?;
-        let (model, diagnostics) = parse(&files, Some(edit.at))?;
+        let materials = parse(&files, Some(edit.at))?;
+        let Loaded { model: Some(model), diagnostics } = &materials.loaded else {
+            return Err(broken(&files, &materials.loaded.diagnostics));
+        };
         let found = &model.domain.name;
         if let Some(expected) = edit.domain.as_ref().filter(|d| !d.eq_ignore_ascii_case(found)) {
             return Err(Refused::OtherDomain { expected: expected.clone(), found: found.clone() });
         }
-        let mut domain = compile(&files, &model, generation, &diagnostics)?;
+        let mut domain = compile(&files, model, generation, diagnostics)?;
         let warnings = self.unlock(&mut domain);
         let domain = Arc::new(domain);
         let expectations = proof::golden(&domain, &model.expects, edit.at);
-        let findings = Findings { diagnostics: Finding::all(&files, diagnostics), expectations };
+        let findings =
+            Findings { diagnostics: Finding::all(&files, diagnostics.iter().cloned()), expectations };
         if findings.expectations.failed > 0 {
             return Err(Refused::Golden(findings));
         }
         proof::unclaimed(&self.generations, &domain).map_err(Refused::Overlap)?;
-        Ok(Prepared { files, domain, findings, warnings })
+        let files = Arc::new(files);
+        Ok((Prepared { files, domain, findings, warnings }, materials))
     }
 
     /// Resolves the secrets that are not in the rules themselves; a line for each that can't be.
-    fn unlock(&self, domain: &mut Domain) -> Vec<String> {
+    pub(super) fn unlock(&self, domain: &mut Domain) -> Vec<String> {
         let resolved = secrets::resolve(domain, self.bases.of(domain.name()).map(PathBuf::as_path));
         domain.unlock(resolved.secrets);
         resolved.warnings
@@ -234,7 +206,7 @@ impl Pipeline {
                 current,
             }));
         }
-        let files = live.files().map_err(Refused::Store)?;
+        let files = self.files(&live)?;
         let files = change(&live, &files).map_err(Refused::Edit)?;
         self.take(&edit_of(&live, files, Some(current), author), false)
     }
@@ -328,7 +300,44 @@ impl Pipeline {
     /// With the lock held. `settles`: whatever is on trial is decided by this.
     fn take(&self, edit: &Edit, settles: bool) -> Result<Applied, Refused> {
         let next = self.generations.newest() + 1;
-        let prepared = self.prepare(edit, next)?;
+        if let Some((prepared, short)) = self.short(edit, next)? {
+            let changed = short.changed(edit);
+            let taken = self.put(edit, settles, prepared, changed);
+            match &taken {
+                Ok((applied, domain)) => {
+                    let Short { mut kept, .. } = short;
+                    kept.workshop.accept(domain.clone());
+                    kept.generation = applied.generation;
+                    self.unsaved().insert(applied.domain.clone());
+                    self.shelf().put(kept, edit.at);
+                }
+                Err(_) => self.put_back(short, edit.at),
+            }
+            return taken.map(|(applied, _)| applied);
+        }
+        let (prepared, materials) = self.whole(edit, next)?;
+        // Of rules that are new, as those of a start, the next edit need not come soon.
+        let is_edited = self.generations.domain(prepared.domain.name()).is_some();
+        let (applied, domain) = self.put(edit, settles, prepared, None)?;
+        self.unsaved().remove(&applied.domain);
+        if is_edited
+            && let Some(workshop) = Workshop::of(materials, domain, applied.findings.diagnostics.clone())
+        {
+            let kept = Kept::new(applied.domain.clone(), applied.generation, workshop, edit.at);
+            self.shelf().put(kept, edit.at);
+        }
+        Ok(applied)
+    }
+
+    /// Persists and publishes what is proved. `changed`: what differs from the text in force, where that is known.
+    fn put(
+        &self,
+        edit: &Edit,
+        settles: bool,
+        prepared: Prepared,
+        changed: Option<Changed>,
+    ) -> Result<(Applied, Arc<Domain>), Refused> {
+        let next = prepared.domain.generation();
         let Prepared { files, mut domain, findings, warnings } = prepared;
         let name = domain.name().clone();
         let before = self.generations.domain(&name);
@@ -340,7 +349,9 @@ impl Pipeline {
             applied: edit.at.to_string(),
             what: edit.what.clone(),
         };
-        let stored = StoredRules::new(info.clone(), files, domain.encoded().clone());
+        // After a short way the bytes would have to be put together: nobody waits for them.
+        let tree = if changed.is_some() { Arc::default() } else { domain.encoded() };
+        let stored = StoredRules { changed, ..StoredRules::new(info.clone(), files, tree) };
         let written = self.store.put_rules(stored, edit.expected).map_err(Refused::Store);
         if written.is_err() && trial.is_some() {
             self.settle(&name)?;
@@ -356,13 +367,13 @@ impl Pipeline {
         if let Some(domain) = Arc::get_mut(&mut domain) {
             domain.renumber(generation);
         }
-        let live = Live { stored: info, domain, store: self.store.clone() };
+        let live = Live { stored: info, domain: domain.clone(), store: self.store.clone() };
         (self.publish)(Input::Rules(self.generations.put([live])));
         // Last: what is durable is live, and a refused edit leaves the trial standing.
         if settles {
             self.settle(&name)?;
         }
-        Ok(Applied { domain: name, generation, changed, findings, warnings, trial })
+        Ok((Applied { domain: name, generation, changed, findings, warnings, trial }, domain))
     }
 
     /// Nothing that is on trial is overwritten; and where the edit itself is to be on trial, what takes it back is durable before it.
@@ -414,54 +425,26 @@ impl Pipeline {
         self.trials.put(trial.clone()).map_err(|e| Refused::Store(StoreError::Write(e.to_string())))?;
         Ok(Some(trial))
     }
-
-    /// A generation of the store as it was acknowledged, from what was compiled then; where that is missing, or another version made
-    /// it, its text is compiled again. For the start, before there is anybody to publish to.
-    ///
-    /// # Errors
-    /// This version can't read it any more.
-    pub fn restore(&self, info: GenerationInfo) -> Result<(Live, Vec<String>), Refused> {
-        let GenerationInfo { domain: name, generation, .. } = &info;
-        let compiled = self.store.compiled(name, *generation).map_err(Refused::Store)?;
-        let mut domain = match compiled.and_then(|bytes| Domain::decode(bytes, *generation).ok()) {
-            Some(domain) => domain,
-            None => self.compile_again(name, *generation)?,
-        };
-        let warnings = self.unlock(&mut domain);
-        Ok((Live { stored: info, domain: Arc::new(domain), store: self.store.clone() }, warnings))
-    }
-
-    fn compile_again(&self, name: &str, generation: u64) -> Result<Domain, Refused> {
-        let stored = self.store.rules_at(name, generation).map_err(Refused::Store)?;
-        let missing = || StoreError::Read(format!("generation {generation} of {name} is not in the store"));
-        let files = stored.ok_or_else(|| Refused::Store(missing()))?.files;
-        let (model, diagnostics) = parse(&files, None)?;
-        let domain = compile(&files, &model, generation, &diagnostics)?;
-        // Without it the next start takes as long as this one.
-        if let Err(error) = self.store.put_compiled(name, generation, domain.encoded().clone()) {
-            tracing::warn!(%error, domain = name, "what the rules compile to can't be stored");
-        }
-        Ok(domain)
-    }
 }
 
 /// The files of a domain that runs, changed.
 fn edit_of(live: &Live, files: Files, expected: Option<u64>, author: Author) -> Edit {
     let Author { origin, what, at } = author;
+    let files = Arc::new(files);
     Edit { domain: Some(live.stored.domain.to_string()), files, expected, origin, what, at, trial: None }
 }
 
 /// Parse and check: the model and the warnings, or every diagnostic; with a moment, those of the years that follow it too.
-fn parse(files: &Files, now: Option<Timestamp>) -> Result<(Model, Vec<Diagnostic>), Refused> {
-    let loaded = source::load_at(files, now);
-    let errors = loaded.diagnostics.iter().any(|d| d.severity == Severity::Error);
-    match loaded.model {
-        Some(model) if !errors => Ok((model, loaded.diagnostics)),
-        _ => Err(broken(files, &loaded.diagnostics)),
+pub(super) fn parse(files: &Files, now: Option<Timestamp>) -> Result<Materials, Refused> {
+    let materials = workshop::load(files, now);
+    let Loaded { model, diagnostics } = &materials.loaded;
+    if model.is_none() || diagnostics.iter().any(|d| d.severity == Severity::Error) {
+        return Err(broken(files, diagnostics));
     }
+    Ok(materials)
 }
 
-fn compile(
+pub(super) fn compile(
     files: &Files,
     model: &Model,
     generation: u64,
@@ -473,7 +456,7 @@ fn compile(
     })
 }
 
-fn broken(files: &Files, diagnostics: &[Diagnostic]) -> Refused {
+pub(super) fn broken(files: &Files, diagnostics: &[Diagnostic]) -> Refused {
     let findings = Findings {
         diagnostics: Finding::all(files, diagnostics.to_vec()),
         expectations: Expectations::default(),

@@ -2,11 +2,12 @@
 
 use crate::rules::diagnostic::{Diagnostic, Files, Place, Places, Severity};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// `{"diagnostics": [...], "expectations": {...}}`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Findings {
-    pub diagnostics: Vec<Finding>,
+    pub diagnostics: Vec<Arc<Finding>>,
     pub expectations: Expectations,
 }
 
@@ -59,9 +60,9 @@ impl Finding {
     }
 
     #[must_use]
-    pub fn all(files: &Files, diagnostics: impl IntoIterator<Item = Diagnostic>) -> Vec<Finding> {
+    pub fn all(files: &Files, diagnostics: impl IntoIterator<Item = Diagnostic>) -> Vec<Arc<Finding>> {
         let mut places = Places::of(files);
-        diagnostics.into_iter().map(|d| Finding::new(places.place(d.span), d)).collect()
+        diagnostics.into_iter().map(|d| Arc::new(Finding::new(places.place(d.span), d))).collect()
     }
 }
 

@@ -103,7 +103,7 @@ pub(super) async fn diff(
     let differences = blocking(move || {
         let stored = live.files()?;
         // A mask over nothing is a difference like any other.
-        let files = mask::unmask(&files, &stored).unwrap_or(files);
+        let files = mask::unmask(&files, &stored).unwrap_or_else(|_| Arc::unwrap_or_clone(files));
         Ok::<_, StoreError>(
             json!({ "generation": live.stored.generation, "files": differences(&stored, &files) }),
         )

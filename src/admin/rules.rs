@@ -193,7 +193,7 @@ pub(super) fn edit(domain: String, body: &[u8], expected: Option<u64>, peer: Pee
     }
     Ok(Edit {
         domain: Some(domain),
-        files: Files(map),
+        files: Files(map).into(),
         expected,
         origin: peer.uid.to_string(),
         what: "apply".to_owned(),

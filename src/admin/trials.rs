@@ -23,7 +23,11 @@ pub async fn keep(admin: Arc<Admin>) {
         let next = trials.iter().filter(|t| t.ends > now).map(|t| t.ends).min();
         let wait = next.map_or(LOOK_EVERY, |ends| until(ends, now).min(LOOK_EVERY));
         // Either way it is time to look: a trial is due, or a generation has come that may be one.
-        let _ = tokio::time::timeout(wait, applied.changed()).await;
+        if tokio::time::timeout(wait, applied.changed()).await.is_err() {
+            // Nobody edits at the moment.
+            let working = admin.clone();
+            let _ = blocking(move || working.pipeline.tidy(clock::now().wall)).await;
+        }
     }
 }
 

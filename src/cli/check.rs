@@ -9,6 +9,7 @@ use crate::rules::model::WhenFull;
 use clap::Args;
 use std::io::IsTerminal;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Check rules: every diagnostic at once, then the golden tests
 ///
@@ -46,7 +47,7 @@ impl Check {
             let mut diagnostics = Finding::all(&one.files, one.diagnostics.clone());
             if several {
                 for finding in &mut diagnostics {
-                    finding.file = one.dir.join(&finding.file).display().to_string();
+                    Arc::make_mut(finding).file = one.dir.join(&finding.file).display().to_string();
                 }
             }
             all.diagnostics.extend(diagnostics);

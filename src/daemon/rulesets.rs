@@ -122,7 +122,7 @@ fn fill(pipeline: &Pipeline, on_disk: &[OnDisk]) -> Result<(), StartError> {
 fn edit(found: &OnDisk) -> Edit {
     Edit {
         domain: found.domain.as_ref().map(ToString::to_string),
-        files: found.files.clone(),
+        files: found.files.clone().into(),
         expected: None,
         origin: origin(&found.dir),
         what: "load".to_owned(),
@@ -137,7 +137,7 @@ fn origin(dir: &Path) -> String {
 
 fn say(dir: &Path, applied: &Applied) {
     let Applied { domain, generation, findings, warnings, .. } = applied;
-    let folded = |finding: &&Finding| finding.code == NOT_CARRIED_OUT;
+    let folded = |finding: &&Arc<Finding>| finding.code == NOT_CARRIED_OUT;
     for finding in findings.diagnostics.iter().filter(|finding| !folded(finding)) {
         let (file, line, column) = (&finding.file, finding.line, finding.column);
         tracing::warn!(%domain, "{file}:{line}:{column}: {} [{}]", finding.message, finding.code);

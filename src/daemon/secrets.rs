@@ -28,7 +28,7 @@ pub fn resolve(domain: &Domain, base: Option<&Path>) -> Resolved {
             }
             Err(why) => resolved.warnings.push(format!(
                 "{}: the secret of device {name} can't be resolved: {why}; until it can, this phone can't register",
-                domain.place(auth.secret.span)
+                domain.secret_place(name).map(|place| place.to_string()).unwrap_or_default()
             )),
         }
     }

@@ -7,12 +7,12 @@ pub use super::ruleset::{BySource, Overlap, Ruleset};
 use super::calendar::Frame;
 use super::compile_tree::{busy_from, number_tree, template, user_tree};
 use super::credentials;
-use super::diagnostic::{Diagnostic, Lines};
+use super::diagnostic::{Diagnostic, Lines, Span};
 use super::domain::{
     ClassEntry, Common, DeviceEntry, Extension, HuntEntry, NumberEntry, NumberRecord, SiteEntry, TrunkEntry,
     UserEntry, UserRecord,
 };
-use super::encoding::{Parts, proved};
+use super::encoding::{Parts, Patches, proved, proved_one};
 use super::loops;
 use super::model::{AcceptFrom, At, Device, Model, Name, Number, NumberTo, User, When};
 use super::patterns::PatternMap;
@@ -61,6 +61,51 @@ fn parts(model: &Model) -> Result<Parts<'_>, &'static str> {
     })
 }
 
+/// Objects of a domain that were read again, compiled again, where what all objects share has stayed as it is.
+pub(super) struct Changed<'c> {
+    pub users: &'c BTreeMap<Name, User>,
+    pub devices: &'c BTreeMap<Name, Device>,
+    pub numbers: &'c BTreeMap<Name, Number>,
+    /// The file that they stand in.
+    pub file: (&'c Name, &'c str),
+}
+
+impl Changed<'_> {
+    /// `before` with these in their places. `model` holds them already. `None`: the whole has to be compiled.
+    pub(super) fn compile(
+        &self,
+        model: &Model,
+        devices_of: &FxHashMap<Name, Vec<Name>>,
+        before: &Domain,
+        generation: u64,
+    ) -> Option<Domain> {
+        let trees = &before.trees;
+        let shared = Shared::again(model, trees);
+        let whole = |tree: &Tree| tree.holds(trees.timed.len(), trees.lists.len()).then_some(());
+        let mut patches = Patches::default();
+        for (name, user) in self.users {
+            let devices = devices_of.get(name).map(Vec::as_slice).unwrap_or_default();
+            let tree = user_tree(&shared, name, user);
+            whole(&tree)?;
+            let record = UserRecord { entry: user_entry(model, name, user, devices), tree };
+            patches.users.push((before.users.index(name)?, proved_one(&record)?));
+        }
+        for (name, number) in self.numbers {
+            let tree = number_tree(&shared, &model.domain.zone, number);
+            whole(&tree)?;
+            let record = NumberRecord { name: name.clone(), entry: number_entry(number), tree };
+            patches.numbers.push((before.numbers.index(name)?, proved_one(&record)?));
+        }
+        for (name, device) in self.devices {
+            let entry = device_entry(model, name, device);
+            patches.devices.push((before.devices.index(name)?, proved_one(&entry)?));
+        }
+        let (file, text) = self.file;
+        patches.files.push((before.files.index(file)?, proved_one(&Lines::of(text))?));
+        before.patched(patches, generation)
+    }
+}
+
 /// Objects with what they are called in their table.
 fn named<T>(objects: &BTreeMap<Name, T>) -> impl Iterator<Item = (&str, (&Name, &T))> {
     objects.iter().map(|(name, object)| (&**name, (name, object)))
@@ -74,8 +119,9 @@ fn not_held(model: &Model, what: &str) -> Diagnostic {
 fn common(model: &Model, trees: Trees) -> Common {
     let (classes, class_patterns) = classes(model);
     let outside = model.devices.iter().filter_map(|(name, device)| {
-        let auth = device.auth.as_ref().filter(|auth| credentials::lies_outside(auth))?;
-        Some((name.clone(), auth.clone()))
+        let mut auth = device.auth.clone().filter(credentials::lies_outside)?;
+        auth.secret.span = Span::default();
+        Some((name.clone(), auth))
     });
     Common {
         name: model.domain.name.clone(),
@@ -170,6 +216,27 @@ impl<'m> Shared<'m> {
             of_zone.insert(name, to_u32(self.timed.len()));
             self.timed.push(TimedFrame { frame: *frame, zone: *zone });
         }
+    }
+
+    /// What the trees of a domain that was compiled share: for building some of them again.
+    fn again(model: &'m Model, trees: &'m Trees) -> Shared<'m> {
+        let mut shared = Shared {
+            model,
+            zones: Vec::new(),
+            frames: Vec::new(),
+            timed: Vec::new(),
+            timed_index: FxHashMap::default(),
+            lists: Vec::new(),
+            list_index: trees.lists.iter().map(|list| &list.name).zip(0..).collect(),
+        };
+        for (timed, index) in trees.timed.iter().zip(0..) {
+            let zone = trees.zones.get(timed.zone as usize);
+            if let Some((zone, frame)) = zone.zip(trees.frames.get(timed.frame as usize)) {
+                let (_, of_zone) = shared.timed_index.entry(zone).or_default();
+                of_zone.insert(&frame.name, index);
+            }
+        }
+        shared
     }
 
     pub(super) fn trees(self, users: Vec<NamedTree>, numbers: Vec<NamedTree>) -> Trees {

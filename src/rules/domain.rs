@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// The secrets of one domain, resolved at the edge: HA1 by device name, for the realm that is the domain's name.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq)]
 pub struct Secrets(pub BTreeMap<Arc<str>, Ha1>);
 
 impl std::fmt::Debug for Secrets {
@@ -36,7 +36,7 @@ impl std::fmt::Debug for Secrets {
 #[derive(Debug)]
 pub struct Domain {
     pub(super) generation: u64,
-    pub(super) common: Common,
+    pub(super) common: Arc<Common>,
     /// By the index of [`Trees::zones`].
     pub(super) zones: Vec<jiff::tz::TimeZone>,
     /// The domain's own.
@@ -53,7 +53,7 @@ pub struct Domain {
     pub(super) auth_users: Table<Name>,
     /// The files of the source, by the index that spans have.
     pub(super) files: Table<Lines>,
-    /// What all of the above was read from.
+    /// What all of the above was read from, but for what has been patched since.
     pub(super) encoded: Buffer,
 }
 
@@ -74,7 +74,7 @@ pub struct Common {
     pub(super) hotdesks: Vec<Name>,
     /// Devices with `accept_from`, by each From user that may stand for them.
     pub(super) accepting: BTreeMap<Name, Vec<Name>>,
-    /// Devices whose secret lies outside of the rules: what the edge has to resolve.
+    /// Devices whose secret lies outside of the rules: what the edge has to resolve. Without its place, which moves at every other edit.
     pub(super) outside_secrets: Vec<(Name, Auth)>,
     /// Every source that the domain claims, each range once, with the first that claims it (`trunk.carrier`).
     pub(super) claims: Vec<(String, AcceptFrom)>,
@@ -279,7 +279,17 @@ impl Domain {
 
     /// Gives it the secrets that lie outside of the rules. Before anybody has asked for a device.
     pub fn unlock(&mut self, secrets: Secrets) {
+        if self.secrets != secrets {
+            self.devices = self.devices.undecoded();
+        }
         self.secrets = secrets;
+    }
+
+    /// Where the rules say what the secret of a device is.
+    #[must_use]
+    pub fn secret_place(&self, device: &str) -> Option<Place> {
+        let entry = self.devices.read(self.devices.index(device)?)?;
+        Some(self.place(entry.auth?.secret.span))
     }
 
     /// What was compiled for one generation stands as another: its source turned out to be unchanged.
@@ -373,12 +383,6 @@ impl Domain {
     #[must_use]
     pub fn trees(&self) -> &Trees {
         &self.trees
-    }
-
-    /// The domain as bytes, for the store.
-    #[must_use]
-    pub fn encoded(&self) -> &Arc<Vec<u8>> {
-        &self.encoded
     }
 
     /// Where a span of its files begins.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 /// Raised with every change of the types in [`super::tree`] and [`super::domain`]; what is of
 /// another version is compiled again from its source.
-pub const FORMAT_VERSION: u16 = 4;
+pub const FORMAT_VERSION: u16 = 5;
 
 /// Version and CRC-32, both little endian.
 const HEADER_BYTES: usize = 6;
@@ -84,15 +84,13 @@ impl Parts<'_> {
         {
             table::write(&mut bytes, values)?;
         }
-        let checksum = crc32fast::hash(bytes.get(HEADER_BYTES..)?);
-        let header = FORMAT_VERSION.to_le_bytes().into_iter().chain(checksum.to_le_bytes());
-        bytes.iter_mut().zip(header).for_each(|(place, byte)| *place = byte);
+        seal(&mut bytes)?;
         Some(bytes)
     }
 
     /// Whether a domain that was read from bytes holds exactly this: of what is proved already, the same bytes under the same names.
     fn are_those_of(&self, domain: &Domain) -> bool {
-        self.common == domain.common
+        self.common == *domain.common
             && domain.users.holds(&self.users)
             && domain.devices.holds(&self.devices)
             && domain.numbers.holds(&self.numbers)
@@ -144,7 +142,7 @@ impl Domain {
             generation,
             zones: common.trees.zones.iter().map(|name| zone(name)).collect(),
             zone: zone(&common.zone_name),
-            common,
+            common: Arc::new(common),
             secrets: Secrets::default(),
             users,
             devices,
@@ -155,6 +153,90 @@ impl Domain {
             encoded,
         })
     }
+}
+
+/// Values that stand in place of others, by their indices: what an edit of a few objects makes of a domain.
+#[derive(Default)]
+pub(super) struct Patches {
+    pub users: Vec<(u32, Vec<u8>)>,
+    pub devices: Vec<(u32, Vec<u8>)>,
+    pub numbers: Vec<(u32, Vec<u8>)>,
+    pub files: Vec<(u32, Vec<u8>)>,
+}
+
+/// A value as bytes, once it has come back out of them as it went in.
+pub(super) fn proved_one<T: Serialize + DeserializeOwned + PartialEq>(value: &T) -> Option<Vec<u8>> {
+    let bytes = postcard::to_stdvec(value).ok()?;
+    (postcard::from_bytes::<T>(&bytes).ok()? == *value).then_some(bytes)
+}
+
+/// Beyond so many patches the bytes are written anew, so that they don't pile up.
+const PATCHES_MAX: usize = 1024;
+
+impl Domain {
+    /// This domain with other values in some places; everything else is shared with it. `None`: it would be larger than 4 GiB.
+    pub(super) fn patched(&self, patches: Patches, generation: u64) -> Option<Domain> {
+        let patched = Domain {
+            generation,
+            common: self.common.clone(),
+            zones: self.zones.clone(),
+            zone: self.zone.clone(),
+            secrets: self.secrets.clone(),
+            users: self.users.patched(patches.users),
+            devices: self.devices.patched(patches.devices),
+            numbers: self.numbers.patched(patches.numbers),
+            extensions: self.extensions.patched([]),
+            auth_users: self.auth_users.patched([]),
+            files: self.files.patched(patches.files),
+            encoded: self.encoded.clone(),
+        };
+        if patched.patch_count() <= PATCHES_MAX {
+            return Some(patched);
+        }
+        let mut anew = Domain::decode(patched.encode_again()?, generation).ok()?;
+        anew.secrets = patched.secrets;
+        Some(anew)
+    }
+
+    fn patch_count(&self) -> usize {
+        self.users.patch_count()
+            + self.devices.patch_count()
+            + self.numbers.patch_count()
+            + self.files.patch_count()
+    }
+
+    /// The domain as bytes, for the store: the same whether it was compiled whole or patched.
+    #[must_use]
+    pub fn encoded(&self) -> Arc<Vec<u8>> {
+        if self.patch_count() == 0 {
+            return self.encoded.clone();
+        }
+        // Each part is smaller than 4 GiB, or it would not have been patched; without bytes the text is compiled again.
+        Arc::new(self.encode_again().unwrap_or_default())
+    }
+
+    fn encode_again(&self) -> Option<Vec<u8>> {
+        let common = self.encoded.get(HEADER_BYTES..HEADER_BYTES + 4)?.try_into().ok()?;
+        let common = HEADER_BYTES + 4 + u32::from_le_bytes(common) as usize;
+        let mut bytes = Vec::with_capacity(self.encoded.len());
+        bytes.extend_from_slice(self.encoded.get(..common)?);
+        self.users.write_again(&mut bytes)?;
+        self.devices.write_again(&mut bytes)?;
+        self.numbers.write_again(&mut bytes)?;
+        self.extensions.write_again(&mut bytes)?;
+        self.auth_users.write_again(&mut bytes)?;
+        self.files.write_again(&mut bytes)?;
+        seal(&mut bytes)?;
+        Some(bytes)
+    }
+}
+
+/// Puts version and checksum in their place.
+fn seal(bytes: &mut [u8]) -> Option<()> {
+    let checksum = crc32fast::hash(bytes.get(HEADER_BYTES..)?);
+    let header = FORMAT_VERSION.to_le_bytes().into_iter().chain(checksum.to_le_bytes());
+    bytes.iter_mut().zip(header).for_each(|(place, byte)| *place = byte);
+    Some(())
 }
 
 /// What stands behind version and checksum, once both hold.

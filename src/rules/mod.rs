@@ -45,6 +45,7 @@ mod trail;
 pub mod tree;
 mod user_facts;
 pub mod walk;
+pub mod workshop;
 
 pub use compile::{Domain, Ruleset};
 pub use diagnostic::{Diagnostic, Severity, Span};

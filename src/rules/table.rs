@@ -7,6 +7,7 @@
 //! Layout, all numbers `u32` little endian: count, slots, bytes of all names, bytes of all values; the end of each name; the end of each
 //! value; the slots of the hash (index + 1, or 0); names; values.
 
+use rustc_hash::FxHashMap;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::ops::Range;
@@ -29,7 +30,15 @@ pub(super) struct Table<T> {
     values: usize,
     count: usize,
     slot_count: usize,
-    decoded: Box<[OnceLock<Box<T>>]>,
+    decoded: Arc<[OnceLock<Box<T>>]>,
+    /// Values that stand in place of those in the buffer.
+    patches: FxHashMap<u32, Arc<Patch<T>>>,
+}
+
+/// A value that was changed since the buffer was written.
+struct Patch<T> {
+    bytes: Vec<u8>,
+    decoded: OnceLock<Box<T>>,
 }
 
 impl<T> std::fmt::Debug for Table<T> {
@@ -109,6 +118,10 @@ pub(super) fn write(bytes: &mut Vec<u8>, parts: &[Values<'_>]) -> Option<()> {
     Some(())
 }
 
+fn empty<T>(count: usize) -> Arc<[OnceLock<Box<T>>]> {
+    std::iter::repeat_with(OnceLock::new).take(count).collect()
+}
+
 impl<T> Table<T> {
     /// The table that begins at `at`, and where it ends. `None` where its parts don't lie inside of the buffer, or the hash has a
     /// number of slots that none is written with.
@@ -125,10 +138,61 @@ impl<T> Table<T> {
         if end > buffer.len() || !slot_count.is_power_of_two() {
             return None;
         }
-        let decoded = std::iter::repeat_with(OnceLock::new).take(count).collect();
+        let (decoded, patches) = (empty(count), FxHashMap::default());
         let buffer = Arc::clone(buffer);
-        let table = Table { buffer, name_ends, value_ends, slots, names, values, count, slot_count, decoded };
+        let table = Table {
+            buffer,
+            name_ends,
+            value_ends,
+            slots,
+            names,
+            values,
+            count,
+            slot_count,
+            decoded,
+            patches,
+        };
         Some((table, end))
+    }
+
+    /// This table with other values at some indices. What is decoded of the rest stays decoded, for both.
+    pub(super) fn patched(&self, changed: impl IntoIterator<Item = (u32, Vec<u8>)>) -> Table<T> {
+        let mut patches = self.patches.clone();
+        let patch = |bytes| Arc::new(Patch { bytes, decoded: OnceLock::new() });
+        patches.extend(changed.into_iter().map(|(index, bytes)| (index, patch(bytes))));
+        Table { buffer: self.buffer.clone(), decoded: self.decoded.clone(), patches, ..*self }
+    }
+
+    /// This table as if nobody had asked for a value.
+    pub(super) fn undecoded(&self) -> Table<T> {
+        let patch = |(index, patch): (&u32, &Arc<Patch<T>>)| {
+            (*index, Arc::new(Patch { bytes: patch.bytes.clone(), decoded: OnceLock::new() }))
+        };
+        let patches = self.patches.iter().map(patch).collect();
+        Table { buffer: self.buffer.clone(), decoded: empty(self.count), patches, ..*self }
+    }
+
+    /// How many values stand elsewhere than in the buffer.
+    pub(super) fn patch_count(&self) -> usize {
+        self.patches.len()
+    }
+
+    /// Appends this table as it would be written anew. `None` where it would be larger than 4 GiB.
+    pub(super) fn write_again(&self, bytes: &mut Vec<u8>) -> Option<()> {
+        let mut values = Vec::new();
+        let mut value_ends = Vec::with_capacity(self.count);
+        for index in 0..to_u32(self.count)? {
+            values.extend_from_slice(self.bytes(index)?);
+            value_ends.push(to_u32(values.len())?);
+        }
+        for word in [self.count, self.slot_count, self.values - self.names, values.len()] {
+            bytes.extend(to_u32(word)?.to_le_bytes());
+        }
+        bytes.extend_from_slice(self.buffer.get(self.name_ends..self.value_ends)?);
+        bytes.extend(value_ends.iter().flat_map(|word| word.to_le_bytes()));
+        bytes.extend_from_slice(self.buffer.get(self.slots..self.values)?);
+        bytes.extend(values);
+        Some(())
     }
 
     pub(super) fn len(&self) -> usize {
@@ -158,7 +222,11 @@ impl<T> Table<T> {
         self.buffer.get(self.range(self.name_ends, self.names, index)?)
     }
 
-    fn bytes(&self, index: u32) -> Option<&[u8]> {
+    /// The bytes of the value at an index.
+    pub(super) fn bytes(&self, index: u32) -> Option<&[u8]> {
+        if let Some(patch) = self.patches.get(&index) {
+            return Some(&patch.bytes);
+        }
         let index = index as usize;
         if index >= self.count {
             return None;
@@ -205,7 +273,10 @@ impl<T: DeserializeOwned> Table<T> {
 
     /// The value at an index. `finish` adds what is not stored, once.
     pub(super) fn at_with(&self, index: u32, finish: impl FnOnce(&mut T)) -> Option<&T> {
-        let place = self.decoded.get(index as usize)?;
+        let mut place = self.decoded.get(index as usize)?;
+        if let Some(patch) = self.patches.get(&index) {
+            place = &patch.decoded;
+        }
         if let Some(value) = place.get() {
             return Some(value);
         }

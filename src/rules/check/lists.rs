@@ -20,8 +20,19 @@ pub(super) struct Common<'e, 'm> {
 impl<'m> Entries<'m> {
     /// With `entry-twice` for what stands twice in one list.
     pub(super) fn of(survey: &Survey<'m>, found: &mut Vec<Diagnostic>) -> Entries<'m> {
+        Entries::only(survey, |_| true, found)
+    }
+
+    /// Those of the lists that these users name.
+    pub(super) fn named_by(survey: &Survey<'m>, users: &[&User]) -> Entries<'m> {
+        let entries = || users.iter().flat_map(|user| user.allow.iter().chain(&user.block));
+        let named = |name: &Name| entries().any(|e| matches!(&e.value, ListEntry::List(n) if n == name));
+        Entries::only(survey, named, &mut Vec::new())
+    }
+
+    fn only(survey: &Survey<'m>, wanted: impl Fn(&Name) -> bool, found: &mut Vec<Diagnostic>) -> Entries<'m> {
         let mut lists = FxHashMap::default();
-        for (name, list) in &survey.model.lists {
+        for (name, list) in survey.model.lists.iter().filter(|(name, _)| wanted(name)) {
             let mut places: FxHashMap<&Pattern, Span> = FxHashMap::default();
             for entry in &list.value {
                 let first = *places.entry(&entry.value).or_insert(entry.span);

@@ -34,6 +34,7 @@ use super::model::{Model, Name, NumberTo, User};
 use super::shares::in_shares;
 use answering::Hidden;
 use jiff::Timestamp;
+pub(super) use survey::Gathered;
 use survey::Survey;
 use time::Ahead;
 
@@ -91,6 +92,19 @@ fn users(survey: &Survey<'_>, found: &mut Vec<Diagnostic>) -> Vec<Hidden> {
         found.extend(theirs);
     }
     all
+}
+
+/// What is said of some users again, after they or others have changed; of the years ahead nothing.
+pub(super) fn users_again(model: &Model, gathered: &Gathered, names: &[Name], found: &mut Vec<Diagnostic>) {
+    let survey = Survey::with(model, gathered);
+    let users: Vec<(&Name, &User)> =
+        names.iter().filter_map(|name| model.users.get_key_value(name)).collect();
+    let named: Vec<&User> = users.iter().map(|(_, user)| *user).collect();
+    let entries = lists::Entries::named_by(&survey, &named);
+    let mut common = lists::Common::of(&entries);
+    for (name, user) in users {
+        lints(&survey, &mut common, name, user, found);
+    }
 }
 
 fn lints(

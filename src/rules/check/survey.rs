@@ -3,10 +3,9 @@
 
 use super::super::diagnostic::Span;
 use super::super::model::{At, Permission, TargetTo};
-use super::super::model::{
-    Destination, Device, Forward, Forwards, Model, Name, NumberTo, Route, Target, User,
-};
+use super::super::model::{Destination, Forward, Forwards, Model, Name, NumberTo, Route, Target, User};
 use rustc_hash::FxHashMap;
+use std::borrow::Cow;
 
 /// The class that no operator has to write and no rule can deny.
 pub(super) const EMERGENCY: &str = "emergency";
@@ -14,8 +13,35 @@ pub(super) const EMERGENCY: &str = "emergency";
 /// One domain as the lints see it.
 pub(super) struct Survey<'m> {
     pub(super) model: &'m Model,
-    devices: FxHashMap<&'m str, Vec<(&'m Name, &'m Device)>>,
-    numbers: FxHashMap<&'m str, (&'m Name, Span)>,
+    gathered: Cow<'m, Gathered>,
+}
+
+/// What had to be looked for in all of the model. It holds as long as nobody's phones and no number's destinations change.
+#[derive(Clone, Debug, Default)]
+pub(in crate::rules) struct Gathered {
+    /// The devices of each user, by name.
+    pub(in crate::rules) devices: FxHashMap<Name, Vec<Name>>,
+    /// The first number that leads to each user.
+    numbers: FxHashMap<Name, Name>,
+}
+
+impl Gathered {
+    pub(in crate::rules) fn of(model: &Model) -> Gathered {
+        let mut gathered = Gathered::default();
+        for (name, device) in &model.devices {
+            if let Some(user) = &device.user {
+                gathered.devices.entry(user.clone()).or_default().push(name.clone());
+            }
+        }
+        for (name, number) in &model.numbers {
+            for to in destinations_of(&number.to) {
+                if let Destination::User(user) = &to.value {
+                    gathered.numbers.entry(user.clone()).or_insert_with(|| name.clone());
+                }
+            }
+        }
+        gathered
+    }
 }
 
 /// A number outside that a user's rule rings or forwards to.
@@ -29,31 +55,22 @@ pub(super) struct Outside<'m> {
 
 impl<'m> Survey<'m> {
     pub(super) fn of(model: &'m Model) -> Survey<'m> {
-        let mut devices: FxHashMap<&str, Vec<_>> = FxHashMap::default();
-        for (name, device) in &model.devices {
-            if let Some(user) = &device.user {
-                devices.entry(user.as_ref()).or_default().push((name, device));
-            }
-        }
-        let mut numbers = FxHashMap::default();
-        for (name, number) in &model.numbers {
-            for to in destinations_of(&number.to) {
-                if let Destination::User(user) = &to.value {
-                    numbers.entry(user.as_ref()).or_insert((name, number.span));
-                }
-            }
-        }
-        Survey { model, devices, numbers }
+        Survey { model, gathered: Cow::Owned(Gathered::of(model)) }
+    }
+
+    pub(super) fn with(model: &'m Model, gathered: &'m Gathered) -> Survey<'m> {
+        Survey { model, gathered: Cow::Borrowed(gathered) }
     }
 
     /// The devices of a user, by name.
-    pub(super) fn devices(&self, user: &str) -> &[(&'m Name, &'m Device)] {
-        self.devices.get(user).map(Vec::as_slice).unwrap_or_default()
+    pub(super) fn devices(&self, user: &str) -> &[Name] {
+        self.gathered.devices.get(user).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// The first number that leads to this user, and where it stands.
     pub(super) fn number_of(&self, user: &str) -> Option<(&'m Name, Span)> {
-        self.numbers.get(user).copied()
+        let (name, number) = self.model.numbers.get_key_value(self.gathered.numbers.get(user)?)?;
+        Some((name, number.span))
     }
 
     /// Whether the number is one of this domain's.

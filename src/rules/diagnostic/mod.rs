@@ -97,6 +97,13 @@ impl Diagnostic {
         Diagnostic { severity: Severity::Warning, ..Diagnostic::error(code, span, message) }
     }
 
+    /// The order in which they are told: that of their places, all of them after one another.
+    #[must_use]
+    pub fn in_order(&self, other: &Diagnostic) -> std::cmp::Ordering {
+        let key = |d: &Diagnostic| (d.span, d.severity, d.code);
+        key(self).cmp(&key(other)).then_with(|| self.message.cmp(&other.message))
+    }
+
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Diagnostic {
         self.help = Some(help.into());

@@ -14,7 +14,7 @@ pub enum Srtp {
     Required,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Device {
     pub span: Span,
     /// `None`: a spare device.

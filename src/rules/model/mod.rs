@@ -193,7 +193,7 @@ pub enum Destination {
 }
 
 /// A number of ours (DID).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Number {
     pub span: Span,
     pub label: Option<Name>,
@@ -202,7 +202,7 @@ pub struct Number {
     pub to: NumberTo,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum NumberTo {
     /// Held in the spare pool: answers 404.
     Spare,
@@ -210,7 +210,7 @@ pub enum NumberTo {
     Rules(Vec<NumberRule>),
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct NumberRule {
     pub span: Span,
     pub name: Option<Name>,

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct User {
     pub span: Span,
     /// `ext` first, then `exts`.
@@ -119,7 +119,7 @@ pub enum WhiteListed {
 }
 
 /// An answering rule.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Rule {
     pub span: Span,
     pub name: Name,
@@ -135,7 +135,7 @@ pub struct Rule {
     pub not_carried_out: Vec<(&'static str, Span)>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Ring {
     pub span: Span,
     pub strategy: Strategy,
@@ -166,7 +166,7 @@ pub enum MissedCalls {
 }
 
 /// One ring target: one or several places that ring together.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Target {
     pub span: Span,
     pub to: Vec<At<TargetTo>>,
@@ -200,7 +200,7 @@ pub enum CallerIdChoice {
     Fixed(CallerId),
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Forwards {
     pub always: Option<Forward>,
     pub dnd: Option<Forward>,
@@ -212,7 +212,7 @@ pub struct Forwards {
     pub otherwise: Option<Forward>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Forward {
     pub span: Span,
     pub to: Destination,

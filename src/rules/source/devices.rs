@@ -17,7 +17,7 @@ pub(super) fn owners<'t>(r: &mut Reader<'t>, objects: &Objects<'t>) {
         };
         let primary =
             object.table.get("primary").and_then(|value| value.get_ref().as_bool()).unwrap_or(false);
-        if let Some((owner, _)) = objects.named.get(&Kind::User).and_then(|users| users.get_key_value(user)) {
+        if let Some(owner) = r.names.find(Kind::User, user).cloned() {
             r.learn().devices.entry(owner).or_default().push((name.into(), primary));
         }
     }

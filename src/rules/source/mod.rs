@@ -4,6 +4,7 @@
 //! group of tables. Nothing stops at a mistake: reading goes on without the value, and no model comes of it. Invariant:
 //! whatever the files hold, `load` returns.
 
+mod again;
 mod answering;
 mod codes;
 mod devices;
@@ -36,6 +37,7 @@ use names::{Kind, Objects};
 use people::Surroundings;
 use reader::{Reader, span};
 
+pub(super) use again::{Again, Kept, Part};
 pub(super) use given::given;
 use rustc_hash::FxHashMap;
 use std::collections::BTreeSet;
@@ -67,6 +69,11 @@ pub fn load(files: &Files) -> Loaded {
 /// The same at a moment: time frames are looked at over the years that follow it.
 #[must_use]
 pub fn load_at(files: &Files, now: Option<Timestamp>) -> Loaded {
+    load_keeping(files, now).0
+}
+
+/// The same, with what is needed to read some of the files again.
+pub(super) fn load_keeping(files: &Files, now: Option<Timestamp>) -> (Loaded, Kept) {
     let mut diagnostics = Vec::new();
     let mut broken: BTreeSet<u32> = BTreeSet::new();
     let documents = parse(files, &mut diagnostics, &mut broken);
@@ -77,6 +84,7 @@ pub fn load_at(files: &Files, now: Option<Timestamp>) -> Loaded {
     }
     let model = read(&mut r, &objects, files);
     unused::unused(&mut r, &objects);
+    let kept = Kept::of(&r, &objects);
     let mut found = r.diagnostics;
     if let Some(model) = model.as_ref().filter(|_| !has_errors(&found) && broken.is_empty()) {
         check::check(model, now, &mut found);
@@ -92,12 +100,10 @@ pub fn load_at(files: &Files, now: Option<Timestamp>) -> Loaded {
         .collect();
     found.retain(|finding| !is_echo(files, finding, &wrong));
     diagnostics.extend(found);
-    diagnostics.sort_by(|a, b| {
-        (a.span, a.severity, a.code, &a.message).cmp(&(b.span, b.severity, b.code, &b.message))
-    });
+    diagnostics.sort_by(Diagnostic::in_order);
     diagnostics.dedup();
     let model = model.filter(|_| !has_errors(&diagnostics));
-    Loaded { model, diagnostics }
+    (Loaded { model, diagnostics }, kept)
 }
 
 fn has_errors(diagnostics: &[Diagnostic]) -> bool {
@@ -243,7 +249,7 @@ fn read<'t>(r: &mut Reader<'t>, objects: &Objects<'t>, files: &Files) -> Option<
 }
 
 /// Users whose mailbox is off, by their own word or the defaults'.
-fn mailboxes_off<'t>(objects: &Objects<'t>) -> FxHashMap<&'t str, Span> {
+fn mailboxes_off<'t>(objects: &Objects<'t>) -> FxHashMap<Arc<str>, Span> {
     let enabled = |file: u32, table: &'t DeTable<'t>, within: Option<&str>| {
         let table = match within {
             Some(key) => table.get(key)?.get_ref().as_table()?,
@@ -260,7 +266,7 @@ fn mailboxes_off<'t>(objects: &Objects<'t>) -> FxHashMap<&'t str, Span> {
     let mut off = FxHashMap::default();
     for (name, object) in objects.of(Kind::User) {
         if let Some((false, place)) = of(object, Some("voicemail")).or(default) {
-            off.insert(name, place);
+            off.insert(name.into(), place);
         }
     }
     off

@@ -209,18 +209,18 @@ fn valid_name(r: &mut Reader<'_>, kind: Kind, name: &str, place: Span) {
 
 /// What can be referred to.
 #[derive(Clone, Default)]
-pub(super) struct Names<'t> {
-    named: FxHashMap<Kind, FxHashMap<&'t str, Arc<str>>>,
+pub(super) struct Names {
+    named: FxHashMap<Kind, FxHashSet<Arc<str>>>,
     /// Who has an extension, and where it says so.
     pub(super) extensions: BTreeMap<Arc<str>, (String, Span)>,
     /// Users whose mailbox is off, and where it says so.
-    pub(super) mailboxes_off: FxHashMap<&'t str, Span>,
+    pub(super) mailboxes_off: FxHashMap<Arc<str>, Span>,
     /// The devices of each user in the order of their names, and whether they are primary.
-    pub(super) devices: FxHashMap<&'t str, Vec<(Arc<str>, bool)>>,
+    pub(super) devices: FxHashMap<Arc<str>, Vec<(Arc<str>, bool)>>,
 }
 
 /// What something names, of the kinds that have to be named to count.
-#[derive(Default)]
+#[derive(Default, PartialEq, Eq)]
 pub(super) struct Referred {
     by_kind: FxHashMap<Kind, FxHashSet<Arc<str>>>,
 }
@@ -241,6 +241,12 @@ impl Referred {
         self.by_kind.get(&kind).is_some_and(|names| names.contains(name))
     }
 
+    /// What is here and not there.
+    pub(super) fn without<'a>(&'a self, other: &'a Referred) -> impl Iterator<Item = (Kind, &'a Arc<str>)> {
+        let all = self.by_kind.iter().flat_map(|(kind, names)| names.iter().map(|name| (*kind, name)));
+        all.filter(|(kind, name)| !other.holds(*kind, name))
+    }
+
     /// Adds what another reader of the same domain came across.
     pub(super) fn join(&mut self, other: Referred) {
         for (kind, names) in other.by_kind {
@@ -249,10 +255,10 @@ impl Referred {
     }
 }
 
-impl<'t> Names<'t> {
-    pub(super) fn add_all(&mut self, objects: &Objects<'t>) {
+impl Names {
+    pub(super) fn add_all(&mut self, objects: &Objects<'_>) {
         for (kind, by_name) in &objects.named {
-            self.named.insert(*kind, by_name.keys().map(|name| (*name, Arc::from(*name))).collect());
+            self.named.insert(*kind, by_name.keys().map(|name| Arc::from(*name)).collect());
         }
     }
 
@@ -260,8 +266,8 @@ impl<'t> Names<'t> {
         self.named.get(&kind)?.get(name)
     }
 
-    pub(super) fn of(&self, kind: Kind) -> impl Iterator<Item = &'t str> + '_ {
-        self.named.get(&kind).into_iter().flat_map(|by_name| by_name.keys().copied())
+    pub(super) fn of(&self, kind: Kind) -> impl Iterator<Item = &str> {
+        self.named.get(&kind).into_iter().flatten().map(AsRef::as_ref)
     }
 }
 
@@ -285,8 +291,9 @@ impl<'t> Reader<'t> {
             return Some(name.into());
         }
         let word = kind.word();
-        let built_in = Role::built_in_names().filter(|_| kind == Kind::Role).map(|name| -> &'t str { name });
-        let mut candidates: Vec<&str> = self.names.of(kind).chain(built_in).collect();
+        let built_in = Role::built_in_names().filter(|_| kind == Kind::Role).map(|name| -> &str { name });
+        let names = self.names.clone();
+        let mut candidates: Vec<&str> = names.of(kind).chain(built_in).collect();
         candidates.sort_unstable();
         let help = match nearest(name, candidates.iter().copied()) {
             Some(meant) => format!("did you mean `{meant}`?"),

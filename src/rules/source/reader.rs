@@ -19,7 +19,7 @@ pub(super) struct Reader<'t> {
     pub(super) texts: Arc<[&'t str]>,
     pub(super) diagnostics: Vec<Diagnostic>,
     /// Learnt before any table is read; from then on the same for all readers of a domain.
-    pub(super) names: Arc<Names<'t>>,
+    pub(super) names: Arc<Names>,
     /// What something names.
     pub(super) referred: Referred,
     /// The domain's, once `[domain]` is read.
@@ -87,7 +87,7 @@ impl<'t> Reader<'t> {
     }
 
     /// To learn names: before anything is read by several readers.
-    pub(super) fn learn(&mut self) -> &mut Names<'t> {
+    pub(super) fn learn(&mut self) -> &mut Names {
         Arc::make_mut(&mut self.names)
     }
 
