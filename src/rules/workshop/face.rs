@@ -7,7 +7,7 @@ use crate::rules::credentials;
 use crate::rules::diagnostic::Span;
 use crate::rules::model::{
     At, BusyWhen, CallerId, Destination, Device, DeviceKind, DeviceRecord, EmergencyKeys, Forward, Listing,
-    Name, Number, NumberTo, PersonName, Record, Srtp, TargetTo, User, When,
+    Name, Number, NumberTo, PersonName, Record, Srtp, TargetTo, User, Voicemail, When,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -81,7 +81,9 @@ fn face(user: &User) -> User {
     white_list.iter_mut().for_each(|entry| entry.span = Span::default());
     (*caller_id_internal, *caller_id_external) = (CallerId::default(), CallerId::default());
     unplaced(emergency);
-    (*voicemail, *screen_pop) = (Arc::default(), None);
+    // `mailbox` was learnt when the whole was read; this is read again.
+    *voicemail = Arc::new(Voicemail { enabled: voicemail.enabled, ..Voicemail::default() });
+    *screen_pop = None;
     user
 }
 

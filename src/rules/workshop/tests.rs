@@ -102,6 +102,9 @@ fn text(at: usize, person: &Person) -> String {
         paths,
         junk,
     } = person;
+    // Nobody's own rules name them.
+    let others = [white, forward, target].map(|peer| peer.map(|peer| other(at, peer)));
+    let [white, forward, target] = others;
     let list =
         |key: &str, word: &Option<&str>| word.map_or(String::new(), |word| format!("{key} = [\"{word}\"]\n"));
     let (allow, block) = (list("allow", allow), list("block", block));
