@@ -13,6 +13,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Of each rule whether it is enabled, and when it holds.
+type Times = Vec<(bool, When)>;
+
 /// Where a call of one rule may be sent on to.
 #[derive(PartialEq)]
 pub(super) struct Way {
@@ -22,7 +25,7 @@ pub(super) struct Way {
 }
 
 /// Users, but for what rings and where their calls lead; when their rules hold is seen.
-pub(super) fn users(users: &BTreeMap<Name, User>) -> Vec<(&Name, User, Vec<(bool, When)>)> {
+pub(super) fn users(users: &BTreeMap<Name, User>) -> Vec<(&Name, User, Times)> {
     users.iter().map(|(name, user)| (name, face(user), times(user))).collect()
 }
 
@@ -92,7 +95,7 @@ fn unplaced(keys: &mut EmergencyKeys) {
     callback.iter_mut().chain(location).for_each(|key| key.span = Span::default());
 }
 
-fn times(user: &User) -> Vec<(bool, When)> {
+fn times(user: &User) -> Times {
     user.rules.iter().map(|rule| (rule.enabled, timeless(&rule.when))).collect()
 }
 
