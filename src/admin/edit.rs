@@ -159,8 +159,8 @@ impl Pipeline {
         let warnings = self.unlock(&mut domain);
         let domain = Arc::new(domain);
         let expectations = proof::golden(&domain, &model.expects, edit.at);
-        let findings =
-            Findings { diagnostics: Finding::all(&files, diagnostics.iter().cloned()), expectations };
+        let shown = Finding::all(&files, diagnostics.iter().cloned());
+        let findings = Findings { diagnostics: Arc::new(shown), expectations };
         if findings.expectations.failed > 0 {
             return Err(Refused::Golden(findings));
         }
@@ -308,7 +308,6 @@ impl Pipeline {
                     let Short { mut kept, .. } = short;
                     kept.workshop.accept(domain.clone());
                     kept.generation = applied.generation;
-                    self.unsaved().insert(applied.domain.clone());
                     self.shelf().put(kept, edit.at);
                 }
                 Err(_) => self.put_back(short, edit.at),
@@ -319,7 +318,10 @@ impl Pipeline {
         // Of rules that are new, as those of a start, the next edit need not come soon.
         let is_edited = self.generations.domain(prepared.domain.name()).is_some();
         let (applied, domain) = self.put(edit, settles, prepared, None)?;
-        self.unsaved().remove(&applied.domain);
+        // An unchanged source has written nothing: what an edit before it put off is still to be stored.
+        if applied.changed {
+            self.unsaved().remove(&applied.domain);
+        }
         if is_edited
             && let Some(workshop) = Workshop::of(materials, domain, applied.findings.diagnostics.clone())
         {
@@ -350,13 +352,17 @@ impl Pipeline {
             what: edit.what.clone(),
         };
         // After a short way the bytes would have to be put together: nobody waits for them.
-        let tree = if changed.is_some() { Arc::default() } else { domain.encoded() };
+        let is_put_off = changed.is_some();
+        let tree = if is_put_off { Arc::default() } else { domain.encoded() };
         let stored = StoredRules { changed, ..StoredRules::new(info.clone(), files, tree) };
         let written = self.store.put_rules(stored, edit.expected).map_err(Refused::Store);
         if written.is_err() && trial.is_some() {
             self.settle(&name)?;
         }
         let generation = written?;
+        if is_put_off {
+            self.unsaved().insert(name.clone());
+        }
         let changed = before.as_ref().is_none_or(|l| l.stored.generation != generation);
         // An unchanged source keeps its generation and its origin, but its secrets may be new: it is published all the same.
         if let Some(live) = before.filter(|_| !changed) {
@@ -458,7 +464,7 @@ pub(super) fn compile(
 
 pub(super) fn broken(files: &Files, diagnostics: &[Diagnostic]) -> Refused {
     let findings = Findings {
-        diagnostics: Finding::all(files, diagnostics.to_vec()),
+        diagnostics: Arc::new(Finding::all(files, diagnostics.to_vec())),
         expectations: Expectations::default(),
     };
     Refused::Broken { findings, rendered: render_errors(files, diagnostics, false) }

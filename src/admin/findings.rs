@@ -7,7 +7,8 @@ use std::sync::Arc;
 /// `{"diagnostics": [...], "expectations": {...}}`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Findings {
-    pub diagnostics: Vec<Arc<Finding>>,
+    /// Shared: of a large domain there are many, and an edit changes few of them.
+    pub diagnostics: Arc<Vec<Arc<Finding>>>,
     pub expectations: Expectations,
 }
 

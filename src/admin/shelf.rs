@@ -32,6 +32,10 @@ pub(super) struct Kept {
 #[derive(Default)]
 pub(super) struct Shelf(Vec<Kept>);
 
+fn bytes_of(workshop: &Workshop<Arc<Finding>>) -> usize {
+    workshop.files().0.values().map(|text| text.len()).sum()
+}
+
 impl Kept {
     /// Set up at this moment.
     pub(super) fn new(
@@ -40,8 +44,7 @@ impl Kept {
         workshop: Workshop<Arc<Finding>>,
         at: Timestamp,
     ) -> Kept {
-        let bytes = workshop.files().0.values().map(|text| text.len()).sum();
-        Kept { domain, generation, workshop, bytes, looked: at, used: at }
+        Kept { domain, generation, bytes: bytes_of(&workshop), workshop, looked: at, used: at }
     }
 }
 
@@ -54,8 +57,9 @@ impl Shelf {
     }
 
     /// Puts it back, in place of whatever there is of the domain.
-    pub(super) fn put(&mut self, kept: Kept, now: Timestamp) {
+    pub(super) fn put(&mut self, mut kept: Kept, now: Timestamp) {
         self.0.retain(|other| other.domain != kept.domain);
+        kept.bytes = bytes_of(&kept.workshop);
         if kept.bytes > BYTES_MAX {
             return;
         }

@@ -50,7 +50,7 @@ impl Check {
                     Arc::make_mut(finding).file = one.dir.join(&finding.file).display().to_string();
                 }
             }
-            all.diagnostics.extend(diagnostics);
+            Arc::make_mut(&mut all.diagnostics).extend(diagnostics);
             all.expectations.passed += expectations.passed;
             all.expectations.failed += expectations.failed;
             all.expectations.failures.extend(expectations.failures);

@@ -101,7 +101,11 @@ impl Diagnostic {
     #[must_use]
     pub fn in_order(&self, other: &Diagnostic) -> std::cmp::Ordering {
         let key = |d: &Diagnostic| (d.span, d.severity, d.code);
-        key(self).cmp(&key(other)).then_with(|| self.message.cmp(&other.message))
+        let related = |d: &Diagnostic| d.related.as_ref().map(|(span, _)| *span);
+        key(self)
+            .cmp(&key(other))
+            .then_with(|| self.message.cmp(&other.message))
+            .then_with(|| related(self).cmp(&related(other)))
     }
 
     #[must_use]

@@ -78,11 +78,14 @@ fn face(user: &User) -> User {
     block.clear();
     (*directory, *record) = (Listing { announce: true, list: true }, Record::Never);
     (*ring_for, *call_paths, *call_waiting, *busy_when) = (Duration::ZERO, 0, true, BusyWhen::AllPaths);
-    for flag in [block_anonymous, block_unknown, block_unverified, ignore_caller_id, vanity] {
+    for flag in [block_anonymous, block_unknown, block_unverified, ignore_caller_id] {
         *flag = None;
     }
+    // Of who shows no number outside the domain is told as a whole: whether they have one is seen, not which.
+    *vanity = vanity.map(|_| Span::default());
+    caller_id_external.number = caller_id_external.number.as_ref().map(|_| "".into());
     white_list.iter_mut().for_each(|entry| entry.span = Span::default());
-    (*caller_id_internal, *caller_id_external) = (CallerId::default(), CallerId::default());
+    (*caller_id_internal, caller_id_external.name) = (CallerId::default(), None);
     unplaced(emergency);
     // `mailbox` was learnt when the whole was read; this is read again.
     *voicemail = Arc::new(Voicemail { enabled: voicemail.enabled, ..Voicemail::default() });

@@ -43,7 +43,7 @@ pub struct Materials {
 pub struct Edited<F> {
     pub domain: Domain,
     /// All findings of the domain, in order.
-    pub findings: Vec<F>,
+    pub findings: Arc<Vec<F>>,
     /// The file that changed.
     pub path: Name,
     /// To take it back by.
@@ -75,14 +75,14 @@ pub fn load(files: &Files, now: Option<Timestamp>) -> Materials {
 impl<F: Clone> Workshop<F> {
     /// After an edit that went the whole way: `shown` are its findings, one for each diagnostic. `None` where there is no model.
     #[must_use]
-    pub fn of(materials: Materials, domain: Arc<Domain>, shown: Vec<F>) -> Option<Workshop<F>> {
+    pub fn of(materials: Materials, domain: Arc<Domain>, shown: Arc<Vec<F>>) -> Option<Workshop<F>> {
         let Materials { loaded, kept } = materials;
         let model = loaded.model?;
         Some(Workshop {
             kept,
             gathered: Gathered::of(&model),
             paths: model.files.0.keys().cloned().collect(),
-            told: Told::of(loaded.diagnostics.into_iter().zip(shown)),
+            told: Told::of(loaded.diagnostics, shown),
             model,
             domain,
         })

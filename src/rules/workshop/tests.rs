@@ -134,10 +134,11 @@ fn shown(diagnostic: &Diagnostic, place: Place) -> String {
 }
 
 /// The whole way.
-fn whole(files: &Files) -> Option<(Workshop<String>, Vec<String>)> {
+fn whole(files: &Files) -> Option<(Workshop<String>, Arc<Vec<String>>)> {
     let materials = load(files, Some(jiff::Timestamp::UNIX_EPOCH));
     let findings: Vec<String> =
         materials.loaded.diagnostics.iter().map(|d| shown(d, files.place(d.span))).collect();
+    let findings = Arc::new(findings);
     if materials.loaded.diagnostics.iter().any(is_error) {
         return None;
     }
@@ -247,17 +248,36 @@ fn what_concerns_one_user_goes_the_short_way() {
         |p| p.block = Some("+49302."),
     ];
     // From outside of the rules to inside of them: that is what the whole domain has a list of.
-    let whole: [fn(&mut Person); 6] = [
+    let whole: [fn(&mut Person); 8] = [
         |p| p.ext = 1,
         |p| p.mailbox = false,
         |p| p.to = Some(4),
         |p| p.white = Some(4),
         |p| p.when = "late",
         |p| p.allow = Some("list:other"),
+        |p| p.junk = "caller_id = { external = { number = \"+493012345\" } }\n",
+        |p| p.junk = "vanity = false\ncaller_id.external.number = \"+493012345\"\n",
     ];
     let went = |edits: &[fn(&mut Person)]| edits.iter().map(|change| edit(*change)).collect::<Vec<_>>();
     assert_eq!(went(&short), [1, 1, 1, 1, 1, 0, 1]);
-    assert_eq!(went(&whole), [0; 6]);
+    assert_eq!(went(&whole), [0; 8]);
+}
+
+#[test]
+fn a_finding_that_stands_at_the_same_byte_of_another_line_is_told_of_there() {
+    // Whoever rings longer than that is warned of at a byte that stays.
+    let text =
+        |head: &str| format!("{head}{}", text(3, &Person { delay: 39, ring_for: 20, ..plain().remove(3) }));
+    let with = |head: &str| {
+        let mut files = files(&plain());
+        files.0.insert("u3.toml".into(), text(head).into());
+        files
+    };
+    let (before, after) = (with("# aaa\n"), Arc::new(with("# a\n\n\n")));
+    let (mut workshop, told) = whole(&before).unwrap();
+    let (_, expected) = whole(&after).unwrap();
+    assert_ne!(told, expected, "something is said below that line");
+    assert_eq!(workshop.edit(&after, 2, shown).unwrap().findings, expected);
 }
 
 #[test]

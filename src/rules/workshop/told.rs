@@ -15,6 +15,8 @@ pub(super) struct Finding<F> {
 
 pub(super) struct Told<F> {
     sorted: Vec<Arc<Finding<F>>>,
+    /// What they are shown as, in the same order: handed out as it is, so that an edit doesn't copy what the domain has.
+    shown: Arc<Vec<F>>,
     /// Those that point into a file that is not their own, by that file.
     pointing: FxHashMap<u32, Vec<Arc<Finding<F>>>>,
     loops: Vec<Arc<Finding<F>>>,
@@ -25,10 +27,16 @@ type Difference<F> = (Vec<Arc<Finding<F>>>, Vec<Diagnostic>);
 
 impl<F: Clone> Told<F> {
     /// Of findings in order.
-    pub(super) fn of(findings: impl Iterator<Item = (Diagnostic, F)>) -> Told<F> {
-        let sorted = findings.map(|(diagnostic, shown)| Arc::new(Finding { diagnostic, shown })).collect();
-        let mut told =
-            Told { sorted, pointing: FxHashMap::default(), loops: Vec::new(), counts: FxHashMap::default() };
+    pub(super) fn of(diagnostics: Vec<Diagnostic>, shown: Arc<Vec<F>>) -> Told<F> {
+        let finding =
+            |(diagnostic, shown): (Diagnostic, &F)| Arc::new(Finding { diagnostic, shown: shown.clone() });
+        let mut told = Told {
+            sorted: diagnostics.into_iter().zip(&*shown).map(finding).collect(),
+            shown,
+            pointing: FxHashMap::default(),
+            loops: Vec::new(),
+            counts: FxHashMap::default(),
+        };
         for finding in told.sorted.clone() {
             told.index(&finding);
         }
@@ -39,8 +47,8 @@ impl<F: Clone> Told<F> {
         self.counts.get(code).is_some_and(|count| *count > 0)
     }
 
-    pub(super) fn shown(&self) -> Vec<F> {
-        self.sorted.iter().map(|finding| finding.shown.clone()).collect()
+    pub(super) fn shown(&self) -> Arc<Vec<F>> {
+        self.shown.clone()
     }
 
     /// Where findings stand that point into this file from another one, but for those of loops.
@@ -86,11 +94,13 @@ impl<F: Clone> Told<F> {
             return None;
         }
         let replaced = |d: &Diagnostic| look.covers(d.span) || is_loop(d);
+        // In the file itself all of them: a line or a column may be another one at the same byte.
+        let stays = |d: &Diagnostic, others: &[Diagnostic]| d.span.file != look.file && others.contains(d);
         let mut gone = Vec::new();
-        for diagnostic in before.iter().filter(|d| replaced(d) && !after.contains(d)) {
+        for diagnostic in before.iter().filter(|d| replaced(d) && !stays(d, &after)) {
             gone.extend(self.find(diagnostic));
         }
-        let come = after.into_iter().filter(|d| replaced(d) && !before.contains(d)).collect();
+        let come = after.iter().filter(|d| replaced(d) && !stays(d, &before)).cloned().collect();
         Some((gone, come))
     }
 
@@ -107,19 +117,28 @@ impl<F: Clone> Told<F> {
 
     /// Some go, others come.
     pub(super) fn exchange(&mut self, gone: &[Arc<Finding<F>>], come: &[Arc<Finding<F>>]) {
+        if gone.is_empty() && come.is_empty() {
+            return;
+        }
+        // Copied only while somebody still reads what was handed out before.
+        let mut shown = std::mem::take(&mut self.shown);
+        let list = Arc::make_mut(&mut shown);
         for finding in gone {
             let at = self.sorted.partition_point(|f| f.diagnostic.in_order(&finding.diagnostic).is_lt());
             let found = self.sorted.iter().skip(at).position(|f| Arc::ptr_eq(f, finding));
             if let Some(behind) = found {
                 self.sorted.remove(at + behind);
+                list.remove(at + behind);
             }
             self.forget(finding);
         }
         for finding in come {
             let at = self.sorted.partition_point(|f| f.diagnostic.in_order(&finding.diagnostic).is_le());
             self.sorted.insert(at, finding.clone());
+            list.insert(at, finding.shown.clone());
             self.index(finding);
         }
+        self.shown = shown;
     }
 
     fn index(&mut self, finding: &Arc<Finding<F>>) {
