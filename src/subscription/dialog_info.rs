@@ -6,6 +6,8 @@ use std::fmt::Write;
 
 /// Dialogs of one document, oldest first; further ones are not shown, so that it stays a datagram.
 pub const DIALOGS_MAX: usize = 16;
+/// Bytes of a dialog's texts, which are the phones' own, escaped; one with more is not shown, for the same reason.
+const DIALOG_BYTES_MAX: usize = 2048;
 
 /// What a subscriber has been told so far.
 #[derive(Debug, Default)]
@@ -18,9 +20,22 @@ pub(super) struct Reported {
 impl Reported {
     /// The next document about `entity`, the watched user's URI. What was told before and is no more is told as terminated, once.
     pub(super) fn document(&mut self, entity: &str, dialogs: &[Shown]) -> String {
-        let shown = dialogs.get(..DIALOGS_MAX).unwrap_or(dialogs);
         let entity = escaped(entity);
-        let mut xml = String::with_capacity(256 + 512 * shown.len());
+        let mut shown = Vec::new();
+        let mut written = String::new();
+        for dialog in dialogs {
+            let start = written.len();
+            write_dialog(&mut written, dialog, &entity);
+            if written.len() - start > DIALOG_BYTES_MAX {
+                written.truncate(start);
+            } else {
+                shown.push(dialog.name);
+            }
+            if shown.len() == DIALOGS_MAX {
+                break;
+            }
+        }
+        let mut xml = String::with_capacity(256 + written.len());
         // Writing to a String doesn't fail.
         let _ = write!(
             xml,
@@ -28,15 +43,13 @@ impl Reported {
              state=\"full\" entity=\"{entity}\">\r\n",
             self.version
         );
-        for gone in self.dialogs.iter().filter(|name| !shown.iter().any(|dialog| dialog.name == **name)) {
+        for gone in self.dialogs.iter().filter(|name| !shown.contains(name)) {
             let _ = write!(xml, "<dialog id=\"{}\"><state>terminated</state></dialog>\r\n", id(*gone));
         }
-        for dialog in shown {
-            write_dialog(&mut xml, dialog, &entity);
-        }
+        xml.push_str(&written);
         xml.push_str("</dialog-info>\r\n");
         self.version = self.version.wrapping_add(1);
-        self.dialogs = shown.iter().map(|dialog| dialog.name).collect();
+        self.dialogs = shown;
         xml
     }
 }
@@ -110,6 +123,16 @@ mod tests {
                 uri: "sip:101@pbx.example".into(),
             }),
         }
+    }
+
+    #[test]
+    fn a_dialog_whose_texts_would_not_fit_is_not_shown_and_the_others_are() {
+        let long = Shown { call_id: "\"".repeat(400).into(), ..shown(1, Phase::Early) };
+        let document = Reported::default().document("sip:200@pbx.example", &[long, shown(2, Phase::Early)]);
+        assert!(document.contains("id=\"1f-2\"") && !document.contains("id=\"1f-1\""), "{document}");
+        let longest = Shown { call_id: "x".repeat(1500).into(), ..shown(1, Phase::Early) };
+        let many = vec![longest; DIALOGS_MAX * 2];
+        assert!(Reported::default().document("sip:200@pbx.example", &many).len() < 40_000);
     }
 
     #[test]
