@@ -124,7 +124,10 @@ impl Notifier {
         let key = SubscriptionKey(self.keys + 1);
         let tag = tag(office, key);
         let dialog = Dialog::uas(asked.request, &tag).ok_or(Refused::Malformed)?;
-        self.replace(&asked.device, &asked.topic, &dialog);
+        // Who asks once, outside of any dialog, may have a subscription beside it (RFC 6665 §4.4.3).
+        if asked.lasts_s > 0 {
+            self.replace(&asked.device, &asked.topic, &dialog);
+        }
         let of_device = self.by_device.get(&asked.device).map_or(0, Vec::len);
         if of_device >= OF_DEVICE_MAX || self.table.len() >= SUBSCRIPTIONS_MAX {
             return Err(Refused::Full);
@@ -168,12 +171,12 @@ impl Notifier {
         }
     }
 
-    /// The device that holds the subscription of this dialog, for whoever judges a request in it.
+    /// The device that holds the subscription of this dialog and what it is to, for whoever judges a request in it.
     #[must_use]
-    pub fn subscriber(&self, key: SubscriptionKey, request: &Message) -> Option<&DeviceKey> {
+    pub fn subscriber(&self, key: SubscriptionKey, request: &Message) -> Option<(&DeviceKey, &Topic)> {
         let held = &self.table.get(&key)?.subscription;
         let same = DialogId::of_request(request).is_some_and(|id| id == held.dialog.id);
-        (same && !held.is_over()).then_some(&held.device)
+        (same && !held.is_over()).then_some((&held.device, &held.topic))
     }
 
     /// A SUBSCRIBE in a dialog: it goes on, or ends (RFC 6665 §4.2.1.4). `event` is its Event field.
@@ -228,18 +231,26 @@ impl Notifier {
         self.tell_if(office, now, key, |held| held.asked(now));
     }
 
-    /// The rules have changed: ends what may no longer be, as `judge` says of each by its device and topic.
+    /// What `judge` says is over, of all subscriptions or those of one device, by device and topic: for [`Notifier::end_each`].
     pub fn review(
-        &mut self,
-        office: &mut Office,
-        now: Now,
+        &self,
+        of: Option<&DeviceKey>,
         judge: impl Fn(&DeviceKey, &Topic) -> Option<Reason>,
-    ) {
-        let verdict = |(key, entry): (&SubscriptionKey, &Entry)| {
-            Some((*key, judge(&entry.subscription.device, &entry.subscription.topic)?))
+    ) -> Vec<(SubscriptionKey, Reason)> {
+        let mut keys: Vec<SubscriptionKey> = match of {
+            Some(device) => self.by_device.get(device).cloned().unwrap_or_default(),
+            None => self.table.keys().copied().collect(),
         };
-        let mut ending: Vec<(SubscriptionKey, Reason)> = self.table.iter().filter_map(verdict).collect();
-        ending.sort_unstable_by_key(|(key, _)| *key);
+        keys.sort_unstable();
+        let verdict = |key: SubscriptionKey| {
+            let held = &self.table.get(&key)?.subscription;
+            Some((key, judge(&held.device, &held.topic)?))
+        };
+        keys.into_iter().filter_map(verdict).collect()
+    }
+
+    /// Ends these, and says so to whoever holds them.
+    pub fn end_each(&mut self, office: &mut Office, now: Now, ending: Vec<(SubscriptionKey, Reason)>) {
         for (key, reason) in ending {
             self.end(office, now, key, reason);
         }

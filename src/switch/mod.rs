@@ -277,19 +277,21 @@ impl Switch {
             if self.rules.domain(name).is_none_or(|old| old.generation() != generation) {
                 let applied = Event::RulesApplied { domain: name.to_string(), generation };
                 out.push(Action::Event(applied));
+                let set = self.office.statuses.domain(name);
+                self.office.folds.refold(domain, set.into_iter().flat_map(DomainStatuses::users));
             }
         }
-        for domain in rules.domains() {
-            let set = self.office.statuses.domain(domain.name());
-            self.office.folds.refold(domain, set.into_iter().flat_map(DomainStatuses::users));
-        }
         self.rules = rules; // calls keep the generation that they began with
-        self.review_subscriptions(now);
+        self.review_subscriptions(now, None);
     }
 
     fn set_status(&mut self, now: Now, key: StatusKey, status: Option<Status>, out: &mut Vec<Action>) {
         self.office.statuses.set(now, key.clone(), status.clone());
         self.fold(&key);
+        if let StatusObject::Device(device) = &key.object {
+            let device = DeviceKey { domain: key.domain.clone(), device: device.clone() };
+            self.review_subscriptions(now, Some(&device));
+        }
         out.push(Action::Event(Event::StatusChanged { key, status }));
     }
 

@@ -5,7 +5,7 @@ use super::{Switch, response};
 use crate::call::headers;
 use crate::clock::Now;
 use crate::registrar::binding::DeviceKey;
-use crate::rules::{Domain, Ruleset};
+use crate::rules::Domain;
 use crate::sip::{Flow, Message, Name, Uri, Writer, status};
 use crate::subscription::notifier::{Asked, Refused};
 use crate::subscription::package::{
@@ -47,7 +47,8 @@ impl Switch {
         flow: Flow,
         request: &Message,
     ) {
-        let Some(device) = self.notifier.subscriber(key, request).cloned() else {
+        let held = self.notifier.subscriber(key, request);
+        let Some((device, topic)) = held.map(|(device, topic)| (device.clone(), topic.clone())) else {
             // Also after a restart: the phone subscribes anew (RFC 6665 §4.1.2.2).
             return self.office.respond(now, server, 481, response::plain(request, 481));
         };
@@ -55,7 +56,13 @@ impl Switch {
             Err(Unknown::Silence) => return self.office.transactions.forget(server),
             Err(Unknown::Answer(code, bytes)) => Err((code, bytes)),
             Ok(sender) if !is_device(&sender, &device) => Err((403, response::plain(request, 403))),
-            Ok(_) => event(request).and_then(|event| Ok((event.to_string(), lasts(request)?))),
+            Ok(_) => match self.judge(now, &device, &topic) {
+                Some(reason) => {
+                    self.notifier.end_each(&mut self.office, now, vec![(key, reason)]);
+                    Err((403, response::plain(request, 403)))
+                }
+                None => event(request).and_then(|event| Ok((event.to_string(), lasts(request)?))),
+            },
         };
         let refused = refused.and_then(|(event, lasts_s)| {
             let office = &mut self.office;
@@ -103,12 +110,27 @@ impl Switch {
         Ok(Asked { server, flow, request, device, topic, entity, event, lasts_s })
     }
 
-    /// The rules have changed: who may no longer watch, and what is gone, is told so.
-    pub(super) fn review_subscriptions(&mut self, now: Now) {
+    /// The rules have changed, or who sits at this phone: who may no longer watch, and what is gone, is told so.
+    pub(super) fn review_subscriptions(&mut self, now: Now, of: Option<&DeviceKey>) {
         if !self.notifier.is_empty() {
-            let rules = self.rules.clone();
-            self.notifier.review(&mut self.office, now, |device, topic| judge(&rules, device, topic));
+            let ending = self.notifier.review(of, |device, topic| self.judge(now, device, topic));
+            self.notifier.end_each(&mut self.office, now, ending);
         }
+    }
+
+    /// Why a subscription may be no longer, if it may not.
+    fn judge(&self, now: Now, device: &DeviceKey, topic: &Topic) -> Option<Reason> {
+        let (name, of) = &topic.of;
+        let Some(domain) = self.rules.domain(name) else { return Some(Reason::NoResource) };
+        if domain.device(&device.device).is_none() {
+            return Some(Reason::Rejected);
+        }
+        if domain.user(of).is_none() && self::topic(domain, topic.package, of).is_none() {
+            return Some(Reason::NoResource);
+        }
+        let watcher = self.user_of(now, domain, &device.device);
+        let may = may_watch(domain, watcher.as_deref(), topic.package, of);
+        (!may).then_some(Reason::Rejected)
     }
 }
 
@@ -137,18 +159,6 @@ fn may_watch(domain: &Domain, watcher: Option<&str>, package: Package, of: &str)
         (Package::Dialog, Some(_)) => true,
         (Package::MessageSummary, Some(watcher)) => watcher == of || domain.user(of).is_none(),
     }
-}
-
-/// What new rules make of a subscription. Who sits at a hot-desk phone is not asked again: that is for its next refresh.
-fn judge(rules: &Ruleset, device: &DeviceKey, topic: &Topic) -> Option<Reason> {
-    let (name, of) = &topic.of;
-    let Some(domain) = rules.domain(name) else { return Some(Reason::NoResource) };
-    let Some(view) = domain.device(&device.device) else { return Some(Reason::Rejected) };
-    if domain.user(of).is_none() && self::topic(domain, topic.package, of).is_none() {
-        return Some(Reason::NoResource);
-    }
-    let may = view.hotdesk || may_watch(domain, view.user.as_deref(), topic.package, of);
-    (!may).then_some(Reason::Rejected)
 }
 
 fn is_device(sender: &Sender, device: &DeviceKey) -> bool {

@@ -3,6 +3,7 @@
 use super::net::{CLEAR, Weather, World, configured};
 use super::phone::{Phone, Script};
 use super::{ANN, BOB, BOB_TOO, DOMAIN, TWO_DEVICES, TWO_USERS, assert_at_rest, ruleset, s};
+use ringtree::rules::{SeatStatus, Status, StatusKey, StatusObject};
 use ringtree::subscription::notice::{Finished, Notice, NoticeId, Outcome, What, Whom};
 use ringtree::subscription::summary::Counts;
 use ringtree::switch::Input;
@@ -226,6 +227,44 @@ fn a_phone_that_was_switched_off_takes_the_place_of_its_own_old_subscription() {
         world.phone(ANN).take_dialogs();
     }
     assert_eq!(subscriptions(&world), 1);
+    assert_at_rest(&mut world);
+}
+
+#[test]
+fn asking_once_leaves_a_subscription_beside_it_alone() {
+    let mut world = world();
+    subscribe(&mut world, ANN, "100", 3600);
+    subscribe(&mut world, ANN, "100", 0);
+    assert_eq!(subscriptions(&world), 1);
+    messages(&mut world, 2);
+    world.run(s(2));
+    assert!(newest(&mut world, ANN).contains("Voice-Message: 2/0"), "{}", newest(&mut world, ANN));
+    assert_at_rest(&mut world);
+}
+
+#[test]
+fn a_phone_that_somebody_leaves_hears_no_more_of_their_mailbox() {
+    let desk = "[device.desk]\nhotdesk = true\naccept_from = [\"127.0.0.0/8\"]\n";
+    let rules = ruleset(&format!("{TWO_USERS}{desk}"), &[("ann1", "ann")]);
+    let mut world = World::new(rules, CLEAR, 1);
+    world.add(Phone::new(BOB, "desk", Script::Ring));
+    world.act(BOB, Phone::register);
+    world.run(s(1));
+    let sit = |world: &mut World, user: Option<&str>| {
+        let since = world.now().wall;
+        let status = user.map(|user| Status::Device(SeatStatus { user: user.into(), since, until: None }));
+        let key = StatusKey { domain: DOMAIN.into(), object: StatusObject::Device("desk".into()) };
+        world.input(Input::Status { key, status });
+        world.run(s(1));
+    };
+    sit(&mut world, Some("ann"));
+    subscribe(&mut world, BOB, "100", 3600);
+    assert!(answer(&mut world, BOB).starts_with("200"), "{}", answer(&mut world, BOB));
+    assert_eq!(subscriptions(&world), 1);
+    sit(&mut world, Some("bob"));
+    let state = line(&newest(&mut world, BOB), "Subscription-State:");
+    assert_eq!(state, "Subscription-State: terminated;reason=rejected");
+    assert_eq!(subscriptions(&world), 0);
     assert_at_rest(&mut world);
 }
 
