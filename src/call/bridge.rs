@@ -6,10 +6,10 @@ use super::caller::plain_response;
 use super::headers::{self, AGENT, ALLOW};
 use super::log::Ending;
 use super::office::{Effect, Office};
+use super::transfer::Transfer;
 use super::unacked::{Unacked, Wait};
 use super::{Call, State};
 use crate::clock::Now;
-use crate::dialog::Dialog;
 use crate::relay::Side;
 use crate::sip::{Flow, Message, Method, Name, Writer, status};
 use crate::transaction::{ClientId, ServerId};
@@ -21,8 +21,15 @@ const PASSES_MAX: usize = 8;
 
 #[derive(Debug)]
 pub struct Bridge {
-    /// Index of the branch that won.
+    /// Index of the branch that is on side B: the one that won, until a transfer.
     pub winner: usize,
+    /// Index of the branch that has taken the caller's place, by a transfer.
+    pub near: Option<usize>,
+    /// This side has hung up while its transfer of the other goes on.
+    pub absent: Option<Side>,
+    pub transfer: Option<Box<Transfer>>,
+    /// REFERs that were taken so far.
+    pub refers: u32,
     unacked: Vec<(Side, Unacked)>,
     /// Our ACK to this side waits for the answer in the ACK of the other (late offer), for the INVITE of this CSeq.
     held: Option<Held>,
@@ -67,13 +74,32 @@ impl Bridge {
     #[must_use]
     pub fn new(winner: usize, unacked: Unacked, held: bool) -> Bridge {
         let held = held.then_some(Held { to: Side::B, cseq: 1, client: None });
-        Bridge { winner, unacked: vec![(Side::A, unacked)], held, passes: Vec::new(), reinvite_ack: None }
+        Bridge {
+            winner,
+            near: None,
+            absent: None,
+            transfer: None,
+            refers: 0,
+            unacked: vec![(Side::A, unacked)],
+            held,
+            passes: Vec::new(),
+            reinvite_ack: None,
+        }
     }
 
     /// The caller's 200 that is still to be acknowledged when the call ends.
     #[must_use]
     pub fn farewell(self) -> Option<Unacked> {
         self.unacked.into_iter().find(|(side, _)| *side == Side::A).map(|(_, unacked)| unacked)
+    }
+
+    /// The session is being changed, or not agreed yet.
+    #[must_use]
+    pub fn is_unsettled(&self) -> bool {
+        self.transfer.is_some()
+            || self.held.is_some()
+            || !self.unacked.is_empty()
+            || self.passes.iter().any(Pass::renegotiates)
     }
 
     #[must_use]
@@ -110,9 +136,10 @@ impl Call {
         if matches!(self.state, State::Ringing(_)) && side == Side::A && self.is_early(message) {
             return self.early_request(office, now, server, message);
         }
-        if !self.fits(side, branch, message) {
-            return refuse(office, 481);
+        if self.request_of_leaver(office, now, server, branch, message) {
+            return;
         }
+        let Some(side) = self.seat(side, branch, message) else { return refuse(office, 481) };
         if let State::Over(farewell) = &mut self.state {
             // The caller hangs up where it was about to be hung up on.
             let bye = method == Method::Bye && farewell.take().is_some();
@@ -126,6 +153,10 @@ impl Call {
         match method {
             Method::Bye => {
                 refuse(office, 200);
+                if self.transferor_leaves(side) {
+                    return;
+                }
+                self.drop_transfer(office, now);
                 let reasons: Vec<&str> = message.values(Name::Reason).collect();
                 self.answer_passes(office, now, 487);
                 self.part(office, now, side.other(), &reasons);
@@ -145,6 +176,7 @@ impl Call {
     fn early_request(&self, office: &mut Office, now: Now, server: ServerId, message: &Message) {
         let code = match message.method() {
             Method::Options => 200,
+            Method::Refer => 403,
             Method::Update => 500, // RFC 3311 §5.2: with Retry-After, while an offer of the other side is pending
             _ => 405,
         };
@@ -158,9 +190,7 @@ impl Call {
 
     /// An ACK to a 2xx of ours.
     pub fn acked(&mut self, office: &mut Office, now: Now, (side, branch): (Side, usize), message: &Message) {
-        if !self.fits(side, branch, message) {
-            return;
-        }
+        let Some(side) = self.seat(side, branch, message) else { return };
         if let State::Over(farewell) = &mut self.state {
             if farewell.take().is_some() {
                 self.bye(office, now, Side::A, &[]);
@@ -184,7 +214,7 @@ impl Call {
     }
 
     /// ACK on that side, kept to be repeated.
-    fn acknowledge_passed(
+    pub(super) fn acknowledge_passed(
         &mut self,
         office: &mut Office,
         side: Side,
@@ -203,7 +233,7 @@ impl Call {
         match (client, &mut self.state) {
             (Some(client), State::Answered(bridge)) => bridge.reinvite_ack = Some((client, flow, bytes)),
             _ => {
-                if let Some(branch) = self.winner()
+                if let Some(branch) = self.branch_at(side)
                     && let BranchState::Answered { ack, .. } = &mut branch.state
                 {
                     *ack = Some(bytes);
@@ -219,8 +249,12 @@ impl Call {
             office.respond(now, server, code, plain_response(message, code, None))
         };
         let State::Answered(bridge) = &self.state else { return refuse(office, 481) };
-        if renegotiates(method) && (bridge.held.is_some() || bridge.passes.iter().any(Pass::renegotiates)) {
+        let busy = bridge.transfer.is_some() || bridge.held.is_some();
+        if renegotiates(method) && (busy || bridge.passes.iter().any(Pass::renegotiates)) {
             return refuse(office, 491); // RFC 3261 §14.2
+        }
+        if bridge.absent == Some(from.other()) {
+            return refuse(office, 480);
         }
         if bridge.passes.len() >= PASSES_MAX {
             return refuse(office, 500);
@@ -375,6 +409,9 @@ impl Call {
     /// 2xx whose ACK was to wait for the caller's gets it now.
     pub(super) fn part(&mut self, office: &mut Office, now: Now, side: Side, reasons: &[&str]) {
         let State::Answered(bridge) = &mut self.state else { return };
+        if bridge.absent == Some(side) {
+            return;
+        }
         if side == Side::A && bridge.unacked.iter().any(|(of, _)| *of == Side::A) {
             return; // see `State::Over`
         }
@@ -415,56 +452,6 @@ impl Call {
             }
             (Some(_), None) => Err(()), // media in a call that was set up without: not carried out
             (None, _) => Ok(Some(message.body()).filter(|body| !body.is_empty())),
-        }
-    }
-
-    /// The dialog of that side, and the flow that a request in it takes.
-    fn dialog(&mut self, side: Side) -> Option<(&mut Dialog, Flow)> {
-        let (dialog, observed, behind_nat) = match side {
-            Side::A => (self.caller.dialog.as_deref_mut()?, self.caller.flow, self.caller.behind_nat),
-            Side::B => {
-                let branch = self.winner()?;
-                let (flow, behind_nat) = (branch.flow, branch.behind_nat);
-                let BranchState::Answered { dialog, .. } = &mut branch.state else { return None };
-                (&mut **dialog, flow, behind_nat)
-            }
-        };
-        let flow = headers::flow_towards(dialog, observed, behind_nat);
-        Some((dialog, flow))
-    }
-
-    /// Whether the request belongs to the dialog that the call has on that side: Call-ID and both tags (RFC 3261 §12.2.2).
-    fn fits(&mut self, side: Side, branch: usize, message: &Message) -> bool {
-        let known = match &self.state {
-            State::Answered(bridge) => side == Side::A || bridge.winner == branch,
-            State::Over(farewell) => side == Side::A && farewell.is_some(),
-            State::Ringing(_) => false,
-        };
-        if !known {
-            return false;
-        }
-        let Some((dialog, _)) = self.dialog(side) else { return false };
-        message.call_id() == dialog.id.call_id
-            && message.to().and_then(|to| to.tag()) == Some(dialog.id.local_tag.as_str())
-            && message.from().and_then(|from| from.tag()).unwrap_or("") == dialog.id.remote_tag
-    }
-
-    fn is_early(&self, message: &Message) -> bool {
-        let invite = &self.caller.invite;
-        message.call_id() == invite.call_id()
-            && message.to().and_then(|to| to.tag()) == Some(self.caller.tag.as_str())
-            && message.from().and_then(|from| from.tag()) == invite.from().and_then(|from| from.tag())
-    }
-
-    /// A connection may have been opened anew, a NAT binding may have moved: the newest flow is the one that works.
-    fn seen_on(&mut self, side: Side, flow: Flow) {
-        match side {
-            Side::A => self.caller.flow = flow,
-            Side::B => {
-                if let Some(branch) = self.winner() {
-                    branch.flow = flow;
-                }
-            }
         }
     }
 }

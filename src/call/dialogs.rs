@@ -130,7 +130,8 @@ impl Call {
         if let State::Over(_) = self.state {
             return phases;
         }
-        if self.maker.is_some() {
+        let replaced = matches!(&self.state, State::Answered(bridge) if bridge.near.is_some());
+        if self.maker.is_some() && !replaced {
             let phase = match (&self.state, self.caller.heard) {
                 (State::Answered(_), _) => Phase::Confirmed,
                 (_, Heard::Nothing) => Phase::Trying,

@@ -5,6 +5,7 @@ use super::bridge::Bridge;
 use super::headers::{self, Onward, Outgoing};
 use super::office::{Channel, Effect, Office};
 use super::record::AnsweredBy;
+use super::transfer::Transfer;
 use super::{COMPLETED_ELSEWHERE, Call, DECLINED_ELSEWHERE, State, caller::Heard, verdict};
 use crate::clock::Now;
 use crate::dialog::Dialog;
@@ -37,7 +38,7 @@ pub(super) struct Invitation<'a> {
 impl Call {
     /// Invites everything that the leg leads to.
     pub(super) fn start_leg(&mut self, office: &mut Office, now: Now, leg: usize) -> Result<(), LegOutcome> {
-        let State::Ringing(ring) = &self.state else { return Err(LegOutcome::Failed) };
+        let Some(ring) = self.state.ring() else { return Err(LegOutcome::Failed) };
         let planned = ring.plan().legs[leg].clone();
         if planned.confirm.is_some() {
             let to = match &planned.to {
@@ -112,7 +113,8 @@ impl Call {
             flow: *flow,
             domain: self.domain.name(),
             tag: &tag,
-            invite: &self.caller.invite,
+            invite: self.transfer().map_or(&self.caller.invite, Transfer::invite),
+            referred_by: self.transfer().map(Transfer::referred_by),
             offer: offer.as_deref(),
             onward: onward.as_ref(),
             called: self.walk.did(),
@@ -158,7 +160,7 @@ impl Call {
         let branch = &mut self.branches[index];
         if let BranchState::Calling(progress) = &mut branch.state {
             *progress = heard.max(*progress);
-            if let State::Ringing(ring) = &mut self.state
+            if let Some(ring) = self.state.ring_mut()
                 && branch.stage == self.stage
             {
                 ring.rang(branch.leg);
@@ -170,20 +172,21 @@ impl Call {
         self.branches[index].early_tag = message.to().and_then(|to| to.tag()).map(Box::from);
         self.progressed(index, Progress::Ringing);
         let branch = &self.branches[index];
-        let State::Ringing(ring) = &self.state else { return };
+        let Some(ring) = self.state.ring() else { return };
         if !branch.is_calling() || branch.stage != self.stage {
             return;
         }
         // Early media while more than one leg is alive would mix; from an inside phone nobody expects it (RFC 3960).
+        let transferred = self.transfer().is_some(); // the other party hears the one who transfers, or hold
         let alone = ring.alive() == 1 && matches!(branch.callee, Callee::Trunk { .. });
         if let (true, Some(description), Some(anchor)) =
-            (alone, headers::description(message), &mut self.anchor)
+            (alone && !transferred, headers::description(message), &mut self.anchor)
             && self.caller.heard < Heard::EarlyMedia
             && let Ok(rewritten) = anchor.rewrite(office, Side::A, &description)
         {
             anchor.point(office, Side::B, &description);
             self.caller.early_media(office, now, &rewritten);
-        } else {
+        } else if !transferred {
             self.caller.ringing(office, now);
         }
         let (id, leg) = (self.log.id.clone(), self.branches[index].callee.label());
@@ -231,9 +234,9 @@ impl Call {
     }
 
     /// A branch of the present stage ended by itself: when it was the last of its leg, the leg has ended.
-    fn branch_ended(&mut self, office: &mut Office, now: Now, index: usize) {
+    pub(super) fn branch_ended(&mut self, office: &mut Office, now: Now, index: usize) {
         let (stage, leg) = (self.branches[index].stage, self.branches[index].leg);
-        let State::Ringing(ring) = &mut self.state else { return };
+        let Some(ring) = self.state.ring_mut() else { return };
         if stage != self.stage {
             return;
         }
@@ -275,7 +278,7 @@ impl Call {
         }
         let wins = branch.is_calling()
             && branch.stage == self.stage
-            && matches!(&self.state, State::Ringing(ring) if ring.is_ringing(branch.leg));
+            && self.state.ring().is_some_and(|ring| ring.is_ringing(branch.leg));
         if wins {
             self.win(office, now, index, message);
         } else {
@@ -290,7 +293,7 @@ impl Call {
     }
 
     /// ACK and BYE for an answer that comes too late; when it is repeated, the ACK alone.
-    fn dismiss(&mut self, office: &mut Office, now: Now, index: usize, message: &Message) {
+    pub(super) fn dismiss(&mut self, office: &mut Office, now: Now, index: usize, message: &Message) {
         let branch = &self.branches[index];
         let tag = message.to().and_then(|to| to.tag()).unwrap_or_default();
         if let Some((_, flow, ack)) = branch.dismissed.iter().find(|(of, ..)| of == tag) {
@@ -311,6 +314,9 @@ impl Call {
     }
 
     fn win(&mut self, office: &mut Office, now: Now, index: usize, message: &Message) {
+        if let State::Answered(_) = self.state {
+            return self.transfer_answered(office, now, index, message);
+        }
         let branch = &self.branches[index];
         let description = headers::description(message);
         if self.offer.is_none() && description.is_some() && self.anchor.is_none() {

@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
 /// Methods that we take (RFC 3261 §20.5).
-pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, UPDATE, INFO, SUBSCRIBE";
+pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, UPDATE, INFO, SUBSCRIBE, REFER";
 /// RFC 3261 §8.1.1.6.
 pub const MAX_FORWARDS: u8 = 70;
 /// User-Agent and Server.
@@ -31,6 +31,8 @@ pub struct Outgoing<'a> {
     pub tag: &'a str,
     /// The INVITE of the caller.
     pub invite: &'a Message,
+    /// Who has transferred the call here (RFC 3892): a URI.
+    pub referred_by: Option<&'a str>,
     pub offer: Option<&'a [u8]>,
     /// The leg leads to a trunk.
     pub onward: Option<&'a Onward<'a>>,
@@ -54,7 +56,8 @@ pub struct Onward<'a> {
 /// An INVITE that starts a new dialog (RFC 3261 §13.2.1). Max-Forwards goes down by one across us (RFC 7332).
 #[must_use]
 pub fn invite(office: &mut Office, outgoing: &Outgoing<'_>) -> Bytes {
-    let Outgoing { leg, target, flow, domain, tag, invite, offer, onward, called, loop_token } = outgoing;
+    let Outgoing { leg, target, flow, domain, tag, invite, referred_by, offer, onward, called, loop_token } =
+        outgoing;
     let branch = format!("{MAGIC_COOKIE}{loop_token:08x}{:016x}", office.ids.word());
     let call_id = office.ids.call_id();
     let mut w = Writer::request("INVITE", target);
@@ -80,6 +83,10 @@ pub fn invite(office: &mut Office, outgoing: &Outgoing<'_>) -> Bytes {
         if let Some(called) = called {
             w.field("P-Called-Party-ID", format_args!("<sip:{}@{domain}>", escape_user(called)));
         }
+    }
+    let told = !leg.anonymous && onward.is_none_or(|onward| onward.trusted);
+    if let Some(by) = referred_by.filter(|_| told) {
+        w.field("Referred-By", format_args!("<{by}>"));
     }
     if let Some(alert) = &leg.alert {
         w.header(Name::AlertInfo, format_args!("<{alert}>"));

@@ -1,9 +1,10 @@
 //! A call's record while the call is up: what happened, when.
 
-use super::record::{AnsweredBy, CallRecord, ForwardRecord, LegRecord, Party};
+use super::record::{AnsweredBy, CallRecord, ForwardRecord, LegRecord, Party, TransferRecord};
 use crate::clock::Now;
 use crate::relay::Media;
 use crate::rules::Walk;
+use crate::rules::explain::Step;
 use jiff::Timestamp;
 
 /// How the call ended, for its record.
@@ -26,6 +27,8 @@ pub struct Log {
     pub ending: Option<Ending>,
     pub answered_by: Option<AnsweredBy>,
     pub legs: Vec<LegRecord>,
+    /// Each with how the rules decided it.
+    pub transfers: Vec<(TransferRecord, Vec<Step>)>,
     pub media: Option<Media>,
 }
 
@@ -67,7 +70,11 @@ impl Log {
     /// The record as it stands.
     #[must_use]
     pub fn record(&self, call_id: &str, domain: &str, walk: &Walk) -> CallRecord {
-        let explanation = walk.explanation();
+        let mut explanation = walk.explanation();
+        for (transfer, steps) in &self.transfers {
+            explanation.tags.push(format!("transfer:{}", transfer.to));
+            explanation.steps.extend(steps.iter().cloned());
+        }
         let forwards = walk.forwards().into_iter();
         CallRecord {
             id: self.id.clone(),
@@ -93,6 +100,7 @@ impl Log {
                     to,
                 })
                 .collect(),
+            transfers: self.transfers.iter().map(|(transfer, _)| transfer.clone()).collect(),
             emergency: walk.is_emergency(),
             screen_pop: None,
             explanation,

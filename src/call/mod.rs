@@ -18,9 +18,12 @@ pub mod log;
 pub mod media;
 pub mod office;
 pub mod record;
+pub mod referral;
 pub mod ring;
+mod seats;
 pub mod statuses;
 mod tag;
+pub mod transfer;
 mod trunk;
 pub mod unacked;
 pub mod verdict;
@@ -44,6 +47,7 @@ use std::sync::Arc;
 use std::time::Instant;
 pub use tag::of_tag;
 use tag::tag;
+use transfer::{Leaver, Transfer};
 use unacked::Unacked;
 
 /// The caller gave up, or somebody else answered: words of RFC 3326 and RFC 9366.
@@ -85,7 +89,7 @@ pub struct Call {
     loop_token: u32,
     /// Client transactions so far: numbers their names.
     clients: u32,
-    /// BYEs that wait for their response.
+    /// BYEs and NOTIFYs that wait for their response.
     byes: u32,
     maker: Option<Named>,
     taker: Option<Named>,
@@ -95,6 +99,8 @@ pub struct Call {
     channel: Option<Channel>,
     /// What its INVITE says of its past. A phone's word for it goes no further: it could name anybody.
     history: History,
+    /// Who has transferred the call, and is to be hung up on once they know.
+    leaver: Option<Leaver>,
     /// What of it others can watch, as it was last shown.
     shown: dialogs::Standing,
     log: Log,
@@ -150,6 +156,7 @@ impl Call {
             by_trunk: channel.is_some(),
             channel,
             history,
+            leaver: None,
             shown: dialogs::Standing::new(),
             log: Log {
                 id,
@@ -161,6 +168,7 @@ impl Call {
                 ending: None,
                 answered_by: None,
                 legs: Vec::new(),
+                transfers: Vec::new(),
                 media: None,
             },
         };
@@ -204,7 +212,7 @@ impl Call {
                     let mut ring = Ring::new(plan, now.mono);
                     let mut orders = Vec::new();
                     ring.poll(now.mono, &mut orders);
-                    self.state = State::Ringing(Box::new(ring));
+                    self.state.begin(Box::new(ring));
                     match self.carry_out(office, now, orders) {
                         Some(after) => next = after,
                         None => return,
@@ -222,18 +230,16 @@ impl Call {
             match order {
                 Order::Start(leg) => {
                     if let Err(outcome) = self.start_leg(office, now, leg)
-                        && let State::Ringing(ring) = &mut self.state
+                        && let Some(ring) = self.state.ring_mut()
                     {
                         ring.ended(now.mono, leg, outcome, &mut orders);
                     }
                 }
                 Order::Stop(leg, why) => self.stop_leg(office, now, leg, why),
                 Order::Over => {
-                    let State::Ringing(ring) = &self.state else { return None };
-                    let ends = ring.ends();
-                    return Some(
-                        self.walk.ended(&office.live(&self.domain, now, self.maker.as_ref()), &ends),
-                    );
+                    let ends = self.state.ring()?.ends();
+                    let own = self.asks().cloned();
+                    return Some(self.walk.ended(&office.live(&self.domain, now, own.as_ref()), &ends));
                 }
             }
         }
@@ -263,7 +269,7 @@ impl Call {
                 branch.leave(office, now, reasons);
             }
         }
-        if let (Stop::TimeUp, State::Ringing(ring)) = (why, &mut self.state) {
+        if let (Stop::TimeUp, Some(ring)) = (why, self.state.ring_mut()) {
             ring.amend(leg, verdict::together(&outcomes));
         }
     }
@@ -271,10 +277,10 @@ impl Call {
     /// `missed_calls = "never"`: phones are told "completed elsewhere" even when nobody answered.
     fn hides_missed_calls(&self) -> bool {
         use crate::rules::model::MissedCalls;
-        matches!(&self.state, State::Ringing(ring) if ring.plan().missed_calls == MissedCalls::Never)
+        self.state.ring().is_some_and(|ring| ring.plan().missed_calls == MissedCalls::Never)
     }
 
-    /// Ends an unanswered call with a final response to the caller.
+    /// Ends an unanswered call with a final response to the caller, or a transfer that nobody answers.
     fn refuse(
         &mut self,
         office: &mut Office,
@@ -283,6 +289,9 @@ impl Call {
         outcome: &'static str,
         fields: Vec<(Name, String)>,
     ) {
+        if let State::Answered(_) = self.state {
+            return self.transfer_failed(office, now, status);
+        }
         self.caller.reject(office, now, status, &fields);
         self.leave_all(office, now, &[], "cancelled");
         self.over(office, now, Ending { outcome, status });
@@ -368,10 +377,13 @@ impl Call {
         if let Some(index) = self.branches.iter().position(|branch| branch.client == client) {
             return self.branch_response(office, now, index, message);
         }
-        if self.pass_response(office, now, client, flow, message) {
+        if self.join_response(office, now, client, message)
+            || self.pass_response(office, now, client, flow, message)
+        {
             return;
         }
         if message.status() >= 200 {
+            self.told(office, now, client);
             self.byes = self.byes.saturating_sub(1);
         }
     }
@@ -381,7 +393,8 @@ impl Call {
         if let Some(index) = self.branches.iter().position(|branch| branch.client == client) {
             return self.branch_failed(office, now, index, why);
         }
-        if !self.pass_failed(office, now, client) {
+        if !self.join_failed(office, now, client) && !self.pass_failed(office, now, client) {
+            self.told(office, now, client);
             self.byes = self.byes.saturating_sub(1);
         }
     }
@@ -391,6 +404,7 @@ impl Call {
         match self.state {
             State::Ringing(_) => self.refuse(office, now, 480, "failed", Vec::new()),
             State::Answered(_) => {
+                self.drop_transfer(office, now);
                 self.answer_passes(office, now, 487);
                 self.part(office, now, Side::A, &[]);
                 self.part(office, now, Side::B, &[]);
@@ -410,7 +424,10 @@ impl Call {
                 ring.poll(now.mono, &mut orders);
                 self.ring_on(office, now, orders);
             }
-            State::Answered(_) => self.bridge_timeout(office, now),
+            State::Answered(_) => {
+                self.transfer_timeout(office, now);
+                self.bridge_timeout(office, now);
+            }
             State::Over(_) => self.farewell_timeout(office, now),
         }
     }
@@ -422,7 +439,7 @@ impl Call {
                 let patience = self.branches.iter().filter_map(|branch| branch.patience);
                 ring.deadline().into_iter().chain(patience).chain(self.caller.reminder()).min()
             }
-            State::Answered(bridge) => bridge.deadline(),
+            State::Answered(bridge) => bridge.deadline().into_iter().chain(self.transfer_deadline()).min(),
             State::Over(farewell) => farewell.as_ref().map(Unacked::deadline),
         }
     }
@@ -433,6 +450,7 @@ impl Call {
         matches!(self.state, State::Over(None))
             && self.anchor.is_none()
             && self.byes == 0
+            && self.leaver.is_none()
             && self.branches.iter().all(Branch::is_settled)
     }
 
@@ -443,7 +461,8 @@ impl Call {
 
     #[must_use]
     pub fn record(&self) -> CallRecord {
-        self.log.record(self.caller.invite.call_id(), self.domain.name(), &self.walk)
+        let own = self.transfer().map_or(&self.walk, Transfer::before);
+        self.log.record(self.caller.invite.call_id(), self.domain.name(), own)
     }
 
     #[must_use]
@@ -462,11 +481,42 @@ impl Call {
         self.key.client(self.clients)
     }
 
-    /// The branch that won: it exists as long as the call is answered.
-    fn winner(&mut self) -> Option<&mut Branch> {
-        match &self.state {
-            State::Answered(bridge) => self.branches.get_mut(bridge.winner),
-            State::Ringing(_) | State::Over(_) => None,
+    /// Whose call is being decided: it doesn't count against them.
+    fn asks(&self) -> Option<&Named> {
+        match self.transfer().map(|transfer| transfer.from) {
+            Some(Side::B) => self.taker.as_ref(),
+            Some(Side::A) | None => self.maker.as_ref(),
+        }
+    }
+}
+
+impl State {
+    /// The ring stage that is on: the call's, or that of a transfer.
+    fn ring(&self) -> Option<&Ring> {
+        match self {
+            State::Ringing(ring) => Some(ring),
+            State::Answered(bridge) => bridge.transfer.as_ref()?.ring(),
+            State::Over(_) => None,
+        }
+    }
+
+    fn ring_mut(&mut self) -> Option<&mut Ring> {
+        match self {
+            State::Ringing(ring) => Some(ring),
+            State::Answered(bridge) => bridge.transfer.as_mut()?.ring_mut(),
+            State::Over(_) => None,
+        }
+    }
+
+    /// A ring stage begins.
+    fn begin(&mut self, ring: Box<Ring>) {
+        match self {
+            State::Answered(bridge) => {
+                if let Some(transfer) = &mut bridge.transfer {
+                    transfer.begin(ring);
+                }
+            }
+            State::Ringing(_) | State::Over(_) => *self = State::Ringing(ring),
         }
     }
 }

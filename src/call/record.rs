@@ -29,6 +29,9 @@ pub struct CallRecord {
     pub legs: Vec<LegRecord>,
     pub media: Option<Media>,
     pub forwards: Vec<ForwardRecord>,
+    /// In order; also those that failed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub transfers: Vec<TransferRecord>,
     pub emergency: bool,
     pub screen_pop: Option<String>,
     pub explanation: Explanation,
@@ -64,4 +67,19 @@ pub struct ForwardRecord {
     pub user: String,
     pub reason: String,
     pub to: String,
+}
+
+/// Somebody transferred the other party.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TransferRecord {
+    /// When it was asked for.
+    pub at: String,
+    /// Who transferred: `device:101a`.
+    pub by: String,
+    /// What they wanted the other party connected with, as it was dialled.
+    pub to: String,
+    /// 200, or why it failed.
+    pub status: u16,
+    /// Who took it: `device:102a`, `tel:+12025550100`.
+    pub answered_by: Option<String>,
 }

@@ -1,11 +1,11 @@
 //! Legs to the outside: by which trunk of the route, what it is told, and when the next one takes over.
 
+use super::Call;
 use super::branch::{Callee, Progress};
 use super::fork::Invitation;
 use super::headers::{self, Onward};
 use super::history::History;
 use super::office::Office;
-use super::{Call, State};
 use crate::clock::Now;
 use crate::rules::domain::TrunkView;
 use crate::rules::{Diverter, LegOutcome, PlannedLeg};
@@ -114,7 +114,7 @@ impl Call {
         let branch = &self.branches[index];
         let (leg, stage) = (branch.leg, branch.stage);
         let Callee::Trunk { number, next } = branch.callee.clone() else { return false };
-        let State::Ringing(ring) = &self.state else { return false };
+        let Some(ring) = self.state.ring() else { return false };
         if !may || stage != self.stage || !ring.is_ringing(leg) {
             return false;
         }

@@ -18,6 +18,7 @@ pub mod identity;
 pub mod input;
 mod invite;
 mod notify;
+mod refer;
 mod register;
 mod response;
 mod subscribe;
@@ -232,7 +233,8 @@ impl Switch {
             Method::Bye | Method::Cancel | Method::Update | Method::Info | Method::Prack | Method::Notify => {
                 (481, response::plain(&message, 481)) // RFC 3261 §12.2.2
             }
-            Method::Refer | Method::Message | Method::Publish => (405, response::not_allowed(&message, 405)),
+            Method::Refer => (403, response::plain(&message, 403)), // transfers are made within their call
+            Method::Message | Method::Publish => (405, response::not_allowed(&message, 405)),
             Method::Ack => return,
             Method::Other => (501, response::not_allowed(&message, 501)), // RFC 3261 §21.5.2
         };
@@ -246,6 +248,9 @@ impl Switch {
                 Some(key) => self.resubscribe(now, key, server, flow, message),
                 None => self.office.respond(now, server, 481, response::plain(message, 481)),
             };
+        }
+        if message.method() == Method::Refer {
+            return self.refer(now, server, flow, message);
         }
         let found = in_dialog(message).is_some_and(|(key, side)| {
             self.with_call(key, |call, office| call.request(office, now, server, flow, side, message))

@@ -5,8 +5,8 @@ use crate::call::office::Office;
 use crate::sip::{Message, Name, Writer, status};
 use bytes::Bytes;
 
-/// Option tags that we understand (RFC 3261 §20.32): none yet.
-const SUPPORTED: &[&str] = &[];
+/// Option tags that we understand (RFC 3261 §20.32): a REFER without a subscription (RFC 4488).
+const SUPPORTED: &[&str] = &["norefersub"];
 
 /// With the default reason phrase.
 #[must_use]

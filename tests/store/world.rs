@@ -95,6 +95,7 @@ pub fn record(number: u64) -> CallRecord {
         legs: vec![],
         media: None,
         forwards: vec![],
+        transfers: Vec::new(),
         emergency: false,
         screen_pop: None,
         explanation: Explanation::default(),

@@ -8,6 +8,7 @@ mod events;
 mod live;
 mod net;
 mod phone;
+mod transfer;
 
 use net::{CLEAR, Weather, World};
 use phone::{Phone, Script};

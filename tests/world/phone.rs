@@ -69,6 +69,13 @@ pub struct Phone {
     pub byes: u32,
     /// The INVITEs that came, each once, as text.
     pub invites: Vec<String>,
+    /// The re-INVITEs that came, each once, as text; and what it answers to them.
+    pub reinvites: Vec<String>,
+    pub reinvite_status: u16,
+    /// Final responses to its other requests within calls, in order: method and status.
+    pub told: Vec<(String, u16)>,
+    /// The ACKs that came with a description.
+    pub answered_offers: u32,
     /// The NOTIFYs that came, each once, as text; and what it answers to the next ones (0: nothing).
     pub notifies: Vec<String>,
     pub notify_status: u16,
@@ -103,6 +110,10 @@ impl Phone {
             acks: 0,
             byes: 0,
             invites: Vec::new(),
+            reinvites: Vec::new(),
+            reinvite_status: 200,
+            told: Vec::new(),
+            answered_offers: 0,
             notifies: Vec::new(),
             notify_status: 200,
             subscribed: Vec::new(),
@@ -178,6 +189,42 @@ impl Phone {
         self.request("SUBSCRIBE", &uri, to, Some(&tag), call_id, cseq + 1, &extra, "");
     }
 
+    /// A request in a call that this phone made or answered: its own word for the dialog. `fields` end with a line end.
+    pub fn within(&mut self, now: Duration, call_id: &str, method: &str, fields: &str) {
+        self.now = now;
+        self.count += 1;
+        let cseq = 100 + self.count;
+        let (address, user) = (self.address, self.user.clone());
+        let (from, to) = match (self.outgoing.get(call_id), self.incoming.get(call_id)) {
+            (Some(call), _) => {
+                let tag = call.to_tag.clone().unwrap_or_default();
+                let domain = crate::DOMAIN;
+                (format!("<sip:{user}@{domain}>;tag=t{call_id}"), format!("<sip:x@{domain}>;tag={tag}"))
+            }
+            (None, Some(call)) => {
+                let value = |header: &str| header.split_once(':').unwrap().1.trim().to_owned();
+                let us = value(&call.invite.to_header().unwrap().to_string());
+                let them = value(&call.invite.from_header().unwrap().to_string());
+                (format!("{us};tag={}", call.tag), them)
+            }
+            (None, None) => panic!("no call {call_id}"),
+        };
+        let branch = self.fresh("z9hG4bK");
+        let bytes = format!(
+            "{method} sip:{} SIP/2.0\r\nVia: SIP/2.0/UDP {address};branch={branch}\r\nMax-Forwards: 70\r\nFrom: {from}\r\nTo: {to}\r\n\
+             Call-ID: {call_id}\r\nCSeq: {cseq} {method}\r\nContact: <sip:{user}@{address}>\r\n{fields}Content-Length: 0\r\n\r\n",
+            crate::net::switch_address()
+        );
+        self.send_repeating(format!("{branch}{method}"), bytes.into());
+    }
+
+    /// The Call-ID of the newest call that came to this phone.
+    pub fn newest_call(&self) -> String {
+        let newest = self.invites.last().expect("somebody has called");
+        let line = newest.lines().find(|line| line.starts_with("Call-ID:")).unwrap();
+        line["Call-ID:".len()..].trim().to_owned()
+    }
+
     /// Its subscriptions, which it forgets: as a phone does that was switched off.
     pub fn take_dialogs(&mut self) -> BTreeMap<String, (String, u32)> {
         std::mem::take(&mut self.dialogs)
@@ -249,6 +296,7 @@ impl Phone {
             rsip::Method::Invite => self.receive_invite(call_id, branch, request),
             rsip::Method::Ack => {
                 self.acks += 1;
+                self.answered_offers += u32::from(!request.body().is_empty());
                 self.repeats.remove(&format!("{call_id} final"));
                 if let Some(acked) = self.open_answers.get_mut(&call_id) {
                     *acked = true;
@@ -292,6 +340,9 @@ impl Phone {
     }
 
     fn receive_invite(&mut self, call_id: String, branch: String, request: rsip::Request) {
+        if request.to_header().unwrap().value().contains("tag=") {
+            return self.receive_reinvite(&call_id, &branch, &request);
+        }
         self.invites.push(request.to_string());
         if self.script == Script::Dead {
             return;
@@ -311,6 +362,15 @@ impl Phone {
         self.incoming.insert(call_id, Incoming { invite: request, tag, due, finished: false });
         let now = self.now;
         self.wake(now);
+    }
+
+    /// Another session in a call that is up.
+    fn receive_reinvite(&mut self, call_id: &str, branch: &str, request: &rsip::Request) {
+        self.reinvites.push(request.to_string());
+        let status = self.reinvite_status;
+        let body = if status == 200 { self.offer() } else { String::new() };
+        let bytes = self.reply(request, status, "x", &body, branch);
+        self.send_again(format!("{call_id} final"), bytes);
     }
 
     fn answer(&mut self, call_id: &str) {
@@ -349,6 +409,9 @@ impl Phone {
         }
         if status >= 200 || method == "INVITE" {
             self.repeats.remove(&format!("{branch}{method}"));
+        }
+        if matches!(method, "REFER" | "BYE" | "INFO") && status >= 200 {
+            self.told.push((method.to_owned(), status));
         }
         if method == "SUBSCRIBE" && status >= 200 {
             self.subscribed.push(response.to_string());

@@ -1,0 +1,101 @@
+//! What a REFER asks for (RFC 3515 §2.4), read. It decides nothing.
+
+use crate::sip::{Message, NameAddr, Scheme};
+
+/// A call that somebody is to be transferred to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReferTo<'a> {
+    /// As a Request-URI may have it.
+    pub uri: &'a str,
+    /// What was dialled.
+    pub user: &'a str,
+}
+
+/// The target of a REFER.
+///
+/// # Errors
+/// The status that refuses it.
+pub fn refer_to(request: &Message) -> Result<ReferTo<'_>, u16> {
+    let mut values = values(request, "Refer-To", "r");
+    // RFC 3515 §2.4.2: none, or more than one.
+    let (Some(value), None) = (values.next(), values.next()) else { return Err(400) };
+    let address = NameAddr::parse(value).ok_or(400_u16)?;
+    let uri = address.uri;
+    if !matches!(uri.scheme, Scheme::Sip | Scheme::Sips | Scheme::Tel) {
+        return Err(416);
+    }
+    let calls = uri.param("method").is_none_or(|method| method.eq_ignore_ascii_case("INVITE"));
+    let replaces = uri
+        .headers
+        .split(['?', '&'])
+        .any(|header| header.split('=').next().is_some_and(|name| name.eq_ignore_ascii_case("Replaces")));
+    if !calls || replaces {
+        return Err(501); // nothing but calls; a call that another one takes the place of (RFC 3891) is not carried out yet
+    }
+    if uri.user.is_empty() {
+        return Err(400);
+    }
+    Ok(ReferTo { uri: uri.without_headers(), user: uri.user })
+}
+
+/// Whether whoever refers wants to hear what comes of it: not with `Refer-Sub: false` (RFC 4488 §4).
+#[must_use]
+pub fn wants_notice(request: &Message) -> bool {
+    let word = values(request, "Refer-Sub", "Refer-Sub").next().unwrap_or_default();
+    !word.split(';').next().is_some_and(|word| word.trim().eq_ignore_ascii_case("false"))
+}
+
+/// The values of a header field that has no [`crate::sip::Name`], by its long or compact form.
+fn values<'a>(request: &'a Message, long: &'a str, compact: &'a str) -> impl Iterator<Item = &'a str> {
+    let named = move |name: &[u8]| {
+        name.eq_ignore_ascii_case(long.as_bytes()) || name.eq_ignore_ascii_case(compact.as_bytes())
+    };
+    let fields = request.headers().filter(move |(_, name, _)| named(name));
+    fields.filter_map(|(_, _, value)| std::str::from_utf8(value).ok()).map(str::trim)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refer(fields: &str) -> Message {
+        let text = format!("REFER sip:pbx.example SIP/2.0\r\n{fields}Content-Length: 0\r\n\r\n");
+        Message::parse(text.into()).unwrap()
+    }
+
+    fn read(fields: &str) -> Result<String, u16> {
+        refer_to(&refer(fields)).map(|to| to.uri.to_owned())
+    }
+
+    #[test]
+    fn the_target_is_read_in_both_forms_and_without_headers() {
+        assert_eq!(read("Refer-To: <sip:300@pbx.example>\r\n").unwrap(), "sip:300@pbx.example");
+        assert_eq!(read("r: sip:300@pbx.example\r\n").unwrap(), "sip:300@pbx.example");
+        assert_eq!(
+            read("Refer-To: <sip:300@pbx.example;user=phone?Subject=x>\r\n").unwrap(),
+            "sip:300@pbx.example;user=phone"
+        );
+        assert_eq!(read("Refer-To: <tel:+12025550100>\r\n").unwrap(), "tel:+12025550100");
+    }
+
+    #[test]
+    fn what_is_no_call_to_be_made_is_refused() {
+        assert_eq!(read(""), Err(400));
+        assert_eq!(read("Refer-To: <sip:1@a>\r\nRefer-To: <sip:2@a>\r\n"), Err(400));
+        assert_eq!(read("Refer-To: nobody\r\n"), Err(400));
+        assert_eq!(read("Refer-To: <sip:pbx.example>\r\n"), Err(400), "nobody is named");
+        assert_eq!(read("Refer-To: <http://pbx.example/>\r\n"), Err(416));
+        assert_eq!(read("Refer-To: <sip:300@pbx.example;method=BYE>\r\n"), Err(501));
+        assert_eq!(
+            read("Refer-To: <sip:300@pbx.example?Replaces=x%3Bto-tag%3D1%3Bfrom-tag%3D2>\r\n"),
+            Err(501)
+        );
+    }
+
+    #[test]
+    fn a_notice_is_wanted_unless_it_is_declined() {
+        assert!(wants_notice(&refer("")));
+        assert!(wants_notice(&refer("Refer-Sub: true\r\n")));
+        assert!(!wants_notice(&refer("Refer-Sub: FALSE;x=1\r\n")));
+    }
+}
