@@ -22,6 +22,7 @@ pub mod relay;
 pub mod rules;
 pub mod subscription;
 pub mod transaction;
+pub mod trunk;
 
 pub mod switch;
 

@@ -2,13 +2,17 @@
 
 use super::Admin;
 use super::problem::Problem;
+use crate::clock::Now;
 use crate::rules::domain::TrunkView;
 use crate::rules::model::TrunkTransport;
 use crate::switch::Switch;
+use crate::trunk::Standing;
 use axum::Json;
 use axum::extract::State;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// One trunk as the socket shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,15 +33,30 @@ pub struct Trunk {
     pub calls: u64,
     /// Of these, attempts that it did not take: no response, or a 408 or 5xx before anything rang.
     pub failures: u64,
-    /// `up`, `full`, `down` (its proxy has no address), `inbound` (it has no proxy).
+    /// `up`, `full`, `down` (its proxy has no address), `unregistered` (calls take another trunk where there is one), `inbound` (it has no
+    /// proxy).
     pub state: String,
+    /// Of our registration there; null where the rules want none.
+    pub registration: Option<Registration>,
+}
+
+/// Our registration at a trunk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Registration {
+    /// `waiting` (for an address or a secret), `registering`, `registered`, `failed` (it is tried again), `refused` (it is not, before
+    /// the rules are applied anew), `leaving`.
+    pub state: String,
+    /// What the last failure was.
+    pub why: Option<String>,
+    /// Of `registered`: when what was granted ends; of `failed`: when it is tried again.
+    pub until: Option<Timestamp>,
 }
 
 /// `GET /v1/trunks`: those of every domain, by domain and name.
 pub(super) async fn list(State(admin): State<Arc<Admin>>) -> Result<Json<Vec<Trunk>>, Problem> {
     let domains = admin.generations.all();
-    let question = move |switch: &mut Switch, _| {
-        let of = |domain: &Arc<str>, trunk: &TrunkView| shown(switch, domain, trunk);
+    let question = move |switch: &mut Switch, now: Now| {
+        let of = |domain: &Arc<str>, trunk: &TrunkView| shown(switch, now, domain, trunk);
         let trunks = domains
             .iter()
             .flat_map(|live| live.domain.trunks().map(move |trunk| (&live.stored.domain, trunk)));
@@ -46,7 +65,7 @@ pub(super) async fn list(State(admin): State<Arc<Admin>>) -> Result<Json<Vec<Tru
     admin.plane.query(question).await.map(Json).ok_or_else(Problem::no_answer)
 }
 
-fn shown(switch: &Switch, domain: &Arc<str>, trunk: &TrunkView) -> Trunk {
+fn shown(switch: &Switch, now: Now, domain: &Arc<str>, trunk: &TrunkView) -> Trunk {
     let office = switch.office();
     let key = (domain.clone(), trunk.name.clone());
     let addresses: Vec<String> =
@@ -55,6 +74,7 @@ fn shown(switch: &Switch, domain: &Arc<str>, trunk: &TrunkView) -> Trunk {
     let state = match (&trunk.proxy, trunk.channels) {
         (None, _) => "inbound",
         (Some(_), _) if addresses.is_empty() => "down",
+        (Some(_), _) if office.unregistered.contains(&key) => "unregistered",
         (Some(_), Some(most)) if channels_in_use >= most as usize => "full",
         (Some(_), _) => "up",
     };
@@ -74,5 +94,22 @@ fn shown(switch: &Switch, domain: &Arc<str>, trunk: &TrunkView) -> Trunk {
         calls: tally.calls,
         failures: tally.failures,
         state: state.to_owned(),
+        registration: switch.trunk_registration(&key).map(|standing| registration(now, standing)),
     }
+}
+
+fn registration(now: Now, standing: Standing) -> Registration {
+    let at = |at: Instant| {
+        let ahead = SignedDuration::try_from(at.saturating_duration_since(now.mono)).unwrap_or_default();
+        now.wall.checked_add(ahead).ok()
+    };
+    let (state, why, until) = match standing {
+        Standing::Waiting => ("waiting", None, None),
+        Standing::Registering => ("registering", None, None),
+        Standing::Registered { until } => ("registered", None, at(until)),
+        Standing::Failed { why, again } => ("failed", Some(why), at(again)),
+        Standing::Refused { why } => ("refused", Some(why), None),
+        Standing::Leaving => ("leaving", None, None),
+    };
+    Registration { state: state.to_owned(), why, until }
 }

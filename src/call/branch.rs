@@ -6,6 +6,7 @@ use super::verdict;
 use crate::clock::Now;
 use crate::dialog::Dialog;
 use crate::rules::LegOutcome;
+use crate::sip::challenge::Answered;
 use crate::sip::{Flow, Message, Method};
 use crate::transaction::ClientId;
 use bytes::Bytes;
@@ -21,6 +22,7 @@ pub enum Callee {
     },
     /// `next`: the trunks to try if this one fails before ringing.
     Trunk {
+        trunk: Arc<str>,
         number: Arc<str>,
         next: Vec<Arc<str>>,
     },
@@ -40,6 +42,8 @@ pub struct Branch {
     pub sent: Instant,
     /// When a trunk that has said nothing at all is given up for the next one.
     pub patience: Option<Instant>,
+    /// The challenges of its trunk that our INVITE has answered.
+    pub answered: Answered,
     /// What it holds of its trunk, until it ends.
     pub channel: Option<Channel>,
     /// The phone's tag, once it has rung.

@@ -12,6 +12,7 @@ use crate::dialog::Dialog;
 use crate::relay::Side;
 use crate::rules::model::{Decline, MissedCalls};
 use crate::rules::{LegOutcome, LegTarget, Live, PlannedLeg};
+use crate::sip::challenge::Answered;
 use crate::sip::{Flow, Message, Method};
 use crate::transaction::Failure;
 use bytes::Bytes;
@@ -137,6 +138,7 @@ impl Call {
             request,
             sent: now.mono,
             patience: *patience,
+            answered: Answered::default(),
             channel: channel.clone(),
             early_tag: None,
             state: BranchState::Calling(Progress::Nothing),
@@ -152,6 +154,7 @@ impl Call {
             100 => self.progressed(index, Progress::Trying),
             101..=199 => self.provisional(office, now, index, message),
             200..=299 => self.success(office, now, index, message),
+            401 | 407 if self.answers_challenge(office, now, index, message) => {}
             status => self.rejected(office, now, index, status),
         }
     }

@@ -100,6 +100,40 @@ pub fn invite(office: &mut Office, outgoing: &Outgoing<'_>) -> Bytes {
     }
 }
 
+/// The same INVITE once more, with credentials (RFC 3261 §22.2): a new branch, a CSeq one higher, and all else as it was, the credentials
+/// for another server on the way among it.
+#[must_use]
+pub fn invite_again(
+    office: &mut Office,
+    flow: &Flow,
+    loop_token: u32,
+    sent: &Message,
+    field: Name,
+    credentials: &str,
+) -> Bytes {
+    let branch = format!("{MAGIC_COOKIE}{loop_token:08x}{:016x}", office.ids.word());
+    let mut w = Writer::request("INVITE", sent.request_uri());
+    let (via, sent_by) = (flow.transport.via_word(), office.sent_by(flow));
+    w.header(Name::Via, format_args!("SIP/2.0/{via} {sent_by};rport;branch={branch}"));
+    for (name, word, value) in sent.headers() {
+        let (Ok(word), Ok(value)) = (std::str::from_utf8(word), std::str::from_utf8(value)) else { continue };
+        match name {
+            Name::Via | Name::ContentLength | Name::ContentType => {}
+            Name::CSeq => {
+                let number = sent.cseq().map_or(1, |cseq| cseq.number).saturating_add(1);
+                w.header(Name::CSeq, format_args!("{number} INVITE"));
+            }
+            name if name == field => {}
+            _ => drop(w.field(word, value.trim())),
+        }
+    }
+    w.header(field, credentials);
+    match sent.content_type() {
+        Some(content_type) if !sent.body().is_empty() => w.body(content_type, &sent.body()),
+        _ => w.finish(),
+    }
+}
+
 /// Identity and past of a call that leaves by a trunk.
 fn tell_trunk(w: &mut Writer, leg: &PlannedLeg, domain: &str, invite: &Message, onward: &Onward<'_>) {
     let Onward { wants, trusted, signed, history } = onward;

@@ -16,7 +16,7 @@ use crate::rules::{Domain, Live, UserStatus};
 use crate::sip::{Flow, Message, Transport};
 use crate::transaction::{self, ClientId, ServerId, Transactions};
 use bytes::Bytes;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -124,6 +124,8 @@ pub struct Office {
     pub folds: Folds,
     /// Addresses of trunk proxies, resolved at the edge.
     pub trunks: FxHashMap<Named, Vec<SocketAddr>>,
+    /// Trunks that we should be registered at and are not (`trunk::Registrations` keeps it).
+    pub unregistered: FxHashSet<Named>,
     /// Each trunk that has carried a call.
     lines: FxHashMap<Named, Line>,
     /// Call-back numbers of recent emergency calls, by domain, and until when.
@@ -153,6 +155,7 @@ impl Office {
             statuses: Statuses::default(),
             folds: Folds::default(),
             trunks: FxHashMap::default(),
+            unregistered: FxHashSet::default(),
             lines: FxHashMap::default(),
             callbacks: FxHashMap::default(),
             active: FxHashMap::default(),
@@ -246,6 +249,19 @@ impl Office {
     #[must_use]
     pub fn channels_in_use(&self, trunk: &Named) -> usize {
         self.lines.get(trunk).map_or(0, |line| Arc::strong_count(&line.held) - 1)
+    }
+
+    /// These trunks of a domain in the order in which they are to be tried: those that we should be registered at and are not come last.
+    /// They may take a call all the same, which is better than none.
+    #[must_use]
+    pub fn registered_first(&self, domain: &Domain, trunks: &[Arc<str>]) -> Vec<Arc<str>> {
+        let is_out = |trunk: &&Arc<str>| {
+            !self.unregistered.is_empty()
+                && self.unregistered.contains(&(domain.name().clone(), Arc::clone(trunk)))
+        };
+        let (out, mut first): (Vec<&Arc<str>>, Vec<&Arc<str>>) = trunks.iter().partition(is_out);
+        first.extend(out);
+        first.into_iter().cloned().collect()
     }
 
     /// Whether the trunk carries as many calls as its `channels` allow.

@@ -9,7 +9,7 @@ use super::office::Office;
 use crate::clock::Now;
 use crate::rules::domain::TrunkView;
 use crate::rules::{Diverter, LegOutcome, PlannedLeg};
-use crate::sip::Flow;
+use crate::sip::{Flow, Message};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +30,7 @@ impl Call {
         trunks: &[Arc<str>],
     ) -> Result<(), LegOutcome> {
         let domain = self.domain.clone();
+        let trunks = office.registered_first(&domain, trunks);
         for (index, name) in trunks.iter().enumerate() {
             let Some(trunk) = domain.trunk(name) else { continue };
             if office.is_full(&domain, name) && !self.walk.is_emergency() {
@@ -56,7 +57,7 @@ impl Call {
             });
             let next = trunks.get(index + 1..).unwrap_or_default().to_vec();
             let patience = (!next.is_empty()).then(|| now.mono + TRUNK_SILENCE);
-            let callee = Callee::Trunk { number: number.clone(), next };
+            let callee = Callee::Trunk { trunk: name.clone(), number: number.clone(), next };
             let channel = Some(office.channel(&key));
             let invitation =
                 Invitation { leg, planned, callee, target: &target, flow, onward, channel, patience };
@@ -81,6 +82,41 @@ impl Call {
     fn signs_for(&self, planned: &PlannedLeg, trunk: &TrunkView) -> bool {
         let shown = planned.caller_id.number.as_deref();
         self.by_trunk && !trunk.strips_identity && shown.is_some() && shown == self.walk.caller_e164()
+    }
+
+    /// A trunk asks who we are (RFC 3261 §22.1): the same INVITE once more with the credentials that we register with, as another
+    /// transaction of the same Call-ID and From with a CSeq one higher (§8.1.3.5). `false`: there is nothing to say, or nothing new.
+    pub(super) fn answers_challenge(
+        &mut self,
+        office: &mut Office,
+        now: Now,
+        index: usize,
+        response: &Message,
+    ) -> bool {
+        let Some(branch) = self.branches.get_mut(index).filter(|branch| branch.is_calling()) else {
+            return false;
+        };
+        let Callee::Trunk { trunk, .. } = &branch.callee else { return false };
+        let Some(login) = self.domain.login(trunk) else { return false };
+        let Some(mut session) = branch.answered.answer(&login, response) else { return false };
+        let cnonce = format!("{:016x}", office.ids.word());
+        let (field, credentials) = session.credentials("INVITE", branch.request.request_uri(), &cnonce);
+        let bytes = headers::invite_again(
+            office,
+            &branch.flow,
+            self.loop_token,
+            &branch.request,
+            field,
+            &credentials,
+        );
+        let Ok(request) = Message::parse(bytes.clone()) else { return false };
+        self.clients += 1;
+        let client = self.key.client(self.clients);
+        branch.request = request;
+        branch.client = client;
+        branch.patience = branch.patience.map(|_| now.mono + TRUNK_SILENCE);
+        office.request(now, client, branch.flow, bytes);
+        true
     }
 
     /// Leaves trunks that have been silent for too long, where another one takes the leg over.
@@ -113,7 +149,7 @@ impl Call {
     ) -> bool {
         let branch = &self.branches[index];
         let (leg, stage) = (branch.leg, branch.stage);
-        let Callee::Trunk { number, next } = branch.callee.clone() else { return false };
+        let Callee::Trunk { number, next, .. } = branch.callee.clone() else { return false };
         let Some(ring) = self.state.ring() else { return false };
         if !may || stage != self.stage || !ring.is_ringing(leg) {
             return false;

@@ -20,10 +20,11 @@ pub fn of_status(status: u16, after: Duration, rang: bool) -> LegOutcome {
     }
 }
 
-/// Whether another trunk may be tried after this: it failed before ringing, and not because of the number called (RFC 3263 §4.3).
+/// Whether another trunk may be tried after this: it failed before ringing, and not because of the number called (RFC 3263 §4.3). One
+/// that asks for credentials that we have not, or takes not those that we have, is no way for any number.
 #[must_use]
 pub fn tries_next_trunk(status: u16, rang: bool) -> bool {
-    !rang && matches!(status, 408 | 500..=599)
+    !rang && matches!(status, 401 | 407 | 408 | 500..=599)
 }
 
 /// What the branches of one leg mean together: a device has one leg however many contacts it has. In the order that mixed legs have
@@ -97,6 +98,7 @@ mod tests {
     #[test]
     fn a_trunk_is_left_for_the_next_only_before_it_rings() {
         assert!(tries_next_trunk(503, false));
+        assert!(tries_next_trunk(407, false), "our credentials are wrong on this one alone");
         assert!(!tries_next_trunk(503, true));
         assert!(!tries_next_trunk(404, false), "the number is wrong on every trunk");
     }

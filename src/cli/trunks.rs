@@ -7,8 +7,10 @@ use clap::Args;
 
 /// List the trunks as they are now: where each leads, calls it carries, calls and failures since the start
 ///
-/// STATE is up, full (all its channels are in use), down (its proxy has no address) or inbound (it has no proxy: calls come in by it,
-/// and none goes out). FAILURES are attempts that it did not take: no response, or a 408 or 5xx before anything rang.
+/// STATE is up, full (all its channels are in use), down (its proxy has no address), unregistered (we should be registered there and are
+/// not: calls take another trunk where there is one) or inbound (it has no proxy: calls come in by it, and none goes out). REGISTRATION
+/// is how ours stands: registered, registering, waiting (for an address or a secret), failed (and why; it is tried again), refused (and
+/// why; it is tried again when the rules are next applied). FAILURES are attempts that it did not take: no response, or a 408 or 5xx before anything rang.
 /// `ringtree trunk show NAME` is how it is written in the rules.
 #[derive(Args)]
 pub struct Trunks {
@@ -34,7 +36,17 @@ impl Trunks {
         } else if trunks.is_empty() {
             out::line("there is no trunk");
         } else {
-            let head = ["DOMAIN", "TRUNK", "STATE", "CHANNELS", "CALLS", "FAILURES", "PROXY", "ADDRESSES"];
+            let head = [
+                "DOMAIN",
+                "TRUNK",
+                "STATE",
+                "CHANNELS",
+                "CALLS",
+                "FAILURES",
+                "REGISTRATION",
+                "PROXY",
+                "ADDRESSES",
+            ];
             out::text(&out::table(&head, &trunks.iter().map(row).collect::<Vec<_>>()));
         }
         Ok(if trunks.is_empty() { Exit::No } else { Exit::Done })
@@ -47,6 +59,10 @@ fn row(trunk: &Trunk) -> Vec<String> {
         None => trunk.channels_in_use.to_string(),
     };
     let proxy = trunk.proxy.as_ref().map(|proxy| format!("{proxy} ({})", trunk.transport));
+    let registration = trunk.registration.as_ref().map(|registration| match &registration.why {
+        Some(why) => format!("{}: {why}", registration.state),
+        None => registration.state.clone(),
+    });
     vec![
         trunk.domain.clone(),
         trunk.name.clone(),
@@ -54,6 +70,7 @@ fn row(trunk: &Trunk) -> Vec<String> {
         channels,
         trunk.calls.to_string(),
         trunk.failures.to_string(),
+        registration.unwrap_or_default(),
         proxy.unwrap_or_default(),
         trunk.addresses.join(", "),
     ]

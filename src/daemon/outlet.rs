@@ -42,6 +42,10 @@ impl Sinks for Outlet {
         match &event {
             Event::CallEnded(record) => self.store.put_record(record.clone()),
             Event::Alarm { what } => tracing::warn!("{what}"),
+            Event::TrunkUp { domain, trunk } => tracing::info!(%domain, %trunk, "registered"),
+            Event::TrunkDown { domain, trunk, why } => {
+                tracing::warn!(%domain, %trunk, "not registered: {why}")
+            }
             Event::CallStarted { .. }
             | Event::CallRinging { .. }
             | Event::CallAnswered { .. }

@@ -5,7 +5,9 @@ use crate::registrar::digest::Ha1;
 use crate::rules::compile::Secrets;
 use crate::rules::model::{Auth, SecretRef};
 use crate::rules::{Domain, credentials};
+use crate::sip::challenge::Secret;
 use std::path::{Component, Path};
+use std::sync::Arc;
 use zeroize::Zeroizing;
 
 /// The longest secret; a file with more is not one.
@@ -24,7 +26,7 @@ pub fn resolve(domain: &Domain, base: Option<&Path>) -> Resolved {
     for (name, auth) in domain.outside_secrets() {
         match one(auth, domain.name(), base) {
             Ok(ha1) => {
-                resolved.secrets.0.insert(name.clone(), ha1);
+                resolved.secrets.devices.insert(name.clone(), ha1);
             }
             Err(why) => resolved.warnings.push(format!(
                 "{}: the secret of device {name} can't be resolved: {why}; until it can, this phone can't register",
@@ -32,11 +34,51 @@ pub fn resolve(domain: &Domain, base: Option<&Path>) -> Resolved {
             )),
         }
     }
+    for trunk in domain.trunks() {
+        of_trunk(&mut resolved, domain, &trunk.name, base);
+    }
     resolved
 }
 
+fn of_trunk(resolved: &mut Resolved, domain: &Domain, name: &Arc<str>, base: Option<&Path>) {
+    if let Some(registration) = domain.registration(name)
+        && credentials::own_secret(&registration.secret.value).is_none()
+    {
+        match password(&registration.secret.value, base) {
+            Ok(password) => {
+                resolved.secrets.registrations.insert(name.clone(), Secret::Password(password));
+            }
+            Err(why) => resolved.warnings.push(format!(
+                "{}: the secret of trunk {name} can't be resolved: {why}; until it can, we don't register there",
+                domain.place(registration.secret.span)
+            )),
+        }
+    }
+    if let Some(auth) = domain.trunk_auth(name)
+        && credentials::own(auth, domain.name()).is_none()
+    {
+        match one(auth, domain.name(), base) {
+            Ok(ha1) => {
+                resolved.secrets.trunks.insert(name.clone(), ha1);
+            }
+            Err(why) => resolved.warnings.push(format!(
+                "{}: the secret of trunk {name} can't be resolved: {why}; until it can, no call comes in by its credentials",
+                domain.place(auth.secret.span)
+            )),
+        }
+    }
+}
+
 fn one(auth: &Auth, realm: &str, base: Option<&Path>) -> Result<Ha1, String> {
-    let password = match &auth.secret.value {
+    match credentials::own(auth, realm) {
+        Some(ha1) => Ok(ha1),
+        None => Ok(credentials::of_password(auth, realm, &password(&auth.secret.value, base)?)),
+    }
+}
+
+/// The password that lies outside of the rules.
+fn password(secret: &SecretRef, base: Option<&Path>) -> Result<Zeroizing<String>, String> {
+    let password = match secret {
         SecretRef::Env(name) => {
             Zeroizing::new(std::env::var(name).map_err(|_| format!("the environment has no {name}"))?)
         }
@@ -44,14 +86,13 @@ fn one(auth: &Auth, realm: &str, base: Option<&Path>) -> Result<Ha1, String> {
         SecretRef::Masked => {
             return Err("`plain:***` stands for a secret that is already here, and there is none".into());
         }
-        SecretRef::Ha1Md5(_) | SecretRef::Ha1Sha256(_) | SecretRef::Plain(_) => {
-            return credentials::own(auth, realm).ok_or_else(|| "it is empty".into());
-        }
+        // What stands in the rules is asked for there; only one that is empty comes here.
+        SecretRef::Ha1Md5(_) | SecretRef::Ha1Sha256(_) | SecretRef::Plain(_) => Zeroizing::default(),
     };
     if password.is_empty() {
         return Err("it is empty".into());
     }
-    Ok(credentials::of_password(auth, realm, &password))
+    Ok(password)
 }
 
 /// The first line of a file below `base`: rules that come over the socket can't point anywhere else.

@@ -362,7 +362,17 @@ fn trunks(model: &Model) -> BTreeMap<Name, TrunkEntry> {
             channels: trunk.channels,
         };
         let locale = Locale { country: trunk.country.clone(), area_code: trunk.area_code.clone() };
-        (name.clone(), TrunkEntry { view, span: trunk.span, locale, accept_from: trunk.accept_from.clone() })
+        (
+            name.clone(),
+            TrunkEntry {
+                view,
+                span: trunk.span,
+                locale,
+                accept_from: trunk.accept_from.clone(),
+                registration: trunk.register.clone(),
+                auth: trunk.auth.clone(),
+            },
+        )
     };
     model.trunks.iter().map(entry).collect()
 }

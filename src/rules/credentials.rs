@@ -3,6 +3,7 @@
 use super::model::{Auth, SecretRef};
 use crate::registrar::digest::Ha1;
 use crate::sip::auth::{Algorithm, ha1};
+use crate::sip::challenge::Secret;
 
 /// Whether the edge has to resolve it, or to say why it can't.
 pub(super) fn lies_outside(auth: &Auth) -> bool {
@@ -21,6 +22,17 @@ pub fn own(auth: &Auth, realm: &str) -> Option<Ha1> {
         SecretRef::Ha1Md5(hex) => Some(Ha1 { md5: Some(hex.to_ascii_lowercase()), sha256: None }),
         SecretRef::Ha1Sha256(hex) => Some(Ha1 { md5: None, sha256: Some(hex.to_ascii_lowercase()) }),
         SecretRef::Plain(text) if !text.is_empty() => Some(of_password(auth, realm, text)),
+        SecretRef::Plain(_) | SecretRef::File(_) | SecretRef::Env(_) | SecretRef::Masked => None,
+    }
+}
+
+/// What stands in the rules and proves us to others; `None` where it does not stand there, or is empty.
+#[must_use]
+pub fn own_secret(secret: &SecretRef) -> Option<Secret> {
+    match secret {
+        SecretRef::Ha1Md5(hex) => Some(Secret::Ha1(Algorithm::Md5, hex.to_ascii_lowercase().into())),
+        SecretRef::Ha1Sha256(hex) => Some(Secret::Ha1(Algorithm::Sha256, hex.to_ascii_lowercase().into())),
+        SecretRef::Plain(text) if !text.is_empty() => Some(Secret::Password(text.clone().into())),
         SecretRef::Plain(_) | SecretRef::File(_) | SecretRef::Env(_) | SecretRef::Masked => None,
     }
 }

@@ -7,8 +7,8 @@
 use super::credentials;
 use super::diagnostic::{Lines, Place, Span};
 use super::model::{
-    AcceptFrom, At, Auth, CallerId, Codes, Destination, Dial, EmergencyKeys, Name, Permission, Policy, Route,
-    TrunkTransport,
+    AcceptFrom, At, Auth, CallerId, Codes, Destination, Dial, EmergencyKeys, Name, Permission, Policy,
+    Registration, Route, TrunkTransport,
 };
 use super::patterns::PatternMap;
 use super::table::{Buffer, Table};
@@ -16,19 +16,27 @@ use super::tree::{RingTemplate, Tree, Trees};
 use crate::number::{Locale, Pattern};
 use crate::registrar::binding::DeviceKey;
 use crate::registrar::digest::Ha1;
+use crate::sip::challenge::{Login, Secret};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The secrets of one domain, resolved at the edge: HA1 by device name, for the realm that is the domain's name.
+/// The secrets of one domain that lie outside of its rules, resolved at the edge.
 #[derive(Clone, Default, PartialEq)]
-pub struct Secrets(pub BTreeMap<Arc<str>, Ha1>);
+pub struct Secrets {
+    /// HA1 by device, for the realm that is the domain's name.
+    pub devices: BTreeMap<Name, Ha1>,
+    /// Of `trunk.register`: the password, since the realm is the trunk's to name.
+    pub registrations: BTreeMap<Name, Secret>,
+    /// Of `trunk.auth`: HA1 by trunk, as of devices.
+    pub trunks: BTreeMap<Name, Ha1>,
+}
 
 impl std::fmt::Debug for Secrets {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} secrets", self.0.len())
+        write!(f, "{} secrets", self.devices.len() + self.registrations.len() + self.trunks.len())
     }
 }
 
@@ -191,6 +199,9 @@ pub(super) struct TrunkEntry {
     pub span: Span,
     pub locale: Locale,
     pub accept_from: Vec<AcceptFrom>,
+    pub registration: Option<Registration>,
+    /// Of calls that come in with credentials.
+    pub auth: Option<Auth>,
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -273,7 +284,7 @@ impl Domain {
     pub(super) fn device_at(&self, index: u32) -> Option<&DeviceEntry> {
         self.devices.at_with(index, |device| {
             let own = || credentials::own(device.auth.as_ref()?, &self.name);
-            device.view.ha1 = self.secrets.0.get(&device.view.key.device).cloned().or_else(own);
+            device.view.ha1 = self.secrets.devices.get(&device.view.key.device).cloned().or_else(own);
         })
     }
 
@@ -324,6 +335,37 @@ impl Domain {
     #[must_use]
     pub fn trunk(&self, name: &str) -> Option<&TrunkView> {
         self.trunks.get(name).map(|trunk| &trunk.view)
+    }
+
+    /// How we register at this trunk.
+    #[must_use]
+    pub fn registration(&self, trunk: &str) -> Option<&Registration> {
+        self.trunks.get(trunk)?.registration.as_ref()
+    }
+
+    /// What answers this trunk when it asks who we are. `None`: it has no `register`, or its secret could not be resolved.
+    #[must_use]
+    pub fn login(&self, trunk: &str) -> Option<Login> {
+        let registration = self.registration(trunk)?;
+        let resolved = || self.secrets.registrations.get(trunk).cloned();
+        let secret = credentials::own_secret(&registration.secret.value).or_else(resolved)?;
+        Some(Login { user: registration.user.clone(), secret })
+    }
+
+    /// What calls that come in by this trunk may prove themselves with.
+    #[must_use]
+    pub fn trunk_auth(&self, trunk: &str) -> Option<&Auth> {
+        self.trunks.get(trunk)?.auth.as_ref()
+    }
+
+    /// The trunk whose `auth.user` this is, with its HA1.
+    #[must_use]
+    pub fn trunk_by_auth(&self, auth_user: &str) -> Option<(&Name, Ha1)> {
+        let (name, auth) = self.trunks.iter().find_map(|(name, trunk)| {
+            Some((name, trunk.auth.as_ref().filter(|auth| &*auth.user == auth_user)?))
+        })?;
+        let own = || credentials::own(auth, &self.name);
+        Some((name, self.secrets.trunks.get(name).cloned().or_else(own)?))
     }
 
     /// A number as this trunk sends it, in E.164 by the trunk's country and area code.

@@ -3,6 +3,7 @@
 //! What it is not: it knows no transactions, no dialogs and no policy.
 
 pub mod auth;
+pub mod challenge;
 mod check;
 pub mod flow;
 pub mod message;

@@ -21,6 +21,12 @@ pub enum Event {
     RegistrationAdded { domain: String, device: String, contact: String },
     #[serde(rename = "registration.removed")]
     RegistrationRemoved { domain: String, device: String, contact: String, why: String },
+    /// We are registered at it.
+    #[serde(rename = "trunk.up")]
+    TrunkUp { domain: String, trunk: String },
+    /// We are not, or no more.
+    #[serde(rename = "trunk.down")]
+    TrunkDown { domain: String, trunk: String, why: String },
     #[serde(rename = "rules.applied")]
     RulesApplied { domain: String, generation: u64 },
     #[serde(rename = "status.changed")]

@@ -45,6 +45,7 @@ use crate::subscription::notice::{Finished, Notices};
 use crate::subscription::summary::Counts;
 use crate::subscription::{self, Notifier};
 use crate::transaction::{self, ServerId, Transactions};
+use crate::trunk::{self, News, Registrations, Standing};
 use calls::Calls;
 use drain::Drain;
 use std::sync::Arc;
@@ -63,6 +64,7 @@ pub struct Switch {
     notices: Notices,
     /// Notices that are over, to be told to whoever waits.
     finished: Vec<Finished>,
+    registrations: Registrations,
     drain: Drain,
     growth: Growth,
     counters: Counters,
@@ -94,6 +96,7 @@ impl Switch {
             notifier: Notifier::default(),
             notices: Notices::default(),
             finished: Vec::new(),
+            registrations: Registrations::default(),
             drain: Drain::Off,
             growth: Growth::Possible,
             counters: Counters::default(),
@@ -111,13 +114,18 @@ impl Switch {
             Input::Status { key, status } => self.set_status(now, key, status, out),
             Input::Restore(binding) => self.office.location.restore(now, binding),
             Input::TrunkResolved { domain, trunk, addresses } => {
-                self.office.trunks.insert((domain, trunk), addresses);
+                let key = (domain, trunk);
+                self.office.trunks.insert(key.clone(), addresses);
+                self.registrations.resolved(&mut self.office, now, &key);
             }
             Input::Media(report) => self.media(report),
             Input::Messages { domain, mailbox, counts } => self.set_messages(now, domain, mailbox, counts),
             Input::Notice(notice) => self.notify(now, &notice),
             Input::Hangup { call } => self.hang_up(now, &call),
-            Input::Drain => self.drain = Drain::until(now.mono + self.config.drain_after),
+            Input::Drain => {
+                self.drain = Drain::until(now.mono + self.config.drain_after);
+                self.registrations.leave_all(&mut self.office, now);
+            }
             Input::Timeout => self.timeout(now, out),
         }
         self.pump(now, out);
@@ -133,6 +141,7 @@ impl Switch {
             self.office.statuses.deadline(),
             self.calls.deadline(),
             self.notifier.deadline(),
+            self.registrations.deadline(),
             self.drain.deadline(),
         ];
         deadlines.into_iter().flatten().min()
@@ -178,12 +187,18 @@ impl Switch {
                 if subscription::owns(id) {
                     return self.notified(now, id, message.status());
                 }
+                if trunk::owns(id) {
+                    return self.registrations.response(&mut self.office, now, id, &message);
+                }
                 let key = CallKey::of_client(id);
                 self.with_call(key, |call, office| call.response(office, now, id, flow, &message));
             }
             Event::Failed { id, why } => {
                 if subscription::owns(id) {
                     return self.notify_failed(id, why);
+                }
+                if trunk::owns(id) {
+                    return self.registrations.failed(&mut self.office, now, id, why);
                 }
                 let key = CallKey::of_client(id);
                 self.with_call(key, |call, office| call.failed(office, now, id, why));
@@ -271,6 +286,7 @@ impl Switch {
         let over = |key| Action::Event(Event::StatusChanged { key, status: None });
         out.extend(ended.into_iter().map(over));
         self.notifier.timeout(&mut self.office, now);
+        self.registrations.timeout(&mut self.office, now);
         while let Some(key) = self.calls.due(now.mono) {
             self.with_call(key, |call, office| call.timeout(office, now));
         }
@@ -287,6 +303,9 @@ impl Switch {
             }
         }
         self.rules = rules; // calls keep the generation that they began with
+        if !self.drain.is_on() {
+            self.registrations.publish(&mut self.office, now, &self.rules);
+        }
         self.review_subscriptions(now, None);
     }
 
@@ -346,7 +365,7 @@ impl Switch {
             }
             self.pump(now, out);
         }
-        if self.drain.is_done(now.mono, self.calls.is_empty()) {
+        if self.drain.is_done(now.mono, self.calls.is_empty() && self.registrations.is_empty()) {
             out.push(Action::Drained);
         }
     }
@@ -376,6 +395,13 @@ impl Switch {
                 Effect::Ended(record) => out.push(Action::Event(Event::CallEnded(record))),
             }
         }
+        out.extend(self.registrations.take_news().into_iter().flat_map(trunk_events).map(Action::Event));
+    }
+
+    /// How our registration at a trunk stands; `None` where the rules want none.
+    #[must_use]
+    pub fn trunk_registration(&self, trunk: &Named) -> Option<Standing> {
+        self.registrations.standing(trunk)
     }
 
     /// The calls that are up, oldest first, as the admin shows them (`GET /v1/calls`).
@@ -467,6 +493,23 @@ fn registration_event(change: &Change) -> Option<Event> {
             }
             .to_owned(),
         }),
+    }
+}
+
+/// A trunk that has refused us needs somebody to see to it: an alarm as well.
+fn trunk_events(news: News) -> Vec<Event> {
+    match news {
+        News::Up { trunk: (domain, trunk) } => {
+            vec![Event::TrunkUp { domain: domain.to_string(), trunk: trunk.to_string() }]
+        }
+        News::Down { trunk: (domain, trunk), why, refused } => {
+            let down =
+                Event::TrunkDown { domain: domain.to_string(), trunk: trunk.to_string(), why: why.clone() };
+            let what = format!(
+                "{domain}: trunk {trunk} refuses our registration ({why}); it is tried again when the rules are next applied"
+            );
+            if refused { vec![down, Event::Alarm { what }] } else { vec![down] }
+        }
     }
 }
 

@@ -5,10 +5,12 @@
 
 mod behaviour;
 mod events;
+mod guard;
 mod live;
 mod net;
 mod phone;
 mod transfer;
+mod trunks;
 
 use net::{CLEAR, Weather, World};
 use phone::{Phone, Script};

@@ -1,6 +1,7 @@
 //! A scripted phone. It reads what the switch writes through `rsip`, code that is not ours, and writes its own messages as text.
 //! It retransmits as RFC 3261 §17 says, in a few lines: what it sends again, until when, is all that it keeps.
 
+use crate::guard::Guard;
 use bytes::Bytes;
 use rsip::SipMessage;
 use rsip::prelude::{HasHeaders, HeadersExt, UntypedHeader};
@@ -67,7 +68,9 @@ pub struct Phone {
     /// ACKs to this phone's 2xx, and BYEs in its calls.
     pub acks: u32,
     pub byes: u32,
-    /// The INVITEs that came, each once, as text.
+    /// Of a trunk that asks who we are.
+    pub guard: Option<Guard>,
+    /// The INVITEs that came (and were let in), each once, as text.
     pub invites: Vec<String>,
     /// The re-INVITEs that came, each once, as text; and what it answers to them.
     pub reinvites: Vec<String>,
@@ -109,6 +112,7 @@ impl Phone {
             cancels: Vec::new(),
             acks: 0,
             byes: 0,
+            guard: None,
             invites: Vec::new(),
             reinvites: Vec::new(),
             reinvite_status: 200,
@@ -292,6 +296,11 @@ impl Phone {
         if let Some(answer) = self.answers.get(&branch) {
             return self.outbox.push(answer.clone());
         }
+        if let Some((status, fields)) =
+            self.guard.as_mut().and_then(|guard| guard.judge(&request.to_string()))
+        {
+            return self.turn_away(&request, status, &fields, &branch);
+        }
         match request.method() {
             rsip::Method::Invite => self.receive_invite(call_id, branch, request),
             rsip::Method::Ack => {
@@ -336,6 +345,20 @@ impl Phone {
             _ => {
                 self.reply(&request, 200, "x", "", &branch);
             }
+        }
+    }
+
+    fn turn_away(&mut self, request: &rsip::Request, status: u16, fields: &str, branch: &str) {
+        let plain = self.reply(request, status, "away", "", branch);
+        self.outbox.pop();
+        let text =
+            String::from_utf8_lossy(&plain).replacen("Content-Length", &format!("{fields}Content-Length"), 1);
+        let bytes = Bytes::from(text);
+        self.answers.insert(branch.to_owned(), bytes.clone());
+        self.outbox.push(bytes.clone());
+        if *request.method() == rsip::Method::Invite {
+            let call_id = request.call_id_header().unwrap().value().to_owned();
+            self.send_again(format!("{call_id} final"), bytes);
         }
     }
 

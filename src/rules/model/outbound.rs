@@ -31,7 +31,7 @@ pub struct Trunk {
 }
 
 /// How we register at a trunk.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Registration {
     pub span: Span,
     pub user: Name,

@@ -32,7 +32,6 @@ pub(super) const NOT_CARRIED_OUT: &[(&str, &str)] = &[
     ("target.confirm", "asking before an outside leg is connected"),
     ("trunk.auth", "credentials of calls that come in by a trunk"),
     ("trunk.codecs", "choosing codecs"),
-    ("trunk.register", "registering at a trunk"),
     ("trunk.srtp", "encrypted media"),
     ("trunk.transport=tls", "TLS"),
     ("user.directory", "dial-by-name directories"),
