@@ -14,6 +14,7 @@ pub mod folds;
 pub mod fork;
 pub mod headers;
 pub mod history;
+mod join;
 pub mod log;
 pub mod media;
 pub mod office;

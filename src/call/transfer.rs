@@ -10,31 +10,28 @@
 
 use super::branch::{Callee, State as BranchState};
 use super::caller::plain_response;
-use super::headers::{self, AGENT, ALLOW};
+use super::headers::{self, AGENT};
+use super::join::Joining;
 use super::log::{Ending, text};
-use super::media::Anchor;
-use super::office::{Effect, Office};
+use super::office::Office;
 use super::record::TransferRecord;
 use super::ring::Ring;
 use super::seats::is_of;
-use super::{COMPLETED_ELSEWHERE, Call, State, referral, verdict};
+use super::{Call, State, referral};
 use crate::clock::Now;
 use crate::dialog::Dialog;
 use crate::relay::Side;
 use crate::rules::explain::Step;
-use crate::rules::{Domain, LegOutcome, Walk};
+use crate::rules::{Domain, Walk};
 use crate::sip::{Flow, Message, Method, Name, Writer, status};
 use crate::transaction::{ClientId, ServerId};
-use bytes::Bytes;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Transfers of one call; one more is answered with 403.
 const TRANSFERS_MAX: usize = 16;
 /// How long the implicit subscription is said to last (RFC 3515 §2.4.4): longer than anything rings.
 const NOTICE_EXPIRES_S: u32 = 3600;
-/// Re-INVITEs that met one of the other party's own (RFC 3261 §14.1) before the transfer is given up.
-const GLARES_MAX: u32 = 3;
 
 /// Who wants to transfer.
 pub struct Transferor {
@@ -70,11 +67,11 @@ pub struct Transfer {
     before: Walk,
     /// Whether they want to hear of it, and the `id` of their subscription.
     notice: Option<Option<u32>>,
-    stage: Stage,
+    pub stage: Stage,
 }
 
 #[derive(Debug)]
-enum Stage {
+pub enum Stage {
     /// The rules are at it.
     Deciding,
     Ringing(Box<Ring>),
@@ -82,27 +79,12 @@ enum Stage {
     Joining(Joining),
 }
 
-#[derive(Debug)]
-struct Joining {
-    /// The branch that answered, and what it offers.
-    branch: usize,
-    offer: Bytes,
-    /// Our re-INVITE of the other party.
-    client: ClientId,
-    cseq: u32,
-    glares: u32,
-    /// When it is asked again.
-    again: Option<Instant>,
-    /// Whoever answered has hung up meanwhile.
-    lost: bool,
-}
-
 /// Whoever has transferred the call: gets a BYE once their last NOTIFY is answered, unless they send one first.
 #[derive(Debug)]
 pub struct Leaver {
-    dialog: Box<Dialog>,
-    flow: Flow,
-    notify: ClientId,
+    pub dialog: Box<Dialog>,
+    pub flow: Flow,
+    pub notify: ClientId,
 }
 
 impl Transfer {
@@ -143,7 +125,7 @@ impl Transfer {
         &self.referred_by
     }
 
-    fn joining(&mut self) -> Option<&mut Joining> {
+    pub(super) fn joining(&mut self) -> Option<&mut Joining> {
         match &mut self.stage {
             Stage::Joining(joining) => Some(joining),
             Stage::Deciding | Stage::Ringing(_) => None,
@@ -159,7 +141,7 @@ impl Call {
         }
     }
 
-    fn transfer_mut(&mut self) -> Option<&mut Transfer> {
+    pub(super) fn transfer_mut(&mut self) -> Option<&mut Transfer> {
         match &mut self.state {
             State::Answered(bridge) => bridge.transfer.as_deref_mut(),
             State::Ringing(_) | State::Over(_) => None,
@@ -251,7 +233,7 @@ impl Call {
     }
 
     /// Tells whoever transfers how it stands (RFC 3515 §2.4.5): a final status ends their subscription.
-    fn notify(&mut self, office: &mut Office, now: Now, code: u16) -> Option<ClientId> {
+    pub(super) fn notify(&mut self, office: &mut Office, now: Now, code: u16) -> Option<ClientId> {
         let transfer = self.transfer()?;
         let (side, id) = (transfer.from, transfer.notice?);
         let client = self.next_client();
@@ -273,194 +255,6 @@ impl Call {
         self.byes += 1;
         office.request(now, client, flow, w.body("message/sipfrag;version=2.0", line.as_bytes()));
         Some(client)
-    }
-
-    /// The new leg has answered, with its offer: the other party is asked to talk by it.
-    pub(super) fn transfer_answered(
-        &mut self,
-        office: &mut Office,
-        now: Now,
-        index: usize,
-        message: &Message,
-    ) {
-        let Some(from) = self.transfer().map(|transfer| transfer.from) else { return };
-        let offer = headers::description(message);
-        if self.anchor.is_none() && offer.is_some() {
-            self.anchor = Anchor::reserve(office, self.key); // the call was without media until now
-        }
-        let rewritten = match (&offer, &self.anchor) {
-            (Some(offer), Some(anchor)) => anchor.rewrite(office, from.other(), offer).ok(),
-            _ => None,
-        };
-        let dialog = Dialog::uac(&self.branches[index].request, message);
-        let (Some(dialog), Some(offer), true) = (dialog, offer, rewritten.is_some()) else {
-            self.dismiss(office, now, index, message); // no Contact, or no offer that can be relayed
-            let branch = &mut self.branches[index];
-            self.log.leg_ended(now, branch.entry, Some(message.status()), "failed");
-            branch.state = BranchState::Ended(LegOutcome::Failed);
-            return self.branch_ended(office, now, index);
-        };
-        let branch = &mut self.branches[index];
-        let leg = branch.leg;
-        self.log.leg_answered(branch.entry);
-        branch.state = BranchState::Answered { dialog: Box::new(dialog), ack: None };
-        self.leave_all(office, now, &COMPLETED_ELSEWHERE, "answered_elsewhere");
-        self.walk.answered(leg);
-        let client = self.next_client();
-        if let Some(transfer) = self.transfer_mut() {
-            let (cseq, glares, again, lost) = (0, 0, None, false);
-            transfer.stage =
-                Stage::Joining(Joining { branch: index, offer, client, cseq, glares, again, lost });
-        }
-        self.ask_to_join(office, now, client);
-    }
-
-    /// Re-INVITE of the other party with what the new leg offers.
-    fn ask_to_join(&mut self, office: &mut Office, now: Now, client: ClientId) {
-        let Some(from) = self.transfer().map(|transfer| transfer.from) else { return };
-        let Some(offer) =
-            self.transfer_mut().and_then(Transfer::joining).map(|joining| joining.offer.clone())
-        else {
-            return;
-        };
-        let rewritten =
-            self.anchor.as_ref().and_then(|anchor| anchor.rewrite(office, from.other(), &offer).ok());
-        let branch = headers::branch(office);
-        let (Some((dialog, flow)), Some(rewritten)) = (self.dialog(from.other()), rewritten) else { return };
-        let mut w = dialog.request(Method::Invite, None, headers::hop(office, &flow, &branch));
-        let cseq = dialog.local_cseq();
-        w.header(Name::Contact, office.contact(&flow));
-        w.header(Name::Allow, ALLOW);
-        w.header(Name::UserAgent, AGENT);
-        if let Some(joining) = self.transfer_mut().and_then(Transfer::joining) {
-            (joining.client, joining.cseq, joining.again) = (client, cseq, None);
-        }
-        office.request(now, client, flow, w.body("application/sdp", &rewritten));
-    }
-
-    /// What the other party says to it. `false`: this is no response to our re-INVITE.
-    pub(super) fn join_response(
-        &mut self,
-        office: &mut Office,
-        now: Now,
-        client: ClientId,
-        message: &Message,
-    ) -> bool {
-        let Some(transfer) = self.transfer_mut() else { return false };
-        let other = transfer.from.other();
-        let Some(joining) = transfer.joining().filter(|joining| joining.client == client) else {
-            return false;
-        };
-        let cseq = joining.cseq;
-        match message.status() {
-            ..200 => {}
-            200..=299 => {
-                if let Some((dialog, _)) = self.dialog(other) {
-                    dialog.refresh(message);
-                }
-                self.acknowledge_passed(office, other, cseq, None, Some(client));
-                self.agreed(office, now, headers::description(message));
-            }
-            491 if joining.glares < GLARES_MAX && !joining.lost => {
-                joining.glares += 1;
-                // RFC 3261 §14.1: whoever chose the Call-ID waits for 2.1 to 4 s, the other one for less.
-                let from_ms = if other == Side::B { 2100 } else { 0 };
-                let wait = Duration::from_millis(from_ms + office.ids.word() % 190 * 10);
-                joining.again = Some(now.mono + wait);
-            }
-            408 | 481 => self.hang_up(office, now), // RFC 3261 §12.2.1.2
-            code => {
-                self.abandon(office, now);
-                self.transfer_failed(office, now, code);
-            }
-        }
-        true
-    }
-
-    /// The re-INVITE got no final response: the other party is gone.
-    pub(super) fn join_failed(&mut self, office: &mut Office, now: Now, client: ClientId) -> bool {
-        let ours = |joining: &&mut Joining| joining.client == client;
-        let found = self.transfer_mut().and_then(Transfer::joining).filter(ours).is_some();
-        if found {
-            self.hang_up(office, now); // RFC 3261 §12.2.1.2
-        }
-        found
-    }
-
-    /// The other party has agreed: the new leg gets its answer and takes its place; whoever transferred hears so and leaves.
-    fn agreed(&mut self, office: &mut Office, now: Now, answer: Option<Bytes>) {
-        let Some(transfer) = self.transfer_mut() else { return };
-        let from = transfer.from;
-        let Some(joining) = transfer.joining() else { return };
-        let (index, offer, lost) = (joining.branch, joining.offer.clone(), joining.lost);
-        if let (Some(answer), Some(anchor)) = (&answer, &mut self.anchor) {
-            anchor.point(office, from.other(), answer);
-        }
-        let rewritten = match (&answer, &self.anchor) {
-            (Some(answer), Some(anchor)) => anchor.rewrite(office, from, answer).ok(),
-            _ => None,
-        };
-        let Some(rewritten) = rewritten.filter(|_| !lost) else {
-            self.abandon(office, now);
-            return self.transfer_failed(office, now, if lost { 487 } else { 488 });
-        };
-        if let Some(anchor) = &mut self.anchor {
-            anchor.point(office, from, &offer);
-        }
-        let told = self.notify(office, now, 200);
-        self.step_down(office, now, from, told);
-        if let State::Answered(bridge) = &mut self.state {
-            match from {
-                Side::A => bridge.near = Some(index),
-                Side::B => bridge.winner = index,
-            }
-            bridge.absent = None;
-        }
-        self.acknowledge_passed(office, from, 1, Some(&rewritten), None);
-        let callee = self.branches[index].callee.clone();
-        self.take_over(office, from, &callee);
-        self.transfer_over(200, Some(callee.label()));
-    }
-
-    /// Whoever transfers is in the call no more: BYE, once they have heard.
-    fn step_down(&mut self, office: &mut Office, now: Now, side: Side, told: Option<ClientId>) {
-        let absent = matches!(&self.state, State::Answered(bridge) if bridge.absent == Some(side));
-        if !absent && told.is_none() {
-            self.bye(office, now, side, &[]);
-        }
-        let Some((_, flow)) = self.dialog(side) else { return };
-        let dialog = if self.caller_sits(side) {
-            self.caller.dialog.take()
-        } else if let Some(branch) = self.branch_at(side) {
-            branch.channel = None;
-            match std::mem::replace(&mut branch.state, BranchState::Ended(LegOutcome::Answered)) {
-                BranchState::Answered { dialog, .. } => Some(dialog),
-                _ => None,
-            }
-        } else {
-            None
-        };
-        if let (Some(dialog), Some(notify), false) = (dialog, told, absent) {
-            self.leaver = Some(Leaver { dialog, flow, notify });
-        }
-    }
-
-    /// The new leg's user is in the call instead of the one who transferred.
-    fn take_over(&mut self, office: &mut Office, side: Side, callee: &Callee) {
-        let user = match callee {
-            Callee::Device { user: Some(user), .. } => Some((self.domain.name().clone(), user.clone())),
-            Callee::Device { user: None, .. } | Callee::Trunk { .. } => None,
-        };
-        if let Some(user) = &user {
-            office.seize(user);
-        }
-        let place = match side {
-            Side::A => &mut self.maker,
-            Side::B => &mut self.taker,
-        };
-        if let Some(before) = std::mem::replace(place, user) {
-            office.release(&before);
-        }
     }
 
     /// The transfer came to nothing: the call is as it was, unless whoever transferred has left it.
@@ -487,30 +281,8 @@ impl Call {
         self.transfer_over(487, None);
     }
 
-    /// ACK and BYE for a new leg that has answered in vain.
-    fn abandon(&mut self, office: &mut Office, now: Now) {
-        let Some(joining) = self.transfer_mut().and_then(Transfer::joining) else { return };
-        let (index, lost) = (joining.branch, joining.lost);
-        let Some(branch) = self.branches.get_mut(index) else { return };
-        branch.channel = None;
-        let state = std::mem::replace(&mut branch.state, BranchState::Ended(LegOutcome::Failed));
-        let BranchState::Answered { mut dialog, .. } = state else { return };
-        let (flow, ack) = branch.ack(office, &mut dialog, None);
-        office.effect(Effect::Send { flow, bytes: ack.clone() });
-        branch.dismissed.push((dialog.id.remote_tag.clone(), flow, ack));
-        self.log.leg_ended(now, branch.entry, Some(200), verdict::word(LegOutcome::Failed));
-        if lost {
-            return;
-        }
-        let name = headers::branch(office);
-        let bytes = dialog.request(Method::Bye, None, headers::hop(office, &flow, &name)).finish();
-        let client = self.next_client();
-        self.byes += 1;
-        office.request(now, client, flow, bytes);
-    }
-
     /// Writes down what came of the transfer; the call's own walk is back.
-    fn transfer_over(&mut self, code: u16, answered_by: Option<String>) {
+    pub(super) fn transfer_over(&mut self, code: u16, answered_by: Option<String>) {
         let State::Answered(bridge) = &mut self.state else { return };
         let Some(transfer) = bridge.transfer.take() else { return };
         let Transfer { mut record, before, .. } = *transfer;

@@ -18,6 +18,7 @@ mod sound;
 #[path = "../support/mod.rs"]
 mod support;
 mod time;
+mod transfers;
 mod trunks;
 
 use serde_json::Value;

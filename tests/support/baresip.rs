@@ -72,6 +72,11 @@ impl Baresip {
         self.command("dial", target);
     }
 
+    /// Transfers the call that it is in.
+    pub fn transfer(&self, target: &str) {
+        self.command("transfer", target);
+    }
+
     pub fn hang_up(&self) {
         self.command("hangup", "");
     }
