@@ -11,6 +11,7 @@ mod events;
 mod forwards;
 mod hotdesk;
 mod hunts;
+mod kamailio;
 mod load;
 mod office;
 mod ringing;
