@@ -18,6 +18,7 @@ pub mod diagnostic;
 pub mod domain;
 pub mod edit;
 pub mod encoding;
+mod entries;
 pub mod expect;
 pub mod explain;
 pub mod facts;
