@@ -274,7 +274,8 @@ pub fn address_of(uri: &str) -> Option<SocketAddr> {
 pub fn is_behind_nat(request: &Message, flow: &Flow) -> bool {
     request.top_via().is_none_or(|via| {
         let host: Option<IpAddr> = via.host.parse().ok();
-        host != Some(flow.remote.ip()) || via.port.unwrap_or(5060) != flow.remote.port()
+        let port = via.port.unwrap_or(flow.transport.default_port());
+        host != Some(flow.remote.ip()) || port != flow.remote.port()
     })
 }
 
@@ -325,7 +326,7 @@ pub fn transport_of(trunk: crate::rules::model::TrunkTransport) -> Option<Transp
     match trunk {
         TrunkTransport::Udp => Some(Transport::Udp),
         TrunkTransport::Tcp => Some(Transport::Tcp),
-        TrunkTransport::Tls => None, // not carried out yet: `check` says so
+        TrunkTransport::Tls => Some(Transport::Tls),
     }
 }
 

@@ -184,8 +184,7 @@ impl Office {
     /// Our Contact on this flow (RFC 3261 §8.1.1.8).
     #[must_use]
     pub fn contact(&self, flow: &Flow) -> String {
-        let parameter = if flow.transport.is_reliable() { ";transport=tcp" } else { "" };
-        format!("<sip:{}{parameter}>", self.sent_by(flow))
+        format!("<sip:{}{}>", self.sent_by(flow), flow.transport.uri_parameter())
     }
 
     pub fn effect(&mut self, effect: Effect) {

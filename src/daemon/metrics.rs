@@ -72,7 +72,13 @@ pub fn render<'a>(
 type Of = fn(&Wire) -> u64;
 
 fn on_the_wire(out: &mut String, traffic: &Traffic) {
-    let by_transport = [("udp", &traffic.udp), ("tcp", &traffic.tcp)];
+    let by_transport = [
+        ("udp", &traffic.udp),
+        ("tcp", &traffic.tcp),
+        ("tls", &traffic.tls),
+        ("ws", &traffic.ws),
+        ("wss", &traffic.wss),
+    ];
     let families: [(&str, Of, &str); 6] = [
         ("received", |w| w.received.value(), "Datagrams and framed messages received."),
         ("sent", |w| w.sent.value(), "Messages sent."),

@@ -344,7 +344,7 @@ fn reachable(listen: IpAddr, key: &'static str) -> Result<IpAddr, StartError> {
 }
 
 fn shown(listener: &Listener) -> String {
-    let address = format!("{}://{}", listener.transport.via_word().to_lowercase(), listener.bound);
+    let address = format!("{}://{}", listener.transport.scheme(), listener.bound);
     if listener.advertise == listener.bound.to_string() {
         address
     } else {

@@ -16,7 +16,7 @@ const TCP_BACKLOG: i32 = 1024;
 /// Why a listener can't be had.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
-    #[error("{}://{address}: {}", .transport.via_word().to_lowercase(), describe(.source))]
+    #[error("{}://{address}: {}", .transport.scheme(), describe(.source))]
     Listener { transport: Transport, address: SocketAddr, source: io::Error },
     #[error("{0} listeners, of at most {LISTENERS_MAX}")]
     TooMany(usize),
@@ -42,7 +42,8 @@ pub struct Bound {
 #[derive(Debug)]
 pub(super) enum Listener {
     Udp(UdpSocket),
-    Tcp(TcpListener),
+    /// TCP, and what stands on it.
+    Stream(Transport, TcpListener),
 }
 
 impl Bound {
@@ -50,7 +51,7 @@ impl Bound {
     pub fn addresses(&self) -> impl Iterator<Item = (Transport, SocketAddr)> + '_ {
         self.listeners.iter().map(|(address, listener)| match listener {
             Listener::Udp(_) => (Transport::Udp, *address),
-            Listener::Tcp(_) => (Transport::Tcp, *address),
+            Listener::Stream(transport, _) => (*transport, *address),
         })
     }
 }
@@ -70,8 +71,12 @@ pub fn bind(listeners: &[(Transport, SocketAddr)]) -> Result<Bound, BindError> {
         let before = bound.iter().rev().map(|(address, _)| *address).find(|a| a.ip() == address.ip());
         let listener = match (transport, before) {
             (Transport::Udp, _) => udp(address),
-            (Transport::Tcp, Some(before)) if address.port() == 0 => tcp(before).or_else(|_| tcp(address)),
-            (Transport::Tcp, _) => tcp(address),
+            (Transport::Tcp, Some(before)) if address.port() == 0 => {
+                stream(transport, before).or_else(|_| stream(transport, address))
+            }
+            (Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss, _) => {
+                stream(transport, address)
+            }
         };
         bound.push(listener.map_err(error)?);
     }
@@ -88,14 +93,14 @@ fn udp(address: SocketAddr) -> io::Result<(SocketAddr, Listener)> {
     Ok((socket.local_addr()?, Listener::Udp(socket)))
 }
 
-fn tcp(address: SocketAddr) -> io::Result<(SocketAddr, Listener)> {
+fn stream(transport: Transport, address: SocketAddr) -> io::Result<(SocketAddr, Listener)> {
     let socket = socket(address, Type::STREAM, Protocol::TCP)?;
     // A restart must not wait for the connections of the last run (TIME_WAIT). Another listener still is an error.
     socket.set_reuse_address(true)?;
     socket.bind(&SockAddr::from(address))?;
     socket.listen(TCP_BACKLOG)?;
     let listener = TcpListener::from(socket);
-    Ok((listener.local_addr()?, Listener::Tcp(listener)))
+    Ok((listener.local_addr()?, Listener::Stream(transport, listener)))
 }
 
 fn socket(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket> {
@@ -130,7 +135,7 @@ mod tests {
             let first = bind(&[(transport, loopback(0))]).unwrap();
             let (_, address) = first.addresses().next().unwrap();
             let error = bind(&[(transport, address)]).unwrap_err().to_string();
-            let word = transport.via_word().to_lowercase();
+            let word = transport.scheme();
             assert_eq!(error, format!("{word}://{address}: the port is in use by another process"));
         }
     }

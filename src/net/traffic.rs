@@ -58,6 +58,9 @@ impl Wire {
 pub struct Traffic {
     pub udp: Wire,
     pub tcp: Wire,
+    pub tls: Wire,
+    pub ws: Wire,
+    pub wss: Wire,
     /// Connections that stand now.
     pub connections: Count,
     pub connections_accepted: Count,
@@ -75,6 +78,9 @@ impl Traffic {
         match transport {
             Transport::Udp => &self.udp,
             Transport::Tcp => &self.tcp,
+            Transport::Tls => &self.tls,
+            Transport::Ws => &self.ws,
+            Transport::Wss => &self.wss,
         }
     }
 }

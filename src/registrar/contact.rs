@@ -102,17 +102,16 @@ impl<'a> Wish<'a> {
         if observed.transport.is_reliable() || !sent_by_is(message, observed.remote) {
             return observed;
         }
-        let transport = match self.uri.param("transport") {
-            None => Transport::Udp,
-            Some(word) if word.eq_ignore_ascii_case("udp") => Transport::Udp,
-            Some(word) if word.eq_ignore_ascii_case("tcp") => Transport::Tcp,
-            Some(_) => return observed,
+        // A secure one can't be expected to be who it says without a name; it is reached by what it registered by.
+        let transport = match Transport::of_uri(self.uri.param("transport"), self.uri.scheme == Scheme::Sips)
+        {
+            Some(transport @ (Transport::Udp | Transport::Tcp)) => transport,
+            Some(Transport::Tls | Transport::Ws | Transport::Wss) | None => return observed,
         };
         let port = self.uri.port.unwrap_or(DEFAULT_PORT);
         match self.uri.host.parse::<IpAddr>() {
             Ok(ip)
-                if self.uri.scheme == Scheme::Sip
-                    && port != 0
+                if port != 0
                     && !ip.is_unspecified()
                     && !ip.is_multicast()
                     && ip.is_ipv4() == observed.remote.is_ipv4() =>

@@ -21,8 +21,8 @@ impl Source {
     pub(super) fn of(flow: &Flow) -> Source {
         match (flow.transport, flow.connection) {
             (Transport::Udp, _) => Source::Datagrams(flow.remote),
-            (Transport::Tcp, Some(connection)) => Source::Connection(connection),
-            (Transport::Tcp, None) => Source::Unconnected(flow.remote),
+            (_, Some(connection)) => Source::Connection(connection),
+            (_, None) => Source::Unconnected(flow.remote),
         }
     }
 }

@@ -7,6 +7,11 @@ use std::net::SocketAddr;
 pub enum Transport {
     Udp,
     Tcp,
+    Tls,
+    /// WebSocket (RFC 7118).
+    Ws,
+    /// WebSocket over TLS.
+    Wss,
 }
 
 impl Transport {
@@ -16,12 +21,81 @@ impl Transport {
         self != Transport::Udp
     }
 
-    /// The word of a Via header: `UDP`, `TCP` (RFC 3261 §18.1.1).
+    /// Whether nobody on the way can read along.
+    #[must_use]
+    pub fn is_secure(self) -> bool {
+        matches!(self, Transport::Tls | Transport::Wss)
+    }
+
+    /// Whether it is a WebSocket: only the peer can open one, so it is reached by the connection that stands or not at all.
+    #[must_use]
+    pub fn is_web(self) -> bool {
+        matches!(self, Transport::Ws | Transport::Wss)
+    }
+
+    /// The word of a Via header (RFC 3261 §18.1.1, RFC 7118 §5.2.1).
     #[must_use]
     pub fn via_word(self) -> &'static str {
         match self {
             Transport::Udp => "UDP",
             Transport::Tcp => "TCP",
+            Transport::Tls => "TLS",
+            Transport::Ws => "WS",
+            Transport::Wss => "WSS",
+        }
+    }
+
+    /// The scheme of a listener as it is configured and shown: `udp` in `udp://192.0.2.1:5060`.
+    #[must_use]
+    pub fn scheme(self) -> &'static str {
+        match self {
+            Transport::Udp => "udp",
+            Transport::Tcp => "tcp",
+            Transport::Tls => "tls",
+            Transport::Ws => "ws",
+            Transport::Wss => "wss",
+        }
+    }
+
+    /// What a URI says to be reached by it, with its semicolon (RFC 3261 §19.1.1; `tls` is deprecated there and what everybody reads).
+    /// RFC 7118 §5.2.2 has `ws` for both kinds of WebSocket.
+    #[must_use]
+    pub fn uri_parameter(self) -> &'static str {
+        match self {
+            Transport::Udp => "",
+            Transport::Tcp => ";transport=tcp",
+            Transport::Tls => ";transport=tls",
+            Transport::Ws | Transport::Wss => ";transport=ws",
+        }
+    }
+
+    /// The transport that a URI names by its `transport` parameter and scheme; `None` for one that we don't speak. A sips URI is reached by
+    /// TLS, whatever is below (RFC 3261 §26.2.2).
+    #[must_use]
+    pub fn of_uri(parameter: Option<&str>, sips: bool) -> Option<Transport> {
+        let is = |word: &str| parameter.is_some_and(|parameter| parameter.eq_ignore_ascii_case(word));
+        match (parameter, sips) {
+            (None, false) => Some(Transport::Udp),
+            (None, true) => Some(Transport::Tls),
+            (Some(_), _) if is("tls") => Some(Transport::Tls),
+            (Some(_), true) if is("tcp") => Some(Transport::Tls),
+            (Some(_), true) if is("ws") || is("wss") => Some(Transport::Wss),
+            (Some(_), false) if is("udp") => Some(Transport::Udp),
+            (Some(_), false) if is("tcp") => Some(Transport::Tcp),
+            (Some(_), false) if is("ws") => Some(Transport::Ws),
+            (Some(_), false) if is("wss") => Some(Transport::Wss),
+            (Some(_), _) => None,
+        }
+    }
+
+    /// Where neither a URI nor a Via gives a port (RFC 3261 §19.1.2, §18.2.2; RFC 7118 §5.2.1: those of HTTP).
+    #[must_use]
+    pub fn default_port(self) -> u16 {
+        match self {
+            Transport::Udp | Transport::Tcp => 5060,
+            Transport::Tls => 5061,
+            Transport::Ws => 80,
+            Transport::Wss => 443,
         }
     }
 }
@@ -41,4 +115,28 @@ pub struct Flow {
     pub local: SocketAddr,
     pub remote: SocketAddr,
     pub connection: Option<ConnectionId>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_uri_says_by_what_it_is_reached() {
+        for (parameter, sips, transport) in [
+            (None, false, Some(Transport::Udp)),
+            (Some("UDP"), false, Some(Transport::Udp)),
+            (Some("tcp"), false, Some(Transport::Tcp)),
+            (Some("tls"), false, Some(Transport::Tls)),
+            (Some("ws"), false, Some(Transport::Ws)),
+            (None, true, Some(Transport::Tls)),
+            (Some("tcp"), true, Some(Transport::Tls)),
+            (Some("ws"), true, Some(Transport::Wss)),
+            (Some("udp"), true, None),
+            (Some("sctp"), false, None),
+            (Some(""), false, None),
+        ] {
+            assert_eq!(Transport::of_uri(parameter, sips), transport, "{parameter:?} {sips}");
+        }
+    }
 }

@@ -252,7 +252,7 @@ impl Entry {
     }
 
     fn contact(&self, office: &Office, flow: &Flow) -> String {
-        let parameter = if flow.transport.is_reliable() { ";transport=tcp" } else { "" };
+        let parameter = flow.transport.uri_parameter();
         let user = headers::escape_user(&self.registration.account().user);
         format!("sip:{user}@{}{parameter}", office.sent_by(flow))
     }

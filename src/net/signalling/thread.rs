@@ -36,7 +36,7 @@ const SWEEP_EVERY: Duration = Duration::from_secs(2);
 
 /// Tokens: what kind of socket in the upper byte, which one below.
 const UDP: u64 = 1 << 56;
-const TCP_LISTENER: u64 = 2 << 56;
+const STREAM_LISTENER: u64 = 2 << 56;
 const CONNECTION: u64 = 3 << 56;
 const KIND: u64 = 0xff << 56;
 pub(super) const WAKER: u64 = 4 << 56;
@@ -85,7 +85,7 @@ pub(super) struct Edge<M, S> {
     waker: Waker,
     work: Receiver<Work<M>>,
     listeners: Vec<(SocketAddr, Listener)>,
-    /// TCP listeners that had no file descriptor left, by index; tried again at the next sweep.
+    /// Listeners for streams that had no file descriptor left, by index; tried again at the next sweep.
     paused: Vec<usize>,
     connections: Connections,
     swept: Option<Instant>,
@@ -114,7 +114,7 @@ impl<M: Machine, S: Sinks> Edge<M, S> {
         for (n, (_, listener)) in (0..).zip(&bound.listeners) {
             match listener {
                 Listener::Udp(socket) => poll.add(socket, UDP | n, Interest::IN)?,
-                Listener::Tcp(listener) => poll.add(listener, TCP_LISTENER | n, Interest::IN)?,
+                Listener::Stream(_, listener) => poll.add(listener, STREAM_LISTENER | n, Interest::IN)?,
             }
         }
         Ok(Edge {
@@ -156,7 +156,7 @@ impl<M: Machine, S: Sinks> Edge<M, S> {
             for (token, interest) in events.iter() {
                 match token & KIND {
                     UDP => self.datagrams(now, (token & !KIND) as usize),
-                    TCP_LISTENER => self.accept(now, (token & !KIND) as usize),
+                    STREAM_LISTENER => self.accept(now, (token & !KIND) as usize),
                     CONNECTION => self.stream(now, ConnectionId(token & !KIND), interest),
                     _ => woken = true,
                 }
@@ -210,11 +210,11 @@ impl<M: Machine, S: Sinks> Edge<M, S> {
     }
 
     fn accept(&mut self, now: Now, n: usize) {
-        let Some((local, Listener::Tcp(listener))) = self.listeners.get(n) else { return };
+        let Some((local, Listener::Stream(_, listener))) = self.listeners.get(n) else { return };
         if let Err(error) = self.connections.accept(now.mono, &self.poll, listener, *local, &self.traffic) {
             // It would be reported as ready again and again.
             tracing::warn!(%error, listener = %local, "connections can't be accepted for a while");
-            let _ = self.poll.modify(listener, TCP_LISTENER | n as u64, Interest::empty());
+            let _ = self.poll.modify(listener, STREAM_LISTENER | n as u64, Interest::empty());
             self.paused.push(n);
         }
         self.swept.get_or_insert(now.mono);
@@ -262,8 +262,8 @@ impl<M: Machine, S: Sinks> Edge<M, S> {
         if self.swept.is_some_and(|swept| now.mono.saturating_duration_since(swept) >= SWEEP_EVERY) {
             self.connections.sweep(now.mono, &self.traffic);
             for n in std::mem::take(&mut self.paused) {
-                if let Some((_, Listener::Tcp(listener))) = self.listeners.get(n) {
-                    let _ = self.poll.modify(listener, TCP_LISTENER | n as u64, Interest::IN);
+                if let Some((_, Listener::Stream(_, listener))) = self.listeners.get(n) {
+                    let _ = self.poll.modify(listener, STREAM_LISTENER | n as u64, Interest::IN);
                 }
             }
             self.swept = (!self.connections.is_empty()).then_some(now.mono);
@@ -302,7 +302,7 @@ impl<M: Machine, S: Sinks> Edge<M, S> {
     fn send(&mut self, now: Now, flow: Flow, bytes: Bytes) {
         match flow.transport {
             Transport::Udp => self.send_datagram(flow, &bytes),
-            Transport::Tcp => {
+            Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss => {
                 self.connections.send(now.mono, &self.poll, flow, bytes, &self.traffic);
                 self.swept.get_or_insert(now.mono);
             }
@@ -328,6 +328,6 @@ impl<M: Machine, S: Sinks> Edge<M, S> {
 fn udp(listeners: &[(SocketAddr, Listener)], local: SocketAddr) -> Option<&UdpSocket> {
     listeners.iter().find_map(|(address, listener)| match listener {
         Listener::Udp(socket) if *address == local => Some(socket),
-        Listener::Udp(_) | Listener::Tcp(_) => None,
+        Listener::Udp(_) | Listener::Stream(..) => None,
     })
 }
