@@ -2,6 +2,7 @@
 
 use super::headers;
 use super::office::{Channel, Office};
+use super::peer::Peer;
 use super::verdict;
 use crate::clock::Now;
 use crate::dialog::Dialog;
@@ -49,6 +50,7 @@ pub struct Branch {
     /// The phone's tag, once it has rung.
     pub early_tag: Option<Box<str>>,
     pub state: State,
+    pub(super) peer: Peer,
     /// Index of its entry in the call record's legs.
     pub entry: usize,
     /// Answers that came too late: by To tag, the ACK to repeat. Each has had its BYE.

@@ -11,6 +11,7 @@ use super::unacked::{Unacked, Wait};
 use super::{Call, State};
 use crate::clock::Now;
 use crate::relay::Side;
+use crate::sdp::SdpError;
 use crate::sip::{Flow, Message, Method, Name, Writer, status};
 use crate::transaction::{ClientId, ServerId};
 use bytes::Bytes;
@@ -203,13 +204,10 @@ impl Call {
             return;
         };
         let description = headers::description(message);
-        let rewritten = match (&description, &mut self.anchor) {
-            (Some(description), Some(anchor)) => {
-                anchor.point(office, side, description);
-                anchor.rewrite(office, to, description).ok()
-            }
-            _ => None,
-        };
+        if let (Some(description), Some(anchor)) = (&description, &mut self.anchor) {
+            anchor.point(office, side, description);
+        }
+        let rewritten = description.and_then(|description| self.describe(office, to, &description).ok());
         self.acknowledge_passed(office, to, cseq, rewritten.as_deref(), client);
     }
 
@@ -445,13 +443,11 @@ impl Call {
     }
 
     /// The body of `message` as the party on side `to` gets it.
-    fn body_for(&self, office: &Office, to: Side, message: &Message) -> Result<Option<Bytes>, ()> {
-        match (headers::description(message), &self.anchor) {
-            (Some(description), Some(anchor)) => {
-                anchor.rewrite(office, to, &description).map(Some).map_err(drop)
-            }
-            (Some(_), None) => Err(()), // media in a call that was set up without: not carried out
-            (None, _) => Ok(Some(message.body()).filter(|body| !body.is_empty())),
+    fn body_for(&mut self, office: &Office, to: Side, message: &Message) -> Result<Option<Bytes>, SdpError> {
+        match headers::description(message) {
+            // Media in a call that was set up without is not carried out.
+            Some(description) => self.describe(office, to, &description).map(Some),
+            None => Ok(Some(message.body()).filter(|body| !body.is_empty())),
         }
     }
 }

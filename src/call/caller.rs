@@ -2,6 +2,7 @@
 
 use super::headers::{self, AGENT, ALLOW};
 use super::office::{CallKey, Office};
+use super::peer::Peer;
 use super::unacked::Unacked;
 use crate::clock::Now;
 use crate::dialog::Dialog;
@@ -41,13 +42,25 @@ pub struct Caller {
     pub heard: Heard,
     said: Option<Said>,
     pub dialog: Option<Box<Dialog>>,
+    pub(super) peer: Peer,
 }
 
 impl Caller {
     pub fn new(office: &mut Office, key: CallKey, server: ServerId, flow: Flow, invite: Message) -> Caller {
         let tag = super::tag(office, crate::relay::Side::A, key, 0);
         let behind_nat = headers::is_behind_nat(&invite, &flow);
-        Caller { server, flow, behind_nat, invite, tag, heard: Heard::Nothing, said: None, dialog: None }
+        let peer = Peer::new(&mut office.ids);
+        Caller {
+            server,
+            flow,
+            behind_nat,
+            invite,
+            tag,
+            heard: Heard::Nothing,
+            said: None,
+            dialog: None,
+            peer,
+        }
     }
 
     /// 180, once, as soon as any leg rings.

@@ -4,6 +4,7 @@ use super::branch::{Branch, Callee, Progress, State as BranchState};
 use super::bridge::Bridge;
 use super::headers::{self, Onward, Outgoing};
 use super::office::{Channel, Effect, Office};
+use super::peer::Peer;
 use super::record::AnsweredBy;
 use super::transfer::Transfer;
 use super::{COMPLETED_ELSEWHERE, Call, DECLINED_ELSEWHERE, State, caller::Heard, verdict};
@@ -100,9 +101,11 @@ impl Call {
         invitation: &Invitation<'_>,
     ) -> Result<(), LegOutcome> {
         let Invitation { leg, planned, callee, target, flow, onward, channel, patience } = invitation;
+        let mut peer = Peer::new(&mut office.ids);
         let offer = match (&self.offer, &self.anchor) {
             (Some(offer), Some(anchor)) => {
-                Some(anchor.rewrite(office, Side::B, offer).map_err(|_| LegOutcome::Failed)?)
+                let described = anchor.rewrite(office, Side::B, &mut peer.origin, offer);
+                Some(described.map_err(|_| LegOutcome::Failed)?)
             }
             _ => None,
         };
@@ -142,6 +145,7 @@ impl Call {
             channel: channel.clone(),
             early_tag: None,
             state: BranchState::Calling(Progress::Nothing),
+            peer,
             entry,
             dismissed: Vec::new(),
         });
@@ -185,7 +189,7 @@ impl Call {
         if let (true, Some(description), Some(anchor)) =
             (alone && !transferred, headers::description(message), &mut self.anchor)
             && self.caller.heard < Heard::EarlyMedia
-            && let Ok(rewritten) = anchor.rewrite(office, Side::A, &description)
+            && let Ok(rewritten) = anchor.rewrite(office, Side::A, &mut self.caller.peer.origin, &description)
         {
             anchor.point(office, Side::B, &description);
             self.caller.early_media(office, now, &rewritten);
@@ -320,16 +324,12 @@ impl Call {
         if let State::Answered(_) = self.state {
             return self.transfer_answered(office, now, index, message);
         }
-        let branch = &self.branches[index];
         let description = headers::description(message);
         if self.offer.is_none() && description.is_some() && self.anchor.is_none() {
             self.anchor = super::media::Anchor::reserve(office, self.key); // a late offer: the first SDP of the call
         }
-        let rewritten = match (&description, &self.anchor) {
-            (Some(description), Some(anchor)) => anchor.rewrite(office, Side::A, description).ok(),
-            _ => None,
-        };
-        let dialog = Dialog::uac(&branch.request, message);
+        let rewritten = description.as_deref().and_then(|d| self.describe(office, Side::A, d).ok());
+        let dialog = Dialog::uac(&self.branches[index].request, message);
         let (Some(mut dialog), true) = (dialog, description.is_some() == rewritten.is_some()) else {
             // No Contact, or an answer that can't be relayed: nobody can talk here.
             self.dismiss(office, now, index, message);

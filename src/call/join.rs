@@ -13,6 +13,7 @@ use crate::clock::Now;
 use crate::dialog::Dialog;
 use crate::relay::Side;
 use crate::rules::LegOutcome;
+use crate::sdp;
 use crate::sip::{Message, Method, Name};
 use crate::transaction::ClientId;
 use bytes::Bytes;
@@ -46,17 +47,16 @@ impl Call {
         index: usize,
         message: &Message,
     ) {
-        let Some(from) = self.transfer().map(|transfer| transfer.from) else { return };
+        if self.transfer().is_none() {
+            return;
+        }
         let offer = headers::description(message);
         if self.anchor.is_none() && offer.is_some() {
             self.anchor = Anchor::reserve(office, self.key); // the call was without media until now
         }
-        let rewritten = match (&offer, &self.anchor) {
-            (Some(offer), Some(anchor)) => anchor.rewrite(office, from.other(), offer).ok(),
-            _ => None,
-        };
+        let sound = offer.as_deref().is_some_and(|offer| sdp::audio(offer).is_ok()) && self.anchor.is_some();
         let dialog = Dialog::uac(&self.branches[index].request, message);
-        let (Some(dialog), Some(offer), true) = (dialog, offer, rewritten.is_some()) else {
+        let (Some(dialog), Some(offer), true) = (dialog, offer, sound) else {
             self.dismiss(office, now, index, message); // no Contact, or no offer that can be relayed
             let branch = &mut self.branches[index];
             self.log.leg_ended(now, branch.entry, Some(message.status()), "failed");
@@ -86,10 +86,12 @@ impl Call {
         else {
             return;
         };
-        let rewritten =
-            self.anchor.as_ref().and_then(|anchor| anchor.rewrite(office, from.other(), &offer).ok());
+        let Ok(rewritten) = self.describe(office, from.other(), &offer) else {
+            self.abandon(office, now);
+            return self.transfer_failed(office, now, 488);
+        };
         let branch = headers::branch(office);
-        let (Some((dialog, flow)), Some(rewritten)) = (self.dialog(from.other()), rewritten) else { return };
+        let Some((dialog, flow)) = self.dialog(from.other()) else { return };
         let mut w = dialog.request(Method::Invite, None, headers::hop(office, &flow, &branch));
         let cseq = dialog.local_cseq();
         w.header(Name::Contact, office.contact(&flow));
@@ -159,10 +161,7 @@ impl Call {
         if let (Some(answer), Some(anchor)) = (&answer, &mut self.anchor) {
             anchor.point(office, from.other(), answer);
         }
-        let rewritten = match (&answer, &self.anchor) {
-            (Some(answer), Some(anchor)) => anchor.rewrite(office, from, answer).ok(),
-            _ => None,
-        };
+        let rewritten = answer.and_then(|answer| self.describe_to(office, index, from, &answer).ok());
         let Some(rewritten) = rewritten.filter(|_| !lost) else {
             self.abandon(office, now);
             return self.transfer_failed(office, now, if lost { 487 } else { 488 });

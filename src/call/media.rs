@@ -3,7 +3,7 @@
 
 use super::office::{CallKey, Effect, Office};
 use crate::relay::{Command, PortPair, RelayId, Side};
-use crate::sdp::{self, SdpError};
+use crate::sdp::{self, Origin, Ports, SdpError};
 use bytes::Bytes;
 
 /// The relay of one call; its id is the call's.
@@ -35,17 +35,23 @@ impl Anchor {
         Some(Anchor { id: RelayId(call.0), a, b, state: State::Reserved(Vec::new()) })
     }
 
-    /// The description as the party on side `to` gets it: audio at our port that faces it.
+    /// The description as a party on side `to` gets it, in the dialog of that origin: audio at our port that faces it.
     ///
     /// # Errors
     /// See [`SdpError`].
-    pub fn rewrite(&self, office: &Office, to: Side, description: &[u8]) -> Result<Bytes, SdpError> {
+    pub fn rewrite(
+        &self,
+        office: &Office,
+        to: Side,
+        origin: &mut Origin,
+        description: &[u8],
+    ) -> Result<Bytes, SdpError> {
         let pair = match to {
             Side::A => self.a,
             Side::B => self.b,
         };
         let address = office.media_advertise.unwrap_or_else(|| pair.rtp.ip());
-        sdp::anchor(description, address, pair.rtp.port(), pair.rtcp.port())
+        origin.describe(description, Ports { address, rtp: pair.rtp.port(), rtcp: pair.rtcp.port() })
     }
 
     /// The party on that side has said where it receives. The callee's word opens the relay.

@@ -18,6 +18,7 @@ mod join;
 pub mod log;
 pub mod media;
 pub mod office;
+mod peer;
 pub mod record;
 pub mod referral;
 pub mod ring;

@@ -1,10 +1,10 @@
 //! Pointing a description at our relay: a line editor. What it doesn't name passes byte for byte.
 
 use super::SdpError;
+use super::origin::Ports;
 use super::read::{Line, MediaLine, Sections, connection_address, lines};
 use bytes::{BufMut, Bytes, BytesMut};
 use std::fmt::{self, Write as _};
-use std::net::IpAddr;
 
 /// Attributes that lead around the relay, or promise what it doesn't keep: ICE (RFC 8839), bundling of streams that are
 /// refused (RFC 9143), other addresses (RFC 6947, RFC 7006), and filters on the sender's address (RFC 4570).
@@ -24,17 +24,17 @@ const REMOVED: [&[u8]; 13] = [
     b"source-filter",
 ];
 
-/// The same description with its first live audio stream pointed at our relay: `c=` and `o=` addresses, the port, `a=rtcp`;
+/// The same description with its first live audio stream pointed at our relay: `c=` address, port, `a=rtcp`; its `o=` line is ours, with
+/// this session id and version ([`Origin`](super::Origin) keeps them);
 /// ICE and other attributes that would lead around the relay are removed, other media get port 0. An address of hold
 /// (`0.0.0.0`) stays: it says that nothing may be sent. `a=rtcp-mux` stays: it is between the two parties.
 ///
 /// # Errors
 /// See [`SdpError`].
-pub fn anchor(description: &[u8], address: IpAddr, rtp_port: u16, rtcp_port: u16) -> Result<Bytes, SdpError> {
+pub fn anchor(description: &[u8], ports: Ports, id: u64, version: u64) -> Result<Bytes, SdpError> {
     let sections = Sections::cut(description)?;
     // Room for longer addresses and an `a=rtcp` line.
-    let mut anchor =
-        Anchor { out: BytesMut::with_capacity(description.len() + 128), address, rtp_port, rtcp_port };
+    let mut anchor = Anchor { out: BytesMut::with_capacity(description.len() + 128), ports, id, version };
     for line in lines(sections.session) {
         anchor.session_line(line)?;
     }
@@ -50,9 +50,9 @@ pub fn anchor(description: &[u8], address: IpAddr, rtp_port: u16, rtcp_port: u16
 
 struct Anchor {
     out: BytesMut,
-    address: IpAddr,
-    rtp_port: u16,
-    rtcp_port: u16,
+    ports: Ports,
+    id: u64,
+    version: u64,
 }
 
 impl Anchor {
@@ -71,7 +71,7 @@ impl Anchor {
 
     fn audio(&mut self, section: &[u8]) -> Result<(), SdpError> {
         let mut rtcp_written = false;
-        let (rtp_port, rtcp_port) = (self.rtp_port, self.rtcp_port);
+        let Ports { rtp: rtp_port, rtcp: rtcp_port, .. } = self.ports;
         for line in lines(section) {
             if line.kind == b'm' {
                 let media = MediaLine::parse(line.value)?;
@@ -121,20 +121,11 @@ impl Anchor {
     /// `o=<username> <sess-id> <sess-version> <nettype> <addrtype> <address>` (RFC 8866 §5.2).
     fn origin(&mut self, line: Line<'_>) -> Result<(), SdpError> {
         let text = std::str::from_utf8(line.value).map_err(|_| SdpError::BadLine)?;
-        let mut words = text.split_ascii_whitespace();
-        let (Some(user), Some(id), Some(version), Some(_), Some(_), Some(_), None) = (
-            words.next(),
-            words.next(),
-            words.next(),
-            words.next(),
-            words.next(),
-            words.next(),
-            words.next(),
-        ) else {
+        if text.split_ascii_whitespace().count() != 6 {
             return Err(SdpError::BadLine);
-        };
-        let (kind, address) = (self.address_kind(), self.address);
-        self.line(line, format_args!("o={user} {id} {version} IN {kind} {address}"));
+        }
+        let (kind, address, id, version) = (self.address_kind(), self.ports.address, self.id, self.version);
+        self.line(line, format_args!("o=- {id} {version} IN {kind} {address}"));
         Ok(())
     }
 
@@ -142,14 +133,14 @@ impl Anchor {
         if connection_address(line.value)?.is_unspecified() {
             self.out.put_slice(line.whole);
         } else {
-            let (kind, address) = (self.address_kind(), self.address);
+            let (kind, address) = (self.address_kind(), self.ports.address);
             self.line(line, format_args!("c=IN {kind} {address}"));
         }
         Ok(())
     }
 
     fn address_kind(&self) -> &'static str {
-        if self.address.is_ipv4() { "IP4" } else { "IP6" }
+        if self.ports.address.is_ipv4() { "IP4" } else { "IP6" }
     }
 
     /// Writes a line in the place of `old`, with its line end.

@@ -5,11 +5,13 @@
 //! description is refused.
 
 mod anchor;
+pub mod origin;
 mod read;
 #[cfg(test)]
 mod tests;
 
-pub use anchor::anchor;
+use anchor::anchor;
+pub use origin::{Origin, Ports};
 pub use read::audio;
 
 use std::net::SocketAddr;

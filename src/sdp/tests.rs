@@ -13,8 +13,16 @@ fn relay() -> IpAddr {
     "192.0.2.1".parse().unwrap()
 }
 
+fn at(address: IpAddr, rtp: u16, rtcp: u16) -> Ports {
+    Ports { address, rtp, rtcp }
+}
+
+fn usual() -> Ports {
+    at(relay(), 20_000, 20_001)
+}
+
 fn anchored(description: &str) -> String {
-    String::from_utf8(anchor(description.as_bytes(), relay(), 20_000, 20_001).unwrap().to_vec()).unwrap()
+    String::from_utf8(anchor(description.as_bytes(), usual(), 5, 6).unwrap().to_vec()).unwrap()
 }
 
 #[test]
@@ -29,7 +37,7 @@ fn an_offer_shows_where_its_audio_goes() {
 fn an_anchored_offer_names_the_relay_alone_and_keeps_the_rest() {
     assert_eq!(
         anchored(OFFER),
-        "v=0\r\no=alice 1 2 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n\
+        "v=0\r\no=- 5 6 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n\
          m=audio 20000 RTP/AVP 0 8 101\r\na=mid:0\r\na=rtpmap:0 PCMU/8000\r\na=rtcp:20001\r\na=x-\u{fc}nknown\r\n\
          m=video 0 RTP/AVP 96\r\nc=IN IP4 192.0.2.1\r\na=mid:1\r\n"
     );
@@ -43,16 +51,16 @@ fn bare_line_feeds_stay_bare() {
 
 #[test]
 fn the_address_family_follows_the_relay() {
-    let out = anchor(OFFER.as_bytes(), "2001:db8::1".parse().unwrap(), 20_000, 20_001).unwrap();
+    let out = anchor(OFFER.as_bytes(), at("2001:db8::1".parse().unwrap(), 20_000, 20_001), 5, 6).unwrap();
     let text = String::from_utf8(out.to_vec()).unwrap();
-    assert!(text.contains("o=alice 1 2 IN IP6 2001:db8::1\r\n") && text.contains("c=IN IP6 2001:db8::1\r\n"));
+    assert!(text.contains("o=- 5 6 IN IP6 2001:db8::1\r\n") && text.contains("c=IN IP6 2001:db8::1\r\n"));
     assert_eq!(audio(&out).unwrap().rtp, "[2001:db8::1]:20000".parse().unwrap());
 }
 
 #[test]
 fn an_odd_rtcp_port_is_said_even_where_the_offer_said_none() {
     let offer = "v=0\no=- 1 1 IN IP4 10.0.0.1\ns=-\nt=0 0\nm=audio 4000 RTP/AVP 0\nc=IN IP4 10.0.0.1";
-    let out = anchor(offer.as_bytes(), relay(), 20_000, 30_001).unwrap();
+    let out = anchor(offer.as_bytes(), at(relay(), 20_000, 30_001), 1, 1).unwrap();
     assert_eq!(audio(&out).unwrap().rtcp, "192.0.2.1:30001".parse().unwrap());
 }
 
@@ -107,7 +115,7 @@ fn what_can_not_be_relayed_says_why() {
         assert_eq!(audio(description.as_bytes()), Err(error), "{description}");
     }
     let no_origin = OFFER.replace("o=alice 1 2", "o=alice");
-    assert_eq!(anchor(no_origin.as_bytes(), relay(), 2, 3), Err(SdpError::BadLine));
+    assert_eq!(anchor(no_origin.as_bytes(), usual(), 1, 1), Err(SdpError::BadLine));
 }
 
 /// Lines such as descriptions are made of, and noise.
@@ -131,7 +139,7 @@ proptest! {
     #[test]
     fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
         let _ = audio(&bytes);
-        let _ = anchor(&bytes, relay(), 20_000, 20_001);
+        let _ = anchor(&bytes, usual(), 5, 6);
     }
 
     #[test]
@@ -142,10 +150,10 @@ proptest! {
         let end = if crlf { "\r\n" } else { "\n" };
         let head = ["v=0", "o=- 1 1 IN IP4 10.0.0.9", "s=-", "c=IN IP4 10.0.0.8", "t=0 0"].map(str::to_owned);
         let text: String = head.iter().chain(&body).flat_map(|line| [line.as_str(), end]).collect();
-        if let Ok(once) = anchor(text.as_bytes(), relay(), 20_000, 20_001) {
+        if let Ok(once) = anchor(text.as_bytes(), usual(), 5, 6) {
             let audio = audio(&once).unwrap();
             prop_assert!(audio.on_hold || audio.rtp == "192.0.2.1:20000".parse().unwrap());
-            prop_assert_eq!(&anchor(&once, relay(), 20_000, 20_001).unwrap(), &once);
+            prop_assert_eq!(&anchor(&once, usual(), 5, 6).unwrap(), &once);
             prop_assert!(!once.windows(12).any(|w| w == b"a=candidate:"));
             let kept = |bytes: &[u8]| bytes.split(|b| *b == b'\n').filter(|l| l.starts_with(b"m=")).count();
             prop_assert_eq!(kept(&once), kept(text.as_bytes()));
