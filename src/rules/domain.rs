@@ -295,8 +295,11 @@ impl Domain {
     /// Where a span of its files begins.
     #[must_use]
     pub fn place(&self, span: Span) -> Place {
-        let lines = self.files.read(span.file).unwrap_or_default();
-        lines.place(self.files.name(span.file).unwrap_or_default(), span)
+        let file = self.files.name(span.file).unwrap_or_default();
+        match self.files.at(span.file) {
+            Some(lines) => lines.place(file, span),
+            None => Lines::default().place(file, span),
+        }
     }
 
     /// The tree that an extension or number leads to.

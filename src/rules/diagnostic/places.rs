@@ -1,17 +1,19 @@
-//! Where spans begin, without the text: how long each line of a file is, and which of its characters are longer than a byte.
+//! Where spans begin, without the text: where each line of a file ends, and which of its characters are longer than a byte.
 //!
 //! Kept with a compiled domain, whose source stays in the store.
 
 use super::{Files, Place, Span};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::sync::Arc;
 
-/// The lines of one file.
+/// The lines of one file. Stored as differences, which are short; read into sums, which are searched.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lines {
-    /// The length of each line with its end, in bytes; the last may have none.
-    lengths: Vec<u32>,
-    /// Characters of several bytes: how far behind the one before each begins, and how many bytes it has beyond the first.
+    /// Where each line ends, with its line end; the last may have none.
+    #[serde(serialize_with = "lengths", deserialize_with = "ends")]
+    ends: Vec<u32>,
+    /// Characters of several bytes: where each begins, and how many bytes it has beyond the first.
+    #[serde(serialize_with = "distances", deserialize_with = "begins")]
     wide: Vec<(u32, u8)>,
 }
 
@@ -19,56 +21,69 @@ fn narrow(at: usize) -> u32 {
     u32::try_from(at).unwrap_or(u32::MAX)
 }
 
+fn lengths<S: Serializer>(ends: &[u32], serializer: S) -> Result<S::Ok, S::Error> {
+    let mut last = 0;
+    serializer.collect_seq(ends.iter().map(|end| end - std::mem::replace(&mut last, *end)))
+}
+
+fn ends<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u32>, D::Error> {
+    let mut ends = Vec::<u32>::deserialize(deserializer)?;
+    let mut sum = 0_u32;
+    for end in &mut ends {
+        sum = sum.saturating_add(*end);
+        *end = sum;
+    }
+    Ok(ends)
+}
+
+fn distances<S: Serializer>(wide: &[(u32, u8)], serializer: S) -> Result<S::Ok, S::Error> {
+    let mut last = 0;
+    let distance = |(begins, more): &(u32, u8)| (begins - std::mem::replace(&mut last, *begins), *more);
+    serializer.collect_seq(wide.iter().map(distance))
+}
+
+fn begins<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(u32, u8)>, D::Error> {
+    let mut wide = Vec::<(u32, u8)>::deserialize(deserializer)?;
+    let mut sum = 0_u32;
+    for (begins, _) in &mut wide {
+        sum = sum.saturating_add(*begins);
+        *begins = sum;
+    }
+    Ok(wide)
+}
+
 impl Lines {
     #[must_use]
     pub fn of(text: &str) -> Lines {
-        let mut lines = Lines::default();
-        let mut start = 0;
-        for end in memchr::memchr_iter(b'\n', text.as_bytes()) {
-            lines.lengths.push(narrow(end + 1 - start));
-            start = end + 1;
-        }
-        lines.lengths.push(narrow(text.len() - start));
+        let ends = memchr::memchr_iter(b'\n', text.as_bytes()).map(|end| narrow(end + 1));
+        let ends = ends.chain([narrow(text.len())]).collect();
+        let mut wide = Vec::new();
         if !text.is_ascii() {
-            let mut last = 0;
-            for (at, character) in text.char_indices().filter(|(_, c)| !c.is_ascii()) {
-                lines.wide.push((narrow(at - last), u8::try_from(character.len_utf8() - 1).unwrap_or(0)));
-                last = at;
-            }
+            let characters = text.char_indices().filter(|(_, character)| !character.is_ascii());
+            let more = |character: char| u8::try_from(character.len_utf8() - 1).unwrap_or(0);
+            wide.extend(characters.map(|(at, character)| (narrow(at), more(character))));
         }
-        lines
+        Lines { ends, wide }
     }
 
     /// Where a span of this file begins: the same as [`Files::place`] says.
     #[must_use]
     pub fn place(&self, file: &str, span: Span) -> Place {
-        let text: u32 = self.lengths.iter().fold(0, |sum, length| sum.saturating_add(*length));
-        let mut at = span.start.min(text);
+        let mut at = span.start.min(self.ends.last().copied().unwrap_or(0));
+        let mut before =
+            self.wide.get(..self.wide.partition_point(|(begins, _)| *begins < at)).unwrap_or_default();
         // A span that begins inside of a character begins with it.
-        let mut extra = Vec::new();
-        let mut begins = 0_u32;
-        for (behind, more) in &self.wide {
-            begins = begins.saturating_add(*behind);
-            if begins >= at {
-                break;
-            }
-            if at <= begins.saturating_add(u32::from(*more)) {
-                at = begins;
-                break;
-            }
-            extra.push((begins, u32::from(*more)));
+        if let Some(((begins, more), others)) = before.split_last()
+            && at <= begins.saturating_add(u32::from(*more))
+        {
+            (at, before) = (*begins, others);
         }
-        let (mut line, mut start) = (1, 0_u32);
-        for length in &self.lengths {
-            let next = start.saturating_add(*length);
-            if next > at || line == self.lengths.len() {
-                break;
-            }
-            (line, start) = (line + 1, next);
-        }
-        let wide: u32 = extra.iter().filter(|(begins, _)| *begins >= start).map(|(_, more)| *more).sum();
+        let above = self.ends.partition_point(|end| *end <= at).min(self.ends.len().saturating_sub(1));
+        let start = above.checked_sub(1).and_then(|last| self.ends.get(last)).copied().unwrap_or(0);
+        let in_line = before.iter().rev().take_while(|(begins, _)| *begins >= start);
+        let wide: u32 = in_line.map(|(_, more)| u32::from(*more)).sum();
         let column = at.saturating_sub(start).saturating_sub(wide) as usize + 1;
-        Place { file: file.into(), line, column }
+        Place { file: file.into(), line: above + 1, column }
     }
 }
 
