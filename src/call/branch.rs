@@ -1,5 +1,6 @@
 //! One INVITE towards one contact or trunk: a branch of the fork. A device with four contacts has one leg and four branches.
 
+use super::dialogs::Direction;
 use super::headers;
 use super::office::{Channel, Office};
 use super::peer::Peer;
@@ -36,6 +37,8 @@ pub struct Branch {
     pub stage: u32,
     pub leg: usize,
     pub callee: Callee,
+    /// Who began the dialog: it may have come here from another call.
+    pub direction: Direction,
     pub flow: Flow,
     pub behind_nat: bool,
     /// Our INVITE as sent: what dialogs are made from.
@@ -88,6 +91,12 @@ impl Branch {
         matches!(self.state, State::Calling(_))
     }
 
+    /// We have begun its dialog, and chosen the Call-ID.
+    #[must_use]
+    pub fn is_ours(&self) -> bool {
+        self.direction == Direction::Recipient
+    }
+
     /// The INVITE transaction is over or belongs to a dialog.
     #[must_use]
     pub fn is_settled(&self) -> bool {
@@ -135,9 +144,22 @@ impl Branch {
     /// The ACK to a 2xx (RFC 3261 §13.2.2.4), in the dialog that it made, and the flow that it takes.
     #[must_use]
     pub fn ack(&self, office: &mut Office, dialog: &mut Dialog, description: Option<&[u8]>) -> (Flow, Bytes) {
+        let cseq = self.request.cseq().map_or(1, |cseq| cseq.number); // higher where a challenge was answered
+        self.ack_of(office, dialog, cseq, description)
+    }
+
+    /// The same to the 2xx of an INVITE with this CSeq number.
+    #[must_use]
+    pub fn ack_of(
+        &self,
+        office: &mut Office,
+        dialog: &mut Dialog,
+        cseq: u32,
+        description: Option<&[u8]>,
+    ) -> (Flow, Bytes) {
         let flow = headers::flow_towards(dialog, self.flow, self.behind_nat);
         let branch = headers::branch(office);
-        let ack = dialog.request(Method::Ack, Some(1), headers::hop(office, &flow, &branch));
+        let ack = dialog.request(Method::Ack, Some(cseq), headers::hop(office, &flow, &branch));
         let bytes = match description {
             Some(description) => ack.body("application/sdp", description),
             None => ack.finish(),

@@ -10,6 +10,7 @@ use super::transfer::Transfer;
 use super::unacked::{Unacked, Wait};
 use super::{Call, State};
 use crate::clock::Now;
+use crate::dialog::Dialog;
 use crate::relay::Side;
 use crate::sdp::SdpError;
 use crate::sip::{Flow, Message, Method, Name, Writer, status};
@@ -28,6 +29,8 @@ pub struct Bridge {
     pub near: Option<usize>,
     /// This side has hung up while its transfer of the other goes on.
     pub absent: Option<Side>,
+    /// The dialog of this side is in another call (see [`super::guest`]).
+    pub lent: Option<Side>,
     pub transfer: Option<Box<Transfer>>,
     /// REFERs that were taken so far.
     pub refers: u32,
@@ -79,6 +82,7 @@ impl Bridge {
             winner,
             near: None,
             absent: None,
+            lent: None,
             transfer: None,
             refers: 0,
             unacked: vec![(Side::A, unacked)],
@@ -98,6 +102,7 @@ impl Bridge {
     #[must_use]
     pub fn is_unsettled(&self) -> bool {
         self.transfer.is_some()
+            || self.lent.is_some()
             || self.held.is_some()
             || !self.unacked.is_empty()
             || self.passes.iter().any(Pass::renegotiates)
@@ -247,11 +252,11 @@ impl Call {
             office.respond(now, server, code, plain_response(message, code, None))
         };
         let State::Answered(bridge) = &self.state else { return refuse(office, 481) };
-        let busy = bridge.transfer.is_some() || bridge.held.is_some();
+        let busy = bridge.transfer.is_some() || bridge.lent.is_some() || bridge.held.is_some();
         if renegotiates(method) && (busy || bridge.passes.iter().any(Pass::renegotiates)) {
             return refuse(office, 491); // RFC 3261 §14.2
         }
-        if bridge.absent == Some(from.other()) {
+        if bridge.absent == Some(from.other()) || bridge.lent.is_some() {
             return refuse(office, 480);
         }
         if bridge.passes.len() >= PASSES_MAX {
@@ -432,14 +437,17 @@ impl Call {
     pub(super) fn bye(&mut self, office: &mut Office, now: Now, side: Side, reasons: &[&str]) {
         let client = self.next_client();
         let Some((dialog, flow)) = self.dialog(side) else { return };
-        let branch = headers::branch(office);
-        let mut w = dialog.request(Method::Bye, None, headers::hop(office, &flow, &branch));
-        for reason in reasons {
-            w.header(Name::Reason, reason);
-        }
-        w.header(Name::UserAgent, AGENT);
+        let bytes = bye(office, dialog, &flow, reasons);
         self.byes += 1;
-        office.request(now, client, flow, w.finish());
+        office.request(now, client, flow, bytes);
+    }
+
+    /// BYE in a dialog that is in no seat any more, or in none yet.
+    pub(super) fn bye_in(&mut self, office: &mut Office, now: Now, dialog: &mut Dialog, flow: Flow) {
+        let client = self.next_client();
+        let bytes = bye(office, dialog, &flow, &[]);
+        self.byes += 1;
+        office.request(now, client, flow, bytes);
     }
 
     /// The body of `message` as the party on side `to` gets it.
@@ -450,6 +458,16 @@ impl Call {
             None => Ok(Some(message.body()).filter(|body| !body.is_empty())),
         }
     }
+}
+
+fn bye(office: &mut Office, dialog: &mut Dialog, flow: &Flow, reasons: &[&str]) -> Bytes {
+    let branch = headers::branch(office);
+    let mut w = dialog.request(Method::Bye, None, headers::hop(office, flow, &branch));
+    for reason in reasons {
+        w.header(Name::Reason, reason);
+    }
+    w.header(Name::UserAgent, AGENT);
+    w.finish()
 }
 
 /// The end of a message that passes: with the body it is to carry.

@@ -2,6 +2,7 @@
 
 use super::branch::{Branch, Callee, Progress, State as BranchState};
 use super::bridge::Bridge;
+use super::dialogs::Direction;
 use super::headers::{self, Onward, Outgoing};
 use super::office::{Channel, Effect, Office};
 use super::peer::Peer;
@@ -117,7 +118,7 @@ impl Call {
             flow: *flow,
             domain: self.domain.name(),
             tag: &tag,
-            invite: self.transfer().map_or(&self.caller.invite, Transfer::invite),
+            invite: self.transfer().and_then(Transfer::invite).unwrap_or(&self.caller.invite),
             referred_by: self.transfer().map(Transfer::referred_by),
             offer: offer.as_deref(),
             onward: onward.as_ref(),
@@ -136,6 +137,7 @@ impl Call {
             stage: self.stage,
             leg: *leg,
             callee: callee.clone(),
+            direction: Direction::Recipient,
             flow: *flow,
             behind_nat,
             request,

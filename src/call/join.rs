@@ -4,11 +4,12 @@
 //! Invariant: a new leg that has answered is either put in that place, or acknowledged and ended.
 
 use super::branch::{Callee, State as BranchState};
+use super::guest::Home;
 use super::headers::{self, AGENT, ALLOW};
 use super::media::Anchor;
-use super::office::{Effect, Office};
+use super::office::Office;
 use super::transfer::{Leaver, Stage, Transfer};
-use super::{COMPLETED_ELSEWHERE, Call, State, verdict};
+use super::{COMPLETED_ELSEWHERE, Call, State};
 use crate::clock::Now;
 use crate::dialog::Dialog;
 use crate::relay::Side;
@@ -20,7 +21,7 @@ use bytes::Bytes;
 use std::time::{Duration, Instant};
 
 /// Re-INVITEs that met one of the other party's own (RFC 3261 §14.1) before the transfer is given up.
-const GLARES_MAX: u32 = 3;
+pub(super) const GLARES_MAX: u32 = 3;
 
 /// Somebody has answered a transfer, and the other party is asked.
 #[derive(Debug)]
@@ -31,6 +32,10 @@ pub struct Joining {
     /// Our re-INVITE of the other party.
     pub client: ClientId,
     pub cseq: u32,
+    /// The CSeq number of the INVITE that whoever answered waits to have acknowledged.
+    pub ack_cseq: u32,
+    /// Where they have come from, by an attended transfer.
+    pub home: Option<Home>,
     pub glares: u32,
     /// When it is asked again.
     pub again: Option<Instant>,
@@ -65,15 +70,29 @@ impl Call {
         };
         let branch = &mut self.branches[index];
         let leg = branch.leg;
+        let ack_cseq = branch.request.cseq().map_or(1, |cseq| cseq.number);
         self.log.leg_answered(branch.entry);
         branch.state = BranchState::Answered { dialog: Box::new(dialog), ack: None };
         self.leave_all(office, now, &COMPLETED_ELSEWHERE, "answered_elsewhere");
         self.walk.answered(leg);
+        self.join(office, now, index, offer, ack_cseq, None);
+    }
+
+    /// Whoever is in that branch offers this session: the other party is asked.
+    pub(super) fn join(
+        &mut self,
+        office: &mut Office,
+        now: Now,
+        branch: usize,
+        offer: Bytes,
+        ack_cseq: u32,
+        home: Option<Home>,
+    ) {
         let client = self.next_client();
         if let Some(transfer) = self.transfer_mut() {
             let (cseq, glares, again, lost) = (0, 0, None, false);
-            transfer.stage =
-                Stage::Joining(Joining { branch: index, offer, client, cseq, glares, again, lost });
+            let joining = Joining { branch, offer, client, cseq, ack_cseq, home, glares, again, lost };
+            transfer.stage = Stage::Joining(joining);
         }
         self.ask_to_join(office, now, client);
     }
@@ -97,6 +116,7 @@ impl Call {
         w.header(Name::Contact, office.contact(&flow));
         w.header(Name::Allow, ALLOW);
         w.header(Name::UserAgent, AGENT);
+        self.tell_referrer(&mut w, from.other());
         if let Some(joining) = self.transfer_mut().and_then(Transfer::joining) {
             (joining.client, joining.cseq, joining.again) = (client, cseq, None);
         }
@@ -128,10 +148,11 @@ impl Call {
             }
             491 if joining.glares < GLARES_MAX && !joining.lost => {
                 joining.glares += 1;
-                // RFC 3261 §14.1: whoever chose the Call-ID waits for 2.1 to 4 s, the other one for less.
-                let from_ms = if other == Side::B { 2100 } else { 0 };
-                let wait = Duration::from_millis(from_ms + office.ids.word() % 190 * 10);
-                joining.again = Some(now.mono + wait);
+                let ours = !self.caller_sits(other) && self.branch_at(other).is_some_and(|b| b.is_ours());
+                let again = now.mono + after_glare(office, ours);
+                if let Some(joining) = self.transfer_mut().and_then(Transfer::joining) {
+                    joining.again = Some(again);
+                }
             }
             408 | 481 => self.hang_up(office, now), // RFC 3261 §12.2.1.2
             code => {
@@ -158,6 +179,7 @@ impl Call {
         let from = transfer.from;
         let Some(joining) = transfer.joining() else { return };
         let (index, offer, lost) = (joining.branch, joining.offer.clone(), joining.lost);
+        let ack_cseq = joining.ack_cseq;
         if let (Some(answer), Some(anchor)) = (&answer, &mut self.anchor) {
             anchor.point(office, from.other(), answer);
         }
@@ -178,9 +200,10 @@ impl Call {
             }
             bridge.absent = None;
         }
-        self.acknowledge_passed(office, from, 1, Some(&rewritten), None);
+        self.acknowledge_passed(office, from, ack_cseq, Some(&rewritten), None);
         let callee = self.branches[index].callee.clone();
         self.take_over(office, from, &callee);
+        self.keep_guest(office, from);
         self.transfer_over(200, Some(callee.label()));
     }
 
@@ -224,26 +247,10 @@ impl Call {
             office.release(&before);
         }
     }
+}
 
-    /// ACK and BYE for a new leg that has answered in vain.
-    pub(super) fn abandon(&mut self, office: &mut Office, now: Now) {
-        let Some(joining) = self.transfer_mut().and_then(Transfer::joining) else { return };
-        let (index, lost) = (joining.branch, joining.lost);
-        let Some(branch) = self.branches.get_mut(index) else { return };
-        branch.channel = None;
-        let state = std::mem::replace(&mut branch.state, BranchState::Ended(LegOutcome::Failed));
-        let BranchState::Answered { mut dialog, .. } = state else { return };
-        let (flow, ack) = branch.ack(office, &mut dialog, None);
-        office.effect(Effect::Send { flow, bytes: ack.clone() });
-        branch.dismissed.push((dialog.id.remote_tag.clone(), flow, ack));
-        self.log.leg_ended(now, branch.entry, Some(200), verdict::word(LegOutcome::Failed));
-        if lost {
-            return;
-        }
-        let name = headers::branch(office);
-        let bytes = dialog.request(Method::Bye, None, headers::hop(office, &flow, &name)).finish();
-        let client = self.next_client();
-        self.byes += 1;
-        office.request(now, client, flow, bytes);
-    }
+/// RFC 3261 §14.1: whoever chose the Call-ID waits for 2.1 to 4 s before another re-INVITE, the other one for less.
+pub(super) fn after_glare(office: &mut Office, ours: bool) -> Duration {
+    let from_ms = if ours { 2100 } else { 0 };
+    Duration::from_millis(from_ms + office.ids.word() % 190 * 10)
 }

@@ -6,12 +6,15 @@
 //! Invariants: the caller's INVITE gets exactly one final response; at most one branch wins; every 2xx of a branch is ACKed, and
 //! BYEd unless it won; the relay is closed exactly once.
 
+mod attended;
 pub mod branch;
 pub mod bridge;
 pub mod caller;
 pub mod dialogs;
+pub mod errand;
 pub mod folds;
 pub mod fork;
+pub mod guest;
 pub mod headers;
 pub mod history;
 mod join;
@@ -47,8 +50,8 @@ use record::{CallRecord, Party};
 use ring::{Order, Ring, Stop};
 use std::sync::Arc;
 use std::time::Instant;
-pub use tag::of_tag;
 use tag::tag;
+pub use tag::{Place, of_tag};
 use transfer::{Leaver, Transfer};
 use unacked::Unacked;
 
@@ -376,6 +379,9 @@ impl Call {
         flow: Flow,
         message: &Message,
     ) {
+        if self.asking_response(office, now, client, message) {
+            return;
+        }
         if let Some(index) = self.branches.iter().position(|branch| branch.client == client) {
             return self.branch_response(office, now, index, message);
         }
@@ -392,6 +398,9 @@ impl Call {
 
     /// A request of ours got no final response.
     pub fn failed(&mut self, office: &mut Office, now: Now, client: ClientId, why: Failure) {
+        if self.asking_failed(office, now, client) {
+            return;
+        }
         if let Some(index) = self.branches.iter().position(|branch| branch.client == client) {
             return self.branch_failed(office, now, index, why);
         }
@@ -463,7 +472,7 @@ impl Call {
 
     #[must_use]
     pub fn record(&self) -> CallRecord {
-        let own = self.transfer().map_or(&self.walk, Transfer::before);
+        let own = self.transfer().and_then(Transfer::before).unwrap_or(&self.walk);
         self.log.record(self.caller.invite.call_id(), self.domain.name(), own)
     }
 

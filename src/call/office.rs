@@ -2,6 +2,7 @@
 //! effects go, in order.
 
 use super::dialogs::Dialogs;
+use super::errand::Errand;
 use super::folds::Folds;
 use super::record::CallRecord;
 use super::statuses::{DomainStatuses, Statuses};
@@ -139,6 +140,8 @@ pub struct Office {
     /// What the transaction layer handed up and nobody has looked at yet.
     pub events: Vec<transaction::Event>,
     pub effects: Vec<Effect>,
+    /// What calls want of each other.
+    pub errands: Vec<Errand>,
     /// What our SDP says instead of the address that relay ports are bound to (behind NAT).
     pub media_advertise: Option<IpAddr>,
 }
@@ -163,6 +166,7 @@ impl Office {
             pending: FxHashMap::default(),
             events: Vec::new(),
             effects: Vec::new(),
+            errands: Vec::new(),
             media_advertise: None,
         }
     }

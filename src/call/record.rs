@@ -82,4 +82,7 @@ pub struct TransferRecord {
     pub status: u16,
     /// Who took it: `device:102a`, `tel:+12025550100`.
     pub answered_by: Option<String>,
+    /// Of an attended transfer: the id of the other call that took part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<String>,
 }

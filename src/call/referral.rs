@@ -1,14 +1,17 @@
 //! What a REFER asks for (RFC 3515 §2.4), read. It decides nothing.
 
-use crate::sip::{Message, NameAddr, Scheme};
+use crate::dialog::DialogId;
+use crate::sip::{Message, NameAddr, Replaces, Scheme};
 
-/// A call that somebody is to be transferred to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Whom somebody is to be transferred to.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReferTo<'a> {
     /// As a Request-URI may have it.
     pub uri: &'a str,
     /// What was dialled.
     pub user: &'a str,
+    /// The dialog whose place is to be taken (RFC 3891), as the party that holds it sees it: that is us.
+    pub replaces: Option<DialogId>,
 }
 
 /// The target of a REFER.
@@ -25,17 +28,27 @@ pub fn refer_to(request: &Message) -> Result<ReferTo<'_>, u16> {
         return Err(416);
     }
     let calls = uri.param("method").is_none_or(|method| method.eq_ignore_ascii_case("INVITE"));
-    let replaces = uri
-        .headers
-        .split(['?', '&'])
-        .any(|header| header.split('=').next().is_some_and(|name| name.eq_ignore_ascii_case("Replaces")));
-    if !calls || replaces {
-        return Err(501); // nothing but calls; a call that another one takes the place of (RFC 3891) is not carried out yet
+    if !calls {
+        return Err(501); // nothing but calls
     }
-    if uri.user.is_empty() {
+    let replaces = match uri.header("Replaces") {
+        Some(value) => Some(dialog_of(&Replaces::parse(&value).ok_or(400_u16)?)),
+        None => None,
+    };
+    if uri.user.is_empty() && replaces.is_none() {
         return Err(400);
     }
-    Ok(ReferTo { uri: uri.without_headers(), user: uri.user })
+    Ok(ReferTo { uri: uri.without_headers(), user: uri.user, replaces })
+}
+
+/// The dialog that a Replaces names, as we hold it (RFC 3891 §3).
+#[must_use]
+pub fn dialog_of(replaces: &Replaces<'_>) -> DialogId {
+    DialogId {
+        call_id: replaces.call_id.to_owned(),
+        local_tag: replaces.to_tag.to_owned(),
+        remote_tag: replaces.from_tag.to_owned(),
+    }
 }
 
 /// Whether whoever refers wants to hear what comes of it: not with `Refer-Sub: false` (RFC 4488 §4).
@@ -86,10 +99,17 @@ mod tests {
         assert_eq!(read("Refer-To: <sip:pbx.example>\r\n"), Err(400), "nobody is named");
         assert_eq!(read("Refer-To: <http://pbx.example/>\r\n"), Err(416));
         assert_eq!(read("Refer-To: <sip:300@pbx.example;method=BYE>\r\n"), Err(501));
-        assert_eq!(
-            read("Refer-To: <sip:300@pbx.example?Replaces=x%3Bto-tag%3D1%3Bfrom-tag%3D2>\r\n"),
-            Err(501)
-        );
+        assert_eq!(read("Refer-To: <sip:300@pbx.example?Replaces=x%3Bto-tag%3D1>\r\n"), Err(400));
+    }
+
+    #[test]
+    fn the_dialog_to_be_replaced_is_read_from_its_escapes() {
+        let field =
+            "Refer-To: <sip:300@pbx.example?Require=replaces&replaces=x%40y%3Bto-tag%3D1%3Bfrom-tag%3D2>\r\n";
+        let refer = refer(field);
+        let to = refer_to(&refer).unwrap();
+        let id = DialogId { call_id: "x@y".into(), local_tag: "1".into(), remote_tag: "2".into() };
+        assert_eq!((to.uri, to.replaces), ("sip:300@pbx.example", Some(id)));
     }
 
     #[test]

@@ -26,6 +26,16 @@ impl Call {
     /// The side that the request comes from, where it belongs to the dialog that the call has there: Call-ID and both tags (RFC 3261
     /// §12.2.2). A branch is on side A where it has taken the caller's place.
     pub(super) fn seat(&mut self, side: Side, branch: usize, message: &Message) -> Option<Side> {
+        self.seat_of(side, branch, |dialog| is_of(dialog, message))
+    }
+
+    /// The same of whatever names a dialog.
+    pub(super) fn seat_of(
+        &mut self,
+        side: Side,
+        branch: usize,
+        names: impl FnOnce(&Dialog) -> bool,
+    ) -> Option<Side> {
         let side = match (&self.state, side) {
             (State::Answered(bridge), Side::A) if bridge.near.is_none() => Side::A,
             (State::Answered(bridge), Side::B) if bridge.winner == branch => Side::B,
@@ -37,7 +47,7 @@ impl Call {
             return None;
         }
         let (dialog, _) = self.dialog(side)?;
-        is_of(dialog, message).then_some(side)
+        names(dialog).then_some(side)
     }
 
     pub(super) fn is_early(&self, message: &Message) -> bool {

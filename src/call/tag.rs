@@ -13,9 +13,12 @@ pub(super) fn tag(office: &mut Office, side: Side, key: CallKey, branch: usize) 
     }
 }
 
+/// What a tag of ours names: a call, the side of it, and on side B the branch.
+pub type Place = (CallKey, Side, usize);
+
 /// What a tag of ours names. The whole tag is still to be compared: anybody can write one.
 #[must_use]
-pub fn of_tag(tag: &str) -> Option<(CallKey, Side, usize)> {
+pub fn of_tag(tag: &str) -> Option<Place> {
     let mut parts = tag.get(1..)?.split('.');
     let key = CallKey(u64::from_str_radix(parts.next()?, 16).ok()?);
     match tag.as_bytes().first()? {

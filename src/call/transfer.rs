@@ -1,6 +1,6 @@
-//! Blind transfer (RFC 3515, RFC 5589 §6): a party of an answered call asks for the other one to be connected with somebody else. The
-//! new leg is decided as a call of whoever transfers, rings on their side of the relay, and takes their place once it has answered
-//! and the other party has agreed to its session.
+//! Transfers (RFC 3515, RFC 5589): a party of an answered call asks for the other one to be connected with somebody else. Of a blind one
+//! (§6) the new leg is decided as a call of whoever transfers, rings on their side of the relay, and takes their place once it has
+//! answered and the other party has agreed to its session. For an attended one (§7) see [`super::attended`].
 //!
 //! The new leg is invited without an offer (RFC 3725 §4.4's way round): its own offer goes to the other party in a re-INVITE, and their answer
 //! back in the ACK, so nobody is held to a session that was agreed with somebody else.
@@ -8,28 +8,33 @@
 //! Invariants: until then the call is as it was, and stays so when the transfer fails; whoever transfers hears exactly one final NOTIFY,
 //! unless they wanted none; at most one transfer is on its way in a call.
 
+use super::attended::Asking;
 use super::branch::{Callee, State as BranchState};
 use super::caller::plain_response;
+use super::errand::Errand;
 use super::headers::{self, AGENT};
 use super::join::Joining;
 use super::log::{Ending, text};
-use super::office::Office;
+use super::office::{Named, Office};
 use super::record::TransferRecord;
 use super::ring::Ring;
 use super::seats::is_of;
 use super::{Call, State, referral};
 use crate::clock::Now;
-use crate::dialog::Dialog;
+use crate::dialog::{Dialog, DialogId};
 use crate::relay::Side;
 use crate::rules::explain::Step;
 use crate::rules::{Domain, Walk};
 use crate::sip::{Flow, Message, Method, Name, Writer, status};
 use crate::transaction::{ClientId, ServerId};
+use std::fmt::Write as _;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Transfers of one call; one more is answered with 403.
 const TRANSFERS_MAX: usize = 16;
+/// How long another call may take to settle before its party is given up: as long as a transaction of its own may.
+const FETCH_WITHIN: Duration = Duration::from_secs(32);
 /// How long the implicit subscription is said to last (RFC 3515 §2.4.4): longer than anything rings.
 const NOTICE_EXPIRES_S: u32 = 3600;
 
@@ -43,16 +48,25 @@ pub struct Transferor {
     pub flow: Flow,
 }
 
-/// What they want: the call that they would make, and how the rules begin to see it.
+/// What they want.
 pub struct Referral {
-    pub invite: Message,
-    pub walk: Walk,
+    pub aim: Aim,
     /// As they stand in the record: `device:101a`.
     pub by: String,
     /// Their URI, for Referred-By (RFC 3892).
     pub referred_by: String,
-    /// What they dialled.
+    /// What they dialled, or whom they speak with.
     pub to: String,
+}
+
+/// Whom the other party is to be connected with.
+pub enum Aim {
+    /// Whoever takes the call that they would make: its INVITE, and how the rules begin to see it.
+    Call(Box<(Message, Walk)>),
+    /// The party of a dialog of theirs, in another call; their user.
+    Party(DialogId, Named),
+    /// Nobody: there is no such dialog.
+    Nobody,
 }
 
 /// A transfer on its way.
@@ -60,11 +74,11 @@ pub struct Referral {
 pub struct Transfer {
     /// The side of whoever transfers.
     pub from: Side,
-    invite: Message,
     referred_by: String,
-    record: TransferRecord,
-    /// The walk of the call itself, which comes back when the transfer is over.
-    before: Walk,
+    pub(super) record: TransferRecord,
+    /// Of a blind transfer: the INVITE that whoever transfers would have sent, and the walk of the call itself, which comes back when
+    /// the transfer is over.
+    dialled: Option<Box<(Message, Walk)>>,
     /// Whether they want to hear of it, and the `id` of their subscription.
     notice: Option<Option<u32>>,
     pub stage: Stage,
@@ -75,6 +89,12 @@ pub enum Stage {
     /// The rules are at it.
     Deciding,
     Ringing(Box<Ring>),
+    /// The new party is in another call, which isn't settled yet.
+    Fetching {
+        until: Instant,
+    },
+    /// It has come, and is asked for its session.
+    Asking(Asking),
     /// Somebody has answered: the other party is asked.
     Joining(Joining),
 }
@@ -92,14 +112,14 @@ impl Transfer {
     pub fn ring(&self) -> Option<&Ring> {
         match &self.stage {
             Stage::Ringing(ring) => Some(ring),
-            Stage::Deciding | Stage::Joining(_) => None,
+            Stage::Deciding | Stage::Fetching { .. } | Stage::Asking(_) | Stage::Joining(_) => None,
         }
     }
 
     pub fn ring_mut(&mut self) -> Option<&mut Ring> {
         match &mut self.stage {
             Stage::Ringing(ring) => Some(ring),
-            Stage::Deciding | Stage::Joining(_) => None,
+            Stage::Deciding | Stage::Fetching { .. } | Stage::Asking(_) | Stage::Joining(_) => None,
         }
     }
 
@@ -110,14 +130,14 @@ impl Transfer {
 
     /// The walk of the call itself.
     #[must_use]
-    pub fn before(&self) -> &Walk {
-        &self.before
+    pub fn before(&self) -> Option<&Walk> {
+        self.dialled.as_deref().map(|(_, before)| before)
     }
 
     /// The INVITE that whoever transfers would have sent.
     #[must_use]
-    pub fn invite(&self) -> &Message {
-        &self.invite
+    pub fn invite(&self) -> Option<&Message> {
+        self.dialled.as_deref().map(|(invite, _)| invite)
     }
 
     #[must_use]
@@ -128,7 +148,23 @@ impl Transfer {
     pub(super) fn joining(&mut self) -> Option<&mut Joining> {
         match &mut self.stage {
             Stage::Joining(joining) => Some(joining),
-            Stage::Deciding | Stage::Ringing(_) => None,
+            Stage::Deciding | Stage::Ringing(_) | Stage::Fetching { .. } | Stage::Asking(_) => None,
+        }
+    }
+
+    pub(super) fn asking(&mut self) -> Option<&mut Asking> {
+        match &mut self.stage {
+            Stage::Asking(asking) => Some(asking),
+            Stage::Deciding | Stage::Ringing(_) | Stage::Fetching { .. } | Stage::Joining(_) => None,
+        }
+    }
+
+    /// The branch of whoever is to take the place, once they have answered.
+    fn newcomer(&self) -> Option<usize> {
+        match &self.stage {
+            Stage::Asking(asking) => Some(asking.branch),
+            Stage::Joining(joining) => Some(joining.branch),
+            Stage::Deciding | Stage::Ringing(_) | Stage::Fetching { .. } => None,
         }
     }
 }
@@ -215,21 +251,41 @@ impl Call {
         notice: Option<Option<u32>>,
         referral: Referral,
     ) {
-        let Referral { invite, walk, by, referred_by, to } = referral;
-        self.loop_token = headers::loop_token(&invite, &by);
-        self.offer = None;
-        self.history = super::History::default(); // of the call before; this one begins here
-        let before = std::mem::replace(&mut self.walk, walk);
-        let record = TransferRecord { at: text(now.wall), by, to, status: 0, answered_by: None };
+        let Referral { aim, by, referred_by, to } = referral;
+        let record = TransferRecord { at: text(now.wall), by, to, ..TransferRecord::default() };
         let stage = Stage::Deciding;
-        let transfer = Transfer { from, invite, referred_by, record, before, notice, stage };
+        let mut transfer = Transfer { from, referred_by, record, dialled: None, notice, stage };
+        match aim {
+            Aim::Call(call) => {
+                let (invite, walk) = *call;
+                self.loop_token = headers::loop_token(&invite, &transfer.record.by);
+                self.offer = None;
+                self.history = super::History::default(); // of the call before; this one begins here
+                let before = std::mem::replace(&mut self.walk, walk);
+                transfer.dialled = Some(Box::new((invite, before)));
+                self.begun(office, now, transfer);
+                let own = self.asks().cloned();
+                let next = self.walk.start(&office.live(&self.domain, now, own.as_ref()));
+                self.proceed(office, now, next);
+            }
+            Aim::Party(dialog, user) => {
+                transfer.stage = Stage::Fetching { until: now.mono + FETCH_WITHIN };
+                self.begun(office, now, transfer);
+                office.errands.push(Errand::Fetch { to: self.key, dialog, user });
+            }
+            Aim::Nobody => {
+                self.begun(office, now, transfer);
+                self.transfer_failed(office, now, 481); // RFC 3891 §3
+            }
+        }
+    }
+
+    /// The transfer is on its way, and whoever transfers hears so.
+    fn begun(&mut self, office: &mut Office, now: Now, transfer: Transfer) {
         if let State::Answered(bridge) = &mut self.state {
             bridge.transfer = Some(Box::new(transfer));
         }
         self.notify(office, now, 100);
-        let own = self.asks().cloned();
-        let next = self.walk.start(&office.live(&self.domain, now, own.as_ref()));
-        self.proceed(office, now, next);
     }
 
     /// Tells whoever transfers how it stands (RFC 3515 §2.4.5): a final status ends their subscription.
@@ -285,16 +341,22 @@ impl Call {
     pub(super) fn transfer_over(&mut self, code: u16, answered_by: Option<String>) {
         let State::Answered(bridge) = &mut self.state else { return };
         let Some(transfer) = bridge.transfer.take() else { return };
-        let Transfer { mut record, before, .. } = *transfer;
-        let walk = std::mem::replace(&mut self.walk, before);
+        let Transfer { mut record, dialled, .. } = *transfer;
+        let mut decided = Vec::new();
+        if let Some((_, before)) = dialled.map(|dialled| *dialled) {
+            decided = std::mem::replace(&mut self.walk, before).explanation().steps;
+        }
         let tag = format!("transfer:{}", record.to);
-        let asked = format!("{} transfers the other party to {}", record.by, record.to);
+        let mut asked = format!("{} transfers the other party to {}", record.by, record.to);
+        if let Some(call) = &record.call {
+            let _ = write!(asked, ", whom they speak with in call {call}"); // writing to a String can't fail
+        }
         let came = match &answered_by {
             Some(by) => format!("the transfer is answered by {by}"),
             None => format!("the transfer fails: {code} {}", status::reason_phrase(code)),
         };
         let step = |why| Step { tag: tag.clone(), why, ..Step::default() };
-        let steps = [step(asked)].into_iter().chain(walk.explanation().steps).chain([step(came)]).collect();
+        let steps = [step(asked)].into_iter().chain(decided).chain([step(came)]).collect();
         (record.status, record.answered_by) = (code, answered_by);
         self.log.transfers.push((record, steps));
     }
@@ -319,44 +381,57 @@ impl Call {
         branch: usize,
         message: &Message,
     ) -> bool {
-        let bye = message.method() == Method::Bye;
+        let method = message.method();
+        let bye = method == Method::Bye;
         let left = self.leaver.as_ref().is_some_and(|leaver| is_of(&leaver.dialog, message));
-        let answered = |index: usize| match &self.branches.get(index)?.state {
-            BranchState::Answered { dialog, .. } => Some(is_of(dialog, message)),
-            _ => None,
-        };
-        let new = answered(branch) == Some(true);
-        let joining = self.transfer_mut().and_then(Transfer::joining);
-        let joining = joining.filter(|joining| new && joining.branch == branch);
-        if !left && joining.is_none() {
+        let newcomer = self.transfer().and_then(Transfer::newcomer).filter(|index| *index == branch);
+        let new =
+            match newcomer.and_then(|index| self.branches.get_mut(index)).map(|branch| &mut branch.state) {
+                Some(BranchState::Answered { dialog, .. }) if is_of(dialog, message) => {
+                    let _ = dialog.receive(message); // whatever it is, it is refused
+                    true
+                }
+                _ => false,
+            };
+        if !left && !new {
             return false;
         }
-        let mut waits = false;
-        if let Some(joining) = joining {
-            joining.lost |= bye;
-            waits = joining.lost && joining.again.is_some();
-        }
+        let code = match method {
+            Method::Bye => 200,
+            Method::Invite | Method::Update if new => 491, // once it is in its place
+            _ if new => 500,
+            _ => 481,
+        };
+        office.respond(now, server, code, plain_response(message, code, None));
         if left && bye {
             self.leaver = None;
         }
-        let code = if bye { 200 } else { 481 };
-        office.respond(now, server, code, plain_response(message, code, None));
-        if waits {
-            self.abandon(office, now); // nobody is left to ask for again
+        if new && bye && self.newcomer_leaves() {
+            self.abandon(office, now); // nobody is left to ask
             self.transfer_failed(office, now, 487);
         }
         true
     }
 
+    /// Whoever was to take the place has hung up. `true`: there is nothing more to wait for.
+    fn newcomer_leaves(&mut self) -> bool {
+        match self.transfer_mut().map(|transfer| &mut transfer.stage) {
+            Some(Stage::Joining(joining)) => {
+                joining.lost = true;
+                joining.again.is_some()
+            }
+            Some(Stage::Asking(asking)) => {
+                asking.lost = true;
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// A NOTIFY is answered, or never will be.
     pub(super) fn told(&mut self, office: &mut Office, now: Now, client: ClientId) {
         let Some(mut leaver) = self.leaver.take_if(|leaver| leaver.notify == client) else { return };
-        let client = self.next_client();
-        let branch = headers::branch(office);
-        let mut w = leaver.dialog.request(Method::Bye, None, headers::hop(office, &leaver.flow, &branch));
-        w.header(Name::UserAgent, AGENT);
-        self.byes += 1;
-        office.request(now, client, leaver.flow, w.finish());
+        self.bye_in(office, now, &mut leaver.dialog, leaver.flow);
     }
 
     pub(super) fn transfer_timeout(&mut self, office: &mut Office, now: Now) {
@@ -369,10 +444,15 @@ impl Call {
             ring.poll(now.mono, &mut orders);
             self.ring_on(office, now, orders);
         }
-        let again = self.transfer_mut().and_then(Transfer::joining).and_then(|joining| joining.again);
-        if again.is_some_and(|at| at <= now.mono) {
-            let client = self.next_client();
-            self.ask_to_join(office, now, client);
+        let due = |again: Option<Instant>| again.is_some_and(|at| at <= now.mono);
+        match self.transfer().map(|transfer| &transfer.stage) {
+            Some(Stage::Joining(joining)) if due(joining.again) => {
+                let client = self.next_client();
+                self.ask_to_join(office, now, client);
+            }
+            Some(Stage::Asking(asking)) if due(asking.again) => self.ask_for_session(office, now),
+            Some(Stage::Fetching { until }) if *until <= now.mono => self.transfer_failed(office, now, 480),
+            _ => {}
         }
     }
 
@@ -384,6 +464,8 @@ impl Call {
                 ring.deadline().into_iter().chain(patience).min()
             }
             Stage::Joining(joining) => joining.again,
+            Stage::Asking(asking) => asking.again,
+            Stage::Fetching { until } => Some(*until),
         }
     }
 }

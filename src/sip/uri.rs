@@ -80,18 +80,31 @@ impl<'a> Uri<'a> {
     /// and so does a user part whose bytes are no UTF-8.
     #[must_use]
     pub fn user_unescaped(&self) -> Cow<'a, str> {
-        if !self.user.contains('%') {
-            return self.user.into();
-        }
-        let mut out = Vec::with_capacity(self.user.len());
-        let mut rest = self.user.as_bytes();
-        while let Some((&first, tail)) = rest.split_first() {
-            let escape = tail.get(..2).filter(|_| first == b'%').and_then(hex_pair);
-            out.push(escape.unwrap_or(first));
-            rest = if escape.is_some() { tail.get(2..).unwrap_or_default() } else { tail };
-        }
-        String::from_utf8(out).map_or(self.user.into(), Cow::Owned)
+        unescaped(self.user)
     }
+
+    /// The value of the first header of that name that the URI carries (RFC 3261 §19.1.1), its escapes resolved.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<Cow<'a, str>> {
+        let mut fields = self.headers.trim_start_matches('?').split('&').map(|field| cut(field, b'='));
+        let (_, value) = fields.find(|(found, _)| unescaped(found).eq_ignore_ascii_case(name))?;
+        Some(unescaped(value.strip_prefix('=').unwrap_or(value)))
+    }
+}
+
+/// `%XX` resolved. Escapes that aren't any stay, and so does a text whose bytes are no UTF-8.
+fn unescaped(text: &str) -> Cow<'_, str> {
+    if !text.contains('%') {
+        return text.into();
+    }
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, tail)) = rest.split_first() {
+        let escape = tail.get(..2).filter(|_| first == b'%').and_then(hex_pair);
+        out.push(escape.unwrap_or(first));
+        rest = if escape.is_some() { tail.get(2..).unwrap_or_default() } else { tail };
+    }
+    String::from_utf8(out).map_or(text.into(), Cow::Owned)
 }
 
 /// What follows `sip:` or `sips:`.

@@ -1,7 +1,7 @@
 //! All live calls, and when each wants to see the clock again.
 
-use crate::call::Call;
 use crate::call::office::CallKey;
+use crate::call::{Call, Place, of_tag};
 use crate::deadlines::{Armed, Deadlines};
 use rustc_hash::FxHashMap;
 use std::time::Instant;
@@ -11,6 +11,9 @@ pub struct Calls {
     by_key: FxHashMap<CallKey, Entry>,
     /// By the Call-ID of the caller's side; of two calls with one Call-ID the later.
     by_call_id: FxHashMap<Box<str>, CallKey>,
+    /// Dialogs that are in another call than the one that our tag in them names: by what it names, where they are. At most one for each
+    /// attended transfer of a call that is up.
+    moved: FxHashMap<Place, Place>,
     deadlines: Deadlines<CallKey>,
 }
 
@@ -36,6 +39,23 @@ impl Calls {
         self.settle(key);
     }
 
+    /// Where the dialog is that has this tag of ours.
+    #[must_use]
+    pub fn place(&self, tag: &str) -> Option<Place> {
+        let named = of_tag(tag)?;
+        Some(if self.moved.is_empty() { named } else { self.moved.get(&named).copied().unwrap_or(named) })
+    }
+
+    /// The dialog with this tag of ours is in that place now.
+    pub fn moved(&mut self, tag: &str, to: Place) {
+        let Some(named) = of_tag(tag) else { return };
+        if named == to {
+            self.moved.remove(&named);
+        } else {
+            self.moved.insert(named, to);
+        }
+    }
+
     pub fn get_mut(&mut self, key: CallKey) -> Option<&mut Call> {
         self.by_key.get_mut(&key).map(|entry| &mut *entry.call)
     }
@@ -58,6 +78,9 @@ impl Calls {
                 self.by_call_id.remove(call_id);
             }
             self.by_key.remove(&key);
+            if !self.moved.is_empty() {
+                self.moved.retain(|_, at| at.0 != key);
+            }
             let calls = &self.by_key;
             self.deadlines
                 .sweep(calls.len(), |at, key| calls.get(&key).is_some_and(|entry| entry.armed == Some(at)));

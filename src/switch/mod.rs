@@ -12,6 +12,7 @@ pub mod action;
 pub mod calls;
 pub mod config;
 pub mod drain;
+mod errand;
 pub mod event;
 mod facts;
 pub mod identity;
@@ -28,17 +29,17 @@ pub use config::Config;
 pub use event::Event;
 pub use input::{Input, StatusKey};
 
+use crate::call::Call;
 use crate::call::office::{CallKey, Effect, Named, Office};
 use crate::call::record::CallRecord;
 use crate::call::statuses::DomainStatuses;
-use crate::call::{Call, of_tag};
 use crate::clock::Now;
 use crate::ids::Ids;
 use crate::registrar::binding::DeviceKey;
 use crate::registrar::digest::Digest;
 use crate::registrar::location::Removal;
 use crate::registrar::{Binding, Change};
-use crate::relay::{Command, Report};
+use crate::relay::{Command, Report, Side};
 use crate::rules::{Ruleset, Status, StatusObject};
 use crate::sip::{Flow, Message, Method};
 use crate::subscription::notice::{Finished, Notices};
@@ -150,6 +151,7 @@ impl Switch {
     /// Works through what the transaction layer hands up, until nothing is left; then passes effects on.
     fn pump(&mut self, now: Now, out: &mut Vec<Action>) {
         loop {
+            self.run_errands(now);
             self.tell_watchers(now);
             self.flush(out);
             let mut events = std::mem::take(&mut self.office.events);
@@ -173,7 +175,7 @@ impl Switch {
             Event::Send { .. } | Event::Unacknowledged { .. } => {}
             Event::Request { id, flow, message } => self.request(now, id, flow, message),
             Event::Ack { message, .. } => {
-                if let Some((key, side)) = in_dialog(&message) {
+                if let Some((key, side)) = self.in_dialog(&message) {
                     self.with_call(key, |call, office| call.acked(office, now, side, &message));
                 }
             }
@@ -267,12 +269,18 @@ impl Switch {
         if message.method() == Method::Refer {
             return self.refer(now, server, flow, message);
         }
-        let found = in_dialog(message).is_some_and(|(key, side)| {
+        let found = self.in_dialog(message).is_some_and(|(key, side)| {
             self.with_call(key, |call, office| call.request(office, now, server, flow, side, message))
         });
         if !found {
             self.office.respond(now, server, 481, response::plain(message, 481));
         }
+    }
+
+    /// Which call an in-dialog request is for, by our tag in its To.
+    fn in_dialog(&self, message: &Message) -> Option<(CallKey, (Side, usize))> {
+        let (key, side, branch) = self.calls.place(message.to()?.tag()?)?;
+        Some((key, (side, branch)))
     }
 
     fn timeout(&mut self, now: Now, out: &mut Vec<Action>) {
@@ -465,12 +473,6 @@ impl Switch {
     pub fn office(&self) -> &Office {
         &self.office
     }
-}
-
-/// Which call an in-dialog request is for, by our tag in its To.
-fn in_dialog(message: &Message) -> Option<(CallKey, (crate::relay::Side, usize))> {
-    let (key, side, branch) = of_tag(message.to()?.tag()?)?;
-    Some((key, (side, branch)))
 }
 
 /// A refresh is no event.

@@ -2,19 +2,23 @@
 //! no REFER is passed on.
 
 use super::identity::{Sender, Unknown};
-use super::{Switch, facts, in_dialog, response};
+use super::{Switch, facts, response};
+use crate::call::guest::Fetched;
 use crate::call::headers::{MAX_FORWARDS, escape_user};
+use crate::call::office::CallKey;
 use crate::call::referral::{self, ReferTo};
-use crate::call::transfer::{Referral, Transferor};
+use crate::call::transfer::{Aim, Referral, Transferor};
 use crate::clock::Now;
+use crate::dialog::DialogId;
+use crate::relay::Side;
 use crate::rules::{Origin, Walk};
-use crate::sip::{Flow, Message, Name, Writer};
+use crate::sip::{Flow, Message, Name, Uri, Writer};
 use crate::transaction::ServerId;
 use bytes::Bytes;
 
 impl Switch {
     pub(super) fn refer(&mut self, now: Now, server: ServerId, flow: Flow, message: &Message) {
-        let by = in_dialog(message).and_then(|(key, place)| {
+        let by = self.in_dialog(message).and_then(|(key, place)| {
             let by = self.calls.get_mut(key)?.transferor(place, message)?;
             Some((key, by))
         });
@@ -30,10 +34,18 @@ impl Switch {
             Ok(to) => to,
             Err(code) => return self.office.respond(now, server, code, response::plain(message, code)),
         };
-        let Some(referral) = self.referral(now, message, &by, to) else {
-            return self.office.respond(now, server, 400, response::plain(message, 400));
+        let asked = match to.replaces.clone() {
+            Some(dialog) => self.to_party(now, message, key, &by, &to, dialog),
+            None => self.to_call(now, message, &by, to.uri).map(|referral| (referral, None)),
+        };
+        let (referral, given_up) = match asked {
+            Ok(asked) => asked,
+            Err(code) => return self.office.respond(now, server, code, response::plain(message, code)),
         };
         self.with_call(key, |call, office| call.refer(office, now, server, flow, by.side, message, referral));
+        if let Some(ringing) = given_up {
+            self.with_call(ringing, |call, office| call.give_up(office, now));
+        }
     }
 
     /// A REFER makes calls in somebody's name: it counts by the flow that the dialog is known on, or with their credentials. A trunk is
@@ -59,25 +71,66 @@ impl Switch {
     }
 
     /// The call that the transferor would make, by the generation of rules that theirs began with.
-    fn referral(&self, now: Now, message: &Message, by: &Transferor, to: ReferTo<'_>) -> Option<Referral> {
-        let device = by.device.clone()?;
-        let invite = Message::parse(as_invite(message, by, &device, to)).ok()?;
-        let facts = facts::read(&self.office, now, &invite, &by.domain, Origin::Device(device.clone())).facts;
-        let user = self.user_of(now, &by.domain, &device);
-        let by_user = user.as_deref().unwrap_or(&device);
-        Some(Referral {
-            referred_by: format!("sip:{}@{}", escape_user(by_user), by.domain.name()),
-            by: format!("device:{device}"),
-            to: crate::sip::Uri::parse(to.uri)?.user_unescaped().into_owned(),
-            walk: Walk::new(by.domain.clone(), facts),
-            invite,
-        })
+    fn to_call(&self, now: Now, message: &Message, by: &Transferor, uri: &str) -> Result<Referral, u16> {
+        let device = by.device.clone().ok_or(403_u16)?;
+        let invite = Message::parse(as_invite(message, by, &device, uri)).map_err(|_| 400_u16)?;
+        let facts = facts::read(&self.office, now, &invite, &by.domain, Origin::Device(device)).facts;
+        let to = Uri::parse(uri).ok_or(400_u16)?.user_unescaped().into_owned();
+        let aim = Aim::Call(Box::new((invite, Walk::new(by.domain.clone(), facts))));
+        self.referral_of(now, by, aim, to)
+    }
+
+    /// The party of a dialog that the transferor has with us in another call (RFC 5589 §7), theirs or one of another phone of the same
+    /// user. A call that nobody has answered yet is made anew as one to be transferred to, in the place of the one that rings (§7.6): that
+    /// one is to be given up.
+    fn to_party(
+        &mut self,
+        now: Now,
+        message: &Message,
+        key: CallKey,
+        by: &Transferor,
+        to: &ReferTo<'_>,
+        dialog: DialogId,
+    ) -> Result<(Referral, Option<CallKey>), u16> {
+        let device = by.device.as_ref().ok_or(403_u16)?;
+        let user = self.user_of(now, &by.domain, device).ok_or(403_u16)?;
+        let user = (by.domain.name().clone(), user);
+        let dialled = Uri::parse(to.uri).map(|uri| uri.user_unescaped().into_owned()).unwrap_or_default();
+        let place = self.calls.place(&dialog.local_tag);
+        if place.is_some_and(|(other, ..)| other == key) {
+            return Err(400); // a party can't take its own place
+        }
+        let found = place.and_then(|place| Some((place, self.calls.get_mut(place.0)?)));
+        let Some(((other, side, branch), call)) = found else {
+            return Ok((self.referral_of(now, by, Aim::Nobody, dialled)?, None));
+        };
+        if call.rings_for(&dialog) {
+            if call.user_on(Side::A) != Some(&user) {
+                return Err(403);
+            }
+            let uri = call.invite().request_uri().to_owned();
+            return Ok((self.to_call(now, message, by, &uri)?, Some(other)));
+        }
+        let aim = match call.opposite((side, branch), &dialog) {
+            Fetched::Unknown => Aim::Nobody,
+            Fetched::Of(party) if call.user_on(party.other()) != Some(&user) => return Err(403),
+            Fetched::Of(_) | Fetched::NotYet => Aim::Party(dialog, user),
+        };
+        Ok((self.referral_of(now, by, aim, dialled)?, None))
+    }
+
+    fn referral_of(&self, now: Now, by: &Transferor, aim: Aim, to: String) -> Result<Referral, u16> {
+        let device = by.device.as_ref().ok_or(403_u16)?;
+        let user = self.user_of(now, &by.domain, device);
+        let by_user = user.as_deref().unwrap_or(device);
+        let referred_by = format!("sip:{}@{}", escape_user(by_user), by.domain.name());
+        Ok(Referral { aim, by: format!("device:{device}"), referred_by, to })
     }
 }
 
 /// The INVITE that the transferor's phone would have sent: what is read of it, and no more.
-fn as_invite(message: &Message, by: &Transferor, device: &str, to: ReferTo<'_>) -> Bytes {
-    let mut w = Writer::request("INVITE", to.uri);
+fn as_invite(message: &Message, by: &Transferor, device: &str, uri: &str) -> Bytes {
+    let mut w = Writer::request("INVITE", uri);
     w.header(Name::MaxForwards, message.max_forwards().unwrap_or(MAX_FORWARDS));
     w.header(Name::From, format_args!("<sip:{}@{}>", escape_user(device), by.domain.name()));
     w.copy(message, Name::Privacy);

@@ -3,6 +3,7 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)] // in a test, to stop is to fail
 
+mod attended;
 mod behaviour;
 mod events;
 mod guard;

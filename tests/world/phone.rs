@@ -48,6 +48,8 @@ struct Incoming {
 /// A call that this phone makes.
 struct Outgoing {
     to_tag: Option<String>,
+    /// Before the answer.
+    early_tag: Option<String>,
     invite_branch: String,
     /// Hangs up this long after the answer.
     talk: Duration,
@@ -152,7 +154,7 @@ impl Phone {
         self.finals.insert(call_id.clone(), Vec::new());
         self.outgoing.insert(
             call_id.clone(),
-            Outgoing { to_tag: None, invite_branch: branch, talk, hang_up_at: None },
+            Outgoing { to_tag: None, early_tag: None, invite_branch: branch, talk, hang_up_at: None },
         );
         call_id
     }
@@ -220,6 +222,22 @@ impl Phone {
             crate::net::switch_address()
         );
         self.send_repeating(format!("{branch}{method}"), bytes.into());
+    }
+
+    /// A dialog of this phone's as somebody else's Replaces would name it (RFC 3891): by the tag of the other party, then its own.
+    pub fn replaces(&self, call_id: &str) -> String {
+        let (own, other) = match (self.outgoing.get(call_id), self.incoming.get(call_id)) {
+            (Some(call), _) => {
+                let theirs = call.to_tag.clone().or_else(|| call.early_tag.clone());
+                (format!("t{call_id}"), theirs.unwrap_or_default())
+            }
+            (None, Some(call)) => {
+                let from = call.invite.from_header().unwrap().value().to_owned();
+                (call.tag.clone(), from.split("tag=").nth(1).unwrap().to_owned())
+            }
+            (None, None) => panic!("no call {call_id}"),
+        };
+        format!("{call_id};to-tag={other};from-tag={own}")
     }
 
     /// The Call-ID of the newest call that came to this phone.
@@ -429,6 +447,10 @@ impl Phone {
         let method = cseq.split_whitespace().nth(1).unwrap();
         if status > 100 && status < 200 {
             self.provisionals.push(status);
+            let to = response.to_header().unwrap().value().to_owned();
+            if let Some(call) = self.outgoing.get_mut(&call_id).filter(|call| call.to_tag.is_none()) {
+                call.early_tag = to.split("tag=").nth(1).map(str::to_owned);
+            }
         }
         if status >= 200 || method == "INVITE" {
             self.repeats.remove(&format!("{branch}{method}"));

@@ -1,0 +1,227 @@
+//! Attended transfer (RFC 5589 §7): whoever transfers speaks with both parties, in two calls with us, and wants them to speak with each
+//! other. The party of the other call comes over with its dialog ([`super::guest`]); it is asked for its session by a re-INVITE
+//! without one, and from there on all is as when a blind transfer is answered ([`super::join`]).
+//!
+//! Invariant: a party that has come over is either put in the place of whoever transfers, or given back with the session that it had.
+
+use super::branch::State as BranchState;
+use super::errand::{Errand, Note};
+use super::guest::{Guest, Home};
+use super::headers::{self, AGENT, ALLOW};
+use super::join::{GLARES_MAX, after_glare};
+use super::office::{Effect, Office};
+use super::peer::Peer;
+use super::transfer::{Stage, Transfer};
+use super::{Call, verdict};
+use crate::call::branch::Callee;
+use crate::clock::Now;
+use crate::relay::Side;
+use crate::rules::LegOutcome;
+use crate::sip::{Message, Method, Name, Writer};
+use crate::transaction::ClientId;
+use std::time::Instant;
+
+/// The new party has come, and is asked for its session.
+#[derive(Debug)]
+pub struct Asking {
+    pub branch: usize,
+    /// Where it has come from; `None`: by itself, with a Replaces of its own.
+    pub home: Option<Home>,
+    client: ClientId,
+    cseq: u32,
+    glares: u32,
+    /// When it is asked again.
+    pub again: Option<Instant>,
+    /// It has hung up.
+    pub lost: bool,
+}
+
+impl Call {
+    /// Whether its transfer waits for a party of another call.
+    #[must_use]
+    pub fn fetches(&self) -> bool {
+        matches!(self.transfer().map(|transfer| &transfer.stage), Some(Stage::Fetching { .. }))
+    }
+
+    /// There is nobody to be had: the transfer fails.
+    pub fn fetched_nobody(&mut self, office: &mut Office, now: Now, code: u16) {
+        if self.fetches() {
+            self.transfer_failed(office, now, code);
+        }
+    }
+
+    /// The party has come. Its branch.
+    pub fn fetched(&mut self, office: &mut Office, now: Now, guest: Guest) -> Option<usize> {
+        let client = self.key.client(0); // until it is asked
+        let (branch, home) = self.seat_guest(now, guest);
+        if let Some(transfer) = self.transfer_mut() {
+            transfer.record.call = Some(home.id.clone());
+            transfer.stage = Stage::Asking(Asking::new(client, branch, Some(home)));
+        }
+        self.ask_for_session(office, now);
+        Some(branch)
+    }
+
+    /// A re-INVITE without a description: the answer to it is an offer (RFC 3264 §5).
+    pub(super) fn ask_for_session(&mut self, office: &mut Office, now: Now) {
+        let client = self.next_client();
+        let name = headers::branch(office);
+        let Some(index) = self.transfer_mut().and_then(Transfer::asking).map(|asking| asking.branch) else {
+            return;
+        };
+        let Some(branch) = self.branches.get_mut(index) else { return };
+        let BranchState::Answered { dialog, .. } = &mut branch.state else { return };
+        branch.client = client; // its 2xx may come again later
+        let flow = headers::flow_towards(dialog, branch.flow, branch.behind_nat);
+        let mut w = dialog.request(Method::Invite, None, headers::hop(office, &flow, &name));
+        let cseq = dialog.local_cseq();
+        w.header(Name::Contact, office.contact(&flow));
+        w.header(Name::Allow, ALLOW);
+        w.header(Name::UserAgent, AGENT);
+        let callee = branch.callee.clone();
+        self.name_referrer(&mut w, Some(&callee));
+        if let Some(asking) = self.transfer_mut().and_then(Transfer::asking) {
+            (asking.client, asking.cseq, asking.again) = (client, cseq, None);
+        }
+        office.request(now, client, flow, w.finish());
+    }
+
+    /// What the party says to it. `false`: this is no response to that.
+    pub(super) fn asking_response(
+        &mut self,
+        office: &mut Office,
+        now: Now,
+        client: ClientId,
+        message: &Message,
+    ) -> bool {
+        let Some(asking) = self.transfer_mut().and_then(Transfer::asking) else { return false };
+        if asking.client != client || asking.again.is_some() {
+            return false;
+        }
+        let (index, cseq) = (asking.branch, asking.cseq);
+        match message.status() {
+            ..200 => {}
+            200..=299 => {
+                if let Some(branch) = self.branches.get_mut(index)
+                    && let BranchState::Answered { dialog, .. } = &mut branch.state
+                {
+                    dialog.refresh(message);
+                }
+                let Some(offer) = headers::description(message) else {
+                    self.abandon(office, now);
+                    self.transfer_failed(office, now, 488);
+                    return true;
+                };
+                let home =
+                    self.transfer_mut().and_then(Transfer::asking).and_then(|asking| asking.home.take());
+                self.join(office, now, index, offer, cseq, home);
+            }
+            491 if asking.glares < GLARES_MAX => {
+                asking.glares += 1;
+                let ours = self.branches.get(index).is_some_and(|branch| branch.is_ours());
+                let wait = after_glare(office, ours);
+                if let Some(asking) = self.transfer_mut().and_then(Transfer::asking) {
+                    asking.again = Some(now.mono + wait);
+                }
+            }
+            code => {
+                asking.again = Some(now.mono); // nothing is on its way any more
+                asking.lost |= matches!(code, 408 | 481); // RFC 3261 §12.2.1.2
+                self.abandon(office, now);
+                self.transfer_failed(office, now, code);
+            }
+        }
+        true
+    }
+
+    /// The re-INVITE got no final response: the party is gone.
+    pub(super) fn asking_failed(&mut self, office: &mut Office, now: Now, client: ClientId) -> bool {
+        let ours = |asking: &&mut Asking| asking.client == client;
+        let Some(asking) = self.transfer_mut().and_then(Transfer::asking).filter(ours) else { return false };
+        (asking.lost, asking.again) = (true, Some(now.mono));
+        self.abandon(office, now);
+        self.transfer_failed(office, now, 408);
+        true
+    }
+
+    /// A new party that has answered in vain: one that was called gets its ACK and a BYE, one that has come from another call goes back to
+    /// the session that it had there.
+    pub(super) fn abandon(&mut self, office: &mut Office, now: Now) {
+        let Some(transfer) = self.transfer_mut() else { return };
+        let (index, home, lost, cseq, answered, pending) = match &mut transfer.stage {
+            Stage::Joining(it) => (it.branch, it.home.take(), it.lost, it.ack_cseq, true, false),
+            Stage::Asking(it) => (it.branch, it.home.take(), it.lost, it.cseq, false, it.again.is_none()),
+            Stage::Deciding | Stage::Ringing(_) | Stage::Fetching { .. } => return,
+        };
+        let Some(branch) = self.branches.get_mut(index) else { return };
+        // Where its response is still to come, that is acknowledged all the same.
+        let after = if pending { BranchState::Leaving } else { BranchState::Ended(LegOutcome::Failed) };
+        let BranchState::Answered { mut dialog, .. } = std::mem::replace(&mut branch.state, after) else {
+            return;
+        };
+        // What it was told last holds again: the same version of the same session.
+        let session = branch.peer.origin.last().filter(|_| home.is_some()).cloned();
+        if answered || pending {
+            let (flow, ack) = branch.ack_of(office, &mut dialog, cseq, session.as_deref());
+            branch.dismissed.push((dialog.id.remote_tag.clone(), flow, ack.clone()));
+            if answered {
+                office.effect(Effect::Send { flow, bytes: ack });
+            }
+        }
+        let (callee, direction, request) = (branch.callee.clone(), branch.direction, branch.request.clone());
+        let (flow, behind_nat, channel) = (branch.flow, branch.behind_nat, branch.channel.take());
+        let peer = std::mem::replace(&mut branch.peer, Peer::new(&mut office.ids));
+        self.log.leg_ended(now, branch.entry, Some(200), verdict::word(LegOutcome::Failed));
+        match home {
+            Some(home) if lost => office.errands.push(Errand::Gone { home }),
+            Some(home) => {
+                let guest =
+                    Guest { home, callee, direction, dialog, flow, behind_nat, peer, request, channel };
+                office.errands.push(Errand::Return { from: self.key, guest: Box::new(guest) });
+            }
+            None if lost => {}
+            None => {
+                let flow = headers::flow_towards(&dialog, flow, behind_nat);
+                self.bye_in(office, now, &mut dialog, flow);
+            }
+        }
+    }
+
+    /// The new party stays: the call that it has come from is told.
+    pub(super) fn keep_guest(&mut self, office: &mut Office, from: Side) {
+        let to = self.label_at(from.other());
+        let call = self.log.id.clone();
+        let Some(transfer) = self.transfer_mut() else { return };
+        let by = transfer.record.by.clone();
+        if let Some(home) = transfer.joining().and_then(|joining| joining.home.take()) {
+            office.errands.push(Errand::Kept { home, note: Note { by, to, call } });
+        }
+    }
+
+    /// Referred-By (RFC 3892 §2.1) in what the party on that side is asked.
+    pub(super) fn tell_referrer(&mut self, w: &mut Writer, side: Side) {
+        let callee = match self.caller_sits(side) {
+            true => Some(self.caller_as_callee()),
+            false => self.branch_at(side).map(|branch| branch.callee.clone()),
+        };
+        self.name_referrer(w, callee.as_ref());
+    }
+
+    /// Who transfers is told to phones, and to trunks that are trusted.
+    fn name_referrer(&self, w: &mut Writer, to: Option<&Callee>) {
+        let told = match to {
+            Some(Callee::Device { .. }) => true,
+            Some(Callee::Trunk { trunk, .. }) => self.domain.trunk(trunk).is_some_and(|trunk| trunk.trust),
+            None => false,
+        };
+        if let Some(transfer) = self.transfer().filter(|_| told) {
+            w.field("Referred-By", format_args!("<{}>", transfer.referred_by()));
+        }
+    }
+}
+
+impl Asking {
+    pub(super) fn new(client: ClientId, branch: usize, home: Option<Home>) -> Asking {
+        Asking { branch, home, client, cseq: 0, glares: 0, again: None, lost: false }
+    }
+}
