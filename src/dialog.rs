@@ -129,6 +129,14 @@ impl Dialog {
         })
     }
 
+    /// The early dialog as a 2xx confirms it: target and route set anew (RFC 3261 §13.2.2.4), the numbers as they have come to be.
+    /// `None` as for [`Dialog::uac`].
+    #[must_use]
+    pub fn confirmed(&self, request: &Message, response: &Message) -> Option<Dialog> {
+        let dialog = Dialog::uac(request, response)?;
+        Some(Dialog { local_cseq: self.local_cseq, remote_cseq: self.remote_cseq, ..dialog })
+    }
+
     /// Begins an in-dialog request (RFC 3261 §12.2.1.1): request line, Via, Max-Forwards, Route, From, To, Call-ID, CSeq.
     /// ACK takes the CSeq number of its INVITE (`cseq`), every other method the next one.
     #[must_use]

@@ -1,6 +1,7 @@
 //! One INVITE towards one contact or trunk: a branch of the fork. A device with four contacts has one leg and four branches.
 
 use super::dialogs::Direction;
+use super::early::Early;
 use super::headers;
 use super::office::{Channel, Office};
 use super::peer::Peer;
@@ -52,6 +53,8 @@ pub struct Branch {
     pub channel: Option<Channel>,
     /// The phone's tag, once it has rung.
     pub early_tag: Option<Box<str>>,
+    /// Where it has said something reliably.
+    pub early: Vec<Early>,
     pub state: State,
     pub(super) peer: Peer,
     /// Index of its entry in the call record's legs.
@@ -141,11 +144,32 @@ impl Branch {
         }
     }
 
+    /// The CSeq number of its INVITE: higher where a challenge was answered.
+    #[must_use]
+    pub fn cseq(&self) -> u32 {
+        self.request.cseq().map_or(1, |cseq| cseq.number)
+    }
+
+    /// The early dialog that a response belongs to, where something was said reliably in it.
+    #[must_use]
+    pub fn early_of(&self, response: &Message) -> Option<&Early> {
+        let tag = response.to().and_then(|to| to.tag())?;
+        self.early.iter().find(|early| early.dialog.id.remote_tag == tag)
+    }
+
+    /// The dialog that a 2xx makes, or confirms.
+    #[must_use]
+    pub fn dialog_of(&self, response: &Message) -> Option<Dialog> {
+        match self.early_of(response) {
+            Some(early) => early.dialog.confirmed(&self.request, response),
+            None => Dialog::uac(&self.request, response),
+        }
+    }
+
     /// The ACK to a 2xx (RFC 3261 §13.2.2.4), in the dialog that it made, and the flow that it takes.
     #[must_use]
     pub fn ack(&self, office: &mut Office, dialog: &mut Dialog, description: Option<&[u8]>) -> (Flow, Bytes) {
-        let cseq = self.request.cseq().map_or(1, |cseq| cseq.number); // higher where a challenge was answered
-        self.ack_of(office, dialog, cseq, description)
+        self.ack_of(office, dialog, self.cseq(), description)
     }
 
     /// The same to the 2xx of an INVITE with this CSeq number.

@@ -2,7 +2,7 @@
 //! §14, §15).
 
 use super::branch::State as BranchState;
-use super::caller::plain_response;
+use super::caller::{Answer, plain_response};
 use super::headers::{self, AGENT, ALLOW};
 use super::log::Ending;
 use super::office::{Effect, Office};
@@ -34,12 +34,20 @@ pub struct Bridge {
     pub transfer: Option<Box<Transfer>>,
     /// REFERs that were taken so far.
     pub refers: u32,
+    /// The caller's 200, while it waits for a PRACK.
+    pub unsaid: Option<Unsaid>,
     unacked: Vec<(Side, Unacked)>,
     /// Our ACK to this side waits for the answer in the ACK of the other (late offer), for the INVITE of this CSeq.
     held: Option<Held>,
     passes: Vec<Pass>,
     /// The ACK of the last re-INVITE that we passed, for its repeated 2xx.
     reinvite_ack: Option<(ClientId, Flow, Bytes)>,
+}
+
+/// A 200 that is not sent yet.
+#[derive(Debug)]
+pub struct Unsaid {
+    pub description: Option<Bytes>,
 }
 
 /// See [`Bridge::held`].
@@ -75,9 +83,14 @@ fn renegotiates(method: Method) -> bool {
 }
 
 impl Bridge {
+    /// `held`: the CSeq number of a leg whose ACK waits for the caller's.
     #[must_use]
-    pub fn new(winner: usize, unacked: Unacked, held: bool) -> Bridge {
-        let held = held.then_some(Held { to: Side::B, cseq: 1, client: None });
+    pub fn new(winner: usize, answer: Answer, held: Option<u32>) -> Bridge {
+        let held = held.map(|cseq| Held { to: Side::B, cseq, client: None });
+        let (unsaid, unacked) = match answer {
+            Answer::Sent(unacked) => (None, vec![(Side::A, unacked)]),
+            Answer::Held(description) => (Some(Unsaid { description }), Vec::new()),
+        };
         Bridge {
             winner,
             near: None,
@@ -85,7 +98,8 @@ impl Bridge {
             lent: None,
             transfer: None,
             refers: 0,
-            unacked: vec![(Side::A, unacked)],
+            unsaid,
+            unacked,
             held,
             passes: Vec::new(),
             reinvite_ack: None,
@@ -104,8 +118,14 @@ impl Bridge {
         self.transfer.is_some()
             || self.lent.is_some()
             || self.held.is_some()
+            || self.unsaid.is_some()
             || !self.unacked.is_empty()
             || self.passes.iter().any(Pass::renegotiates)
+    }
+
+    /// A 2xx was sent to that side.
+    pub fn await_ack(&mut self, side: Side, unacked: Unacked) {
+        self.unacked.push((side, unacked));
     }
 
     #[must_use]
@@ -129,6 +149,9 @@ impl Call {
         let refuse = |office: &mut Office, code| {
             office.respond(now, server, code, plain_response(message, code, None))
         };
+        if side == Side::A && method == Method::Prack && self.is_early(message) {
+            return self.prack(office, now, server, message);
+        }
         if matches!(self.state, State::Ringing(_))
             && side == Side::A
             && method == Method::Bye
@@ -176,22 +199,6 @@ impl Call {
                 office.respond(now, server, 405, w.finish());
             }
         }
-    }
-
-    /// A request of the caller in the early dialog. Nothing may be renegotiated there yet; the dialog stays.
-    fn early_request(&self, office: &mut Office, now: Now, server: ServerId, message: &Message) {
-        let code = match message.method() {
-            Method::Options => 200,
-            Method::Refer => 403,
-            Method::Update => 500, // RFC 3311 §5.2: with Retry-After, while an offer of the other side is pending
-            _ => 405,
-        };
-        let mut w = Writer::reply(message, code, status::reason_phrase(code), None);
-        if code == 500 {
-            w.header(Name::RetryAfter, 5);
-        }
-        w.header(Name::Allow, ALLOW);
-        office.respond(now, server, code, w.finish());
     }
 
     /// An ACK to a 2xx of ours.
@@ -252,7 +259,10 @@ impl Call {
             office.respond(now, server, code, plain_response(message, code, None))
         };
         let State::Answered(bridge) = &self.state else { return refuse(office, 481) };
-        let busy = bridge.transfer.is_some() || bridge.lent.is_some() || bridge.held.is_some();
+        let busy = bridge.transfer.is_some()
+            || bridge.lent.is_some()
+            || bridge.held.is_some()
+            || bridge.unsaid.is_some();
         if renegotiates(method) && (busy || bridge.passes.iter().any(Pass::renegotiates)) {
             return refuse(office, 491); // RFC 3261 §14.2
         }
@@ -414,6 +424,9 @@ impl Call {
         let State::Answered(bridge) = &mut self.state else { return };
         if bridge.absent == Some(side) {
             return;
+        }
+        if side == Side::A && bridge.unsaid.is_some() {
+            return; // its INVITE gets its final response when the call is over
         }
         if side == Side::A && bridge.unacked.iter().any(|(of, _)| *of == Side::A) {
             return; // see `State::Over`

@@ -3,7 +3,8 @@
 use super::headers::{self, AGENT, ALLOW};
 use super::office::{CallKey, Office};
 use super::peer::Peer;
-use super::unacked::Unacked;
+use super::reliable::{self, Manner, Reliable};
+use super::unacked::{Unacked, Wait};
 use crate::clock::Now;
 use crate::dialog::Dialog;
 use crate::sip::{Flow, Message, Name, Writer, status};
@@ -27,8 +28,25 @@ const SAID_AGAIN_EVERY: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 struct Said {
     status: u16,
-    bytes: Bytes,
+    /// What is said again; `None`: one that was sent reliably, said again without a description.
+    bytes: Option<Bytes>,
     again: Instant,
+}
+
+/// A description that a provisional response has given to the caller: the answer to their offer, or our offer.
+#[derive(Clone, Debug)]
+pub struct Given {
+    pub description: Bytes,
+    /// The caller is known to have it, and the 2xx has none (RFC 3262 §5, RFC 6337 §3.1).
+    reliably: bool,
+}
+
+/// What has come of answering the caller.
+#[derive(Debug)]
+pub enum Answer {
+    Sent(Unacked),
+    /// RFC 3262 §3: a 1xx with a description is not acknowledged yet.
+    Held(Option<Bytes>),
 }
 
 #[derive(Debug)]
@@ -41,6 +59,11 @@ pub struct Caller {
     pub tag: String,
     pub heard: Heard,
     said: Option<Said>,
+    reliable: Reliable,
+    /// A response that is to be sent reliably once the one before is acknowledged.
+    queued: Option<(u16, Option<Bytes>)>,
+    given: Option<Given>,
+    /// Early from the first provisional response with a tag on.
     pub dialog: Option<Box<Dialog>>,
     pub(super) peer: Peer,
 }
@@ -49,6 +72,7 @@ impl Caller {
     pub fn new(office: &mut Office, key: CallKey, server: ServerId, flow: Flow, invite: Message) -> Caller {
         let tag = super::tag(office, crate::relay::Side::A, key, 0);
         let behind_nat = headers::is_behind_nat(&invite, &flow);
+        let reliable = Reliable::of(&invite);
         let peer = Peer::new(&mut office.ids);
         Caller {
             server,
@@ -58,6 +82,9 @@ impl Caller {
             tag,
             heard: Heard::Nothing,
             said: None,
+            reliable,
+            queued: None,
+            given: None,
             dialog: None,
             peer,
         }
@@ -67,64 +94,147 @@ impl Caller {
     pub fn ringing(&mut self, office: &mut Office, now: Now) {
         if self.heard == Heard::Nothing {
             self.heard = Heard::Ringing;
-            let bytes = self.dialog_response(office, 180).finish();
-            self.say(office, now, 180, bytes);
+            self.say(office, now, 180, None);
         }
     }
 
-    /// 183 with the media of the one leg that is left (RFC 3960).
-    pub fn early_media(&mut self, office: &mut Office, now: Now, description: &[u8]) {
+    /// 183 with the media of the one leg that is left (RFC 3960), or with what it offers (RFC 3262 §5).
+    pub fn early_media(&mut self, office: &mut Office, now: Now, description: Bytes) {
         if self.heard < Heard::EarlyMedia {
             self.heard = Heard::EarlyMedia;
-            let bytes = self.dialog_response(office, 183).body("application/sdp", description);
-            self.say(office, now, 183, bytes);
+            self.say(office, now, 183, Some(description));
         }
     }
 
-    fn say(&mut self, office: &mut Office, now: Now, status: u16, bytes: Bytes) {
+    fn say(&mut self, office: &mut Office, now: Now, status: u16, description: Option<Bytes>) {
+        let described = description.is_some();
+        let owes_offer = self.given.is_none() && headers::description(&self.invite).is_none();
+        let rseq = match self.reliable.manner(office, described, owes_offer) {
+            Manner::Unsaid => return,
+            Manner::Later => return self.queued = Some((status, description)),
+            Manner::Plain => None,
+            Manner::Reliable(rseq) => Some(rseq),
+        };
+        let mut w = self.dialog_response(office, status);
+        if let Some(rseq) = rseq {
+            w.header(Name::Require, reliable::TAG).header(Name::RSeq, rseq);
+        }
+        let bytes = match &description {
+            Some(description) => w.body("application/sdp", description),
+            None => w.finish(),
+        };
         office.respond(now, self.server, status, bytes.clone());
-        self.said = Some(Said { status, bytes, again: now.mono + SAID_AGAIN_EVERY });
+        if let Some(description) = description {
+            self.given = Some(Given { description, reliably: rseq.is_some() });
+        }
+        let again = now.mono + SAID_AGAIN_EVERY;
+        if rseq.is_some() {
+            self.reliable.sent(now, status, described, bytes);
+            self.said = Some(Said { status, bytes: None, again });
+        } else {
+            self.said = Some(Said { status, bytes: Some(bytes), again });
+        }
     }
 
-    /// When [`Caller::remind`] is to be called; of no use once the call is answered or over.
+    /// Takes a PRACK (RFC 3262 §3): whether what it acknowledges has a description. `None`: it acknowledges nothing.
+    pub fn acknowledged(&mut self, prack: &Message) -> Option<bool> {
+        self.reliable.acknowledged(&self.invite, prack)
+    }
+
+    /// Says what had to wait for a PRACK.
+    pub fn go_on(&mut self, office: &mut Office, now: Now) {
+        if let Some((status, description)) = self.queued.take() {
+            self.say(office, now, status, description);
+        }
+    }
+
+    /// Whether provisional responses may be sent reliably.
     #[must_use]
-    pub fn reminder(&self) -> Option<Instant> {
-        self.said.as_ref().map(|said| said.again)
+    pub fn takes_reliable(&self) -> bool {
+        self.reliable.is_possible()
+    }
+
+    /// What a provisional response has given, or is to give.
+    #[must_use]
+    pub fn given(&self) -> Option<&Bytes> {
+        let queued = self.queued.as_ref().and_then(|(_, description)| description.as_ref());
+        queued.or(self.given.as_ref().map(|given| &given.description))
+    }
+
+    /// When [`Caller::timeout`] is to be called while it rings.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.said.as_ref().map(|said| said.again).into_iter().chain(self.reliable.deadline()).min()
+    }
+
+    /// The same while the 2xx waits for a PRACK.
+    #[must_use]
+    pub fn prack_deadline(&self) -> Option<Instant> {
+        self.reliable.deadline()
+    }
+
+    /// Repeats a response that is not acknowledged.
+    pub fn await_prack(&mut self, office: &mut Office, now: Now) -> Wait {
+        self.reliable.timeout(office, now, self.server)
     }
 
     /// Says again that it rings, where it is time to.
     pub fn remind(&mut self, office: &mut Office, now: Now) {
-        if let Some(said) = self.said.as_mut().filter(|said| said.again <= now.mono) {
-            office.respond(now, self.server, said.status, said.bytes.clone());
-            said.again = now.mono + SAID_AGAIN_EVERY;
+        let Some(said) = self.said.as_mut().filter(|said| said.again <= now.mono) else { return };
+        said.again = now.mono + SAID_AGAIN_EVERY;
+        match (said.status, said.bytes.clone()) {
+            (status, Some(bytes)) => office.respond(now, self.server, status, bytes),
+            (_, None) if self.queued.is_some() => {} // it is repeated anyway
+            (status, None) => self.say(office, now, status, None),
         }
     }
 
     /// 200; to be repeated until its ACK comes (RFC 3261 §13.3.1.4).
-    pub fn answer(&mut self, office: &mut Office, now: Now, description: Option<&[u8]>) -> Unacked {
+    pub fn answer(&mut self, office: &mut Office, now: Now, description: Option<Bytes>) -> Answer {
+        if self.reliable.holds_the_answer() {
+            return Answer::Held(description);
+        }
+        Answer::Sent(self.accept(office, now, description))
+    }
+
+    /// The 200, whatever is not acknowledged.
+    pub fn accept(&mut self, office: &mut Office, now: Now, description: Option<Bytes>) -> Unacked {
+        let description = match &self.given {
+            Some(given) if given.reliably => None,
+            // RFC 3261 §13.2.1: the first description counts, and the 2xx repeats it.
+            Some(given) => Some(given.description.clone()),
+            None => description,
+        };
         let response = self.dialog_response(office, 200);
         let bytes = match description {
-            Some(description) => response.body("application/sdp", description),
+            Some(description) => response.body("application/sdp", &description),
             None => response.finish(),
         };
-        self.dialog = Dialog::uas(&self.invite, &self.tag).map(Box::new);
-        office.pending.remove(&self.server);
-        office.respond(now, self.server, 200, bytes.clone());
+        self.final_response(office, now, 200, bytes.clone());
         Unacked::new(now, self.server, bytes)
     }
 
     /// The final response of a call that nobody answered, with its cause (RFC 6432) or another field.
-    pub fn reject(&self, office: &mut Office, now: Now, status: u16, fields: &[(Name, String)]) {
+    pub fn reject(&mut self, office: &mut Office, now: Now, status: u16, fields: &[(Name, String)]) {
         let mut w = Writer::reply(&self.invite, status, status::reason_phrase(status), Some(&self.tag));
         w.header(Name::Server, AGENT);
         for (name, value) in fields {
             w.header(*name, value);
         }
-        office.pending.remove(&self.server);
-        office.respond(now, self.server, status, w.finish());
+        self.final_response(office, now, status, w.finish());
     }
 
-    fn dialog_response(&self, office: &Office, code: u16) -> Writer {
+    fn final_response(&mut self, office: &mut Office, now: Now, status: u16, bytes: Bytes) {
+        self.reliable.rest();
+        self.queued = None;
+        office.pending.remove(&self.server);
+        office.respond(now, self.server, status, bytes);
+    }
+
+    fn dialog_response(&mut self, office: &Office, code: u16) -> Writer {
+        if self.dialog.is_none() {
+            self.dialog = Dialog::uas(&self.invite, &self.tag).map(Box::new);
+        }
         let mut w = Writer::reply(&self.invite, code, status::reason_phrase(code), Some(&self.tag));
         w.copy(&self.invite, Name::RecordRoute); // RFC 3261 §12.1.1
         w.header(Name::Contact, office.contact(&self.flow));

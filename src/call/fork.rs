@@ -14,6 +14,7 @@ use crate::dialog::Dialog;
 use crate::relay::Side;
 use crate::rules::model::{Decline, MissedCalls};
 use crate::rules::{LegOutcome, LegTarget, Live, PlannedLeg};
+use crate::sdp;
 use crate::sip::challenge::Answered;
 use crate::sip::{Flow, Message, Method};
 use crate::transaction::Failure;
@@ -95,6 +96,20 @@ impl Call {
         invited
     }
 
+    /// Whether a leg that gets no offer may make its own in a provisional response: the caller can answer it, and nobody else is asked.
+    fn passes_early_offers(&self, planned: &PlannedLeg) -> bool {
+        let alone = self.state.ring().is_some_and(|ring| ring.plan().legs.len() == 1);
+        let one = match &planned.to {
+            LegTarget::Device(_) => self.branches.last().is_none_or(|branch| branch.stage != self.stage),
+            LegTarget::Outside { .. } => true,
+        };
+        alone
+            && one
+            && self.transfer().is_none()
+            && self.caller.takes_reliable()
+            && self.caller.given().is_none()
+    }
+
     pub(super) fn ring_at(
         &mut self,
         office: &mut Office,
@@ -121,6 +136,7 @@ impl Call {
             invite: self.transfer().and_then(Transfer::invite).unwrap_or(&self.caller.invite),
             referred_by: self.transfer().map(Transfer::referred_by),
             offer: offer.as_deref(),
+            reliable: offer.is_some() || self.passes_early_offers(planned),
             onward: onward.as_ref(),
             called: self.walk.did(),
             loop_token: self.loop_token,
@@ -146,6 +162,7 @@ impl Call {
             answered: Answered::default(),
             channel: channel.clone(),
             early_tag: None,
+            early: Vec::new(),
             state: BranchState::Calling(Progress::Nothing),
             peer,
             entry,
@@ -178,6 +195,9 @@ impl Call {
     }
 
     fn provisional(&mut self, office: &mut Office, now: Now, index: usize, message: &Message) {
+        if !self.take_provisional(office, now, index, message) {
+            return;
+        }
         self.branches[index].early_tag = message.to().and_then(|to| to.tag()).map(Box::from);
         self.progressed(index, Progress::Ringing);
         let branch = &self.branches[index];
@@ -194,7 +214,7 @@ impl Call {
             && let Ok(rewritten) = anchor.rewrite(office, Side::A, &mut self.caller.peer.origin, &description)
         {
             anchor.point(office, Side::B, &description);
-            self.caller.early_media(office, now, &rewritten);
+            self.caller.early_media(office, now, rewritten);
         } else if !transferred {
             self.caller.ringing(office, now);
         }
@@ -311,7 +331,7 @@ impl Call {
         if branch.dismissed.len() >= DISMISSED_MAX {
             return;
         }
-        let Some(mut dialog) = Dialog::uac(&branch.request, message) else { return };
+        let Some(mut dialog) = branch.dialog_of(message) else { return };
         let (flow, bytes) = branch.ack(office, &mut dialog, None);
         office.effect(Effect::Send { flow, bytes: bytes.clone() });
         self.branches[index].dismissed.push((tag.to_owned(), flow, bytes));
@@ -330,8 +350,15 @@ impl Call {
         if self.offer.is_none() && description.is_some() && self.anchor.is_none() {
             self.anchor = super::media::Anchor::reserve(office, self.key); // a late offer: the first SDP of the call
         }
-        let rewritten = description.as_deref().and_then(|d| self.describe(office, Side::A, d).ok());
-        let dialog = Dialog::uac(&self.branches[index].request, message);
+        let rewritten = match (&description, self.caller.given().cloned()) {
+            (Some(description), Some(given)) => sdp::audio(description).is_ok().then_some(given),
+            (Some(description), None) => self.describe(office, Side::A, description).ok(),
+            (None, _) => None,
+        };
+        let branch = &self.branches[index];
+        let agreed = branch.early_of(message).is_some_and(|early| early.agreed);
+        let late_offer = branch.request.body().is_empty() && description.is_some() && !agreed;
+        let dialog = branch.dialog_of(message);
         let (Some(mut dialog), true) = (dialog, description.is_some() == rewritten.is_some()) else {
             // No Contact, or an answer that can't be relayed: nobody can talk here.
             self.dismiss(office, now, index, message);
@@ -340,7 +367,6 @@ impl Call {
             branch.state = BranchState::Ended(LegOutcome::Failed);
             return self.branch_ended(office, now, index);
         };
-        let late_offer = self.offer.is_none() && description.is_some();
         if let (Some(description), Some(anchor)) = (&description, &mut self.anchor) {
             anchor.point(office, Side::B, description);
         }
@@ -367,13 +393,13 @@ impl Call {
         let always_missed = ring.plan().missed_calls == MissedCalls::Always;
         let branch = &mut self.branches[index];
         let leg = branch.leg;
-        let held = ack.is_none();
+        let held = ack.is_none().then(|| branch.cseq());
         self.log.leg_answered(branch.entry);
         branch.state = BranchState::Answered { dialog: Box::new(dialog), ack };
         let callee = branch.callee.clone();
         let reasons: &[&str] = if always_missed { &[] } else { &COMPLETED_ELSEWHERE };
         self.leave_all(office, now, reasons, "answered_elsewhere");
-        let unacked = self.caller.answer(office, now, description.as_deref());
+        let answer = self.caller.answer(office, now, description);
         self.walk.answered(leg);
         self.log.answer = Some(now.wall);
         let answered_by = match callee {
@@ -389,7 +415,7 @@ impl Call {
         };
         office.effect(Effect::Answered { id: self.log.id.clone(), answered_by: answered_by.device.clone() });
         self.log.answered_by = Some(answered_by);
-        self.state = State::Answered(Box::new(Bridge::new(index, unacked, held)));
+        self.state = State::Answered(Box::new(Bridge::new(index, answer, held)));
     }
 }
 

@@ -206,6 +206,7 @@ impl Call {
             answered: crate::sip::challenge::Answered::default(),
             channel,
             early_tag: None,
+            early: Vec::new(),
             state: BranchState::Answered { dialog, ack: None },
             entry,
             dismissed: Vec::new(),

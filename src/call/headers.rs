@@ -2,6 +2,7 @@
 
 use super::history::History;
 use super::office::{Listener, Office};
+use super::reliable;
 use crate::dialog::{Dialog, Hop};
 use crate::rules::PlannedLeg;
 use crate::rules::model::Diversion;
@@ -11,7 +12,7 @@ use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
 /// Methods that we take (RFC 3261 §20.5).
-pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, UPDATE, INFO, SUBSCRIBE, REFER";
+pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, INFO, SUBSCRIBE, REFER";
 /// RFC 3261 §8.1.1.6.
 pub const MAX_FORWARDS: u8 = 70;
 /// User-Agent and Server.
@@ -34,6 +35,8 @@ pub struct Outgoing<'a> {
     /// Who has transferred the call here (RFC 3892): a URI.
     pub referred_by: Option<&'a str>,
     pub offer: Option<&'a [u8]>,
+    /// Its provisional responses may come reliably (RFC 3262).
+    pub reliable: bool,
     /// The leg leads to a trunk.
     pub onward: Option<&'a Onward<'a>>,
     /// The number of ours that was called first: phones show it (RFC 7315 §4.2).
@@ -56,8 +59,9 @@ pub struct Onward<'a> {
 /// An INVITE that starts a new dialog (RFC 3261 §13.2.1). Max-Forwards goes down by one across us (RFC 7332).
 #[must_use]
 pub fn invite(office: &mut Office, outgoing: &Outgoing<'_>) -> Bytes {
-    let Outgoing { leg, target, flow, domain, tag, invite, referred_by, offer, onward, called, loop_token } =
+    let Outgoing { leg, target, flow, domain, tag, invite, referred_by, offer, onward, called, .. } =
         outgoing;
+    let loop_token = outgoing.loop_token;
     let branch = format!("{MAGIC_COOKIE}{loop_token:08x}{:016x}", office.ids.word());
     let call_id = office.ids.call_id();
     let mut w = Writer::request("INVITE", target);
@@ -73,6 +77,9 @@ pub fn invite(office: &mut Office, outgoing: &Outgoing<'_>) -> Bytes {
     w.header(Name::CSeq, "1 INVITE");
     w.header(Name::Contact, office.contact(flow));
     w.header(Name::Allow, ALLOW);
+    if outgoing.reliable {
+        w.header(Name::Supported, reliable::TAG);
+    }
     w.header(Name::UserAgent, AGENT);
     if let Some(onward) = onward {
         tell_trunk(&mut w, leg, domain, invite, onward);

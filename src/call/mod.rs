@@ -11,6 +11,7 @@ pub mod branch;
 pub mod bridge;
 pub mod caller;
 pub mod dialogs;
+pub mod early;
 pub mod errand;
 pub mod folds;
 pub mod fork;
@@ -24,8 +25,10 @@ pub mod office;
 mod peer;
 pub mod record;
 pub mod referral;
+pub mod reliable;
 pub mod ring;
 mod seats;
+mod state;
 pub mod statuses;
 mod tag;
 pub mod transfer;
@@ -40,7 +43,6 @@ use crate::sdp;
 use crate::sip::{Flow, Message, Name};
 use crate::transaction::{ClientId, Failure, ServerId};
 use branch::Branch;
-use bridge::Bridge;
 use caller::Caller;
 use history::History;
 use log::{Ending, Log};
@@ -48,6 +50,7 @@ use media::Anchor;
 use office::{CallKey, Channel, Effect, Named, Office};
 use record::{CallRecord, Party};
 use ring::{Order, Ring, Stop};
+use state::State;
 use std::sync::Arc;
 use std::time::Instant;
 use tag::tag;
@@ -94,7 +97,7 @@ pub struct Call {
     loop_token: u32,
     /// Client transactions so far: numbers their names.
     clients: u32,
-    /// BYEs and NOTIFYs that wait for their response.
+    /// BYEs, NOTIFYs and PRACKs that wait for their response.
     byes: u32,
     maker: Option<Named>,
     taker: Option<Named>,
@@ -109,16 +112,6 @@ pub struct Call {
     /// What of it others can watch, as it was last shown.
     shown: dialogs::Standing,
     log: Log,
-}
-
-#[derive(Debug)]
-enum State {
-    /// Nobody has answered yet.
-    Ringing(Box<Ring>),
-    Answered(Box<Bridge>),
-    /// The call is over; stragglers are awaited. A caller who has not acknowledged its 200 yet is still to be told, and gets its BYE
-    /// only then (RFC 3261 §15).
-    Over(Option<Unacked>),
 }
 
 impl Call {
@@ -315,6 +308,10 @@ impl Call {
     /// The call is over for its caller: media stops, the users are free, the record is on its way.
     fn over(&mut self, office: &mut Office, now: Now, ending: Ending) {
         self.state = match std::mem::replace(&mut self.state, State::Over(None)) {
+            State::Answered(bridge) if bridge.unsaid.is_some() => {
+                self.caller.reject(office, now, 487, &[]);
+                State::Over(None)
+            }
             State::Answered(bridge) => State::Over(bridge.farewell()),
             State::Ringing(_) | State::Over(_) => State::Over(None),
         };
@@ -357,6 +354,9 @@ impl Call {
 
     /// CANCEL of the caller (RFC 3261 §9.2): already answered with 200; its Reasons go to every leg.
     pub fn cancelled(&mut self, office: &mut Office, now: Now, invite: ServerId, cancel: &Message) {
+        if self.cancel_unsaid(office, now, invite, cancel) {
+            return;
+        }
         if let State::Answered(_) = self.state {
             return self.cancel_passed(office, now, invite, cancel);
         }
@@ -426,6 +426,9 @@ impl Call {
     }
 
     pub fn timeout(&mut self, office: &mut Office, now: Now) {
+        if self.prack_timeout(office, now) {
+            return;
+        }
         match &self.state {
             State::Ringing(_) => {
                 self.caller.remind(office, now);
@@ -448,9 +451,12 @@ impl Call {
         match &self.state {
             State::Ringing(ring) => {
                 let patience = self.branches.iter().filter_map(|branch| branch.patience);
-                ring.deadline().into_iter().chain(patience).chain(self.caller.reminder()).min()
+                ring.deadline().into_iter().chain(patience).chain(self.caller.deadline()).min()
             }
-            State::Answered(bridge) => bridge.deadline().into_iter().chain(self.transfer_deadline()).min(),
+            State::Answered(bridge) => {
+                let own = bridge.deadline().into_iter().chain(self.caller.prack_deadline());
+                own.chain(self.transfer_deadline()).min()
+            }
             State::Over(farewell) => farewell.as_ref().map(Unacked::deadline),
         }
     }
@@ -497,37 +503,6 @@ impl Call {
         match self.transfer().map(|transfer| transfer.from) {
             Some(Side::B) => self.taker.as_ref(),
             Some(Side::A) | None => self.maker.as_ref(),
-        }
-    }
-}
-
-impl State {
-    /// The ring stage that is on: the call's, or that of a transfer.
-    fn ring(&self) -> Option<&Ring> {
-        match self {
-            State::Ringing(ring) => Some(ring),
-            State::Answered(bridge) => bridge.transfer.as_ref()?.ring(),
-            State::Over(_) => None,
-        }
-    }
-
-    fn ring_mut(&mut self) -> Option<&mut Ring> {
-        match self {
-            State::Ringing(ring) => Some(ring),
-            State::Answered(bridge) => bridge.transfer.as_mut()?.ring_mut(),
-            State::Over(_) => None,
-        }
-    }
-
-    /// A ring stage begins.
-    fn begin(&mut self, ring: Box<Ring>) {
-        match self {
-            State::Answered(bridge) => {
-                if let Some(transfer) = &mut bridge.transfer {
-                    transfer.begin(ring);
-                }
-            }
-            State::Ringing(_) | State::Over(_) => *self = State::Ringing(ring),
         }
     }
 }

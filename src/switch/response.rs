@@ -5,8 +5,8 @@ use crate::call::office::Office;
 use crate::sip::{Message, Name, Writer, status};
 use bytes::Bytes;
 
-/// Option tags that we understand (RFC 3261 §20.32): a REFER without a subscription (RFC 4488).
-const SUPPORTED: &[&str] = &["norefersub"];
+/// Option tags that we understand (RFC 3261 §20.32): reliable provisional responses (RFC 3262), a REFER without a subscription (RFC 4488).
+const SUPPORTED: &[&str] = &["100rel", "norefersub"];
 
 /// With the default reason phrase.
 #[must_use]
@@ -44,6 +44,7 @@ pub fn options(request: &Message) -> Bytes {
     let mut w = Writer::reply(request, 200, "OK", Some("ringtree"));
     w.header(Name::Allow, ALLOW);
     w.header(Name::Accept, "application/sdp");
+    w.header(Name::Supported, SUPPORTED.join(", "));
     w.field("Allow-Events", crate::subscription::package::ALLOW_EVENTS); // RFC 6665 §4.4.4
     w.header(Name::Server, AGENT);
     w.finish()

@@ -5,31 +5,31 @@ use super::switch::Desk;
 use ringtree::sip::{Message, Method, Name, Writer};
 use std::time::Duration;
 
-const CALLER: u16 = 5060;
-const PHONE: u16 = 5070;
-const SDP: &str = "application/sdp";
+pub const CALLER: u16 = 5060;
+pub const PHONE: u16 = 5070;
+pub const SDP: &str = "application/sdp";
 
 /// A description from that port of the party's address.
-fn sdp(port: u16, direction: &str) -> String {
+pub fn sdp(port: u16, direction: &str) -> String {
     format!(
         "v=0\r\no=- 1 1 IN IP4 192.0.2.200\r\ns=-\r\nc=IN IP4 192.0.2.200\r\nt=0 0\r\nm=audio {port} RTP/AVP 0\r\na={direction}\r\n"
     )
 }
 
 /// A call between the two.
-struct Talk {
-    desk: Desk,
+pub struct Talk {
+    pub desk: Desk,
     /// The INVITE that the phone got.
-    leg: Message,
+    pub leg: Message,
     /// The 200 that the caller got.
-    answer: Message,
+    pub answer: Message,
     /// Of the requests so far, for their branches.
-    sent: u32,
+    pub sent: u32,
 }
 
 /// Which party.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Who {
+pub enum Who {
     Caller,
     Phone,
 }
@@ -37,7 +37,7 @@ use Who::{Caller, Phone};
 
 /// The only message of that kind to that port.
 #[track_caller]
-fn the(sent: &[(u16, Message)], port: u16, method: Method, status: u16) -> Message {
+pub fn the(sent: &[(u16, Message)], port: u16, method: Method, status: u16) -> Message {
     let is_it = |(to, message): &&(u16, Message)| {
         *to == port && message.method() == method && message.status() == status
     };
@@ -47,7 +47,7 @@ fn the(sent: &[(u16, Message)], port: u16, method: Method, status: u16) -> Messa
     found[0].1.clone()
 }
 
-fn register(desk: &mut Desk) {
+pub fn register(desk: &mut Desk) {
     let mut w = Writer::request("REGISTER", "sip:example.com");
     w.header(Name::Via, "SIP/2.0/UDP 192.0.2.200:5070;branch=z9hG4bKr");
     w.header(Name::From, "<sip:user@example.com>;tag=r").header(Name::To, "<sip:user@example.com>");
@@ -57,7 +57,7 @@ fn register(desk: &mut Desk) {
 }
 
 /// The caller's INVITE.
-fn invite(offer: Option<&str>) -> bytes::Bytes {
+pub fn invite(offer: Option<&str>) -> bytes::Bytes {
     let mut w = Writer::request("INVITE", "sip:user@example.com");
     w.header(Name::Via, "SIP/2.0/UDP 192.0.2.200:5060;branch=z9hG4bKi").header(Name::MaxForwards, 70);
     w.header(Name::From, "<sip:caller@example.com>;tag=a").header(Name::To, "<sip:user@example.com>");
@@ -70,7 +70,7 @@ fn invite(offer: Option<&str>) -> bytes::Bytes {
 }
 
 /// What the phone answers to a request that it got.
-fn reply(request: &Message, status: u16, body: Option<(&str, &[u8])>) -> bytes::Bytes {
+pub fn reply(request: &Message, status: u16, body: Option<(&str, &[u8])>) -> bytes::Bytes {
     reply_of(PHONE, request, status, body)
 }
 
@@ -85,7 +85,7 @@ fn reply_of(port: u16, request: &Message, status: u16, body: Option<(&str, &[u8]
 
 impl Talk {
     /// Rings.
-    fn ringing(offer: Option<&str>) -> Talk {
+    pub fn ringing(offer: Option<&str>) -> Talk {
         let mut desk = Desk::new();
         register(&mut desk);
         let sent = desk.take_from(CALLER, &invite(offer));
@@ -96,7 +96,7 @@ impl Talk {
     }
 
     /// Answered, and acknowledged on both sides.
-    fn up() -> Talk {
+    pub fn up() -> Talk {
         let mut talk = Talk::ringing(Some(&sdp(4000, "sendrecv")));
         let sent =
             talk.desk.take_from(PHONE, &reply(&talk.leg, 200, Some((SDP, sdp(5000, "sendrecv").as_bytes()))));
@@ -107,7 +107,7 @@ impl Talk {
     }
 
     /// A party's request in its dialog. `fields` take the place of those of their name.
-    fn request(
+    pub fn request(
         &mut self,
         who: Who,
         method: &str,
@@ -155,7 +155,7 @@ impl Talk {
     }
 
     /// What a party answers to a request that it got.
-    fn answers(
+    pub fn answers(
         &mut self,
         who: Who,
         request: &Message,
@@ -167,7 +167,7 @@ impl Talk {
     }
 }
 
-fn text(message: &Message) -> String {
+pub fn text(message: &Message) -> String {
     String::from_utf8(message.body().to_vec()).unwrap()
 }
 

@@ -6,6 +6,7 @@
 
 mod conformance;
 mod dialogs;
+mod early;
 mod messages;
 mod parser;
 mod requests;

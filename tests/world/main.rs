@@ -5,6 +5,7 @@
 
 mod attended;
 mod behaviour;
+mod early;
 mod events;
 mod guard;
 mod live;

@@ -24,6 +24,8 @@ pub enum Script {
     Full,
     /// 183 with a description, then nothing: the announcement of a network.
     EarlyMedia,
+    /// 183 with a description, then 200.
+    EarlyAnswer { after: Duration },
     /// Nothing at all.
     Dead,
 }
@@ -43,6 +45,8 @@ struct Incoming {
     /// When the script answers.
     due: Option<Duration>,
     finished: bool,
+    /// Its provisional response is not acknowledged: a 2xx has to wait (RFC 3262 §3).
+    unacknowledged: bool,
 }
 
 /// A call that this phone makes.
@@ -54,6 +58,8 @@ struct Outgoing {
     /// Hangs up this long after the answer.
     talk: Duration,
     hang_up_at: Option<Duration>,
+    /// Of the newest reliable response.
+    rseq: Option<u32>,
 }
 
 pub struct Phone {
@@ -88,6 +94,14 @@ pub struct Phone {
     pub subscribed: Vec<String>,
     /// Its subscriptions: by Call-ID, our peer's tag and the number of the last request.
     dialogs: BTreeMap<String, (String, u32)>,
+    /// Its provisional responses are reliable.
+    pub reliable: bool,
+    /// The PRACKs that came, each once: their RAck.
+    pub pracks: Vec<String>,
+    /// Final responses to its own PRACKs.
+    pub pracked: Vec<u16>,
+    /// The 200s to its INVITEs that had a description, and those that had none.
+    pub described: (u32, u32),
     /// Of every request that this phone makes.
     pub max_forwards: u8,
     /// More header fields in them, each with its line end.
@@ -124,6 +138,10 @@ impl Phone {
             notify_status: 200,
             subscribed: Vec::new(),
             dialogs: BTreeMap::new(),
+            reliable: false,
+            pracks: Vec::new(),
+            pracked: Vec::new(),
+            described: (0, 0),
             max_forwards: 70,
             extra: String::new(),
             open_answers: BTreeMap::new(),
@@ -154,7 +172,14 @@ impl Phone {
         self.finals.insert(call_id.clone(), Vec::new());
         self.outgoing.insert(
             call_id.clone(),
-            Outgoing { to_tag: None, early_tag: None, invite_branch: branch, talk, hang_up_at: None },
+            Outgoing {
+                to_tag: None,
+                early_tag: None,
+                invite_branch: branch,
+                talk,
+                hang_up_at: None,
+                rseq: None,
+            },
         );
         call_id
     }
@@ -298,13 +323,19 @@ impl Phone {
 
     pub fn deadline(&self) -> Option<Duration> {
         let repeats = self.repeats.values().map(|repeat| repeat.next.min(repeat.until));
-        let answers = self.incoming.values().filter(|call| !call.finished).filter_map(|call| call.due);
+        let answers = self
+            .incoming
+            .values()
+            .filter(|call| !call.finished && !call.unacknowledged)
+            .filter_map(|call| call.due);
         let ends = self.outgoing.values().filter_map(|call| call.hang_up_at);
         repeats.chain(answers).chain(ends).min()
     }
 
     fn due_answers(&self) -> Vec<String> {
-        let due = |call: &Incoming| !call.finished && call.due.is_some_and(|at| at <= self.now);
+        let due = |call: &Incoming| {
+            !call.finished && !call.unacknowledged && call.due.is_some_and(|at| at <= self.now)
+        };
         self.incoming.iter().filter(|(_, call)| due(call)).map(|(id, _)| id.clone()).collect()
     }
 
@@ -353,6 +384,16 @@ impl Phone {
                 }
                 self.reply(&request, 200, "x", "", &branch);
             }
+            rsip::Method::PRack => {
+                self.reply(&request, 200, "x", "", &branch);
+                let rack = request.headers().iter().map(ToString::to_string).find(|h| h.starts_with("RAck:"));
+                self.pracks.push(rack.unwrap()["RAck:".len()..].trim().to_owned());
+                self.repeats.remove(&format!("{call_id} provisional"));
+                if let Some(call) = self.incoming.get_mut(&call_id) {
+                    call.unacknowledged = false;
+                }
+                self.wake(self.now);
+            }
             rsip::Method::Notify => {
                 self.notifies.push(request.to_string());
                 match self.notify_status {
@@ -390,17 +431,34 @@ impl Phone {
         }
         let tag = self.fresh("tag");
         let due = match self.script {
-            Script::Answer { after } | Script::Refuse { after, .. } => Some(self.now + after),
+            Script::Answer { after } | Script::Refuse { after, .. } | Script::EarlyAnswer { after } => {
+                Some(self.now + after)
+            }
             Script::Full => Some(self.now),
             Script::Ring | Script::EarlyMedia | Script::Dead => None,
         };
         let (first, body) = match self.script {
             Script::Full => (100, String::new()),
-            Script::EarlyMedia => (183, self.offer()),
+            Script::EarlyMedia | Script::EarlyAnswer { .. } => (183, self.offer()),
             _ => (180, String::new()),
         };
-        self.reply(&request, first, &tag, &body, &branch);
-        self.incoming.insert(call_id, Incoming { invite: request, tag, due, finished: false });
+        let bytes = self.reply(&request, first, &tag, &body, &branch);
+        let reliably = self.reliable && first > 100;
+        if reliably {
+            self.outbox.pop();
+            let text = String::from_utf8_lossy(&bytes).replacen(
+                "Content-Length",
+                "Require: 100rel\r\nRSeq: 700\r\nContent-Length",
+                1,
+            );
+            let bytes = Bytes::from(text);
+            self.answers.insert(branch, bytes.clone());
+            self.send_repeating(format!("{call_id} provisional"), bytes);
+        }
+        self.incoming.insert(
+            call_id,
+            Incoming { invite: request, tag, due, finished: false, unacknowledged: reliably },
+        );
         let now = self.now;
         self.wake(now);
     }
@@ -417,6 +475,7 @@ impl Phone {
     fn answer(&mut self, call_id: &str) {
         let Some(call) = self.incoming.get_mut(call_id) else { return };
         call.finished = true;
+        self.repeats.remove(&format!("{call_id} provisional"));
         let (invite, tag) = (call.invite.clone(), call.tag.clone());
         let key = format!("{}INVITE", branch_of(&invite));
         let (status, body) = match self.script {
@@ -436,7 +495,7 @@ impl Phone {
         call.hang_up_at = None;
         let tag = call.to_tag.clone();
         let uri = format!("sip:{}", crate::net::switch_address());
-        self.request("BYE", &uri, "x", tag.as_deref(), call_id, 2, "", "");
+        self.request("BYE", &uri, "x", tag.as_deref(), call_id, 1_000_000, "", "");
     }
 
     fn receive_response(&mut self, response: &rsip::Response) {
@@ -451,12 +510,16 @@ impl Phone {
             if let Some(call) = self.outgoing.get_mut(&call_id).filter(|call| call.to_tag.is_none()) {
                 call.early_tag = to.split("tag=").nth(1).map(str::to_owned);
             }
+            self.acknowledge(response, &call_id);
         }
         if status >= 200 || method == "INVITE" {
             self.repeats.remove(&format!("{branch}{method}"));
         }
         if matches!(method, "REFER" | "BYE" | "INFO") && status >= 200 {
             self.told.push((method.to_owned(), status));
+        }
+        if method == "PRACK" && status >= 200 {
+            self.pracked.push(status);
         }
         if method == "SUBSCRIBE" && status >= 200 {
             self.subscribed.push(response.to_string());
@@ -470,12 +533,35 @@ impl Phone {
         }
     }
 
+    /// RFC 3262 §4: PRACK, once and in order.
+    fn acknowledge(&mut self, response: &rsip::Response, call_id: &str) {
+        let fields: Vec<String> = response.headers().iter().map(ToString::to_string).collect();
+        let value = |name: &str| fields.iter().find_map(|field| field.strip_prefix(name)).map(str::trim);
+        let (Some("100rel"), Some(rseq)) = (value("Require:"), value("RSeq:")) else { return };
+        let rseq: u32 = rseq.parse().unwrap();
+        let Some(call) = self.outgoing.get_mut(call_id) else { return };
+        if call.rseq.is_some_and(|last| rseq != last + 1) {
+            return;
+        }
+        let cseq = call.rseq.map_or(2, |last| 3 + (rseq - last));
+        call.rseq = Some(rseq);
+        let to = response.to_header().unwrap().value().to_owned();
+        let tag = to.split("tag=").nth(1).map(str::to_owned);
+        let uri = format!("sip:{}", crate::net::switch_address());
+        let extra = format!("RAck: {rseq} 1 INVITE\r\n");
+        self.request("PRACK", &uri, "x", tag.as_deref(), call_id, cseq, &extra, "");
+    }
+
     fn final_response(&mut self, response: &rsip::Response, status: u16, call_id: &str) {
         let to = response.to_header().unwrap().value().to_owned();
         let tag = to.split("tag=").nth(1).map(str::to_owned);
         let (now, Some(call)) = (self.now, self.outgoing.get_mut(call_id)) else { return };
         let finals = self.finals.entry(call_id.to_owned()).or_default();
         let again = call.to_tag.is_some() && call.to_tag == tag;
+        if status == 200 && !again {
+            let without = u32::from(response.body().is_empty());
+            self.described = (self.described.0 + 1 - without, self.described.1 + without);
+        }
         if !again {
             finals.push(status);
         }
