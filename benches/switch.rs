@@ -56,7 +56,7 @@ impl Rig {
             listeners: vec![listener],
             default_domain: None,
             digest: vec![ringtree::sip::auth::Algorithm::Md5],
-            expiry: Expiry { min_s: 60, max_s: 7200, default_s: 3600 },
+            expiry: Expiry { min_s: 60, max_s: 7200, default_s: 3600, spread_percent: 0 },
             calls_max: 1_000_000,
             node: 0,
             ports_low: 64,

@@ -53,11 +53,13 @@ pub struct Expires {
     pub min_s: u32,
     pub max_s: u32,
     pub default_s: u32,
+    pub spread_percent: u8,
 }
 
 impl From<Expires> for Expiry {
     fn from(e: Expires) -> Expiry {
-        Expiry { min_s: e.min_s, max_s: e.max_s, default_s: e.default_s }
+        let Expires { min_s, max_s, default_s, spread_percent } = e;
+        Expiry { min_s, max_s, default_s, spread_percent }
     }
 }
 
@@ -113,7 +115,7 @@ impl Config {
     /// What holds without any file.
     #[must_use]
     pub fn embedded() -> Config {
-        let expiry = Expires { min_s: 60, max_s: 3600, default_s: 3600 };
+        let expiry = Expires { min_s: 60, max_s: 3600, default_s: 3600, spread_percent: 10 };
         let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let address = SocketAddr::new(loopback, 5060);
         Config {

@@ -54,6 +54,13 @@ pub const KEYS: &[Key] = &[
     key("sip", "expires_default", r#""1h""#, "The registration of a phone that doesn't say. A duration."),
     key(
         "sip",
+        "expires_spread",
+        "10",
+        "Hundredths, 0 to 50: a registration is granted up to so much less than was wished for, drawn each time, so that phones that came all \
+         at once don't come back all at once. Never less than `expires_min`.",
+    ),
+    key(
+        "sip",
         "unsolicited_mwi",
         "false",
         "Whether a phone that has just registered is told what waits in its user's mailbox without having subscribed: for models that don't \

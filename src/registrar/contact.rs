@@ -1,6 +1,7 @@
 //! What the Contact fields of a REGISTER ask for (RFC 3261 §10.2.1, §10.2.2, §10.3 steps 6 and 7).
 
-use super::location::{CONTACTS_MAX, Expiry};
+use super::extensions::Asked;
+use super::location::{CONTACTS_MAX, Terms};
 use crate::sip::{Flow, Message, Name, NameAddr, Refusal, Scheme, Transport, Uri};
 use smallvec::SmallVec;
 use std::borrow::Cow;
@@ -9,6 +10,9 @@ use std::net::{IpAddr, SocketAddr};
 /// The longest contact URI or instance that is kept; a REGISTER with a longer one is refused with 400. Push parameters
 /// (RFC 8599) make them long.
 pub const CONTACT_BYTES_MAX: usize = 2_048;
+
+/// Seconds: see RFC 3261 §10.3 step 7.
+const HOUR_S: u32 = 3_600;
 
 /// Where a URI or a Via gives no port (RFC 3261 §19.1.2, §18.2.2).
 const DEFAULT_PORT: u16 = 5060;
@@ -34,13 +38,21 @@ pub(super) struct Wish<'a> {
     pub q: u16,
     /// Seconds, within the limits; 0 removes.
     pub expires_s: u32,
+    pub instance: Option<&'a str>,
+    /// Where outbound is applied (RFC 5626 §6).
+    pub reg_id: Option<u32>,
 }
 
 impl<'a> Wishes<'a> {
     /// # Errors
-    /// 400 where a Contact can't be read or `*` stands wrongly, 423 where one wishes for too short a time.
-    pub(super) fn read(message: &'a Message, expiry: Expiry) -> Result<Wishes<'a>, Refusal> {
-        let mut wishes = SmallVec::new();
+    /// 400 where a Contact can't be read or `*` stands wrongly, 423 where one wishes for too short a time, 439 where a
+    /// flow is to be kept that the first hop doesn't keep.
+    pub(super) fn read(
+        message: &'a Message,
+        asked: &Asked<'a>,
+        terms: &Terms<'_>,
+    ) -> Result<Wishes<'a>, Refusal> {
+        let mut wishes: SmallVec<[Wish<'a>; 1]> = SmallVec::new();
         let mut star = false;
         for element in message.elements(Name::Contact) {
             if element == "*" {
@@ -48,8 +60,12 @@ impl<'a> Wishes<'a> {
             } else if wishes.len() == CONTACTS_MAX {
                 return Err(bad("Too Many Contacts"));
             } else {
-                wishes.push(Wish::read(element, message, expiry)?);
+                wishes.push(Wish::read(element, message, asked, terms)?);
             }
+        }
+        let lasting = wishes.iter().filter(|wish| wish.expires_s > 0);
+        if wishes.iter().any(|wish| wish.reg_id.is_some()) && lasting.count() > 1 {
+            return Err(bad("One Flow A Registration")); // RFC 5626 §6
         }
         match (star, wishes.is_empty()) {
             (false, true) => Ok(Wishes::Fetch),
@@ -71,14 +87,26 @@ impl<'a> Wishes<'a> {
 }
 
 impl<'a> Wish<'a> {
-    fn read(element: &'a str, message: &Message, expiry: Expiry) -> Result<Wish<'a>, Refusal> {
+    fn read(
+        element: &'a str,
+        message: &Message,
+        asked: &Asked<'_>,
+        terms: &Terms<'_>,
+    ) -> Result<Wish<'a>, Refusal> {
         let contact = NameAddr::parse(element).ok_or(bad("Bad Contact"))?;
         if !matches!(contact.uri.scheme, Scheme::Sip | Scheme::Sips) {
             return Err(bad("Contact Is No SIP URI"));
         }
         let uri = contact.uri;
         let target = uri.text;
-        let key = key(&contact, uri.without_headers());
+        // RFC 5627 §5.1: a GRUU of ours as a contact would come back here for ever.
+        if uri.param("gr").is_some() && uri.host.eq_ignore_ascii_case(terms.domain) {
+            return Err(Refusal { status: 403, reason: "Contact Is A GRUU" });
+        }
+        let instance = contact.param("+sip.instance").filter(|instance| !instance.is_empty());
+        let reg_id = contact.param("reg-id").filter(|_| instance.is_some());
+        let reg_id = flow_of_instance(reg_id, asked)?;
+        let key = key(instance, reg_id, uri.without_headers());
         if target.len() > CONTACT_BYTES_MAX || key.len() > CONTACT_BYTES_MAX {
             return Err(bad("Contact Too Long"));
         }
@@ -86,40 +114,59 @@ impl<'a> Wish<'a> {
         // as absent (§20.10).
         let wished = match contact.param("expires").and_then(seconds) {
             Some(seconds) => seconds,
-            None => message.number(Name::Expires).unwrap_or(expiry.default_s),
+            None => message.number(Name::Expires).unwrap_or(terms.expiry.default_s),
         };
-        if wished > 0 && wished < expiry.min_s {
+        // RFC 3261 §10.3 step 7: what lasts for an hour is never too brief.
+        if wished > 0 && wished < terms.expiry.min_s.min(HOUR_S) {
             return Err(Refusal { status: 423, reason: "Interval Too Brief" });
         }
         let q = contact.param("q").and_then(thousandths).unwrap_or(1_000);
-        Ok(Wish { uri, target, key, q, expires_s: wished.min(expiry.max_s) })
+        Ok(Wish { uri, target, key, q, expires_s: terms.grant(wished), instance, reg_id })
     }
 
     /// Where an INVITE for this contact goes (rulings, On the wire): the observed flow where the phone stands behind
-    /// something that changes addresses, came by a connection, or names an address that can't be used as it is;
-    /// else the contact's own address and transport.
-    pub(super) fn flow(&self, observed: Flow, message: &Message) -> Flow {
-        if observed.transport.is_reliable() || !sent_by_is(message, observed.remote) {
-            return observed;
+    /// something that changes addresses, came by a connection, asks for outbound, or names an address that can't be used
+    /// as it is; else the contact's own address and transport. The first proxy of a Path stands before all of that.
+    pub(super) fn flow(&self, observed: Flow, asked: &Asked<'_>, message: &Message) -> Flow {
+        if let Some(proxy) = asked.path.first().and_then(|proxy| NameAddr::parse(proxy)) {
+            return by_uri(&proxy.uri, observed).unwrap_or(observed);
         }
-        // A secure one can't be expected to be who it says without a name; it is reached by what it registered by.
-        let transport = match Transport::of_uri(self.uri.param("transport"), self.uri.scheme == Scheme::Sips)
-        {
-            Some(transport @ (Transport::Udp | Transport::Tcp)) => transport,
-            Some(Transport::Tls | Transport::Ws | Transport::Wss) | None => return observed,
-        };
-        let port = self.uri.port.unwrap_or(DEFAULT_PORT);
-        match self.uri.host.parse::<IpAddr>() {
-            Ok(ip)
-                if port != 0
-                    && !ip.is_unspecified()
-                    && !ip.is_multicast()
-                    && ip.is_ipv4() == observed.remote.is_ipv4() =>
-            {
-                Flow { transport, remote: SocketAddr::new(ip, port), connection: None, ..observed }
-            }
-            Ok(_) | Err(_) => observed,
-        }
+        let as_it_came = observed.transport.is_reliable()
+            || self.reg_id.is_some() // RFC 5626 §7: by the flow, and by no other way
+            || !sent_by_is(message, observed.remote);
+        if as_it_came { observed } else { by_uri(&self.uri, observed).unwrap_or(observed) }
+    }
+}
+
+/// The address and transport that a URI names, where it names an address that can be sent to; the flow that was observed where
+/// that is the same.
+fn by_uri(uri: &Uri<'_>, observed: Flow) -> Option<Flow> {
+    // A secure one can't be expected to be who it says without a name; it is reached by what it registered by.
+    let transport = match Transport::of_uri(uri.param("transport"), uri.scheme == Scheme::Sips)? {
+        transport @ (Transport::Udp | Transport::Tcp) => transport,
+        Transport::Tls | Transport::Ws | Transport::Wss => return None,
+    };
+    let port = uri.port.unwrap_or(DEFAULT_PORT);
+    let ip = uri.host.parse::<IpAddr>().ok()?;
+    let usable = port != 0
+        && !ip.is_unspecified()
+        && !ip.is_multicast()
+        && ip.is_ipv4() == observed.remote.is_ipv4();
+    let remote = SocketAddr::new(ip, port);
+    if !usable || (transport, remote) == (observed.transport, observed.remote) {
+        return None;
+    }
+    Some(Flow { transport, remote, connection: None, ..observed })
+}
+
+/// RFC 5626 §6: whether outbound is applied, and to which flow of the instance.
+fn flow_of_instance(reg_id: Option<&str>, asked: &Asked<'_>) -> Result<Option<u32>, Refusal> {
+    // RFC 5626 §4.2: from 1 to 2^31 - 1. What is none is ignored.
+    let number = |text: &str| text.parse().ok().filter(|n| (1..1 << 31).contains(n));
+    let Some(reg_id) = reg_id.and_then(number).filter(|_| asked.wants_outbound()) else { return Ok(None) };
+    match asked.first_hop_keeps_flows() {
+        true => Ok(Some(reg_id)),
+        false => Err(Refusal { status: 439, reason: "First Hop Lacks Outbound Support" }),
     }
 }
 
@@ -131,9 +178,9 @@ fn sent_by_is(message: &Message, source: SocketAddr) -> bool {
     })
 }
 
-/// RFC 5626 §4.1: the instance and the flow of it, whatever the URI; else the URI.
-fn key<'a>(contact: &NameAddr<'a>, target: &'a str) -> Cow<'a, str> {
-    match (contact.param("+sip.instance").filter(|instance| !instance.is_empty()), contact.param("reg-id")) {
+/// RFC 5626 §6: the instance and the flow of it, whatever the URI; else the URI.
+fn key<'a>(instance: Option<&'a str>, reg_id: Option<u32>, target: &'a str) -> Cow<'a, str> {
+    match (instance, reg_id) {
         (Some(instance), None) => instance.into(),
         (Some(instance), Some(reg_id)) => format!("{instance};reg-id={reg_id}").into(),
         (None, _) => comparable(target),

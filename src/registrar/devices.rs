@@ -54,6 +54,11 @@ impl Device {
         &self.bindings
     }
 
+    /// What the binding there came by.
+    pub(super) fn source(&self, at: usize) -> Option<Source> {
+        self.sources.get(at).copied()
+    }
+
     pub(super) fn find(&self, contact: &str) -> Option<usize> {
         self.bindings.iter().position(|binding| *binding.key.contact == *contact)
     }

@@ -54,6 +54,11 @@ impl Flows {
         }
     }
 
+    /// Whether any device registered by this flow.
+    pub(super) fn is_held(&self, source: Source) -> bool {
+        self.holders.contains_key(&source)
+    }
+
     #[cfg(test)]
     pub(super) fn bindings(&self) -> u32 {
         let count = |holder: &Holder| match holder {

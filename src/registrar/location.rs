@@ -10,6 +10,7 @@
 use super::binding::{Binding, BindingKey, DeviceKey};
 use super::contact::{Wish, Wishes, bad};
 use super::devices::{Device, Source};
+use super::extensions::{Asked, Extensions};
 use super::flows::Flows;
 use super::texts::Texts;
 use crate::clock::Now;
@@ -38,6 +39,24 @@ pub enum Removal {
     Unregistered,
     Expired,
     Evicted,
+    /// Its connection has ended, and outbound knows no other way to it (RFC 5626 §6).
+    FlowEnded,
+    /// 430: the proxy in front of it has lost its flow (RFC 5626 §11.5).
+    FlowFailed,
+}
+
+impl Removal {
+    /// As events say it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Removal::Unregistered => "unregistered",
+            Removal::Expired => "expired",
+            Removal::Evicted => "evicted",
+            Removal::FlowEnded => "flow_ended",
+            Removal::FlowFailed => "flow_failed",
+        }
+    }
 }
 
 /// Limits that a REGISTER is held to.
@@ -47,6 +66,32 @@ pub struct Expiry {
     pub min_s: u32,
     pub max_s: u32,
     pub default_s: u32,
+    /// Up to so many hundredths less are granted than were wished for, drawn each time: phones that registered together don't
+    /// come back together.
+    pub spread_percent: u8,
+}
+
+/// What one REGISTER is held to.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms<'a> {
+    pub expiry: Expiry,
+    /// The domain that it is for.
+    pub domain: &'a str,
+    /// A random number of its own.
+    pub lot: u64,
+}
+
+impl Terms<'_> {
+    /// The seconds that a wish gets; 0 stays 0.
+    #[must_use]
+    pub fn grant(&self, wished_s: u32) -> u32 {
+        let wished_s = wished_s.min(self.expiry.max_s);
+        let share = u64::from(wished_s) * u64::from(self.expiry.spread_percent.min(100)) / 100;
+        // Never below the least that we take ourselves.
+        let room = share.min(wished_s.saturating_sub(self.expiry.min_s).into());
+        let less = self.lot % (room + 1);
+        wished_s.saturating_sub(u32::try_from(less).unwrap_or(0))
+    }
 }
 
 #[derive(Default)]
@@ -67,12 +112,36 @@ struct Request<'a> {
     now: Now,
     observed: Flow,
     message: &'a Message,
+    asked: &'a Asked<'a>,
+    lot: u64,
     call_id: &'a str,
     cseq: u32,
     user_agent: Option<Arc<str>>,
 }
 
 impl Request<'_> {
+    /// What is kept of a contact beyond RFC 3261; `held` is what it had before, by the same Call-ID.
+    fn extensions(
+        &self,
+        wish: &Wish<'_>,
+        contact: &Arc<str>,
+        held: Option<&Extensions>,
+    ) -> Option<Arc<Extensions>> {
+        let gruu = wish.instance.is_some() && self.asked.wants_gruu();
+        if self.asked.path.is_empty() && wish.reg_id.is_none() && !gruu {
+            return None;
+        }
+        // Unlike any other of the device: that of another Call-ID was drawn by itself.
+        let fresh = || self.lot ^ u64::from(crc32fast::hash(contact.as_bytes()));
+        let epoch = gruu.then(|| held.and_then(|held| held.epoch).unwrap_or_else(fresh));
+        Some(Arc::new(Extensions {
+            path: self.asked.path.iter().map(|proxy| Arc::from(*proxy)).collect(),
+            instance: wish.instance.map(|instance| Texts::shared(instance, contact)),
+            reg_id: wish.reg_id,
+            epoch,
+        }))
+    }
+
     /// RFC 3261 §10.3 step 7: within one Call-ID only a higher CSeq may change a binding.
     fn follows(&self, binding: &Binding) -> Result<(), Refusal> {
         if *binding.call_id == *self.call_id && self.cseq <= binding.cseq {
@@ -87,23 +156,33 @@ impl Location {
     /// On success the bindings now in force are those of [`Location::of`]; an answer lists each as a Contact with `expires`.
     ///
     /// # Errors
-    /// The status to answer with: 400, 423 (with Min-Expires: [`Expiry::min_s`]), 500 (CSeq out of order).
+    /// The status to answer with: 400, 403, 423 (with Min-Expires: [`Expiry::min_s`]), 439, 500 (CSeq out of order).
     pub fn register(
         &mut self,
         now: Now,
         device: &DeviceKey,
         flow: Flow,
         message: &Message,
-        expiry: Expiry,
+        terms: &Terms<'_>,
         changes: &mut Vec<Change>,
     ) -> Result<(), Refusal> {
-        let wishes = Wishes::read(message, expiry)?;
+        let asked = Asked::read(message)?;
+        let wishes = Wishes::read(message, &asked, terms)?;
         let call_id = message.call_id();
         if call_id.len() > CALL_ID_BYTES_MAX {
             return Err(bad("Call-ID Too Long"));
         }
         let cseq = message.cseq().ok_or(bad("Bad CSeq"))?.number;
-        let mut request = Request { now, observed: flow, message, call_id, cseq, user_agent: None };
+        let mut request = Request {
+            now,
+            observed: flow,
+            message,
+            asked: &asked,
+            lot: terms.lot,
+            call_id,
+            cseq,
+            user_agent: None,
+        };
         // All of the refusals come before the first change.
         let mut named = self.of(device).iter().filter(|binding| wishes.name(&binding.key.contact));
         named.try_for_each(|binding| request.follows(binding))?;
@@ -164,10 +243,14 @@ impl Location {
         if *binding.uri != *wish.target {
             binding.uri = Texts::shared(wish.target, &binding.key.contact);
         }
+        let mut held = binding.extensions.take();
         if *binding.call_id != *request.call_id {
             binding.call_id = Arc::from(request.call_id);
+            held = None;
         }
-        binding.flow = wish.flow(request.observed, request.message);
+        let extensions = request.extensions(wish, &binding.key.contact, held.as_deref());
+        binding.extensions = if extensions == held { held } else { extensions };
+        binding.flow = wish.flow(request.observed, request.asked, request.message);
         binding.cseq = request.cseq;
         binding.q = wish.q;
         binding.expires = expires(request.now, wish.expires_s);
@@ -189,8 +272,9 @@ impl Location {
         let contact: Arc<str> = Arc::from(&*wish.key);
         let binding = Binding {
             uri: Texts::shared(wish.target, &contact),
+            extensions: request.extensions(wish, &contact, None),
             key: BindingKey { device: device.key.clone(), contact },
-            flow: wish.flow(request.observed, request.message),
+            flow: wish.flow(request.observed, request.asked, request.message),
             call_id: Arc::from(request.call_id),
             cseq: request.cseq,
             q: wish.q,
@@ -244,6 +328,77 @@ impl Location {
         self.flows.hold(source, slot);
         self.len += 1;
         self.arm(now, slot);
+    }
+
+    /// A connection has ended. What outbound keeps by it alone is gone with it (RFC 5626 §6); a phone that can be woken
+    /// stays, asleep; any other contact is called by a new connection.
+    pub fn flow_ended(&mut self, now: Now, flow: &Flow, changes: &mut Vec<Change>) {
+        let ended = Source::of(flow);
+        let slots: Vec<u32> = match (flow.connection, self.flows.sole_holder(ended)) {
+            (None, _) => return,
+            (Some(_), Some(slot)) => vec![slot],
+            (Some(_), None) if self.flows.is_held(ended) => self.slots.values().copied().collect(),
+            (Some(_), None) => return,
+        };
+        for slot in slots {
+            let came_by = |device: &Device, at: usize| device.source(at) == Some(ended);
+            while let Some(at) = self.device(slot).and_then(|device| {
+                let sleeps = |b: &Binding| b.push().is_some() && b.flow.connection == flow.connection;
+                device.bindings().iter().enumerate().position(|(at, b)| came_by(device, at) && sleeps(b))
+            }) {
+                self.fall_asleep(slot, at, changes);
+            }
+            // What came through a proxy goes on by another connection of the proxy's; a browser can't be called back at all.
+            let goes = |binding: &Binding| {
+                let alone = binding.reg_id().is_some() || binding.flow.transport.is_web();
+                alone && binding.path().is_empty() && binding.flow.connection == flow.connection
+            };
+            self.remove_where(slot, Removal::FlowEnded, changes, goes);
+            self.arm(now, slot);
+        }
+    }
+
+    fn fall_asleep(&mut self, slot: u32, at: usize, changes: &mut Vec<Change>) {
+        let Some((mut binding, old)) = self.device_mut(slot).and_then(|device| device.take(at)) else {
+            return;
+        };
+        binding.flow.connection = None;
+        let source = Source::of(&binding.flow);
+        self.flows.release(old);
+        self.flows.hold(source, slot);
+        changes.push(Change::Refreshed(binding.clone()));
+        if let Some(device) = self.device_mut(slot) {
+            device.put(binding, source);
+        }
+    }
+
+    /// Takes one contact back, for a reason of ours.
+    pub fn remove(&mut self, now: Now, key: &BindingKey, why: Removal, changes: &mut Vec<Change>) {
+        if let Some(slot) = self.slots.get(&key.device).copied() {
+            self.remove_where(slot, why, changes, |binding| binding.key.contact == key.contact);
+            self.arm(now, slot);
+        }
+    }
+
+    /// The place of a device in the table, as long as it has a contact.
+    #[must_use]
+    pub fn slot(&self, device: &DeviceKey) -> Option<u32> {
+        self.slots.get(device).copied()
+    }
+
+    /// The contact in this place whose temporary GRUUs are bound to `epoch`.
+    #[must_use]
+    pub fn by_epoch(&self, slot: u32, epoch: u64) -> Option<&Binding> {
+        let of = |binding: &&Binding| {
+            binding.extensions.as_ref().is_some_and(|extensions| extensions.epoch == Some(epoch))
+        };
+        self.device(slot)?.bindings().iter().find(of)
+    }
+
+    /// Whether any registration came by this flow, whosever it is.
+    #[must_use]
+    pub fn knows(&self, flow: &Flow) -> bool {
+        self.flows.is_held(Source::of(flow))
     }
 
     /// The bindings of a device in force, best `q` first, then newest.

@@ -306,6 +306,7 @@ fn device_entry(model: &Model, name: &Name, device: &Device) -> DeviceEntry {
             ha1: None,
             user: device.user.clone(),
             hotdesk: device.hotdesk,
+            push: device.push.clone(),
             addresses_of_record: addresses_of_record(model, name, device).into_iter().collect(),
         },
         auth: device.auth.clone(),

@@ -2,7 +2,7 @@
 
 use super::diagnostic::Span;
 use super::model::{
-    AcceptFrom, At, Auth, CallerId, Destination, EmergencyKeys, Name, Permission, Registration,
+    AcceptFrom, At, Auth, CallerId, Destination, EmergencyKeys, Name, Permission, Push, Registration,
     TrunkTransport,
 };
 use super::tree::{RingTemplate, Tree};
@@ -125,6 +125,8 @@ pub struct DeviceView {
     pub user: Option<Arc<str>>,
     /// Whether others may log in to it.
     pub hotdesk: bool,
+    /// How it is woken before it is rung, where it is an app that sleeps (RFC 8599).
+    pub push: Option<Push>,
     /// What a To of its REGISTER may name: the extensions of its user, the device's name, its `auth.user`.
     pub addresses_of_record: Vec<Arc<str>>,
 }

@@ -243,14 +243,23 @@ pub fn decode_status(key: &[u8], value: &[u8]) -> Result<(StatusKey, Status), Va
 /// [`ValueError::Decode`] where serde refuses.
 pub fn encode_binding(binding: &Binding) -> Result<Entry, ValueError> {
     let key = binding_key(&binding.key);
-    let value = seal(&key, &postcard::to_stdvec(binding).map_err(decode)?);
+    let mut payload = postcard::to_stdvec(binding).map_err(decode)?;
+    if let Some(extensions) = &binding.extensions {
+        payload = postcard::to_extend(&**extensions, payload).map_err(decode)?;
+    }
+    let value = seal(&key, &payload);
     Ok((key, value))
 }
 
 /// # Errors
 /// [`ValueError`].
 pub fn decode_binding(key: &[u8], value: &[u8]) -> Result<Binding, ValueError> {
-    postcard::from_bytes(unseal(key, value)?).map_err(decode)
+    let (mut binding, rest): (Binding, _) = postcard::take_from_bytes(unseal(key, value)?).map_err(decode)?;
+    // Nothing follows where there is none of it, nor in what a version wrote that knew of none.
+    if !rest.is_empty() {
+        binding.extensions = Some(Arc::new(postcard::from_bytes(rest).map_err(decode)?));
+    }
+    Ok(binding)
 }
 
 /// A record's payload begins with its Call-ID, so that the index is made good without reading the JSON.
@@ -284,6 +293,7 @@ pub fn record_call_id<'a>(key: &[u8], value: &'a [u8]) -> Result<&'a str, ValueE
 mod tests {
     use super::*;
     use crate::registrar::binding::DeviceKey;
+    use crate::registrar::extensions::Extensions;
     use crate::rules::diagnostic::Files;
     use crate::rules::{FrameStatus, SeatStatus, UserStatus};
     use crate::sip::{Flow, Transport};
@@ -328,6 +338,7 @@ mod tests {
             expires: "2026-11-24T10:00:00.5Z".parse().unwrap(),
             registered: "2026-11-24T09:00:00Z".parse().unwrap(),
             user_agent: Some("phone".into()),
+            extensions: None,
         }
     }
 
@@ -359,6 +370,19 @@ mod tests {
         #[test]
         fn a_binding_is_read_back(domain in name(), device in name(), contact in name(), cseq: u32) {
             let binding = a_binding(&domain, &device, &contact, cseq);
+            let (key, sealed) = encode_binding(&binding).unwrap();
+            prop_assert_eq!(decode_binding(&key, &sealed), Ok(binding));
+        }
+
+        #[test]
+        fn what_a_contact_says_beyond_rfc_3261_is_read_back(
+            path in prop::collection::vec(name(), 0..3),
+            instance in prop::option::of(name()),
+            reg_id: Option<u32>,
+            epoch: Option<u64>,
+        ) {
+            let extensions = Some(Arc::new(Extensions { path, instance, reg_id, epoch }));
+            let binding = Binding { extensions, ..a_binding("a", "b", "c", 1) };
             let (key, sealed) = encode_binding(&binding).unwrap();
             prop_assert_eq!(decode_binding(&key, &sealed), Ok(binding));
         }

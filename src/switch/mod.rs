@@ -21,6 +21,7 @@ mod invite;
 mod notify;
 mod refer;
 mod register;
+mod registered;
 mod response;
 mod subscribe;
 
@@ -37,7 +38,7 @@ use crate::clock::Now;
 use crate::ids::Ids;
 use crate::registrar::binding::DeviceKey;
 use crate::registrar::digest::Digest;
-use crate::registrar::location::Removal;
+use crate::registrar::gruu::Gruus;
 use crate::registrar::{Binding, Change};
 use crate::relay::{Command, Report, Side};
 use crate::rules::{Ruleset, Status, StatusObject};
@@ -59,6 +60,7 @@ pub struct Switch {
     config: Config,
     office: Office,
     digest: Digest,
+    gruus: Gruus,
     rules: Arc<Ruleset>,
     calls: Calls,
     notifier: Notifier,
@@ -86,12 +88,14 @@ impl Switch {
     pub fn new(config: Config, seed: [u8; 32]) -> Switch {
         let ids = Ids::new(seed, config.node);
         let digest = Digest::new(ids.key("nonce"), config.digest.clone());
+        let gruus = Gruus::new(&ids);
         let mut office = Office::new(ids, config.listeners.clone(), Transactions::default());
         office.media_advertise = config.media_advertise;
         Switch {
             config,
             office,
             digest,
+            gruus,
             rules: Arc::default(),
             calls: Calls::default(),
             notifier: Notifier::default(),
@@ -110,6 +114,7 @@ impl Switch {
             Input::Packet { flow, message } => self.packet(now, flow, message),
             Input::FlowFailed { flow } => {
                 self.office.transactions.transport_failed(now.mono, flow, &mut self.office.events);
+                self.flow_ended(now, &flow);
             }
             Input::Rules(rules) => self.publish(now, rules, out),
             Input::Status { key, status } => self.set_status(now, key, status, out),
@@ -378,6 +383,13 @@ impl Switch {
         }
     }
 
+    /// A connection is gone, and with it what was registered by it alone.
+    fn flow_ended(&mut self, now: Now, flow: &Flow) {
+        let mut changes = Vec::new();
+        self.office.location.flow_ended(now, flow, &mut changes);
+        self.changed(changes);
+    }
+
     /// Passes changes of registrations on.
     fn changed(&mut self, changes: Vec<Change>) {
         self.office.effects.extend(changes.into_iter().map(Effect::Binding));
@@ -488,12 +500,7 @@ fn registration_event(change: &Change) -> Option<Event> {
             domain: key.device.domain.to_string(),
             device: key.device.device.to_string(),
             contact: key.contact.to_string(),
-            why: match why {
-                Removal::Unregistered => "unregistered",
-                Removal::Expired => "expired",
-                Removal::Evicted => "evicted",
-            }
-            .to_owned(),
+            why: why.word().to_owned(),
         }),
     }
 }

@@ -6,16 +6,17 @@ use super::{Switch, notify};
 use crate::clock::Now;
 use crate::registrar::Binding;
 use crate::registrar::binding::DeviceKey;
+use crate::registrar::location::Terms;
+use crate::rules::Domain;
 use crate::sip::{Flow, Message, Name, Writer};
 use crate::transaction::ServerId;
 use bytes::Bytes;
-use jiff::tz::Offset;
-use std::fmt::Display;
+use std::sync::Arc;
 
 impl Switch {
     pub(super) fn register(&mut self, now: Now, server: ServerId, flow: Flow, request: &Message) {
         let (code, bytes, added) = match self.registering_device(now, &flow, request) {
-            Ok(key) => self.bind(now, &key, flow, request),
+            Ok((domain, key)) => self.bind(now, &domain, &key, flow, request),
             Err(Unknown::Answer(code, bytes)) => (code, bytes, Vec::new()),
             Err(Unknown::Silence) => return self.office.transactions.forget(server),
         };
@@ -24,18 +25,23 @@ impl Switch {
     }
 
     /// The device that a REGISTER binds: the one of its credentials, or one that needs none from this address.
-    fn registering_device(&mut self, now: Now, flow: &Flow, request: &Message) -> Result<DeviceKey, Unknown> {
-        let key = match self.identify_registering(now, flow, request)? {
+    fn registering_device(
+        &mut self,
+        now: Now,
+        flow: &Flow,
+        request: &Message,
+    ) -> Result<(Arc<Domain>, DeviceKey), Unknown> {
+        let known = match self.identify_registering(now, flow, request)? {
             Sender::Device { domain, key } => {
                 let to = request.to().map(|to| to.uri.user_unescaped()).unwrap_or_default();
                 let may = domain
                     .device(&key.device)
                     .is_some_and(|device| device.addresses_of_record.iter().any(|address| **address == *to));
-                if may { Some(key) } else { None }
+                if may { Some((domain, key)) } else { None }
             }
             Sender::Trunk { .. } => None,
         };
-        key.ok_or_else(|| Unknown::Answer(403, response::plain(request, 403)))
+        known.ok_or_else(|| Unknown::Answer(403, response::plain(request, 403)))
     }
 
     /// A registered flow is no credential for a REGISTER: whoever has taken over an address could take over the phone.
@@ -64,26 +70,22 @@ impl Switch {
     fn bind(
         &mut self,
         now: Now,
+        domain: &Arc<Domain>,
         key: &DeviceKey,
         flow: Flow,
         request: &Message,
     ) -> (u16, Bytes, Vec<Binding>) {
+        if self.lacks_push(domain, key, request) {
+            return (555, response::plain(request, 555), Vec::new());
+        }
         let expiry = self.config.expiry;
+        let terms = Terms { expiry, domain: domain.name(), lot: self.office.ids.word() };
         let mut changes = Vec::new();
-        let outcome = self.office.location.register(now, key, flow, request, expiry, &mut changes);
+        let outcome = self.office.location.register(now, key, flow, request, &terms, &mut changes);
         let added = if self.config.unsolicited_mwi { notify::added(&changes) } else { Vec::new() };
         self.changed(changes);
         match outcome {
-            Ok(()) => {
-                let tag = response::tag(&mut self.office);
-                let mut w = Writer::reply(request, 200, "OK", Some(&tag));
-                for binding in self.office.location.of(key) {
-                    let left = binding.expires.duration_since(now.wall).as_secs().max(0);
-                    w.header(Name::Contact, format_args!("<{}>;expires={left}", binding.uri));
-                }
-                w.header(Name::Date, date(now)); // RFC 3261 §10.3 step 8
-                (200, w.finish(), added)
-            }
+            Ok(()) => (200, self.registered(now, domain, key, &flow, request), added),
             Err(refusal) => {
                 let mut w = Writer::reply(request, refusal.status, refusal.reason, Some("ringtree"));
                 if refusal.status == 423 {
@@ -93,9 +95,4 @@ impl Switch {
             }
         }
     }
-}
-
-/// RFC 3261 §20.17: always GMT.
-fn date(now: Now) -> impl Display {
-    Offset::UTC.to_datetime(now.wall).strftime("%a, %d %b %Y %H:%M:%S GMT")
 }

@@ -73,6 +73,7 @@ pub fn binding(number: u64) -> Binding {
         expires: "2030-01-01T00:00:00Z".parse().unwrap(),
         registered: "2026-01-01T00:00:00Z".parse().unwrap(),
         user_agent: None,
+        extensions: None,
     }
 }
 

@@ -27,7 +27,7 @@ fn switch(now: Now) -> Switch {
         listeners: vec![listener(Transport::Udp), listener(Transport::Tcp)],
         default_domain: None,
         digest: vec![Algorithm::Md5],
-        expiry: Expiry { min_s: 60, max_s: 7200, default_s: 3600 },
+        expiry: Expiry { min_s: 60, max_s: 7200, default_s: 3600, spread_percent: 0 },
         calls_max: 100,
         node: 0,
         ports_low: 0,

@@ -42,7 +42,12 @@ pub fn configured(change: impl FnOnce(&mut Config)) -> Config {
         }],
         default_domain: None,
         digest: vec![ringtree::sip::auth::Algorithm::Md5],
-        expiry: ringtree::registrar::location::Expiry { min_s: 60, max_s: 7200, default_s: 3600 },
+        expiry: ringtree::registrar::location::Expiry {
+            min_s: 60,
+            max_s: 7200,
+            default_s: 3600,
+            spread_percent: 0,
+        },
         calls_max: 10_000,
         node: 0,
         ports_low: 16,

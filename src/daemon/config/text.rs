@@ -142,6 +142,7 @@ struct RawSip {
     expires_min: Option<Spanned<String>>,
     expires_max: Option<Spanned<String>>,
     expires_default: Option<Spanned<String>>,
+    expires_spread: Option<Spanned<u8>>,
     unsolicited_mwi: Option<bool>,
 }
 
@@ -219,7 +220,13 @@ impl RawSip {
                 *into = at.seconds(text)?;
             }
         }
-        let Expires { min_s, max_s, default_s } = config.expiry;
+        if let Some(spread) = self.expires_spread {
+            if *spread.get_ref() > 50 {
+                return Err(at.fault(spread.span(), "between 0 and 50 hundredths".into()));
+            }
+            config.expiry.spread_percent = spread.into_inner();
+        }
+        let Expires { min_s, max_s, default_s, .. } = config.expiry;
         if min_s > default_s || default_s > max_s {
             let span =
                 [&self.expires_min, &self.expires_default, &self.expires_max].into_iter().flatten().next();
@@ -369,6 +376,7 @@ mod tests {
             ("[sip]\nlisten = \"udp://0.0.0.0:5061\"", "2:10: invalid type"),
             ("[sip]\nlisten = [\"udp://here:5061\"]", "`here:5061` is not ADDRESS:PORT"),
             ("[sip]\nexpires_min = \"2h\"", "2:15: expires_min (7200 s) <= expires_default"),
+            ("[sip]\nexpires_spread = 51", "2:18: between 0 and 50"),
             ("[sip]\ndigest = []", "2:10: at least one of"),
             ("[media]\nports = \"40000-20000\"", "2:9: write a range such as"),
             ("[media]\nthreads = 0", "2:11: between 1 and 64"),

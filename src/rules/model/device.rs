@@ -46,7 +46,7 @@ pub enum DeviceKind {
 }
 
 /// How a sleeping app is woken.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Push {
     pub provider: Name,
     /// How long its leg waits for it to register.

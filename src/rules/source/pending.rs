@@ -13,7 +13,6 @@ pub(super) const NOT_CARRIED_OUT: &[(&str, &str)] = &[
     ("destination.directory", "dial-by-name directories"),
     ("destination.queue", "queues"),
     ("destination.voicemail", "voicemail"),
-    ("device.push", "waking a phone by push"),
     ("device.record", "recording"),
     ("device.srtp", "encrypted media"),
     ("directory", "dial-by-name directories"),
