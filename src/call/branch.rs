@@ -1,5 +1,6 @@
 //! One INVITE towards one contact or trunk: a branch of the fork. A device with four contacts has one leg and four branches.
 
+use super::device::Reach;
 use super::dialogs::Direction;
 use super::early::Early;
 use super::headers;
@@ -51,6 +52,8 @@ pub struct Branch {
     pub answered: Answered,
     /// What it holds of its trunk, until it ends.
     pub channel: Option<Channel>,
+    /// Of a phone: its contact, the way to it, and what else leads there.
+    pub reach: Reach,
     /// The phone's tag, once it has rung.
     pub early_tag: Option<Box<str>>,
     /// Where it has said something reliably.

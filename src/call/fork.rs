@@ -2,6 +2,7 @@
 
 use super::branch::{Branch, Callee, Progress, State as BranchState};
 use super::bridge::Bridge;
+use super::device::Reach;
 use super::dialogs::Direction;
 use super::headers::{self, Onward, Outgoing};
 use super::office::{Channel, Effect, Office};
@@ -13,13 +14,12 @@ use crate::clock::Now;
 use crate::dialog::Dialog;
 use crate::relay::Side;
 use crate::rules::model::{Decline, MissedCalls};
-use crate::rules::{LegOutcome, LegTarget, Live, PlannedLeg};
+use crate::rules::{LegOutcome, LegTarget, PlannedLeg};
 use crate::sdp;
 use crate::sip::challenge::Answered;
 use crate::sip::{Flow, Message, Method};
 use crate::transaction::Failure;
 use bytes::Bytes;
-use std::sync::Arc;
 use std::time::Instant;
 
 /// Phones behind one contact (a forking proxy) whose late answers are ACKed and BYEd; more are left to their own timers.
@@ -37,6 +37,7 @@ pub(super) struct Invitation<'a> {
     pub channel: Option<Channel>,
     /// When it is given up for another if it has said nothing.
     pub patience: Option<Instant>,
+    pub reach: Reach,
 }
 
 impl Call {
@@ -61,41 +62,6 @@ impl Call {
         }
     }
 
-    fn invite_device(
-        &mut self,
-        office: &mut Office,
-        now: Now,
-        leg: usize,
-        planned: &PlannedLeg,
-        device: &Arc<str>,
-    ) -> Result<(), LegOutcome> {
-        let bindings = office.bindings(self.domain.name(), device).to_vec();
-        if bindings.is_empty() {
-            return Err(LegOutcome::Offline);
-        }
-        let domain = self.domain.clone();
-        let live = office.live(&domain, now, None);
-        // Whoever sits at a hot-desk phone is called there, and is who answers.
-        let seated = live.seated(device).and_then(|user| domain.user(user)).map(|user| user.name.clone());
-        let user = seated.or_else(|| domain.device(device)?.user.clone());
-        let mut invited = Err(LegOutcome::Failed);
-        for binding in bindings {
-            let callee = Callee::Device { device: device.clone(), user: user.clone() };
-            let invitation = Invitation {
-                leg,
-                planned,
-                callee,
-                target: binding.target(),
-                flow: binding.flow,
-                onward: None,
-                channel: None,
-                patience: None,
-            };
-            invited = self.ring_at(office, now, &invitation).or(invited);
-        }
-        invited
-    }
-
     /// Whether a leg that gets no offer may make its own in a provisional response: the caller can answer it, and nobody else is asked.
     fn passes_early_offers(&self, planned: &PlannedLeg) -> bool {
         let alone = self.state.ring().is_some_and(|ring| ring.plan().legs.len() == 1);
@@ -116,7 +82,7 @@ impl Call {
         now: Now,
         invitation: &Invitation<'_>,
     ) -> Result<(), LegOutcome> {
-        let Invitation { leg, planned, callee, target, flow, onward, channel, patience } = invitation;
+        let Invitation { leg, planned, callee, target, flow, onward, channel, patience, reach } = invitation;
         let mut peer = Peer::new(&mut office.ids);
         let offer = match (&self.offer, &self.anchor) {
             (Some(offer), Some(anchor)) => {
@@ -130,6 +96,7 @@ impl Call {
         let outgoing = Outgoing {
             leg: planned,
             target,
+            route: &reach.path,
             flow: *flow,
             domain: self.domain.name(),
             tag: &tag,
@@ -161,6 +128,7 @@ impl Call {
             patience: *patience,
             answered: Answered::default(),
             channel: channel.clone(),
+            reach: reach.clone(),
             early_tag: None,
             early: Vec::new(),
             state: BranchState::Calling(Progress::Nothing),
@@ -238,9 +206,24 @@ impl Call {
         if let Some(channel) = branch.channel.take().filter(|_| awaited && failed) {
             office.trunk_failed(&channel);
         }
-        if awaited && !self.tries_next_trunk(office, now, index, failed) {
+        if status == 430 {
+            self.flow_failed(office, now, index);
+        }
+        let lost = matches!(status, 408 | 430) && !rang;
+        if awaited && !self.tries_next(office, now, index, (failed, lost)) {
             self.branch_ended(office, now, index);
         }
+    }
+
+    /// Whether another trunk, or another flow of the phone, takes the leg over.
+    fn tries_next(
+        &mut self,
+        office: &mut Office,
+        now: Now,
+        index: usize,
+        (failed, lost): (bool, bool),
+    ) -> bool {
+        self.tries_next_trunk(office, now, index, failed) || self.tries_next_flow(office, now, index, lost)
     }
 
     pub(super) fn branch_failed(&mut self, office: &mut Office, now: Now, index: usize, why: Failure) {
@@ -257,7 +240,7 @@ impl Call {
         if let Some(channel) = branch.channel.take().filter(|_| awaited && failed) {
             office.trunk_failed(&channel);
         }
-        if awaited && !self.tries_next_trunk(office, now, index, failed) {
+        if awaited && !self.tries_next(office, now, index, (failed, failed)) {
             self.branch_ended(office, now, index);
         }
     }
@@ -265,6 +248,7 @@ impl Call {
     /// A branch of the present stage ended by itself: when it was the last of its leg, the leg has ended.
     pub(super) fn branch_ended(&mut self, office: &mut Office, now: Now, index: usize) {
         let (stage, leg) = (self.branches[index].stage, self.branches[index].leg);
+        let waits = self.waits_for_sleeper(stage, leg);
         let Some(ring) = self.state.ring_mut() else { return };
         if stage != self.stage {
             return;
@@ -278,7 +262,7 @@ impl Call {
                 branch.leave(office, now, &DECLINED_ELSEWHERE);
             }
             LegOutcome::Declined
-        } else if self.branches.iter_mut().filter(of_leg).any(|branch| branch.is_calling()) {
+        } else if waits || self.branches.iter_mut().filter(of_leg).any(|branch| branch.is_calling()) {
             return;
         } else {
             let outcomes: Vec<_> =

@@ -4,6 +4,7 @@
 //! Invariant: a lent dialog is in one call at a time; the call that has lent it waits, and gets it back or ends.
 
 use super::branch::{Branch, Callee, State as BranchState};
+use super::device::Reach;
 use super::dialogs::Direction;
 use super::errand::Note;
 use super::log::{Ending, text};
@@ -204,6 +205,7 @@ impl Call {
             sent: now.mono,
             patience: None,
             answered: crate::sip::challenge::Answered::default(),
+            reach: Reach::default(),
             channel,
             early_tag: None,
             early: Vec::new(),

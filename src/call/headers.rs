@@ -10,6 +10,7 @@ use crate::sip::{Flow, Message, Name, Transport, Uri, Writer};
 use bytes::Bytes;
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 /// Methods that we take (RFC 3261 §20.5).
 pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, INFO, SUBSCRIBE, REFER";
@@ -26,6 +27,8 @@ pub struct Outgoing<'a> {
     pub leg: &'a PlannedLeg,
     /// Request-URI, and the To without a tag.
     pub target: &'a str,
+    /// The proxies on the way (RFC 3327), in order.
+    pub route: &'a [Arc<str>],
     pub flow: Flow,
     /// Of our From: the domain that the call is in.
     pub domain: &'a str,
@@ -59,8 +62,9 @@ pub struct Onward<'a> {
 /// An INVITE that starts a new dialog (RFC 3261 §13.2.1). Max-Forwards goes down by one across us (RFC 7332).
 #[must_use]
 pub fn invite(office: &mut Office, outgoing: &Outgoing<'_>) -> Bytes {
-    let Outgoing { leg, target, flow, domain, tag, invite, referred_by, offer, onward, called, .. } =
-        outgoing;
+    let Outgoing {
+        leg, target, route, flow, domain, tag, invite, referred_by, offer, onward, called, ..
+    } = outgoing;
     let loop_token = outgoing.loop_token;
     let branch = format!("{MAGIC_COOKIE}{loop_token:08x}{:016x}", office.ids.word());
     let call_id = office.ids.call_id();
@@ -71,6 +75,7 @@ pub fn invite(office: &mut Office, outgoing: &Outgoing<'_>) -> Bytes {
         format_args!("SIP/2.0/{} {sent_by};rport;branch={branch}", flow.transport.via_word()),
     );
     w.header(Name::MaxForwards, invite.max_forwards().unwrap_or(MAX_FORWARDS).saturating_sub(1));
+    visit(&mut w, route);
     w.header(Name::From, format_args!("{};tag={tag}", from(leg, domain)));
     w.header(Name::To, format_args!("<{target}>"));
     w.header(Name::CallId, call_id);
@@ -138,6 +143,13 @@ pub fn invite_again(
     match sent.content_type() {
         Some(content_type) if !sent.body().is_empty() => w.body(content_type, &sent.body()),
         _ => w.finish(),
+    }
+}
+
+/// The way to a phone that stands behind proxies (RFC 3327 §5.4): a Route each.
+pub fn visit(w: &mut Writer, path: &[Arc<str>]) {
+    for proxy in path {
+        w.header(Name::Route, proxy);
     }
 }
 

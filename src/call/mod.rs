@@ -10,6 +10,7 @@ mod attended;
 pub mod branch;
 pub mod bridge;
 pub mod caller;
+pub mod device;
 pub mod dialogs;
 pub mod early;
 pub mod errand;
@@ -35,6 +36,7 @@ pub mod transfer;
 mod trunk;
 pub mod unacked;
 pub mod verdict;
+pub mod wake;
 
 use crate::clock::Now;
 use crate::relay::{Media, Side};
@@ -44,6 +46,7 @@ use crate::sip::{Flow, Message, Name};
 use crate::transaction::{ClientId, Failure, ServerId};
 use branch::Branch;
 use caller::Caller;
+use device::Only;
 use history::History;
 use log::{Ending, Log};
 use media::Anchor;
@@ -57,6 +60,7 @@ use tag::tag;
 pub use tag::{Place, of_tag};
 use transfer::{Leaver, Transfer};
 use unacked::Unacked;
+use wake::Sleeper;
 
 /// The caller gave up, or somebody else answered: words of RFC 3326 and RFC 9366.
 const COMPLETED_ELSEWHERE: [&str; 2] = ["SIP;cause=200;text=\"Call completed elsewhere\"", "Q.850;cause=26"];
@@ -78,6 +82,8 @@ pub struct Arrival {
     pub history: History,
     pub from: Party,
     pub to: String,
+    /// The one phone that it is for, where a GRUU was called.
+    pub only: Option<Only>,
 }
 
 #[derive(Debug)]
@@ -90,6 +96,10 @@ pub struct Call {
     walk: Walk,
     state: State,
     branches: Vec<Branch>,
+    /// The one phone that it is for, where a GRUU was called.
+    only: Option<Only>,
+    /// Phones that are being woken.
+    sleepers: Vec<Sleeper>,
     /// Ring stages so far: branches of an earlier one can't win any more.
     stage: u32,
     anchor: Option<Anchor>,
@@ -118,7 +128,8 @@ impl Call {
     /// Takes an INVITE: decides, and rings or refuses. The call may be over on return; it is to be kept until
     /// [`Call::is_finished`].
     pub fn begin(office: &mut Office, now: Now, arrival: Arrival) -> Call {
-        let Arrival { key, server, flow, invite, domain, walk, maker, trunk, history, from, to } = arrival;
+        let Arrival { key, server, flow, invite, domain, walk, maker, trunk, history, from, to, only } =
+            arrival;
         let id = office.ids.call_record_id(now);
         office.effect(Effect::Started {
             id: id.clone(),
@@ -144,6 +155,8 @@ impl Call {
             walk,
             state: State::Over(None),
             branches: Vec::new(),
+            only,
+            sleepers: Vec::new(),
             stage: 0,
             anchor: None,
             loop_token,
@@ -253,6 +266,7 @@ impl Call {
 
     fn stop_leg(&mut self, office: &mut Office, now: Now, leg: usize, why: Stop) {
         let stage = self.stage;
+        self.sleepers.retain(|sleeper| !sleeper.is_of(stage, leg));
         let reasons: &[&str] = match why {
             Stop::TimeUp if self.hides_missed_calls() => &COMPLETED_ELSEWHERE,
             Stop::TimeUp => &[],
@@ -297,6 +311,7 @@ impl Call {
 
     /// CANCEL to every branch that still rings.
     fn leave_all(&mut self, office: &mut Office, now: Now, reasons: &[&str], why: &str) {
+        self.sleepers.clear();
         for branch in &mut self.branches {
             if branch.is_calling() {
                 self.log.leg_ended(now, branch.entry, None, why);
@@ -433,6 +448,7 @@ impl Call {
             State::Ringing(_) => {
                 self.caller.remind(office, now);
                 self.lose_patience(office, now);
+                self.give_up_sleepers(office, now);
                 let State::Ringing(ring) = &mut self.state else { return };
                 let mut orders = Vec::new();
                 ring.poll(now.mono, &mut orders);
@@ -451,7 +467,8 @@ impl Call {
         match &self.state {
             State::Ringing(ring) => {
                 let patience = self.branches.iter().filter_map(|branch| branch.patience);
-                ring.deadline().into_iter().chain(patience).chain(self.caller.deadline()).min()
+                let waking = self.sleepers_deadline();
+                ring.deadline().into_iter().chain(patience).chain(self.caller.deadline()).chain(waking).min()
             }
             State::Answered(bridge) => {
                 let own = bridge.deadline().into_iter().chain(self.caller.prack_deadline());

@@ -6,9 +6,11 @@ use super::errand::Errand;
 use super::folds::Folds;
 use super::record::CallRecord;
 use super::statuses::{DomainStatuses, Statuses};
+use super::wake::Push;
 use crate::clock::Now;
 use crate::ids::Ids;
-use crate::registrar::binding::DeviceKey;
+use crate::registrar::binding::{BindingKey, DeviceKey};
+use crate::registrar::location::Removal;
 use crate::registrar::{Binding, Change, Location};
 use crate::relay::Command;
 use crate::relay::pool::Pool;
@@ -27,6 +29,9 @@ use std::time::{Duration, Instant};
 pub const CALLBACK_WITHIN: Duration = Duration::from_secs(30 * 60);
 /// Call-back numbers that are awaited at once; one more takes the place of the one that was to end first.
 pub const CALLBACKS_MAX: usize = 1024;
+
+/// Calls that wait for one device to register; the oldest is forgotten for one more, and its leg ends when its wait does.
+pub const AWAITING_MAX: usize = 64;
 
 /// A call that a trunk carries: it counts against the trunk's `channels` as long as this is held.
 #[derive(Clone, Debug)]
@@ -112,6 +117,8 @@ pub enum Effect {
         answered_by: Option<String>,
     },
     Ended(Arc<CallRecord>),
+    /// A phone is to be woken.
+    Push(Push),
 }
 
 pub struct Office {
@@ -135,6 +142,8 @@ pub struct Office {
     pub active: FxHashMap<Named, u32>,
     /// What of the calls of each user others can watch.
     pub dialogs: Dialogs,
+    /// Calls that wait for a device to register.
+    awaiting: FxHashMap<DeviceKey, Vec<CallKey>>,
     /// INVITE server transactions that wait for their final response, for CANCEL.
     pub pending: FxHashMap<ServerId, CallKey>,
     /// What the transaction layer handed up and nobody has looked at yet.
@@ -163,6 +172,7 @@ impl Office {
             callbacks: FxHashMap::default(),
             active: FxHashMap::default(),
             dialogs: Dialogs::default(),
+            awaiting: FxHashMap::default(),
             pending: FxHashMap::default(),
             events: Vec::new(),
             effects: Vec::new(),
@@ -291,6 +301,29 @@ impl Office {
     pub fn awaits_callback(&self, now: Now, domain: &Arc<str>, number: &str) -> bool {
         !self.callbacks.is_empty()
             && self.callbacks.get(&(domain.clone(), Arc::from(number))).is_some_and(|until| now.mono < *until)
+    }
+
+    /// The call wants to know when the device registers next.
+    pub fn await_registration(&mut self, device: DeviceKey, call: CallKey) {
+        let calls = self.awaiting.entry(device).or_default();
+        if calls.len() == AWAITING_MAX {
+            calls.remove(0);
+        }
+        if !calls.contains(&call) {
+            calls.push(call);
+        }
+    }
+
+    /// The calls that wait for this device, which has registered; those that are over by now are among them.
+    pub fn registered(&mut self, device: &DeviceKey) -> Vec<CallKey> {
+        if self.awaiting.is_empty() { Vec::new() } else { self.awaiting.remove(device).unwrap_or_default() }
+    }
+
+    /// The way of a contact is broken: it is taken back.
+    pub fn flow_failed(&mut self, now: Now, contact: &BindingKey) {
+        let mut changes = Vec::new();
+        self.location.remove(now, contact, Removal::FlowFailed, &mut changes);
+        self.effects.extend(changes.into_iter().map(Effect::Binding));
     }
 
     #[must_use]

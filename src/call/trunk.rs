@@ -2,6 +2,7 @@
 
 use super::Call;
 use super::branch::{Callee, Progress};
+use super::device::Reach;
 use super::fork::Invitation;
 use super::headers::{self, Onward};
 use super::history::History;
@@ -16,7 +17,8 @@ use std::time::Duration;
 /// A trunk that has not even said 100 for so long gives way to the next one of its route. Over UDP the INVITE has then been sent four
 /// times (at 0, 0.5, 1.5 and 3.5 s), and RFC 3261 §17.2.1 wants a 100 within 200 ms: nobody is there. Timer B would take 32 s, in which
 /// callers give up. The last trunk of a route gets all of timer B.
-const TRUNK_SILENCE: Duration = Duration::from_secs(4);
+/// A phone that is reached by several flows gets the same for each of them but the last.
+pub(super) const SILENCE: Duration = Duration::from_secs(4);
 
 impl Call {
     /// By the first trunk that has an address and a channel free; an emergency call takes one beyond the limit.
@@ -56,11 +58,12 @@ impl Call {
                 history: &history,
             });
             let next = trunks.get(index + 1..).unwrap_or_default().to_vec();
-            let patience = (!next.is_empty()).then(|| now.mono + TRUNK_SILENCE);
+            let patience = (!next.is_empty()).then(|| now.mono + SILENCE);
             let callee = Callee::Trunk { trunk: name.clone(), number: number.clone(), next };
             let channel = Some(office.channel(&key));
+            let reach = Reach::default();
             let invitation =
-                Invitation { leg, planned, callee, target: &target, flow, onward, channel, patience };
+                Invitation { leg, planned, callee, target: &target, flow, onward, channel, patience, reach };
             return self.ring_at(office, now, &invitation);
         }
         Err(LegOutcome::Failed)
@@ -114,19 +117,20 @@ impl Call {
         let client = self.key.client(self.clients);
         branch.request = request;
         branch.client = client;
-        branch.patience = branch.patience.map(|_| now.mono + TRUNK_SILENCE);
+        branch.patience = branch.patience.map(|_| now.mono + SILENCE);
         office.request(now, client, branch.flow, bytes);
         true
     }
 
-    /// Leaves trunks that have been silent for too long, where another one takes the leg over.
+    /// Leaves trunks, and flows of phones, that have been silent for too long, where another one takes the leg over.
     pub(super) fn lose_patience(&mut self, office: &mut Office, now: Now) {
         for index in 0..self.branches.len() {
             let Some(branch) = self.branches.get_mut(index) else { return };
             if branch.patience.take_if(|at| *at <= now.mono).is_none()
                 || !branch.is_calling()
                 || branch.progress() > Progress::Nothing
-                || !self.tries_next_trunk(office, now, index, true)
+                || !(self.tries_next_trunk(office, now, index, true)
+                    || self.tries_next_flow(office, now, index, true))
             {
                 continue;
             }

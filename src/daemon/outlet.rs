@@ -49,6 +49,7 @@ impl Sinks for Outlet {
             Event::CallStarted { .. }
             | Event::CallRinging { .. }
             | Event::CallAnswered { .. }
+            | Event::PushWanted { .. }
             | Event::RegistrationAdded { .. }
             | Event::RegistrationRemoved { .. }
             | Event::RulesApplied { .. }

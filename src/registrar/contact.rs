@@ -148,10 +148,8 @@ fn by_uri(uri: &Uri<'_>, observed: Flow) -> Option<Flow> {
     };
     let port = uri.port.unwrap_or(DEFAULT_PORT);
     let ip = uri.host.parse::<IpAddr>().ok()?;
-    let usable = port != 0
-        && !ip.is_unspecified()
-        && !ip.is_multicast()
-        && ip.is_ipv4() == observed.remote.is_ipv4();
+    let usable =
+        port != 0 && !ip.is_unspecified() && !ip.is_multicast() && ip.is_ipv4() == observed.remote.is_ipv4();
     let remote = SocketAddr::new(ip, port);
     if !usable || (transport, remote) == (observed.transport, observed.remote) {
         return None;

@@ -237,6 +237,7 @@ fn request(office: &mut Office, domain: &str, user: &str, binding: &Binding, wor
     let via = flow.transport.via_word();
     w.header(Name::Via, format_args!("SIP/2.0/{via} {};rport;branch={branch}", office.sent_by(flow)));
     w.header(Name::MaxForwards, headers::MAX_FORWARDS);
+    headers::visit(&mut w, binding.path());
     w.header(Name::From, format_args!("<{account}>;tag={tag:016x}"));
     w.header(Name::To, format_args!("<{account}>"));
     w.header(Name::CallId, call_id);

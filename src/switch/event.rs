@@ -21,6 +21,16 @@ pub enum Event {
     RegistrationAdded { domain: String, device: String, contact: String },
     #[serde(rename = "registration.removed")]
     RegistrationRemoved { domain: String, device: String, contact: String, why: String },
+    /// A phone is to be woken for a call (RFC 8599): what its push service is to be told.
+    #[serde(rename = "push.wanted")]
+    PushWanted {
+        domain: String,
+        device: String,
+        provider: String,
+        prid: String,
+        param: Option<String>,
+        call: String,
+    },
     /// We are registered at it.
     #[serde(rename = "trunk.up")]
     TrunkUp { domain: String, trunk: String },

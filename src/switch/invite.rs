@@ -47,17 +47,22 @@ impl Switch {
         if looped {
             return self.office.respond(now, server, 482, response::plain(&message, 482));
         }
+        let to = match &facts.dialled {
+            Dialled::Text(text) => text.to_string(),
+            Dialled::Sos => "urn:service:sos".to_owned(),
+            Dialled::Destination(_) => String::new(),
+        };
+        let mut facts = facts;
+        let only = match self.called_phone(now, &domain, &message, &mut facts) {
+            Ok(only) => only,
+            Err(code) => return self.office.respond(now, server, code, response::plain(&message, code)),
+        };
         let from = Party {
             raw: facts.caller.raw.to_string(),
             e164: None,
             name: facts.caller.name.as_deref().map(str::to_owned),
             origin: shown,
             privacy: facts.caller.anonymous,
-        };
-        let to = match &facts.dialled {
-            Dialled::Text(text) => text.to_string(),
-            Dialled::Sos => "urn:service:sos".to_owned(),
-            Dialled::Destination(_) => String::new(),
         };
         let full = self.calls.len() >= self.config.calls_max || self.drain.is_on();
         if full && !self.is_emergency(now, &domain, &facts) {
@@ -67,8 +72,20 @@ impl Switch {
         let walk = Walk::new(domain.clone(), facts);
         self.counters.calls_total += 1;
         let key = CallKey(self.counters.calls_total);
-        let arrival =
-            Arrival { key, server, flow, invite: message, domain, walk, maker, trunk, history, from, to };
+        let arrival = Arrival {
+            key,
+            server,
+            flow,
+            invite: message,
+            domain,
+            walk,
+            maker,
+            trunk,
+            history,
+            from,
+            to,
+            only,
+        };
         let mut call = Call::begin(&mut self.office, now, arrival);
         call.show(&mut self.office);
         self.calls.insert(key, call);

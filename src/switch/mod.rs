@@ -15,6 +15,7 @@ pub mod drain;
 mod errand;
 pub mod event;
 mod facts;
+mod gruu;
 pub mod identity;
 pub mod input;
 mod invite;
@@ -34,6 +35,7 @@ use crate::call::Call;
 use crate::call::office::{CallKey, Effect, Named, Office};
 use crate::call::record::CallRecord;
 use crate::call::statuses::DomainStatuses;
+use crate::call::wake::Push;
 use crate::clock::Now;
 use crate::ids::Ids;
 use crate::registrar::binding::DeviceKey;
@@ -413,6 +415,7 @@ impl Switch {
                     out.push(Action::Event(Event::CallAnswered { id, answered_by }));
                 }
                 Effect::Ended(record) => out.push(Action::Event(Event::CallEnded(record))),
+                Effect::Push(push) => out.push(Action::Event(push_event(push))),
             }
         }
         out.extend(self.registrations.take_news().into_iter().flat_map(trunk_events).map(Action::Event));
@@ -503,6 +506,12 @@ fn registration_event(change: &Change) -> Option<Event> {
             why: why.word().to_owned(),
         }),
     }
+}
+
+fn push_event(push: Push) -> Event {
+    let Push { device, provider, prid, param, call } = push;
+    let (domain, device) = (device.domain.to_string(), device.device.to_string());
+    Event::PushWanted { domain, device, provider, prid, param, call }
 }
 
 /// A trunk that has refused us needs somebody to see to it: an alarm as well.

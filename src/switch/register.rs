@@ -15,13 +15,24 @@ use std::sync::Arc;
 
 impl Switch {
     pub(super) fn register(&mut self, now: Now, server: ServerId, flow: Flow, request: &Message) {
-        let (code, bytes, added) = match self.registering_device(now, &flow, request) {
-            Ok((domain, key)) => self.bind(now, &domain, &key, flow, request),
-            Err(Unknown::Answer(code, bytes)) => (code, bytes, Vec::new()),
+        let (domain, key) = match self.registering_device(now, &flow, request) {
+            Ok(known) => known,
+            Err(Unknown::Answer(code, bytes)) => return self.office.respond(now, server, code, bytes),
             Err(Unknown::Silence) => return self.office.transactions.forget(server),
         };
+        let (code, bytes, added) = self.bind(now, &domain, &key, flow, request);
         self.office.respond(now, server, code, bytes);
         self.greet(now, &added);
+        if code == 200 {
+            self.wake_calls(now, &key);
+        }
+    }
+
+    /// A device has registered: calls that had it woken ring it now (RFC 8599).
+    fn wake_calls(&mut self, now: Now, key: &DeviceKey) {
+        for call in self.office.registered(key) {
+            self.with_call(call, |call, office| call.woken(office, now, &key.device));
+        }
     }
 
     /// The device that a REGISTER binds: the one of its credentials, or one that needs none from this address.

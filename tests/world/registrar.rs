@@ -1,0 +1,410 @@
+//! What a registration leads to: ways through proxies (RFC 3327), flows (RFC 5626), URIs of one phone (RFC 5627), and phones that
+//! are woken (RFC 8599). Messages are written by hand here: what the scripted phones say is the usual.
+
+use crate::net::{configured, switch_address};
+use crate::{DOMAIN, ruleset, s};
+use bytes::Bytes;
+use ringtree::clock::Now;
+use ringtree::relay::{Command, Media, PortPair, Report};
+use ringtree::sip::{ConnectionId, Flow, Message, Method, Name, NameAddr, Transport};
+use ringtree::switch::{Action, Event, Input, Switch};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+const USERS: &str = "
+[user.ann]
+ext = \"100\"
+voicemail = { enabled = false }
+[user.bob]
+ext = \"200\"
+voicemail = { enabled = false }
+[device.app]
+user = \"bob\"
+accept_from = [\"127.0.1.0/24\"]
+kind = \"mobile-app\"
+push = { provider = \"fcm\", wait = \"6s\" }
+";
+const ANN: &str = "127.0.1.1:5060";
+const EDGE: &str = "127.0.1.9:5060";
+const UUID: &str = ";+sip.instance=\"<urn:uuid:1>\"";
+
+pub struct Sent {
+    pub to: Flow,
+    pub message: Message,
+}
+
+/// A switch, a clock, and everybody else played by the test.
+pub struct Field {
+    pub switch: Switch,
+    pub now: Now,
+    pub events: Vec<Event>,
+    count: u32,
+}
+
+pub fn udp(remote: &str) -> Flow {
+    let remote: SocketAddr = remote.parse().unwrap();
+    Flow { transport: Transport::Udp, local: switch_address(), remote, connection: None }
+}
+
+pub fn tcp(connection: u64) -> Flow {
+    let connection = Some(ConnectionId(connection));
+    Flow { transport: Transport::Tcp, connection, ..udp("127.0.1.2:40000") }
+}
+
+impl Field {
+    pub fn new() -> Field {
+        let mut wall = ringtree::net::clock::now();
+        wall.wall = "2026-11-24T15:00:00Z".parse().unwrap();
+        let mut field = Field {
+            switch: Switch::new(configured(|_| ()), [7; 32]),
+            now: wall,
+            events: Vec::new(),
+            count: 0,
+        };
+        field.input(Input::Rules(Arc::new(ruleset(USERS, &[("ann1", "ann"), ("bob1", "bob")]))));
+        field
+    }
+
+    pub fn input(&mut self, input: Input) -> Vec<Sent> {
+        let mut actions = Vec::new();
+        self.switch.handle(self.now, input, &mut actions);
+        let mut sent = Vec::new();
+        for action in actions {
+            match action {
+                Action::Send { flow, bytes } => {
+                    sent.push(Sent { to: flow, message: Message::parse(bytes).unwrap() });
+                }
+                Action::Event(event) => self.events.push(event),
+                Action::Media(Command::Grow { pairs }) => {
+                    let pair = |n: u16| PortPair {
+                        rtp: SocketAddr::from(([127, 0, 0, 1], 20_000 + 2 * n)),
+                        rtcp: SocketAddr::from(([127, 0, 0, 1], 20_001 + 2 * n)),
+                    };
+                    let pairs = (0..u16::try_from(pairs).unwrap()).map(pair).collect();
+                    sent.extend(self.input(Input::Media(Report::Opened { pairs, exhausted: true })));
+                }
+                Action::Media(Command::Close { id }) => {
+                    let closed = Report::Closed { id, media: Media::default() };
+                    sent.extend(self.input(Input::Media(closed)));
+                }
+                _ => {}
+            }
+        }
+        sent
+    }
+
+    pub fn give(&mut self, flow: Flow, text: &str) -> Vec<Sent> {
+        let message = Message::parse(Bytes::copy_from_slice(text.as_bytes())).unwrap();
+        self.input(Input::Packet { flow, message })
+    }
+
+    /// What is sent while time passes.
+    pub fn pass(&mut self, time: Duration) -> Vec<Sent> {
+        let end = self.now.mono + time;
+        let mut sent = Vec::new();
+        while let Some(at) = self.switch.deadline().filter(|at| *at <= end) {
+            self.at(at.max(self.now.mono));
+            sent.extend(self.input(Input::Timeout));
+        }
+        self.at(end);
+        sent
+    }
+
+    fn at(&mut self, at: std::time::Instant) {
+        let passed = at.saturating_duration_since(self.now.mono);
+        self.now.mono = at;
+        self.now.wall += jiff::SignedDuration::try_from(passed).unwrap();
+    }
+
+    /// A REGISTER of a device, as its flow sends it; the answer.
+    pub fn register(&mut self, flow: Flow, device: &str, contact: &str, fields: &str) -> Message {
+        self.register_in(flow, device, contact, fields).0
+    }
+
+    /// And what else is sent then.
+    pub fn register_in(
+        &mut self,
+        flow: Flow,
+        device: &str,
+        contact: &str,
+        fields: &str,
+    ) -> (Message, Vec<Sent>) {
+        self.count += 1;
+        let (n, via, remote) = (self.count, flow.transport.via_word(), flow.remote);
+        let text = format!(
+            "REGISTER sip:{DOMAIN} SIP/2.0\r\nVia: SIP/2.0/{via} {remote};branch=z9hG4bKr{n}\r\nMax-Forwards: 70\r\n\
+             From: <sip:{device}@{DOMAIN}>;tag=f\r\nTo: <sip:{device}@{DOMAIN}>\r\nCall-ID: reg-{remote}-{device}\r\n\
+             CSeq: {n} REGISTER\r\nContact: {contact}\r\n{fields}Content-Length: 0\r\n\r\n"
+        );
+        let mut sent = self.give(flow, &text);
+        let answer = sent.remove(0).message;
+        (answer, sent)
+    }
+
+    /// Ann calls; what is sent then but for the 100.
+    pub fn invite(&mut self, uri: &str) -> Vec<Sent> {
+        self.count += 1;
+        let n = self.count;
+        let text = format!(
+            "INVITE {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {ANN};branch=z9hG4bKi{n}\r\nMax-Forwards: 70\r\n\
+             From: <sip:ann1@{DOMAIN}>;tag=f{n}\r\nTo: <{uri}>\r\nCall-ID: call-{n}\r\nCSeq: 1 INVITE\r\n\
+             Contact: <sip:ann1@{ANN}>\r\nContent-Length: 0\r\n\r\n"
+        );
+        let mut sent = self.give(udp(ANN), &text);
+        sent.retain(|sent| sent.message.is_request() || sent.message.status() != 100);
+        sent
+    }
+
+    /// The phone answers a request with this.
+    pub fn reply(&mut self, request: &Sent, status: u16) -> Vec<Sent> {
+        let mut w = ringtree::sip::Writer::reply(&request.message, status, "", Some("phone"));
+        w.header(Name::Contact, "<sip:there@127.0.1.77>");
+        let text = String::from_utf8(w.finish().to_vec()).unwrap();
+        self.give(request.to, &text)
+    }
+
+    pub fn events_named(&self, name: &str) -> Vec<serde_json::Value> {
+        let events = self.events.iter().map(|event| serde_json::to_value(event).unwrap());
+        events.filter(|event| event["event"] == name).map(|event| event["data"].clone()).collect()
+    }
+}
+
+fn invites(sent: &[Sent]) -> Vec<&Sent> {
+    let is_new = |sent: &&Sent| sent.message.is_request() && sent.message.method() == Method::Invite;
+    sent.iter().filter(is_new).collect()
+}
+
+fn statuses(sent: &[Sent]) -> Vec<u16> {
+    sent.iter().filter(|sent| !sent.message.is_request()).map(|sent| sent.message.status()).collect()
+}
+
+fn values(message: &Message, name: Name) -> Vec<&str> {
+    message.elements(name).collect()
+}
+
+/// A GRUU of the Contact in the answer that has this instance.
+fn gruu(answer: &Message, instance: &str, which: &str) -> String {
+    let of = |contact: &NameAddr<'_>| contact.param("+sip.instance") == Some(instance);
+    let contact = answer.addresses(Name::Contact).find(of).expect("the contact is shown");
+    contact.param(which).expect("it has the URI").to_owned()
+}
+
+#[test]
+fn a_phone_behind_an_edge_proxy_is_called_by_the_way_that_it_registered() {
+    let mut field = Field::new();
+    let path = format!("Path: <sip:{EDGE};lr>, <sip:inner.example;lr>\r\n");
+    let contact = "<sip:bob1@10.0.0.7>";
+    let answer = field.register(udp(EDGE), "bob1", contact, &path);
+    assert_eq!(
+        (answer.status(), values(&answer, Name::Path).len()),
+        (200, 0),
+        "who doesn't know it isn't told"
+    );
+    let answer = field.register(udp(EDGE), "bob1", contact, &format!("Supported: path\r\n{path}"));
+    let way = [format!("<sip:{EDGE};lr>"), "<sip:inner.example;lr>".to_owned()];
+    assert_eq!(values(&answer, Name::Path), way);
+    assert!(values(&answer, Name::Supported).contains(&"path"));
+    let sent = field.invite("sip:200@pbx.example");
+    let invite = invites(&sent)[0];
+    assert_eq!(
+        (invite.message.request_uri(), invite.to.remote),
+        ("sip:bob1@10.0.0.7", EDGE.parse().unwrap())
+    );
+    assert_eq!(values(&invite.message, Name::Route), way);
+    assert_eq!(field.register(udp(EDGE), "bob1", contact, "Path: <sip:no.loose.router>\r\n").status(), 400);
+    assert_eq!(field.register(udp(EDGE), "bob1", contact, "Require: path\r\n").status(), 200);
+}
+
+#[test]
+fn a_notice_takes_the_same_way() {
+    use ringtree::subscription::notice::{Notice, NoticeId, What, Whom};
+    let mut field = Field::new();
+    field.register(udp(EDGE), "bob1", "<sip:bob1@10.0.0.7>", &format!("Path: <sip:{EDGE};lr>\r\n"));
+    let what = What::CheckSync { to: Whom::Device("bob1".into()), reboot: false };
+    let sent = field.input(Input::Notice(Notice { id: NoticeId(1), domain: DOMAIN.into(), what }));
+    assert_eq!(sent[0].message.method(), Method::Notify);
+    assert_eq!(values(&sent[0].message, Name::Route), [format!("<sip:{EDGE};lr>")]);
+}
+
+fn two_flows(field: &mut Field) {
+    for (connection, reg_id) in [(1, 1), (2, 2)] {
+        let contact = format!("<sip:bob1@10.0.0.7>{UUID};reg-id={reg_id}");
+        let fields = "Supported: path, outbound\r\n";
+        let answer = field.register(tcp(connection), "bob1", &contact, fields);
+        assert_eq!((answer.status(), values(&answer, Name::Require)), (200, vec!["outbound"]));
+        assert!(answer.other("Flow-Timer").is_some());
+        field.pass(s(1));
+    }
+}
+
+#[test]
+fn of_the_flows_of_a_phone_the_newest_is_rung_and_the_next_where_that_has_failed() {
+    let mut field = Field::new();
+    two_flows(&mut field);
+    let sent = field.invite("sip:200@pbx.example");
+    let rung = invites(&sent);
+    assert_eq!((rung.len(), rung[0].to), (1, tcp(2)), "one flow at a time");
+    let again = field.reply(rung[0], 430);
+    let rung = invites(&again);
+    assert_eq!((rung.len(), rung[0].to), (1, tcp(1)));
+    assert_eq!(field.events_named("registration.removed")[0]["why"], "flow_failed");
+    let done = field.reply(rung[0], 486);
+    assert_eq!(statuses(&done), [486], "what the phone says is its word: {}", done.len());
+}
+
+#[test]
+fn a_flow_that_says_nothing_gives_way_to_the_next_after_four_seconds() {
+    let mut field = Field::new();
+    two_flows(&mut field);
+    assert_eq!(invites(&field.invite("sip:200@pbx.example")).len(), 1);
+    assert_eq!(invites(&field.pass(s(3))).len(), 0);
+    let sent = field.pass(s(2));
+    assert_eq!(invites(&sent).iter().map(|sent| sent.to).collect::<Vec<_>>(), [tcp(1)]);
+    let busy = field.reply(invites(&sent)[0], 603);
+    assert!(statuses(&busy).contains(&603));
+}
+
+#[test]
+fn a_connection_that_ends_ends_the_registration_by_it_and_the_calls_on_it_move() {
+    let mut field = Field::new();
+    two_flows(&mut field);
+    assert_eq!(invites(&field.invite("sip:200@pbx.example"))[0].to, tcp(2));
+    let sent = field.input(Input::FlowFailed { flow: tcp(2) });
+    assert_eq!(invites(&sent).iter().map(|sent| sent.to).collect::<Vec<_>>(), [tcp(1)]);
+    assert_eq!(field.events_named("registration.removed")[0]["why"], "flow_ended");
+    assert_eq!(field.switch.counters().registrations, 1);
+}
+
+#[test]
+fn a_proxy_in_between_that_keeps_no_flows_is_439() {
+    let mut field = Field::new();
+    let contact = format!("<sip:bob1@10.0.0.7>{UUID};reg-id=1");
+    let two = "Via: SIP/2.0/TCP 10.0.0.7;branch=z9hG4bKp\r\nSupported: path, outbound\r\n";
+    assert_eq!(field.register(tcp(1), "bob1", &contact, two).status(), 439);
+    let keeps = format!("{two}Path: <sip:{EDGE};lr;ob>\r\n");
+    let answer = field.register(tcp(1), "bob1", &contact, &keeps);
+    assert_eq!((answer.status(), values(&answer, Name::Require)), (200, vec!["outbound"]));
+    assert_eq!(answer.other("Flow-Timer"), None, "the proxy's to say");
+}
+
+#[test]
+fn a_gruu_rings_the_one_phone_that_it_was_given_to() {
+    let mut field = Field::new();
+    let register = |field: &mut Field, port: u16, uuid: u32, device: &str| {
+        let contact = format!("<sip:bob@127.0.1.2:{port}>;+sip.instance=\"<urn:uuid:{uuid}>\"");
+        let flow = udp(&format!("127.0.1.2:{port}"));
+        field.register(flow, device, &contact, "Supported: gruu\r\n")
+    };
+    register(&mut field, 5061, 1, "bob1");
+    let answer = register(&mut field, 5062, 2, "bob1");
+    register(&mut field, 5063, 3, "app");
+    let public = gruu(&answer, "<urn:uuid:2>", "pub-gruu");
+    assert_eq!(public, "sip:bob1@pbx.example;gr=urn:uuid:2");
+    let temporary = gruu(&answer, "<urn:uuid:2>", "temp-gruu");
+    assert!(temporary.ends_with("@pbx.example;gr") && !temporary.contains("bob"), "{temporary}");
+    for uri in [&*public, &temporary, "sip:200@pbx.example;gr=urn:uuid:2"] {
+        let sent = field.invite(uri);
+        let ports: Vec<u16> = invites(&sent).iter().map(|sent| sent.to.remote.port()).collect();
+        assert_eq!(ports, [5062], "{uri}");
+    }
+    assert_eq!(invites(&field.invite("sip:200@pbx.example")).len(), 3, "the extension rings all of them");
+}
+
+#[test]
+fn a_gruu_ends_with_its_registration() {
+    let mut field = Field::new();
+    let contact = "<sip:bob@127.0.1.2:5061>;+sip.instance=\"<urn:uuid:1>\"";
+    let flow = udp("127.0.1.2:5061");
+    let answer = field.register(flow, "bob1", contact, "Supported: gruu\r\n");
+    let (public, first) =
+        (gruu(&answer, "<urn:uuid:1>", "pub-gruu"), gruu(&answer, "<urn:uuid:1>", "temp-gruu"));
+    let answer = field.register(flow, "bob1", contact, "Supported: gruu\r\n");
+    let second = gruu(&answer, "<urn:uuid:1>", "temp-gruu");
+    assert_ne!(first, second, "each answer has a new one");
+    assert_eq!(invites(&field.invite(&first)).len(), 1, "and those before stay good");
+    // The phone has started anew: it registers by another Call-ID.
+    let answer = field.register(udp("127.0.1.2:5062"), "bob1", contact, "Supported: gruu\r\n");
+    assert_eq!(statuses(&field.invite(&second)), [404]);
+    let third = gruu(&answer, "<urn:uuid:1>", "temp-gruu");
+    assert_eq!(invites(&field.invite(&third)).len(), 1);
+    field.register(udp("127.0.1.2:5062"), "bob1", &format!("{contact};expires=0"), "");
+    assert_eq!(statuses(&field.invite(&third)), [404]);
+    assert_eq!(statuses(&field.invite(&public)), [480], "the phone may come back");
+    assert_eq!(statuses(&field.invite("sip:999@pbx.example;gr=urn:uuid:1")), [404]);
+}
+
+const APP: &str = "<sip:app@10.0.0.7;pn-provider=fcm;pn-prid=abc;pn-param=project>";
+
+#[test]
+fn a_call_waits_for_a_sleeping_phone_and_rings_it_when_it_has_registered() {
+    let mut field = Field::new();
+    let answer = field.register(tcp(1), "app", APP, "");
+    assert_eq!(answer.other("Feature-Caps"), Some("*;+sip.pns=\"fcm\""));
+    field.register(udp("127.0.1.3:5060"), "bob1", "<sip:bob1@127.0.1.3>", "");
+    field.input(Input::FlowFailed { flow: tcp(1) });
+    assert_eq!(field.switch.counters().registrations, 2, "a phone that sleeps stays registered");
+    let sent = field.invite("sip:200@pbx.example");
+    let to: Vec<_> = invites(&sent).iter().map(|sent| sent.to.remote.to_string()).collect();
+    assert_eq!(to, ["127.0.1.3:5060"], "the other phone rings meanwhile");
+    let wanted = field.events_named("push.wanted");
+    assert_eq!(wanted.len(), 1);
+    let push = &wanted[0];
+    let said = [&push["device"], &push["provider"], &push["prid"], &push["param"]];
+    assert_eq!(said, ["app", "fcm", "abc", "project"]);
+    field.pass(s(2));
+    let (answer, sent) = field.register_in(tcp(2), "app", APP, "");
+    assert_eq!(answer.status(), 200);
+    let rung = invites(&sent);
+    assert_eq!((rung.len(), rung[0].to), (1, tcp(2)));
+    field.pass(s(10));
+    let busy = field.reply(rung[0], 180);
+    assert!(busy.iter().all(|sent| !sent.message.is_request()));
+}
+
+#[test]
+fn a_phone_that_does_not_wake_is_offline_after_its_wait() {
+    let mut field = Field::new();
+    field.register(tcp(1), "app", APP, "");
+    field.input(Input::FlowFailed { flow: tcp(1) });
+    assert_eq!(statuses(&field.invite("sip:200@pbx.example")), [0u16; 0]);
+    assert_eq!(statuses(&field.pass(s(5))), [0u16; 0]);
+    assert_eq!(statuses(&field.pass(s(2))).first(), Some(&480));
+}
+
+#[test]
+fn a_phone_by_datagrams_is_rung_and_woken_at_once_and_its_word_counts() {
+    let mut field = Field::new();
+    let contact = format!("{APP}{UUID}");
+    field.register(udp("127.0.1.4:5060"), "app", &contact, "");
+    let sent = field.invite("sip:200@pbx.example");
+    assert_eq!((invites(&sent).len(), field.events_named("push.wanted").len()), (1, 1));
+    let (_, again) = field.register_in(udp("127.0.1.4:6060"), "app", &contact, "");
+    let moved: Vec<u16> = invites(&again).iter().map(|sent| sent.to.remote.port()).collect();
+    assert_eq!(moved, [6060], "it woke up behind another port");
+    assert_eq!(statuses(&field.reply(invites(&again)[0], 486)), [486]);
+}
+
+#[test]
+fn a_phone_that_wants_another_push_service_is_told_so() {
+    let mut field = Field::new();
+    let other = APP.replace("fcm", "apns");
+    assert_eq!(field.register(tcp(1), "app", &other, "").status(), 555);
+    assert_eq!(field.register(tcp(1), "bob1", &other, "").status(), 200, "of whom no service is said");
+}
+
+#[test]
+fn a_granted_registration_is_a_little_shorter_each_time_where_that_is_configured() {
+    let spread = configured(|config| config.expiry.spread_percent = 10);
+    let mut field = Field::new();
+    let rules = field.switch.ruleset().clone();
+    field.switch = Switch::new(spread, [7; 32]);
+    field.input(Input::Rules(rules));
+    let mut granted = std::collections::BTreeSet::new();
+    for _ in 0..50 {
+        let answer = field.register(udp("127.0.1.2:5060"), "bob1", "<sip:bob1@127.0.1.2>;expires=3600", "");
+        let contact = answer.addresses(Name::Contact).next().unwrap();
+        granted.insert(contact.param("expires").unwrap().parse::<u32>().unwrap());
+    }
+    assert!(granted.len() > 20 && granted.iter().all(|s| (3240..=3600).contains(s)), "{granted:?}");
+}
