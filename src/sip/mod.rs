@@ -15,6 +15,7 @@ pub mod parse;
 pub mod replaces;
 pub mod status;
 pub mod stream;
+pub mod stun;
 pub mod uri;
 pub mod via;
 pub mod write;
