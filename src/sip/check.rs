@@ -1,8 +1,11 @@
 //! Whether the values that every message must have are there and well formed (RFC 3261 §8.1.1, §8.2, §16.3, and the
 //! invalid messages of RFC 4475 §3.1.2). What depends on a method, an option or a policy is judged above.
 
-use super::parse::{Defect, Length, StartLine};
+use super::parse::{Defect, Length, MESSAGE_BYTES_MAX, StartLine};
 use super::{Message, Method, Name, Scheme, Uri};
+
+/// The longest Request-URI; a longer one is answered with 414. Twice what a contact of ours may have.
+pub const REQUEST_URI_BYTES_MAX: usize = 4_096;
 
 /// Why a request that parses can't be taken, as the peer hears it: a status and a reason phrase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +33,10 @@ impl Message {
             Some(Defect::StartLine) => return Err(bad("Bad Request Line")),
             Some(Defect::HeaderLine) => return Err(bad("Bad Header Line")),
             Some(Defect::TooManyHeaders) => return Err(bad("Too Many Header Fields")),
+            // RFC 3261 §21.5.7: as much as there may be, and no end of it.
+            Some(Defect::Unterminated) if self.bytes().len() >= MESSAGE_BYTES_MAX => {
+                return Err(Refusal { status: 513, reason: "Message Too Large" });
+            }
             Some(Defect::Unterminated) => return Err(bad("Header Section Does Not End")),
         }
         self.check_counts()?;
@@ -86,9 +93,17 @@ impl Message {
         match self.length {
             Length::Absent => Ok(()),
             Length::Given(length) if length <= self.body_available() => Ok(()),
+            // RFC 3261 §21.4.11: what a stream announced is not waited for.
+            Length::Given(length) if length > MESSAGE_BYTES_MAX.saturating_sub(self.head_bytes()) => {
+                Err(Refusal { status: 413, reason: "Request Entity Too Large" })
+            }
             Length::Given(_) => Err(bad("Body Shorter Than Content-Length")),
             Length::Unreadable => Err(bad("Bad Content-Length")),
         }
+    }
+
+    fn head_bytes(&self) -> usize {
+        self.bytes().len().saturating_sub(self.body_available())
     }
 
     fn check_request(&self) -> Result<(), Refusal> {
@@ -103,6 +118,9 @@ impl Message {
         }
         if self.value(Name::MaxForwards).is_some() && self.max_forwards().is_none() {
             return Err(bad("Bad Max-Forwards"));
+        }
+        if self.request_uri().len() > REQUEST_URI_BYTES_MAX {
+            return Err(Refusal { status: 414, reason: "Request-URI Too Long" }); // RFC 3261 §21.4.12
         }
         let uri = Uri::parse(self.request_uri()).ok_or(bad("Bad Request-URI"))?;
         match uri.scheme {

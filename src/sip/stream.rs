@@ -42,8 +42,9 @@ impl Framer {
         !matches!(self.buf.first(), None | Some(b'\r'))
     }
 
-    /// The next whole frame; `None` until more bytes come. A message whose Content-Length can't be read comes without
-    /// its body, so that it can be answered with 400; the call after that fails.
+    /// The next whole frame; `None` until more bytes come. A message whose Content-Length can't be read, or is too much, comes
+    /// without its body, and one whose header section is too much comes as far as it may: so that they can be answered with 400,
+    /// 413 and 513. The call after that fails.
     ///
     /// # Errors
     /// The stream can't be framed any longer and is to be closed.
@@ -69,7 +70,13 @@ impl Framer {
                 self.searched = 0;
                 Ok(Some(Frame::Message(self.buf.split_to(size).freeze())))
             }
-            _ => Ok(None),
+            _ => {
+                if self.buf.is_empty() {
+                    // A connection that idles keeps no room, and doesn't hold the block of a message that is kept.
+                    self.buf = BytesMut::new();
+                }
+                Ok(None)
+            }
         }
     }
 
@@ -97,7 +104,7 @@ impl Framer {
             return Ok(None);
         }
         let Some(section) = self.section_end() else {
-            return self.judge_beginning().map(|()| None);
+            return self.judge_beginning();
         };
         let head = self.buf.get(..section).unwrap_or_default();
         let start = start_line(head)?;
@@ -113,7 +120,11 @@ impl Framer {
                 section
             }
         };
-        if size > MESSAGE_BYTES_MAX { Err(ParseError::TooLarge) } else { Ok(Some(size)) }
+        if size > MESSAGE_BYTES_MAX {
+            self.broken = Some(ParseError::TooLarge);
+            return Ok(Some(section));
+        }
+        Ok(Some(size))
     }
 
     /// Where the empty line ends. Looks at each byte once, however often it is called.
@@ -136,16 +147,18 @@ impl Framer {
         None
     }
 
-    /// Refuses at once what can't become a message: garbage is not waited for.
-    fn judge_beginning(&self) -> Result<(), ParseError> {
+    /// Refuses at once what can't become a message: garbage is not waited for. A header section without end is cut.
+    fn judge_beginning(&mut self) -> Result<Option<usize>, ParseError> {
         let line_max = self.buf.len().min(START_LINE_BYTES_MAX);
         let line_is_whole = self.buf.get(..line_max).is_some_and(|b| memchr::memchr(b'\n', b).is_some());
         if self.buf.len() >= MESSAGE_BYTES_MAX {
-            Err(ParseError::TooLarge)
+            start_line(self.buf.get(..MESSAGE_BYTES_MAX).unwrap_or_default())?;
+            self.broken = Some(ParseError::TooLarge);
+            Ok(Some(MESSAGE_BYTES_MAX))
         } else if line_is_whole || line_max == START_LINE_BYTES_MAX {
-            start_line(&self.buf).map(|_| ())
+            start_line(&self.buf).map(|_| None)
         } else if may_begin(&self.buf) {
-            Ok(())
+            Ok(None)
         } else {
             Err(ParseError::NotSip)
         }
@@ -246,12 +259,18 @@ mod tests {
     }
 
     #[test]
-    fn a_header_section_or_body_without_end_is_refused() {
+    fn a_header_section_or_body_without_end_is_cut_to_be_answered_and_then_refused() {
         let endless = "X: y\r\n".repeat(20_000);
         let text = format!("OPTIONS sip:a SIP/2.0\r\n{endless}");
-        assert_eq!(frames(text.as_bytes().chunks(1_000)), (vec![], Some(ParseError::TooLarge)));
+        let (out, error) = frames(text.as_bytes().chunks(1_000));
+        let cut = Bytes::from(text.as_bytes()[..MESSAGE_BYTES_MAX].to_vec());
+        assert_eq!((out, error), (vec![Frame::Message(cut)], Some(ParseError::TooLarge)));
         let text = b"OPTIONS sip:a SIP/2.0\r\nl: 70000\r\n\r\n";
-        assert_eq!(frames(std::iter::once(&text[..])), (vec![], Some(ParseError::TooLarge)));
+        let (out, error) = frames(std::iter::once(&text[..]));
+        assert_eq!(
+            (out, error),
+            (vec![Frame::Message(Bytes::from_static(text))], Some(ParseError::TooLarge))
+        );
     }
 
     #[test]

@@ -236,6 +236,19 @@ fn stray_latin_1_does_not_cost_the_call() {
     assert!(response.headers().any(|(name, _, value)| name == Name::To && value.starts_with(b"\"B\xf6b\"")));
 }
 
+/// RFC 3261 §21.4.11, §21.4.12, §21.5.7: as far as a stream gives it out before it ends.
+#[test]
+fn what_is_too_large_is_told_so() {
+    assert_eq!(statuses(&request("OPTIONS", USER, &[("Content-Length", "70000")], "")), [413]);
+    let uri = format!("sip:{}@example.com", "x".repeat(5_000));
+    assert_eq!(statuses(&request("OPTIONS", &uri, &[], "")), [414]);
+    let mut endless = request("OPTIONS", USER, &[], "");
+    endless.truncate(endless.len() - 2);
+    endless.extend_from_slice(b"X: ");
+    endless.resize(ringtree::sip::parse::MESSAGE_BYTES_MAX, b'x');
+    assert_eq!(statuses(&endless), [513]);
+}
+
 #[test]
 fn more_fields_than_anybody_needs_are_400_before_they_are_read() {
     let many: Vec<(&str, &str)> = (0..300).map(|_| ("X", "y")).collect();
