@@ -17,6 +17,7 @@ use crate::relay::pool::Pool;
 use crate::rules::tree::Tree;
 use crate::rules::{Domain, Live, UserStatus};
 use crate::sip::{Flow, Message, Transport};
+use crate::transaction::large::Beside;
 use crate::transaction::{self, ClientId, ServerId, Transactions};
 use bytes::Bytes;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -157,7 +158,8 @@ pub struct Office {
 
 impl Office {
     #[must_use]
-    pub fn new(ids: Ids, listeners: Vec<Listener>, transactions: Transactions) -> Office {
+    pub fn new(ids: Ids, listeners: Vec<Listener>, mut transactions: Transactions) -> Office {
+        transactions.take_large(beside(&listeners));
         Office {
             ids,
             transactions,
@@ -336,6 +338,16 @@ impl Office {
     pub fn live<'a>(&'a self, domain: &'a Domain, now: Now, own: Option<&'a Named>) -> OfficeLive<'a> {
         OfficeLive { office: self, statuses: self.statuses.domain(domain.name()), domain, now, own }
     }
+}
+
+/// Of each UDP listener the TCP listener beside it: on the same address, best on the same port.
+fn beside(listeners: &[Listener]) -> Vec<Beside> {
+    let of = |udp: &Listener| {
+        let near = |l: &&Listener| l.transport == Transport::Tcp && l.bound.ip() == udp.bound.ip();
+        let tcp = listeners.iter().filter(near).min_by_key(|tcp| tcp.bound.port() != udp.bound.port())?;
+        Some(Beside { udp: udp.bound, tcp: tcp.bound, sent_by: tcp.advertise.clone() })
+    };
+    listeners.iter().filter(|l| l.transport == Transport::Udp).filter_map(of).collect()
 }
 
 /// See [`Office::live`].

@@ -77,6 +77,15 @@ impl Machine {
         }
     }
 
+    /// Nothing has come back, and nobody has given up: it may begin again by another way.
+    fn is_unheard(&self) -> bool {
+        matches!(
+            self,
+            Machine::Invite(ClientInvite::Calling { cancel: None, .. })
+                | Machine::Other(Client::Trying { .. })
+        )
+    }
+
     fn is_terminated(&self) -> bool {
         matches!(self, Machine::Invite(ClientInvite::Terminated) | Machine::Other(Client::Terminated))
     }
@@ -85,6 +94,8 @@ impl Machine {
 struct Entry {
     key: Arc<[u8]>,
     flow: Flow,
+    /// What it goes on with where no connection can be had (RFC 3261 §18.1.1): it was too large for this.
+    datagram: Option<(Flow, Bytes)>,
     /// Its place in the list of its peer.
     place: usize,
     machine: Machine,
@@ -119,8 +130,8 @@ impl Clients {
         &mut self,
         now: Instant,
         owner: Owner,
-        flow: Flow,
-        bytes: Bytes,
+        (flow, bytes): (Flow, Bytes),
+        datagram: Option<(Flow, Bytes)>,
         tally: &mut Tally,
         out: &mut Vec<Event>,
     ) -> bool {
@@ -140,7 +151,7 @@ impl Clients {
         let peers = self.by_peer.entry((flow.transport, flow.remote)).or_default();
         let place = peers.len();
         peers.push(owner);
-        let mut entry = Entry { key: key.clone(), flow, place, machine, armed: None };
+        let mut entry = Entry { key: key.clone(), flow, datagram, place, machine, armed: None };
         self.deadlines.arm(owner, &mut entry.armed, entry.machine.deadline());
         self.by_key.insert(key, owner);
         self.entries.insert(owner, entry);
@@ -188,16 +199,24 @@ impl Clients {
         });
     }
 
+    /// True where a request goes on as a datagram.
     pub(super) fn transport_failed(
         &mut self,
         now: Instant,
         flow: Flow,
         tally: &mut Tally,
         out: &mut Vec<Event>,
-    ) {
-        let Some(owners) = self.by_peer.get(&(flow.transport, flow.remote)) else { return };
+    ) -> bool {
+        let Some(owners) = self.by_peer.get(&(flow.transport, flow.remote)) else { return false };
+        let mut fell_back = false;
         for owner in owners.clone() {
-            if self.entries.get(&owner).is_none_or(|entry| !same_flow(&entry.flow, &flow)) {
+            let Some(entry) = self.entries.get_mut(&owner).filter(|entry| same_flow(&entry.flow, &flow))
+            else {
+                continue;
+            };
+            if let Some(datagram) = entry.datagram.take().filter(|_| entry.machine.is_unheard()) {
+                self.remove(owner);
+                fell_back |= self.start(now, owner, datagram, None, tally, out);
                 continue;
             }
             self.step(now, owner, flow, tally, out, |machine, port| match machine {
@@ -205,6 +224,7 @@ impl Clients {
                 Machine::Other(machine) => Machine::Other(machine.transport_failed(port)),
             });
         }
+        fell_back
     }
 
     pub(super) fn timeout(&mut self, now: Instant, tally: &mut Tally, out: &mut Vec<Event>) {
@@ -243,7 +263,7 @@ impl Clients {
             self.deadlines.arm(owner, &mut entry.armed, entry.machine.deadline());
         }
         if let (Some(bytes), Owner::User(id)) = (cancel, owner) {
-            self.start(now, Owner::Cancel(id), flow, bytes, tally, out);
+            self.start(now, Owner::Cancel(id), (flow, bytes), None, tally, out);
         }
     }
 

@@ -15,6 +15,7 @@
 //! | `clients`, `servers`, `key` | the tables, and what messages are matched by |
 //! | `return_path`    | the flow of responses                                  |
 //! | `hop_by_hop`     | ACK to a non-2xx, and CANCEL                           |
+//! | `large`          | what is too large for a datagram (RFC 3261 §18.1.1)    |
 //!
 //! Invariants: a machine in Terminated is in no table; after [`Transactions::timeout`] no deadline is in the past;
 //! a message costs a hash look-up, and a timer O(log n). Merged requests (RFC 3261 §8.2.2.2) are the transaction user's.
@@ -25,6 +26,7 @@ mod client_invite;
 mod clients;
 mod hop_by_hop;
 mod key;
+pub mod large;
 pub mod return_path;
 mod server;
 mod server_invite;
@@ -38,6 +40,7 @@ mod tests;
 use crate::sip::{Flow, Message, Method, Name, Writer};
 use bytes::Bytes;
 use clients::{Clients, Owner};
+use large::{Beside, Large};
 use rustc_hash::FxHasher;
 use servers::Servers;
 use status::Class;
@@ -105,6 +108,7 @@ pub struct Tally {
 pub struct Transactions {
     clients: Clients,
     servers: Servers,
+    large: Large,
     tally: Tally,
     /// [`SERVERS_MAX`] and [`SERVERS_SHED`], but in a test.
     servers_max: usize,
@@ -125,6 +129,7 @@ impl Transactions {
         Transactions {
             clients: Clients::new(),
             servers: Servers::new(),
+            large: Large::default(),
             tally: Tally::default(),
             servers_max: SERVERS_MAX,
             servers_shed: SERVERS_SHED,
@@ -212,6 +217,11 @@ impl Transactions {
         }
     }
 
+    /// By which ways requests may go that are too large for a datagram; none until this is called.
+    pub fn take_large(&mut self, ways: Vec<Beside>) {
+        self.large.set(ways);
+    }
+
     /// Sends a request in a new client transaction. `bytes` is the whole message, our Via on top, as the first field, with a
     /// fresh branch.
     pub fn request(&mut self, now: Instant, id: ClientId, flow: Flow, bytes: Bytes, out: &mut Vec<Event>) {
@@ -220,7 +230,13 @@ impl Transactions {
             out.push(Event::Failed { id, why: Failure::Transport });
             return;
         }
-        let started = self.clients.start(now, Owner::User(id), flow, bytes, &mut self.tally, out);
+        let started = match self.large.by_stream(now, flow, &bytes) {
+            Some(stream) => {
+                let datagram = Some((flow, bytes));
+                self.clients.start(now, Owner::User(id), stream, datagram, &mut self.tally, out)
+            }
+            None => self.clients.start(now, Owner::User(id), (flow, bytes), None, &mut self.tally, out),
+        };
         debug_assert!(started, "a request of ours needs a new id, and a Via on top with a fresh branch");
         if !started {
             out.push(Event::Failed { id, why: Failure::Transport });
@@ -253,7 +269,9 @@ impl Transactions {
     /// The transport could not deliver on this flow. Requests that were sent on it fail; responses are the transaction
     /// user's to give up, which hears of the flow as well.
     pub fn transport_failed(&mut self, now: Instant, flow: Flow, out: &mut Vec<Event>) {
-        self.clients.transport_failed(now, flow, &mut self.tally, out);
+        if self.clients.transport_failed(now, flow, &mut self.tally, out) {
+            self.large.refused(now, flow.remote);
+        }
     }
 
     /// Fires every timer that is due.

@@ -2,6 +2,7 @@
 
 mod bench;
 mod clients;
+mod large;
 mod layer;
 mod random;
 mod servers;

@@ -69,6 +69,30 @@ impl Bench {
         id
     }
 
+    /// Our transaction user sends a request that is too large for a datagram.
+    pub(super) fn send_large(&mut self, method: &str, branch: &str) -> ClientId {
+        self.next_client += 1;
+        let id = ClientId(self.next_client);
+        let text = String::from_utf8(request(method, branch).to_vec()).unwrap();
+        let large = text.replace("\r\n\r\n", &format!("\r\nX: {}\r\n\r\n", "x".repeat(1_300)));
+        self.layer.request(self.now, id, self.flow, large.into(), &mut self.out);
+        id
+    }
+
+    /// What was sent since the last look: by what, and what its Via says.
+    pub(super) fn ways(&mut self) -> Vec<String> {
+        let sent = self.out.drain(..).filter_map(|event| match event {
+            Event::Send { flow, bytes } => {
+                let message = parse(bytes);
+                let via = message.top_via().unwrap();
+                let (title, by) = (title(&message), flow.transport.via_word());
+                Some(format!("{title} by {by}, {} {}", via.transport, via.host))
+            }
+            _ => None,
+        });
+        sent.collect()
+    }
+
     /// The peer answers the request that we sent with this method and branch.
     pub(super) fn answered(&mut self, status: u16, method: &str, branch: &str) {
         let request = parse(request(method, branch));
