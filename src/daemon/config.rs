@@ -3,6 +3,7 @@
 
 mod text;
 
+use crate::net::tls::{Files, Pair};
 use crate::registrar::location::Expiry;
 use crate::sip::{Transport, auth::Algorithm};
 use std::collections::BTreeMap;
@@ -23,6 +24,8 @@ pub struct Config {
     pub listen: Vec<Listen>,
     /// `host` or `host:port`.
     pub advertise: Option<String>,
+    /// Certificates, and whom we believe.
+    pub tls: Files,
     pub default_domain: Option<String>,
     pub digest: Vec<Algorithm>,
     pub expiry: Expires,
@@ -34,6 +37,9 @@ pub struct Config {
     pub load: Vec<PathBuf>,
     pub base: Option<PathBuf>,
     pub calls_max: usize,
+    pub connections_max: usize,
+    /// Connections from one address.
+    pub of_source_max: usize,
     pub drain_after: Duration,
     pub log: String,
     /// What was read but is not carried out yet, as lines for the log.
@@ -125,6 +131,7 @@ impl Config {
                 Listen { transport: Transport::Tcp, address },
             ],
             advertise: None,
+            tls: Files::default(),
             default_domain: None,
             digest: vec![Algorithm::Md5, Algorithm::Sha256],
             expiry,
@@ -139,6 +146,8 @@ impl Config {
             load: vec!["routing-rules/harbour-dental".into()],
             base: None,
             calls_max: 10_000,
+            connections_max: 20_000,
+            of_source_max: 5_000,
             drain_after: Duration::from_secs(120),
             log: "info".into(),
             warnings: Vec::new(),
@@ -161,6 +170,7 @@ impl Config {
             .into_iter()
             .chain(config.load.iter_mut())
             .chain(config.base.iter_mut())
+            .chain(files_of(&mut config.tls))
         {
             *path = here.join(&*path);
         }
@@ -183,8 +193,19 @@ impl Config {
             ("[store] path", new.store != old.store),
             ("[admin]", new.admin != old.admin),
             ("[rules] base", new.base != old.base),
-            ("[limits]", (new.calls_max, new.drain_after) != (old.calls_max, old.drain_after)),
+            ("[limits]", limits(new) != limits(old)),
         ];
         keys.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key).collect()
     }
+}
+
+/// What of the limits can't change while the daemon runs.
+fn limits(config: &Config) -> (usize, usize, usize, Duration) {
+    (config.calls_max, config.connections_max, config.of_source_max, config.drain_after)
+}
+
+fn files_of(tls: &mut Files) -> impl Iterator<Item = &mut PathBuf> {
+    let pairs = tls.own.iter_mut().chain(tls.by_name.values_mut());
+    let files = pairs.flat_map(|Pair { certificate, key }| [certificate, key]);
+    files.chain(tls.client_ca.iter_mut()).chain(tls.ca.iter_mut())
 }

@@ -22,7 +22,8 @@ pub const KEYS: &[Key] = &[
         "sip",
         "listen",
         r#"["udp://127.0.0.1:5060", "tcp://127.0.0.1:5060"]"#,
-        "Where SIP is spoken: `udp://ADDRESS:PORT` or `tcp://ADDRESS:PORT`. Port 0 takes a free one, and `run` prints it.",
+        "Where SIP is spoken: `udp://ADDRESS:PORT`, `tcp://`, `tls://` (5061 by custom), and for browsers `ws://` and `wss://`. Port 0 takes \
+         a free one, and `run` prints it.",
     ),
     key(
         "sip",
@@ -30,6 +31,17 @@ pub const KEYS: &[Key] = &[
         "",
         "`HOST` or `HOST:PORT` of our Via and Contact, where phones reach us by another address than we listen on (NAT). \
          Default: the address listened on.",
+    ),
+    key(
+        "sip",
+        "tls",
+        "",
+        "`{ certificate = \"FILE\", key = \"FILE\" }`: PEM files, the certificate with its chain, the key without a password. `tls://` and `wss://` \
+         show it, and we show it to trunks that ask. `names = { \"sip.branch.example\" = { certificate = \"FILE\", key = \"FILE\" } }`: what is \
+         shown instead to who asks for that name (SNI). `client_ca = \"FILE\"`: clients are asked for a certificate, and one that is signed by \
+         these and names the `proxy` of a trunk with `transport = \"tls\"` is that trunk. `ca = \"FILE\"`: who signs the certificates of trunks; \
+         default: the system's, /etc/ssl/certs/ca-certificates.crt. SIGHUP reads all of them again; connections that stand go on, and if a file \
+         is wrong everything stays as it was.",
     ),
     key(
         "sip",
@@ -116,6 +128,18 @@ pub const KEYS: &[Key] = &[
         "calls",
         "10000",
         "Calls up at once; one more is answered 503. An emergency call never is.",
+    ),
+    key(
+        "limits",
+        "connections",
+        "20000",
+        "TCP, TLS and WebSocket connections that stand at once; one more is closed at once.",
+    ),
+    key(
+        "limits",
+        "connections_of_source",
+        "5000",
+        "Of these from one address, or by IPv6 from one /64: a whole office behind one NAT.",
     ),
     key("limits", "drain", r#""2m""#, "How long SIGTERM waits for calls to end by themselves. A duration."),
     key(

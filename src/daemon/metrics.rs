@@ -93,14 +93,19 @@ fn on_the_wire(out: &mut String, traffic: &Traffic) {
             line(out, &format!("wire_{name}_total"), &format!("{{transport=\"{transport}\"}}"), value(wire));
         }
     }
-    family(out, "connections", "gauge", "TCP connections that stand.");
+    family(out, "connections", "gauge", "Connections that stand: TCP, TLS and WebSockets.");
     line(out, "connections", "", traffic.connections.value());
     for (name, value, help) in [
-        ("connections_accepted", &traffic.connections_accepted, "TCP connections accepted."),
-        ("connections_opened", &traffic.connections_opened, "TCP connections opened by us."),
-        ("connections_refused", &traffic.connections_refused, "TCP connections closed at once: too many."),
-        ("slow_readers", &traffic.slow_readers, "TCP connections closed because the peer did not read."),
-        ("idle_closed", &traffic.idle_closed, "TCP connections closed because nothing came."),
+        ("connections_accepted", &traffic.connections_accepted, "Connections accepted."),
+        ("connections_opened", &traffic.connections_opened, "Connections opened by us."),
+        ("connections_refused", &traffic.connections_refused, "Connections closed at once: too many."),
+        (
+            "handshakes_failed",
+            &traffic.handshakes_failed,
+            "TLS and WebSocket handshakes that failed or took too long.",
+        ),
+        ("slow_readers", &traffic.slow_readers, "Connections closed because the peer did not read."),
+        ("idle_closed", &traffic.idle_closed, "Connections closed because nothing came."),
     ] {
         family(out, name, "counter", help);
         line(out, &format!("{name}_total"), "", value.value());

@@ -29,7 +29,9 @@ use crate::admin::{self, Admin};
 use crate::net::clock;
 use crate::net::listen::{self, BindError};
 use crate::net::media::{Ports, PortsError, Range};
+use crate::net::signalling::connections::Limits;
 use crate::net::signalling::{Handle, Media, Plane};
+use crate::net::tls::{Tls, TlsError};
 use crate::rules::Ruleset;
 use crate::sip::Transport;
 use crate::store::trial::Trials;
@@ -44,6 +46,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 use tokio::sync::{Notify, Semaphore};
 
 /// Port pairs that are open from the start: calls that need no system call to be set up.
@@ -72,6 +75,8 @@ pub enum StartError {
     Rules { what: String, why: String, rendered: String },
     #[error("[sip] listen: {0}")]
     Bind(#[from] BindError),
+    #[error("[sip] tls: {0}")]
+    Tls(#[from] TlsError),
     #[error("{listen} means every address: set {key} to the one that phones reach us by")]
     Unreachable { listen: IpAddr, key: &'static str },
     #[error("[media]: {0}")]
@@ -168,7 +173,8 @@ impl Running {
 
         let wanted: Vec<(Transport, SocketAddr)> =
             config.listen.iter().map(|l| (l.transport, l.address)).collect();
-        let bound = listen::bind(&wanted)?;
+        let tls = Arc::new(Tls::load(&config.tls)?);
+        let bound = listen::bind(&wanted)?.with(tls, limits(&config));
         let listeners: Vec<Listener> =
             bound.addresses().map(|(t, bound)| listener(&config, t, bound)).collect::<Result<_, _>>()?;
         let ports = Ports::open(config.media.listen, range(&config.media), PAIRS_AT_FIRST)?;
@@ -315,6 +321,18 @@ fn switch_config(
         media_advertise: Some(media).filter(|m| *m != config.media.listen),
         unsolicited_mwi: config.unsolicited_mwi,
         drain_after: config.drain_after,
+    }
+}
+
+/// A phone that refreshes its registration in time is not silent for too long, whatever the configuration has it wait.
+fn limits(config: &Config) -> Limits {
+    let defaults = Limits::default();
+    let refreshed = Duration::from_secs(u64::from(config.expiry.max_s)) * 2;
+    Limits {
+        connections_max: config.connections_max,
+        of_source_max: config.of_source_max,
+        silence_max: defaults.silence_max.max(refreshed),
+        ..defaults
     }
 }
 

@@ -3,6 +3,7 @@
 use super::config::Config;
 use super::{log, notify, rulesets};
 use crate::admin::Admin;
+use crate::net::tls::Tls;
 use crate::switch::Input;
 use std::io;
 use std::sync::Arc;
@@ -66,7 +67,7 @@ impl Signals {
     }
 }
 
-/// Rules, secrets and the log level; everything else needs a restart.
+/// Rules, secrets, certificates and the log level; everything else needs a restart.
 async fn reload(running: &Config, level: &log::Level, admin: &Arc<Admin>) {
     tracing::info!("SIGHUP: reloading");
     let fresh = match &running.file {
@@ -82,6 +83,13 @@ async fn reload(running: &Config, level: &log::Level, admin: &Arc<Admin>) {
     level.set(&fresh.log);
     for key in fresh.needs_restart(running) {
         tracing::warn!("{key} has changed, and needs a restart");
+    }
+    match Tls::load(&fresh.tls) {
+        Ok(tls) => {
+            admin.plane.certify(Arc::new(tls));
+            tracing::info!("[sip] tls: the certificates are those of the files now");
+        }
+        Err(error) => tracing::error!("[sip] tls stays as it is: {error}"),
     }
     let admin = admin.clone();
     let reloaded = tokio::task::spawn_blocking(move || {

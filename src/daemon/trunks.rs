@@ -4,6 +4,7 @@
 use crate::admin::Admin;
 use crate::admin::generation::Generations;
 use crate::net::signalling::Handle;
+use crate::net::signalling::connections::Expected;
 use crate::rules::model::TrunkTransport;
 use crate::switch::Input;
 use std::collections::BTreeMap;
@@ -40,6 +41,8 @@ pub async fn keep_resolved(admin: Arc<Admin>) {
             continue;
         };
         known.retain(|key, _| found.iter().any(|(k, _, _)| k == key));
+        // Before the addresses: the first message to one may follow at once.
+        admin.plane.expect(expected(&known, &found));
         for (key, proxy, result) in found {
             learn(&mut known, &admin.plane, key, proxy, result);
         }
@@ -61,6 +64,27 @@ fn proxies(generations: &Generations) -> Vec<(Key, String, u16)> {
         }
     }
     asked
+}
+
+/// Who is at which address: the name in the configuration, wherever it led (RFC 5922 §4).
+fn expected(known: &Known, found: &[(Key, String, std::io::Result<Vec<SocketAddr>>)]) -> Expected {
+    let mut expected = Expected::default();
+    for (key, proxy, result) in found {
+        let before = || known.get(key).filter(|(p, _)| p == proxy).map(|(_, addresses)| addresses);
+        let Some(addresses) = result.as_ref().ok().or_else(before) else { continue };
+        let name: Arc<str> = match proxy.rsplit_once(':') {
+            Some((host, _)) if !host.contains(':') || host.ends_with(']') => host.trim_matches(['[', ']']),
+            _ => proxy.trim_matches(['[', ']']),
+        }
+        .into();
+        for address in addresses {
+            let names = expected.entry(*address).or_default();
+            if !names.contains(&name) {
+                names.push(name.clone());
+            }
+        }
+    }
+    expected
 }
 
 fn resolve((key, proxy, port): (Key, String, u16)) -> (Key, String, std::io::Result<Vec<SocketAddr>>) {

@@ -1,9 +1,12 @@
 //! Binding the signalling sockets: all of them or none, before anything is started.
 
+use super::signalling::connections::Limits;
+use super::tls::{Tls, TlsError};
 use crate::sip::Transport;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::sync::Arc;
 
 /// The most listeners.
 pub const LISTENERS_MAX: usize = 64;
@@ -20,6 +23,8 @@ pub enum BindError {
     Listener { transport: Transport, address: SocketAddr, source: io::Error },
     #[error("{0} listeners, of at most {LISTENERS_MAX}")]
     TooMany(usize),
+    #[error("{0}")]
+    Tls(#[from] TlsError),
 }
 
 fn describe(error: &io::Error) -> String {
@@ -37,6 +42,8 @@ fn describe(error: &io::Error) -> String {
 #[derive(Debug)]
 pub struct Bound {
     pub(super) listeners: Vec<(SocketAddr, Listener)>,
+    pub(super) tls: Arc<Tls>,
+    pub(super) limits: Limits,
 }
 
 #[derive(Debug)]
@@ -47,6 +54,12 @@ pub(super) enum Listener {
 }
 
 impl Bound {
+    /// With these certificates, and connections held to these limits.
+    #[must_use]
+    pub fn with(self, tls: Arc<Tls>, limits: Limits) -> Bound {
+        Bound { tls, limits, ..self }
+    }
+
     /// What was bound, in the order asked for; a port that was asked for as 0 is the one the system chose.
     pub fn addresses(&self) -> impl Iterator<Item = (Transport, SocketAddr)> + '_ {
         self.listeners.iter().map(|(address, listener)| match listener {
@@ -80,7 +93,8 @@ pub fn bind(listeners: &[(Transport, SocketAddr)]) -> Result<Bound, BindError> {
         };
         bound.push(listener.map_err(error)?);
     }
-    Ok(Bound { listeners: bound })
+    let tls = Arc::new(Tls::none()?);
+    Ok(Bound { listeners: bound, tls, limits: Limits::default() })
 }
 
 fn udp(address: SocketAddr) -> io::Result<(SocketAddr, Listener)> {

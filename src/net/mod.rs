@@ -5,4 +5,5 @@ pub mod listen;
 pub mod media;
 pub mod poll;
 pub mod signalling;
+pub mod tls;
 pub mod traffic;

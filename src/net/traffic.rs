@@ -67,6 +67,8 @@ pub struct Traffic {
     pub connections_opened: Count,
     /// Closed at once: there were too many already.
     pub connections_refused: Count,
+    /// TLS or WebSocket handshakes that went wrong or took too long.
+    pub handshakes_failed: Count,
     /// Closed because the peer didn't read what we sent.
     pub slow_readers: Count,
     /// Closed because nothing, or no whole message, came for too long.

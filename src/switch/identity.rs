@@ -51,7 +51,7 @@ impl Switch {
         }
         if request.value(Name::Authorization).is_none()
             && request.value(Name::ProxyAuthorization).is_none()
-            && let Some(sender) = by_source(&self.rules, flow, &from_user)
+            && let Some(sender) = self.by_wire(flow, &from_user, request)
         {
             return Ok(sender);
         }
@@ -63,12 +63,17 @@ impl Switch {
             Verdict::Malformed => {
                 Err(Unknown::Answer(400, super::response::with_reason(request, 400, "Bad Credentials")))
             }
-            verdict => match by_source(&self.rules, flow, &from_user) {
+            verdict => match self.by_wire(flow, &from_user, request) {
                 // Its credentials are for somebody else, or stale; its address is enough.
                 Some(sender) => Ok(sender),
                 None => Err(self.challenge(now, &domain, request, verdict)),
             },
         }
+    }
+
+    /// Whom the connection's certificate or the address tells.
+    fn by_wire(&self, flow: &Flow, from_user: &str, request: &Message) -> Option<Sender> {
+        self.by_certificate(flow, request).or_else(|| by_source(&self.rules, flow, from_user))
     }
 
     /// Judges the credentials for this domain's realm.

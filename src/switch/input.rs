@@ -16,6 +16,11 @@ pub enum Input {
         flow: Flow,
         message: Message,
     },
+    /// The peer of a connection has shown by a certificate that it may be called by these names, in small letters.
+    PeerKnown {
+        flow: Flow,
+        names: Vec<Arc<str>>,
+    },
     /// A message could not be delivered on this flow, or its connection closed.
     FlowFailed {
         flow: Flow,

@@ -10,6 +10,7 @@
 
 pub mod action;
 pub mod calls;
+mod certified;
 pub mod config;
 pub mod drain;
 mod errand;
@@ -51,6 +52,7 @@ use crate::subscription::{self, Notifier};
 use crate::transaction::{self, ServerId, Transactions};
 use crate::trunk::{self, News, Registrations, Standing};
 use calls::Calls;
+use certified::Certified;
 use drain::Drain;
 use std::sync::Arc;
 use std::time::Instant;
@@ -65,6 +67,7 @@ pub struct Switch {
     gruus: Gruus,
     rules: Arc<Ruleset>,
     calls: Calls,
+    certified: Certified,
     notifier: Notifier,
     notices: Notices,
     /// Notices that are over, to be told to whoever waits.
@@ -100,6 +103,7 @@ impl Switch {
             gruus,
             rules: Arc::default(),
             calls: Calls::default(),
+            certified: Certified::default(),
             notifier: Notifier::default(),
             notices: Notices::default(),
             finished: Vec::new(),
@@ -114,7 +118,9 @@ impl Switch {
     pub fn handle(&mut self, now: Now, input: Input, out: &mut Vec<Action>) {
         match input {
             Input::Packet { flow, message } => self.packet(now, flow, message),
+            Input::PeerKnown { flow, names } => self.certified.learn(&flow, names),
             Input::FlowFailed { flow } => {
+                self.certified.forget(&flow);
                 self.office.transactions.transport_failed(now.mono, flow, &mut self.office.events);
                 self.flow_ended(now, &flow);
             }

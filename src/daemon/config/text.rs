@@ -2,6 +2,7 @@
 
 use super::{Config, ConfigError, Expires, Listen, Role};
 use crate::daemon::keys::{KEYS, NOT_YET, suggest};
+use crate::net::tls::{Files, Pair};
 use crate::sip::{Transport, auth::Algorithm};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -35,6 +36,8 @@ impl Config {
         if let Some(calls) = raw.limits.calls {
             config.calls_max = calls;
         }
+        config.connections_max = raw.limits.connections.unwrap_or(config.connections_max);
+        config.of_source_max = raw.limits.connections_of_source.unwrap_or(config.of_source_max);
         if let Some(drain) = raw.limits.drain {
             config.drain_after = at.duration(&drain)?;
         }
@@ -135,8 +138,9 @@ struct Raw {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct RawSip {
-    listen: Option<Vec<Spanned<String>>>,
+    listen: Option<Spanned<Vec<Spanned<String>>>>,
     advertise: Option<Spanned<String>>,
+    tls: Option<RawTls>,
     default_domain: Option<String>,
     digest: Option<Spanned<Vec<Spanned<String>>>>,
     expires_min: Option<Spanned<String>>,
@@ -144,6 +148,23 @@ struct RawSip {
     expires_default: Option<Spanned<String>>,
     expires_spread: Option<Spanned<u8>>,
     unsolicited_mwi: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawPair {
+    certificate: PathBuf,
+    key: PathBuf,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct RawTls {
+    certificate: Option<Spanned<PathBuf>>,
+    key: Option<Spanned<PathBuf>>,
+    names: BTreeMap<String, RawPair>,
+    client_ca: Option<Spanned<PathBuf>>,
+    ca: Option<PathBuf>,
 }
 
 #[derive(Default, Deserialize)]
@@ -180,6 +201,8 @@ struct RawRules {
 #[serde(default)]
 struct RawLimits {
     calls: Option<usize>,
+    connections: Option<usize>,
+    connections_of_source: Option<usize>,
     drain: Option<Spanned<String>>,
 }
 
@@ -191,8 +214,9 @@ struct RawLog {
 
 impl RawSip {
     fn into_config(self, at: Source<'_>, config: &mut Config) -> Result<(), ConfigError> {
-        if let Some(listen) = self.listen {
-            config.listen = listen.iter().map(|l| parse_listen(at, l)).collect::<Result<_, _>>()?;
+        let listen = self.listen;
+        if let Some(listen) = &listen {
+            config.listen = listen.get_ref().iter().map(|l| parse_listen(at, l)).collect::<Result<_, _>>()?;
         }
         if let Some(host) = self.advertise {
             if host.get_ref().is_empty()
@@ -201,6 +225,19 @@ impl RawSip {
                 return Err(at.fault(host.span(), "write `HOST` or `HOST:PORT`".into()));
             }
             config.advertise = Some(host.into_inner());
+        }
+        if let Some(tls) = self.tls {
+            config.tls = tls.into_files(at)?;
+        }
+        if let Some(secure) =
+            config.listen.iter().find(|l| l.transport.is_secure() && config.tls.own.is_none())
+        {
+            let place = listen.map_or(0..0, |listen| listen.span());
+            let message = format!(
+                "`{}://` needs a certificate: write `tls = {{ certificate = \"FILE.pem\", key = \"FILE.pem\" }}` in [sip]",
+                secure.transport.scheme()
+            );
+            return Err(at.fault(place, message));
         }
         config.default_domain = self.default_domain;
         config.unsolicited_mwi = self.unsolicited_mwi.unwrap_or(config.unsolicited_mwi);
@@ -236,6 +273,36 @@ impl RawSip {
             ));
         }
         Ok(())
+    }
+}
+
+impl RawTls {
+    fn into_files(self, at: Source<'_>) -> Result<Files, ConfigError> {
+        let own = match (self.certificate, self.key) {
+            (Some(certificate), Some(key)) => {
+                Some(Pair { certificate: certificate.into_inner(), key: key.into_inner() })
+            }
+            (None, None) => None,
+            (Some(lonely), None) => {
+                return Err(at.fault(lonely.span(), "a `certificate` needs its `key`".into()));
+            }
+            (None, Some(lonely)) => {
+                return Err(at.fault(lonely.span(), "a `key` needs its `certificate`".into()));
+            }
+        };
+        if let (None, Some(useless)) = (&own, &self.client_ca) {
+            let message =
+                "`client_ca` is for those who connect to us, which needs a `certificate` and its `key`";
+            return Err(at.fault(useless.span(), message.into()));
+        }
+        let pair =
+            |(name, pair): (String, RawPair)| (name, Pair { certificate: pair.certificate, key: pair.key });
+        Ok(Files {
+            own,
+            by_name: self.names.into_iter().map(pair).collect(),
+            client_ca: self.client_ca.map(Spanned::into_inner),
+            ca: self.ca,
+        })
     }
 }
 
@@ -298,10 +365,14 @@ fn parse_listen(at: Source<'_>, text: &Spanned<String>) -> Result<Listen, Config
     let transport = match scheme {
         "udp" => Transport::Udp,
         "tcp" => Transport::Tcp,
-        "tls" | "ws" | "wss" => {
-            return Err(wrong(format!("`{scheme}://` is not carried out yet; use `udp://` or `tcp://`")));
+        "tls" => Transport::Tls,
+        "ws" => Transport::Ws,
+        "wss" => Transport::Wss,
+        _ => {
+            return Err(wrong(format!(
+                "unknown transport `{scheme}`; there are `udp://`, `tcp://`, `tls://`, `ws://` and `wss://`"
+            )));
         }
-        _ => return Err(wrong(format!("unknown transport `{scheme}`; there are `udp://` and `tcp://`"))),
     };
     match address.parse() {
         Ok(address) => Ok(Listen { transport, address }),
@@ -372,7 +443,17 @@ mod tests {
                 "[sip]\nlisten = [\"127.0.0.1:5060\"]",
                 "2:11: `127.0.0.1:5060` names no transport: write `udp://127.0.0.1:5060`",
             ),
-            ("[sip]\nlisten = [\"tls://0.0.0.0:5061\"]", "2:11: `tls://` is not carried out yet"),
+            (
+                "[sip]\nlisten = [\"tls://0.0.0.0:5061\"]",
+                "2:10: `tls://` needs a certificate: write `tls = {",
+            ),
+            ("[sip]\nlisten = [\"sctp://0.0.0.0:5061\"]", "2:11: unknown transport `sctp`; there are"),
+            ("[sip]\ntls = { certificate = \"a.pem\" }", "2:23: a `certificate` needs its `key`"),
+            ("[sip]\ntls = { client_ca = \"a.pem\" }", "2:21: `client_ca` is for those who connect to us"),
+            (
+                "[sip]\ntls = { cert = \"a.pem\" }",
+                "2:9: unknown field `cert`, expected one of `certificate`, `key`",
+            ),
             ("[sip]\nlisten = \"udp://0.0.0.0:5061\"", "2:10: invalid type"),
             ("[sip]\nlisten = [\"udp://here:5061\"]", "`here:5061` is not ADDRESS:PORT"),
             ("[sip]\nexpires_min = \"2h\"", "2:15: expires_min (7200 s) <= expires_default"),

@@ -8,17 +8,19 @@
 //!
 //! The queue is bounded: a full one makes the asker wait, and never the thread itself or a relay thread.
 
-mod connections;
+pub mod connections;
 mod thread;
 
 use crate::clock::Now;
 use crate::net::listen::Bound;
 use crate::net::media::{self, Ports, Reporter};
 use crate::net::poll::{Poll, Waker};
+use crate::net::tls::Tls;
 use crate::net::traffic::Traffic;
 use crate::registrar::Change;
 use crate::subscription::notice::Finished;
 use crate::switch::{Config, Event, Input, Switch};
+use connections::Expected;
 use std::io;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -149,6 +151,16 @@ impl<M> Handle<M> {
             let _ = answer.send(question(machine, now));
         })));
         answered.await.ok()
+    }
+
+    /// Connections from now on show these certificates and believe these authorities; those that stand go on.
+    pub fn certify(&self, tls: Arc<Tls>) {
+        self.put(Work::Certificates(tls));
+    }
+
+    /// Who has to be at the addresses that are connected to by TLS from now on.
+    pub fn expect(&self, expected: Expected) {
+        self.put(Work::Expected(expected));
     }
 
     /// What the edge counted so far.

@@ -2,16 +2,17 @@
 //! carries out its actions before the next.
 
 use super::Sinks;
-use super::connections::{Connections, Limits};
+use super::connections::{Connections, Expected};
 use crate::clock::Now;
 use crate::net::clock;
 use crate::net::listen::{Bound, Listener};
 use crate::net::media;
 use crate::net::poll::{Events, Interest, Poll, Waker};
+use crate::net::tls::Tls;
 use crate::net::traffic::Traffic;
 use crate::relay::Report;
 use crate::sip::parse::MESSAGE_BYTES_MAX;
-use crate::sip::{ConnectionId, Flow, Message, Transport};
+use crate::sip::{ConnectionId, Flow, Message, Transport, stun};
 use crate::switch::{Action, Input, Switch};
 use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
@@ -64,6 +65,10 @@ pub(super) enum Work<M> {
     Input(Box<Input>),
     Media(Report),
     Query(Question<M>),
+    /// What new connections show, and whom they believe.
+    Certificates(Arc<Tls>),
+    /// Who is at the addresses that we connect to by TLS.
+    Expected(Expected),
     Stop,
 }
 
@@ -117,6 +122,7 @@ impl<M: Machine, S: Sinks> Edge<M, S> {
                 Listener::Stream(_, listener) => poll.add(listener, STREAM_LISTENER | n, Interest::IN)?,
             }
         }
+        let connections = Connections::new(bound.limits, CONNECTION, bound.tls);
         Ok(Edge {
             machine,
             sinks,
@@ -127,7 +133,7 @@ impl<M: Machine, S: Sinks> Edge<M, S> {
             work,
             listeners: bound.listeners,
             paused: Vec::new(),
-            connections: Connections::new(Limits::default(), CONNECTION),
+            connections,
             swept: None,
             timed: None,
             failed: VecDeque::new(),
@@ -200,6 +206,10 @@ impl<M: Machine, S: Sinks> Edge<M, S> {
             };
             let flow = Flow { transport: Transport::Udp, local: *local, remote, connection: None };
             self.traffic.udp.received.add();
+            if stun::is_request(&self.buffer) {
+                self.seen(flow, octets);
+                continue;
+            }
             if self.block.capacity() < octets {
                 self.block = BytesMut::with_capacity(BLOCK_BYTES.max(octets));
             }
@@ -209,9 +219,18 @@ impl<M: Machine, S: Sinks> Edge<M, S> {
         }
     }
 
+    /// RFC 5626 §3.5.2: a phone asks by which address it is seen, and keeps its way through NAT open by asking.
+    fn seen(&mut self, flow: Flow, octets: usize) {
+        self.traffic.udp.keep_alives.add();
+        if let Some(answer) = stun::answer(self.buffer.get(..octets).unwrap_or_default(), flow.remote) {
+            self.send_datagram(flow, &answer);
+        }
+    }
+
     fn accept(&mut self, now: Now, n: usize) {
-        let Some((local, Listener::Stream(_, listener))) = self.listeners.get(n) else { return };
-        if let Err(error) = self.connections.accept(now.mono, &self.poll, listener, *local, &self.traffic) {
+        let Some((local, Listener::Stream(transport, listener))) = self.listeners.get(n) else { return };
+        let from = (*transport, listener);
+        if let Err(error) = self.connections.accept(now.mono, &self.poll, from, *local, &self.traffic) {
             // It would be reported as ready again and again.
             tracing::warn!(%error, listener = %local, "connections can't be accepted for a while");
             let _ = self.poll.modify(listener, STREAM_LISTENER | n as u64, Interest::empty());
@@ -226,7 +245,10 @@ impl<M: Machine, S: Sinks> Edge<M, S> {
         if !read {
             return;
         }
-        while let Some((flow, bytes)) = self.connections.message(now.mono, &self.poll, id, &self.traffic) {
+        while let Some((flow, bytes)) = self.connections.message(now, &self.poll, id, &self.traffic) {
+            while let Some((flow, names)) = self.connections.known() {
+                self.input(now, Input::PeerKnown { flow, names });
+            }
             self.message(now, flow, bytes);
         }
     }
@@ -246,6 +268,8 @@ impl<M: Machine, S: Sinks> Edge<M, S> {
                 Ok(Work::Input(input)) => self.input(now, *input),
                 Ok(Work::Media(report)) => self.input(now, Input::Media(report)),
                 Ok(Work::Query(question)) => question(&mut self.machine, now),
+                Ok(Work::Certificates(tls)) => self.connections.certify(tls),
+                Ok(Work::Expected(expected)) => self.connections.expect(expected),
                 Ok(Work::Stop) | Err(TryRecvError::Disconnected) => return Queue::Ended,
                 Err(TryRecvError::Empty) => return Queue::Empty,
             }

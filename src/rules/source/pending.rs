@@ -32,7 +32,6 @@ pub(super) const NOT_CARRIED_OUT: &[(&str, &str)] = &[
     ("trunk.auth", "credentials of calls that come in by a trunk"),
     ("trunk.codecs", "choosing codecs"),
     ("trunk.srtp", "encrypted media"),
-    ("trunk.transport=tls", "TLS"),
     ("user.directory", "dial-by-name directories"),
     ("user.moh", "music on hold"),
     ("user.record", "recording"),

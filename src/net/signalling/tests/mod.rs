@@ -1,8 +1,12 @@
 //! The edge with a machine that echoes: what a peer notices of the sockets, whatever the switch does.
 
+mod secure;
+mod web;
+
 use super::*;
 use crate::net::listen;
 use crate::net::media::Range;
+use crate::net::signalling::connections::Limits;
 use crate::sip::{ConnectionId, Flow, Transport};
 use crate::subscription::notice::Finished;
 use crate::switch::Action;
@@ -29,10 +33,11 @@ impl Machine for Echo {
             Input::Packet { flow, message } => {
                 let bytes = message.bytes().clone();
                 match &bytes[..7] {
-                    b"MESSAGE" => {
+                    b"MESSAGE" | b"NOTIFY " => {
                         // To somebody we have no connection to: the address is the body.
                         let to = String::from_utf8(message.body().to_vec()).unwrap().parse().unwrap();
-                        let flow = Flow { transport: Transport::Tcp, remote: to, connection: None, ..flow };
+                        let transport = if bytes[0] == b'M' { Transport::Tcp } else { Transport::Tls };
+                        let flow = Flow { transport, remote: to, connection: None, ..flow };
                         out.push(Action::Send { flow, bytes: Bytes::from_static(PING.as_bytes()) });
                     }
                     b"PUBLISH" => {
@@ -44,6 +49,7 @@ impl Machine for Echo {
                 }
                 format!("packet by {}", flow.transport.via_word())
             }
+            Input::PeerKnown { names, .. } => format!("known as {}", names.join(", ")),
             Input::FlowFailed { flow } => format!("failed {:?} {}", flow.connection, flow.remote),
             Input::Timeout => {
                 let (_, flow) = self.deadline.take().expect("a timeout that was asked for");
@@ -74,19 +80,25 @@ struct World {
     handle: Handle<Echo>,
     udp: SocketAddr,
     tcp: SocketAddr,
+    tls: SocketAddr,
+    ws: SocketAddr,
+    wss: SocketAddr,
     inputs: Receiver<String>,
 }
 
 impl World {
     fn new() -> World {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let bound = listen::bind(&[(Transport::Udp, any), (Transport::Tcp, any)]).unwrap();
+        let transports = [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Ws, Transport::Wss];
+        let bound = listen::bind(&transports.map(|transport| (transport, any))).unwrap();
+        let bound = bound.with(secure::certificates("office"), Limits::default());
         let addresses: Vec<SocketAddr> = bound.addresses().map(|(_, address)| address).collect();
         let ports = Ports::open(IpAddr::from([127, 0, 0, 1]), Range::Any, 1).unwrap();
         let (sender, inputs) = sync_channel(4096);
         let echo = move || Echo { inputs: sender, deadline: None };
         let handle = start(echo, Vec::new(), bound, Media { ports, threads: 1 }, Quiet).unwrap();
-        let world = World { handle, udp: addresses[0], tcp: addresses[1], inputs };
+        let [udp, tcp, tls, ws, wss] = addresses[..] else { panic!("{addresses:?}") };
+        let world = World { handle, udp, tcp, tls, ws, wss, inputs };
         assert_eq!(world.input(), "Opened", "the first media ports");
         world
     }
@@ -262,4 +274,32 @@ fn inputs_of_other_threads_arrive_in_order() {
     world.handle.input(Input::Hangup { call: "x".into() });
     let inputs: Vec<String> = (0..4).map(|_| world.input()).collect();
     assert_eq!(inputs, ["Drain", "Drain", "Drain", "Hangup { call: \"x\" }"]);
+}
+
+#[test]
+fn a_phone_that_asks_by_stun_is_told_by_which_address_it_is_seen() {
+    let world = World::new();
+    let phone = world.phone();
+    let mut request = vec![0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42];
+    request.extend_from_slice(b"transaction.");
+    phone.send(&request).unwrap();
+    let mut answer = [0; 64];
+    let octets = phone.recv(&mut answer).unwrap();
+    assert_eq!((octets, &answer[..2], &answer[8..20]), (32, &[1, 1][..], &b"transaction."[..]));
+    let port = u16::from_be_bytes([answer[26], answer[27]]) ^ 0x2112;
+    assert_eq!(port, phone.local_addr().unwrap().port());
+    phone.send(PING.as_bytes()).unwrap();
+    assert_eq!(hear(&phone), PING);
+}
+
+#[test]
+fn too_much_on_a_stream_reaches_the_switch_to_be_answered_and_then_ends_it() {
+    let world = World::new();
+    let mut stream = world.connect();
+    let head = "OPTIONS sip:a@b SIP/2.0\r\nContent-Length: 70000\r\n\r\n";
+    stream.write_all(format!("{head}{}", "x".repeat(70_000)).as_bytes()).unwrap();
+    assert_eq!(read(&mut stream, head.len()), head);
+    assert_eq!(stream.read(&mut [0; 1]).unwrap(), 0, "closed, without a reset that would swallow the answer");
+    assert_eq!(world.input(), "packet by TCP");
+    assert!(world.input().starts_with("failed Some"));
 }
