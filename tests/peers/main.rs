@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test that can't go on has failed
 
+mod browser;
 mod callers;
 mod calls;
 mod events;
@@ -15,6 +16,7 @@ mod kamailio;
 mod load;
 mod office;
 mod ringing;
+mod secure;
 mod sound;
 #[path = "../support/mod.rs"]
 mod support;

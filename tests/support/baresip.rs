@@ -1,6 +1,6 @@
 //! baresip as a phone with sound: it plays a tone, and what it hears is recorded and measured.
 
-use super::daemon::lines_of;
+use super::daemon::{certificate, lines_of};
 use super::sipp::Over;
 use super::{PATIENCE, address, clock, port, ports, tone, until};
 use std::fs;
@@ -36,7 +36,11 @@ impl Baresip {
         fs::write(at("tone.wav"), tone::wav(hz, TONE_S)).expect("written");
         fs::create_dir(at("heard")).expect("created");
         fs::write(at("contacts"), "").expect("written");
-        let transport = if over == Over::Tcp { ";transport=tcp" } else { "" };
+        let transport = match over {
+            Over::Udp => "",
+            Over::Tcp => ";transport=tcp",
+            Over::Tls => ";transport=tls",
+        };
         let account = format!(
             "<sip:{user}@{daemon}{transport}>;auth_user={user};auth_pass=pw-{user};regint=600;answermode=auto;audio_codecs=PCMU\n"
         );
@@ -49,9 +53,10 @@ impl Baresip {
              module g711.so\nmodule aufile.so\nmodule aubridge.so\nmodule sndfile.so\n\
              module_tmp account.so\nmodule_app menu.so\nmodule_app ctrl_tcp.so\n\
              audio_source aufile,{tone}\naudio_player aubridge,sink\naudio_alert none\n\
-             snd_path {heard}\nctrl_tcp_listen {control}\n",
+             snd_path {heard}\nctrl_tcp_listen {control}\nsip_cafile {authority}\nsip_verify_server yes\n",
             tone = at("tone.wav").display(),
             heard = at("heard").display(),
+            authority = certificate("authority.pem"),
         );
         fs::write(at("config"), config).expect("written");
         let mut child = Command::new("baresip")

@@ -27,6 +27,15 @@ pub struct Daemon {
     home: PathBuf,
     pub udp: SocketAddr,
     pub tcp: SocketAddr,
+    /// Where it was told to listen so: [`Home::secure`].
+    pub tls: Option<SocketAddr>,
+    pub ws: Option<SocketAddr>,
+    pub wss: Option<SocketAddr>,
+}
+
+/// The certificates of the tests.
+pub fn certificate(name: &str) -> String {
+    format!("{}/tests/certificates/{name}", env!("CARGO_MANIFEST_DIR"))
 }
 
 /// The binary under test: the one cargo built, or the one that `RINGTREE` names (the release build, in `.ci/test`).
@@ -63,6 +72,22 @@ impl Home {
         self.dir.path()
     }
 
+    /// The daemon listens for TLS and WebSockets as well, on the address that its certificate names.
+    #[must_use]
+    pub fn secure(self) -> Home {
+        let file = self.path().join("ringtree.toml");
+        let text = std::fs::read_to_string(&file).expect("just written");
+        let tls = format!(
+            ":0\", \"tls://127.0.0.1:0\", \"ws://127.0.0.1:0\", \"wss://127.0.0.1:0\"]\n\
+             tls = {{ certificate = \"{}\", key = \"{}\", client_ca = \"{ca}\", ca = \"{ca}\" }}\n",
+            certificate("office.pem"),
+            certificate("office.key"),
+            ca = certificate("authority.pem"),
+        );
+        std::fs::write(&file, text.replacen(":0\"]\n", &tls, 1)).expect("written");
+        self
+    }
+
     /// Starts the daemon and waits until it says where it listens.
     pub fn start(&self) -> Daemon {
         let mut child = Command::new(binary())
@@ -76,13 +101,15 @@ impl Home {
             .expect("the daemon can be started");
         let lines = lines_of(&mut child);
         let mut said = String::new();
-        let (mut udp, mut tcp) = (None, None);
+        let mut found = [None; 5];
         let deadline = clock() + PATIENCE;
-        while udp.is_none() || tcp.is_none() {
+        // The line after the listeners.
+        while !said.contains("\nmedia  ") {
             match lines.recv_timeout(deadline.saturating_duration_since(clock())) {
                 Ok(line) => {
-                    udp = udp.or_else(|| bound(&line, "udp://"));
-                    tcp = tcp.or_else(|| bound(&line, "tcp://"));
+                    for (found, scheme) in found.iter_mut().zip(["udp", "tcp", "tls", "ws", "wss"]) {
+                        *found = found.or_else(|| bound(&line, &format!("{scheme}://")));
+                    }
                     said.push_str(&line);
                     said.push('\n');
                 }
@@ -90,12 +117,16 @@ impl Home {
                 Err(RecvTimeoutError::Disconnected) => panic!("the daemon ended: {:?}\n{said}", child.wait()),
             }
         }
+        let [udp, tcp, tls, ws, wss] = found;
         keep(said, lines, &self.path().join("daemon.log"));
         let daemon = Daemon {
             child: Mutex::new(child),
             home: self.path().to_owned(),
-            udp: udp.expect("just seen"),
-            tcp: tcp.expect("just seen"),
+            udp: udp.expect("it listens by UDP"),
+            tcp: tcp.expect("it listens by TCP"),
+            tls,
+            ws,
+            wss,
         };
         until("the admin socket", || UnixStream::connect(daemon.socket()).ok());
         daemon
@@ -161,6 +192,19 @@ impl Daemon {
             until("a call record", || Some(self.list("/v1/records")).filter(|found| !found.is_empty()));
         assert_eq!(records.len(), 1, "one call, one record: {records:#?}");
         records.remove(0)
+    }
+
+    /// SIGHUP: the daemon reads its files again.
+    pub fn hang_up(&self) {
+        let child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
+        let sent = Command::new("kill").args(["-HUP", &child.id().to_string()]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "it runs");
+    }
+
+    /// Waits until its log has a line with `text`.
+    pub fn logged(&self, text: &str) {
+        let log = self.home.join("daemon.log");
+        until(text, || std::fs::read_to_string(&log).ok()?.contains(text).then_some(()));
     }
 
     pub fn is_running(&self) -> bool {

@@ -7,6 +7,7 @@
 #![allow(dead_code)] // each test binary compiles all of it and uses its part
 
 pub mod baresip;
+pub mod browser;
 pub mod daemon;
 pub mod sipp;
 pub mod tone;

@@ -14,6 +14,18 @@ use tempfile::TempDir;
 pub enum Over {
     Udp,
     Tcp,
+    /// baresip alone: Debian's sipp is built without it.
+    Tls,
+}
+
+impl Over {
+    fn mode(self) -> &'static str {
+        match self {
+            Over::Udp => "u1",
+            Over::Tcp => "t1",
+            Over::Tls => "l1",
+        }
+    }
 }
 
 /// A running sipp. Ended when dropped.
@@ -190,7 +202,7 @@ impl<'a> Scenario<'a> {
             .args(["-m", &self.calls.to_string(), "-r", &self.rate.to_string()])
             .args(["-i", &local.ip().to_string(), "-p", &local.port().to_string()])
             .args(["-mp", &ports(8).to_string(), "-d", &self.pause_ms.to_string()])
-            .args(["-t", if self.over == Over::Tcp { "t1" } else { "u1" }])
+            .args(["-t", self.over.mode()])
             .args(["-timeout", &format!("{}s", self.patience.as_secs()), "-timeout_error"]);
         if let Some((user, password)) = &self.credentials {
             command.args(["-au", user, "-ap", password]);
