@@ -30,7 +30,7 @@ pub const KEYS: &[Key] = &[
         "advertise",
         "",
         "`HOST` or `HOST:PORT` of our Via and Contact, where phones reach us by another address than we listen on (NAT). \
-         Default: the address listened on.",
+         PORT is that of UDP and TCP; the others say the port that they listen on. Default: the address listened on.",
     ),
     key(
         "sip",

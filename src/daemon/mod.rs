@@ -340,17 +340,9 @@ fn limits(config: &Config) -> Limits {
 fn listener(config: &Config, transport: Transport, bound: SocketAddr) -> Result<Listener, StartError> {
     let advertise = match &config.advertise {
         None => SocketAddr::new(reachable(bound.ip(), "[sip] advertise")?, bound.port()).to_string(),
-        Some(host) if names_port(host) => host.clone(),
-        Some(host) if host.contains(':') && !host.starts_with('[') => format!("[{host}]:{}", bound.port()),
-        Some(host) => format!("{host}:{}", bound.port()),
+        Some(host) => address::advertised(host, transport, bound.port()),
     };
     Ok(Listener { transport, bound, advertise })
-}
-
-/// `HOST:PORT`; an IPv6 address needs its brackets for that.
-fn names_port(host: &str) -> bool {
-    host.rsplit_once(':')
-        .is_some_and(|(h, port)| port.parse::<u16>().is_ok() && (!h.contains(':') || h.ends_with(']')))
 }
 
 fn reachable(listen: IpAddr, key: &'static str) -> Result<IpAddr, StartError> {

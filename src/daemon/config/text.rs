@@ -1,8 +1,9 @@
 //! The text of `ringtree.toml` -> [`Config`], with the place of the first mistake.
 
+mod tls;
+
 use super::{Config, ConfigError, Expires, Listen, Role};
 use crate::daemon::keys::{KEYS, NOT_YET, suggest};
-use crate::net::tls::{Files, Pair};
 use crate::sip::{Transport, auth::Algorithm};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -10,6 +11,7 @@ use std::net::IpAddr;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
+use tls::RawTls;
 use toml::Spanned;
 
 impl Config {
@@ -150,23 +152,6 @@ struct RawSip {
     unsolicited_mwi: Option<bool>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawPair {
-    certificate: PathBuf,
-    key: PathBuf,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct RawTls {
-    certificate: Option<Spanned<PathBuf>>,
-    key: Option<Spanned<PathBuf>>,
-    names: BTreeMap<String, RawPair>,
-    client_ca: Option<Spanned<PathBuf>>,
-    ca: Option<PathBuf>,
-}
-
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct RawMedia {
@@ -273,36 +258,6 @@ impl RawSip {
             ));
         }
         Ok(())
-    }
-}
-
-impl RawTls {
-    fn into_files(self, at: Source<'_>) -> Result<Files, ConfigError> {
-        let own = match (self.certificate, self.key) {
-            (Some(certificate), Some(key)) => {
-                Some(Pair { certificate: certificate.into_inner(), key: key.into_inner() })
-            }
-            (None, None) => None,
-            (Some(lonely), None) => {
-                return Err(at.fault(lonely.span(), "a `certificate` needs its `key`".into()));
-            }
-            (None, Some(lonely)) => {
-                return Err(at.fault(lonely.span(), "a `key` needs its `certificate`".into()));
-            }
-        };
-        if let (None, Some(useless)) = (&own, &self.client_ca) {
-            let message =
-                "`client_ca` is for those who connect to us, which needs a `certificate` and its `key`";
-            return Err(at.fault(useless.span(), message.into()));
-        }
-        let pair =
-            |(name, pair): (String, RawPair)| (name, Pair { certificate: pair.certificate, key: pair.key });
-        Ok(Files {
-            own,
-            by_name: self.names.into_iter().map(pair).collect(),
-            client_ca: self.client_ca.map(Spanned::into_inner),
-            ca: self.ca,
-        })
     }
 }
 
