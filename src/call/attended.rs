@@ -159,6 +159,11 @@ impl Call {
         let BranchState::Answered { mut dialog, .. } = std::mem::replace(&mut branch.state, after) else {
             return;
         };
+        if branch.owes_ack() {
+            branch.state = BranchState::Leaving; // BYE, once it has come
+            return;
+        }
+        branch.arrived = None;
         // What it was told last holds again: the same version of the same session.
         let session = branch.peer.origin.last().filter(|_| home.is_some()).cloned();
         if answered || pending {
@@ -214,7 +219,8 @@ impl Call {
             Some(Callee::Trunk { trunk, .. }) => self.domain.trunk(trunk).is_some_and(|trunk| trunk.trust),
             None => false,
         };
-        if let Some(transfer) = self.transfer().filter(|_| told) {
+        if let Some(transfer) = self.transfer().filter(|transfer| told && !transfer.referred_by().is_empty())
+        {
             w.field("Referred-By", format_args!("<{}>", transfer.referred_by()));
         }
     }

@@ -6,6 +6,7 @@ use super::early::Early;
 use super::headers;
 use super::office::{Channel, Office};
 use super::peer::Peer;
+use super::pickup::Arrived;
 use super::verdict;
 use crate::clock::Now;
 use crate::dialog::Dialog;
@@ -54,6 +55,8 @@ pub struct Branch {
     pub channel: Option<Channel>,
     /// Of a phone: its contact, the way to it, and what else leads there.
     pub reach: Reach,
+    /// Of one that has come by itself.
+    pub(super) arrived: Option<Box<Arrived>>,
     /// The phone's tag, once it has rung.
     pub early_tag: Option<Box<str>>,
     /// Where it has said something reliably.
@@ -143,14 +146,20 @@ impl Branch {
     pub fn leave(&mut self, office: &mut Office, now: Now, reasons: &[&str]) {
         if self.is_calling() {
             self.state = State::Leaving;
+            if self.owes_ack() {
+                return; // BYE, once it has come
+            }
             office.cancel(now, self.client, reasons);
         }
     }
 
-    /// The CSeq number of its INVITE: higher where a challenge was answered.
+    /// The CSeq number of our INVITE: higher where a challenge was answered.
     #[must_use]
     pub fn cseq(&self) -> u32 {
-        self.request.cseq().map_or(1, |cseq| cseq.number)
+        match &self.arrived {
+            Some(arrived) => arrived.dialog.local_cseq(),
+            None => self.request.cseq().map_or(1, |cseq| cseq.number),
+        }
     }
 
     /// The early dialog that a response belongs to, where something was said reliably in it.
@@ -160,9 +169,14 @@ impl Branch {
         self.early.iter().find(|early| early.dialog.id.remote_tag == tag)
     }
 
-    /// The dialog that a 2xx makes, or confirms.
+    /// The dialog that a 2xx makes or confirms or, of one that has come by itself, goes on with.
     #[must_use]
     pub fn dialog_of(&self, response: &Message) -> Option<Dialog> {
+        if let Some(arrived) = &self.arrived {
+            let mut dialog = arrived.dialog.clone();
+            dialog.refresh(response);
+            return Some(dialog);
+        }
         match self.early_of(response) {
             Some(early) => early.dialog.confirmed(&self.request, response),
             None => Dialog::uac(&self.request, response),

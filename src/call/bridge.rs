@@ -165,7 +165,9 @@ impl Call {
         if matches!(self.state, State::Ringing(_)) && side == Side::A && self.is_early(message) {
             return self.early_request(office, now, server, message);
         }
-        if self.request_of_leaver(office, now, server, branch, message) {
+        if self.request_of_leaver(office, now, server, branch, message)
+            || self.request_of_newcomer(office, now, server, (side, branch), message)
+        {
             return;
         }
         let Some(side) = self.seat(side, branch, message) else { return refuse(office, 481) };
@@ -203,6 +205,9 @@ impl Call {
 
     /// An ACK to a 2xx of ours.
     pub fn acked(&mut self, office: &mut Office, now: Now, (side, branch): (Side, usize), message: &Message) {
+        if self.newcomer_acked(office, now, (side, branch), message) {
+            return;
+        }
         let Some(side) = self.seat(side, branch, message) else { return };
         if let State::Over(farewell) = &mut self.state {
             if farewell.take().is_some() {

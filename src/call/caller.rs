@@ -1,6 +1,6 @@
 //! The caller's side: the INVITE that began the call, the one early dialog that it sees, and its final response.
 
-use super::headers::{self, AGENT, ALLOW};
+use super::headers::{self, AGENT, ALLOW, REPLACES};
 use super::office::{CallKey, Office};
 use super::peer::Peer;
 use super::reliable::{self, Manner, Reliable};
@@ -239,6 +239,7 @@ impl Caller {
         w.copy(&self.invite, Name::RecordRoute); // RFC 3261 §12.1.1
         w.header(Name::Contact, office.contact(&self.flow));
         w.header(Name::Allow, ALLOW);
+        w.header(Name::Supported, REPLACES);
         w.header(Name::Server, AGENT);
         w
     }

@@ -72,6 +72,11 @@ impl Dialogs {
         self.by_user.get(user).map_or(&[], Vec::as_slice)
     }
 
+    /// Every dialog of everybody, with whose it is.
+    pub fn all(&self) -> impl Iterator<Item = (&Named, &Shown)> {
+        self.by_user.iter().flat_map(|(user, shown)| shown.iter().map(move |shown| (user, shown)))
+    }
+
     /// Whose dialogs have changed since the last time.
     pub fn take_changed(&mut self) -> Vec<Named> {
         std::mem::take(&mut self.changed)

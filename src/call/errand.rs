@@ -15,6 +15,8 @@ pub enum Errand {
     Return { from: CallKey, guest: Box<Guest> },
     /// Its party has hung up meanwhile.
     Gone { home: Home },
+    /// Whoever makes this call wants to take somebody's place in another one.
+    PickUp { by: CallKey },
     /// It stays: the call that it came from is over.
     Kept { home: Home, note: Note },
 }

@@ -131,6 +131,7 @@ impl Call {
             reach: reach.clone(),
             early_tag: None,
             early: Vec::new(),
+            arrived: None,
             state: BranchState::Calling(Progress::Nothing),
             peer,
             entry,
@@ -202,6 +203,8 @@ impl Call {
         let rang = branch.progress() == Progress::Ringing;
         let awaited = branch.is_calling();
         branch.state = BranchState::Ended(outcome);
+        self.turn_away(office, now, index);
+        let branch = &mut self.branches[index];
         let failed = verdict::tries_next_trunk(status, rang);
         if let Some(channel) = branch.channel.take().filter(|_| awaited && failed) {
             office.trunk_failed(&channel);
@@ -236,6 +239,8 @@ impl Call {
         let status = matches!(why, Failure::Timeout).then_some(408);
         self.log.leg_ended(now, branch.entry, status, verdict::word(outcome));
         branch.state = BranchState::Ended(outcome);
+        self.turn_away(office, now, index);
+        let branch = &mut self.branches[index];
         let failed = outcome == LegOutcome::Offline;
         if let Some(channel) = branch.channel.take().filter(|_| awaited && failed) {
             office.trunk_failed(&channel);
@@ -340,8 +345,12 @@ impl Call {
             (None, _) => None,
         };
         let branch = &self.branches[index];
+        let without = match branch.arrived {
+            Some(_) => self.offer.is_none(),
+            None => branch.request.body().is_empty(),
+        };
         let agreed = branch.early_of(message).is_some_and(|early| early.agreed);
-        let late_offer = branch.request.body().is_empty() && description.is_some() && !agreed;
+        let late_offer = without && description.is_some() && !agreed;
         let dialog = branch.dialog_of(message);
         let (Some(mut dialog), true) = (dialog, description.is_some() == rewritten.is_some()) else {
             // No Contact, or an answer that can't be relayed: nobody can talk here.
@@ -384,7 +393,10 @@ impl Call {
         let reasons: &[&str] = if always_missed { &[] } else { &COMPLETED_ELSEWHERE };
         self.leave_all(office, now, reasons, "answered_elsewhere");
         let answer = self.caller.answer(office, now, description);
-        self.walk.answered(leg);
+        match self.branches[index].arrived {
+            Some(_) => self.walk.leave(),
+            None => self.walk.answered(leg),
+        }
         self.log.answer = Some(now.wall);
         let answered_by = match callee {
             Callee::Device { device, user } => {

@@ -80,7 +80,7 @@ impl Call {
     /// The caller wants it no more, and whoever it rings for is called again by somebody else's leave.
     pub fn give_up(&mut self, office: &mut Office, now: Now) {
         let State::Ringing(_) = self.state else { return };
-        self.walk.caller_gone();
+        self.walk.leave();
         self.caller.reject(office, now, 487, &[]);
         self.leave_all(office, now, &COMPLETED_ELSEWHERE, "transferred");
         self.over(office, now, Ending { outcome: "caller_gone", status: 487 });
@@ -209,6 +209,7 @@ impl Call {
             channel,
             early_tag: None,
             early: Vec::new(),
+            arrived: None,
             state: BranchState::Answered { dialog, ack: None },
             entry,
             dismissed: Vec::new(),

@@ -14,6 +14,8 @@ use std::sync::Arc;
 
 /// Methods that we take (RFC 3261 §20.5).
 pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, INFO, SUBSCRIBE, REFER";
+/// In what makes dialogs: their place may be taken (RFC 3891 §6.2), so they may be transferred to (RFC 5589 §7.2).
+pub const REPLACES: &str = "replaces";
 /// RFC 3261 §8.1.1.6.
 pub const MAX_FORWARDS: u8 = 70;
 /// User-Agent and Server.
@@ -82,6 +84,7 @@ pub fn invite(office: &mut Office, outgoing: &Outgoing<'_>) -> Bytes {
     w.header(Name::CSeq, "1 INVITE");
     w.header(Name::Contact, office.contact(flow));
     w.header(Name::Allow, ALLOW);
+    w.header(Name::Supported, REPLACES);
     if outgoing.reliable {
         w.header(Name::Supported, reliable::TAG);
     }

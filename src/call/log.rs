@@ -29,6 +29,8 @@ pub struct Log {
     pub legs: Vec<LegRecord>,
     /// Each with how the rules decided it.
     pub transfers: Vec<(TransferRecord, Vec<Step>)>,
+    /// Whoever has picked it up or taken it over, in order.
+    pub pickups: Vec<Step>,
     pub media: Option<Media>,
 }
 
@@ -71,6 +73,10 @@ impl Log {
     #[must_use]
     pub fn record(&self, call_id: &str, domain: &str, walk: &Walk) -> CallRecord {
         let mut explanation = walk.explanation();
+        for step in &self.pickups {
+            explanation.tags.push(step.tag.clone());
+            explanation.steps.push(step.clone());
+        }
         for (transfer, steps) in &self.transfers {
             explanation.tags.push(format!("transfer:{}", transfer.to));
             explanation.steps.extend(steps.iter().cloned());

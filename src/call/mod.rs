@@ -24,6 +24,7 @@ pub mod log;
 pub mod media;
 pub mod office;
 mod peer;
+pub mod pickup;
 pub mod record;
 pub mod referral;
 pub mod reliable;
@@ -65,6 +66,9 @@ use wake::Sleeper;
 /// The caller gave up, or somebody else answered: words of RFC 3326 and RFC 9366.
 const COMPLETED_ELSEWHERE: [&str; 2] = ["SIP;cause=200;text=\"Call completed elsewhere\"", "Q.850;cause=26"];
 const DECLINED_ELSEWHERE: [&str; 1] = ["SIP;cause=603;text=\"Declined\""];
+
+/// What the rules say of the code that picks up what rings.
+const PICKUP: &str = "code:pickup";
 
 /// An INVITE that is let in: who calls, and whose rules decide.
 pub struct Arrival {
@@ -180,6 +184,7 @@ impl Call {
                 answered_by: None,
                 legs: Vec::new(),
                 transfers: Vec::new(),
+                pickups: Vec::new(),
                 media: None,
             },
         };
@@ -204,6 +209,9 @@ impl Call {
                     let outcome = verdict::outcome_word(status, cause, rang);
                     let reason = cause.map(|cause| (Name::Reason, format!("Q.850;cause={cause}")));
                     return self.refuse(office, now, status, outcome, reason.into_iter().collect());
+                }
+                Next::Service { what } if &*what == PICKUP && !matches!(self.state, State::Answered(_)) => {
+                    return self.look_for_ringing(office);
                 }
                 Next::Service { .. } => return self.refuse(office, now, 480, "failed", Vec::new()),
                 Next::Ring => {
@@ -379,7 +387,7 @@ impl Call {
         let reasons: Vec<&str> = cancel.values(Name::Reason).collect();
         let hides = self.hides_missed_calls() && reasons.is_empty();
         let reasons: &[&str] = if hides { &COMPLETED_ELSEWHERE } else { &reasons };
-        self.walk.caller_gone();
+        self.walk.leave();
         self.caller.reject(office, now, 487, &[]);
         self.leave_all(office, now, reasons, "caller_gone");
         self.over(office, now, Ending { outcome: "caller_gone", status: 487 });
@@ -444,6 +452,7 @@ impl Call {
         if self.prack_timeout(office, now) {
             return;
         }
+        self.newcomers_timeout(office, now);
         match &self.state {
             State::Ringing(_) => {
                 self.caller.remind(office, now);
@@ -464,7 +473,7 @@ impl Call {
 
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        match &self.state {
+        let of_state = match &self.state {
             State::Ringing(ring) => {
                 let patience = self.branches.iter().filter_map(|branch| branch.patience);
                 let waking = self.sleepers_deadline();
@@ -475,13 +484,15 @@ impl Call {
                 own.chain(self.transfer_deadline()).min()
             }
             State::Over(farewell) => farewell.as_ref().map(Unacked::deadline),
-        }
+        };
+        of_state.into_iter().chain(self.newcomers_deadline()).min()
     }
 
     /// Nothing is awaited any more: no branch, no BYE, no relay.
     #[must_use]
     pub fn is_finished(&self) -> bool {
         matches!(self.state, State::Over(None))
+            && self.log.end.is_some()
             && self.anchor.is_none()
             && self.byes == 0
             && self.leaver.is_none()

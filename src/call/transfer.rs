@@ -79,6 +79,8 @@ pub struct Transfer {
     /// Of a blind transfer: the INVITE that whoever transfers would have sent, and the walk of the call itself, which comes back when
     /// the transfer is over.
     dialled: Option<Box<(Message, Walk)>>,
+    /// It is none that the party on that side has asked for: somebody takes their place.
+    takes_over: bool,
     /// Whether they want to hear of it, and the `id` of their subscription.
     notice: Option<Option<u32>>,
     pub stage: Stage,
@@ -108,6 +110,20 @@ pub struct Leaver {
 }
 
 impl Transfer {
+    /// None that anybody has asked for: somebody takes the place of whoever is on that side (RFC 3891).
+    pub(super) fn take_over(from: Side, by: String, stage: Stage) -> Transfer {
+        let record = TransferRecord { by, ..TransferRecord::default() };
+        Transfer {
+            from,
+            referred_by: String::new(),
+            record,
+            dialled: None,
+            takes_over: true,
+            notice: None,
+            stage,
+        }
+    }
+
     #[must_use]
     pub fn ring(&self) -> Option<&Ring> {
         match &self.stage {
@@ -160,7 +176,7 @@ impl Transfer {
     }
 
     /// The branch of whoever is to take the place, once they have answered.
-    fn newcomer(&self) -> Option<usize> {
+    pub(super) fn newcomer(&self) -> Option<usize> {
         match &self.stage {
             Stage::Asking(asking) => Some(asking.branch),
             Stage::Joining(joining) => Some(joining.branch),
@@ -254,7 +270,8 @@ impl Call {
         let Referral { aim, by, referred_by, to } = referral;
         let record = TransferRecord { at: text(now.wall), by, to, ..TransferRecord::default() };
         let stage = Stage::Deciding;
-        let mut transfer = Transfer { from, referred_by, record, dialled: None, notice, stage };
+        let takes_over = false;
+        let mut transfer = Transfer { from, referred_by, record, dialled: None, takes_over, notice, stage };
         match aim {
             Aim::Call(call) => {
                 let (invite, walk) = *call;
@@ -341,7 +358,15 @@ impl Call {
     pub(super) fn transfer_over(&mut self, code: u16, answered_by: Option<String>) {
         let State::Answered(bridge) = &mut self.state else { return };
         let Some(transfer) = bridge.transfer.take() else { return };
-        let Transfer { mut record, dialled, .. } = *transfer;
+        let Transfer { mut record, dialled, takes_over, .. } = *transfer;
+        if takes_over {
+            let tag = format!("pickup:{}", record.by.trim_start_matches("device:"));
+            let why = match code {
+                200 => format!("{} is in that place", record.by),
+                code => format!("{} does not get in: {code} {}", record.by, status::reason_phrase(code)),
+            };
+            return self.log.pickups.push(Step { tag, why, ..Step::default() });
+        }
         let mut decided = Vec::new();
         if let Some((_, before)) = dialled.map(|dialled| *dialled) {
             decided = std::mem::replace(&mut self.walk, before).explanation().steps;

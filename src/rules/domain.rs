@@ -17,7 +17,7 @@ use super::model::{
 };
 use super::patterns::PatternMap;
 use super::table::{Buffer, Table};
-use super::tree::{Tree, Trees};
+use super::tree::{TargetPlace, Tree, Trees};
 use crate::number::{Locale, Pattern};
 use crate::registrar::digest::Ha1;
 use crate::sip::challenge::{Login, Secret};
@@ -267,6 +267,32 @@ impl Domain {
             Extension::User(index) => Some(&self.user_at(*index)?.entry.view),
             Extension::System(..) => None,
         }
+    }
+
+    /// What stands behind the feature code that was dialled: `101` of `*8101`; `None` where no code was.
+    #[must_use]
+    pub fn behind_code<'d>(&self, dialled: &'d str) -> Option<&'d str> {
+        self.codes.of(dialled).map(|(_, behind)| behind)
+    }
+
+    /// Whether two users may pick each other's calls up without naming them: they are of one site, or in one hunt, or one user.
+    #[must_use]
+    pub fn in_one_group(&self, one: &str, other: &str) -> bool {
+        let site = |user| self.user_entry(user).and_then(|user| user.site.as_ref());
+        one == other
+            || site(one).is_some_and(|site_of_one| site(other) == Some(site_of_one))
+            || self.hunts.iter().any(|hunt| self.is_member(hunt, one) && self.is_member(hunt, other))
+    }
+
+    fn is_member(&self, hunt: &HuntEntry, user: &str) -> bool {
+        let mut places = hunt.template.targets.iter().flat_map(|target| &target.to);
+        places.any(|place| match place {
+            TargetPlace::Place(Destination::User(named) | Destination::Handset(named)) => &**named == user,
+            TargetPlace::Place(Destination::Device(device)) => {
+                self.device(device).is_some_and(|device| device.user.as_deref() == Some(user))
+            }
+            TargetPlace::Own | TargetPlace::OwnAll | TargetPlace::Place(_) => false,
+        })
     }
 
     /// The mailbox that an extension or a user's name leads to, by its name: a user's is named as they are.

@@ -5,12 +5,14 @@
 //! description is refused.
 
 mod anchor;
+mod hold;
 pub mod origin;
 mod read;
 #[cfg(test)]
 mod tests;
 
 use anchor::anchor;
+pub use hold::inactive;
 pub use origin::{Origin, Ports};
 pub use read::audio;
 

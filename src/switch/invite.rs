@@ -2,6 +2,7 @@
 
 use super::facts::{self, Reading};
 use super::identity::{Sender, Unknown};
+use super::pickup::{self, Wish};
 use super::{Switch, response};
 use crate::call::headers;
 use crate::call::office::CallKey;
@@ -25,6 +26,13 @@ impl Switch {
             Err(Unknown::Answer(code, bytes)) => return self.office.respond(now, server, code, bytes),
             Err(Unknown::Silence) => return self.office.transactions.forget(server),
         };
+        match pickup::wish(&message) {
+            Wish::None => {}
+            Wish::Bad => return self.refuse_replaces(now, server, &message),
+            Wish::Dialog { dialog, early_only } => {
+                return self.replace(now, server, flow, message, sender, dialog, early_only);
+            }
+        }
         let (domain, origin, maker, shown) = match sender {
             Sender::Device { domain, key } => {
                 let user = self.user_of(now, &domain, &key.device);

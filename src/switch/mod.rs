@@ -21,6 +21,7 @@ pub mod identity;
 pub mod input;
 mod invite;
 mod notify;
+mod pickup;
 mod refer;
 mod register;
 mod registered;

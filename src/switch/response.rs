@@ -6,8 +6,8 @@ use crate::sip::{Message, Name, Writer, status};
 use bytes::Bytes;
 
 /// Option tags that we understand (RFC 3261 §20.32): reliable provisional responses (RFC 3262), a REFER without a subscription (RFC
-/// 4488), and what a registration may ask for (RFC 3327, RFC 5626, RFC 5627).
-pub const SUPPORTED: &[&str] = &["100rel", "gruu", "norefersub", "outbound", "path"];
+/// 4488), a call that takes a place (RFC 3891), and what a registration may ask for (RFC 3327, RFC 5626, RFC 5627).
+pub const SUPPORTED: &[&str] = &["100rel", "gruu", "norefersub", "outbound", "path", "replaces"];
 
 /// With the default reason phrase.
 #[must_use]

@@ -11,6 +11,7 @@ mod guard;
 mod live;
 mod net;
 mod phone;
+mod pickup;
 mod registrar;
 mod transfer;
 mod trunks;

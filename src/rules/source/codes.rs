@@ -9,11 +9,18 @@ use std::collections::BTreeMap;
 const CODE_BYTES_MAX: usize = 16;
 
 pub(super) fn codes<'t>(r: &mut Reader<'t>, object: Object<'t>) -> Codes {
-    r.pending(&["codes"], "[codes]", object.span);
     let mut t = Table::new(object.span, "codes", object.table);
     let mut given: Vec<(Feature, Item<'t>)> = Vec::new();
+    let mut waiting = None;
     for (key, _, feature) in Feature::KEYED {
-        given.extend(t.own(r, key).map(|item| (feature, item)));
+        let Some(item) = t.own(r, key) else { continue };
+        if feature != Feature::Pickup {
+            waiting.get_or_insert(item.span);
+        }
+        given.push((feature, item));
+    }
+    if let Some(span) = waiting {
+        r.pending(&["codes"], "[codes]", span); // once, at the first of them
     }
     if let Some(frames) = t.table(r, "time_frame", "time_frame") {
         for (name, place, item) in frames.entries() {

@@ -5,7 +5,7 @@
 pub(super) const NOT_CARRIED_OUT: &[(&str, &str)] = &[
     ("announce", "announcements"),
     ("attendant", "auto-attendants"),
-    ("codes", "feature codes"),
+    ("codes", "feature codes, but `pickup`"),
     ("conference", "conference rooms"),
     ("destination.announce", "announcements"),
     ("destination.attendant", "auto-attendants"),

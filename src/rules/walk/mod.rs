@@ -56,7 +56,8 @@ pub enum Next {
     Ring,
     /// The final response, with a Q.850 cause for its Reason field where there is one (RFC 6432).
     Reject { status: u16, cause: Option<u8> },
-    /// A service of ours takes the call (mailbox, queue, announcement ...); `what` is its tag. None is built yet: 480.
+    /// A service of ours takes the call (mailbox, queue, announcement ...); `what` is its tag. Picking up is built (`code:pickup`); for
+    /// all else 480.
     Service { what: Arc<str> },
 }
 
@@ -243,8 +244,8 @@ impl Walk {
         self.journey.state = State::Over;
     }
 
-    /// The caller hung up before an answer.
-    pub fn caller_gone(&mut self) {
+    /// No leg was answered: the caller hung up before, or somebody else has taken the call.
+    pub fn leave(&mut self) {
         self.journey.state = State::Over;
     }
 
@@ -397,6 +398,13 @@ impl<'a> Turn<'a> {
         } else {
             self.journey.trail.standing = Standing::Service;
         }
+        Next::Service { what: tag.into() }
+    }
+
+    /// A service that is built takes the call.
+    fn taken_by(&mut self, tag: String) -> Next {
+        self.journey.state = State::Over;
+        self.journey.trail.standing = Standing::Service;
         Next::Service { what: tag.into() }
     }
 

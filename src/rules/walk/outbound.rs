@@ -6,6 +6,7 @@ use crate::number::emergency_numbers;
 use crate::rules::caller::to_e164;
 use crate::rules::domain::Extension;
 use crate::rules::facts::Origin;
+use crate::rules::model::Feature;
 use crate::rules::model::{CallerId, Name};
 use crate::rules::outgoing::{Denied, EMERGENCY, EmergencyNumber, INTERNAL, Way};
 use crate::rules::trail::{Because, Standing, Step, Unbuilt};
@@ -42,6 +43,9 @@ impl<'a> Turn<'a> {
         let (feature, _) = domain.codes.of(dialled)?;
         let tag = format!("code:{}", feature.value);
         self.tell(Step::Code { feature: feature.value.clone(), span: feature.span });
+        if feature.value == Feature::Pickup {
+            return Some(Move::Stop(self.taken_by(tag)));
+        }
         Some(Move::Stop(self.serve(tag, Unbuilt::FeatureCode, Some(feature.span))))
     }
 
