@@ -259,7 +259,7 @@ fn a_refer_by_nobody_who_may_is_refused() {
         ("", 400),
         ("Refer-To: <http://pbx.example/>\r\n", 416),
         ("Refer-To: <sip:300@pbx.example;method=BYE>\r\n", 501),
-        ("Require: gruu\r\nRefer-To: <sip:300@pbx.example>\r\n", 420),
+        ("Require: x-nothing\r\nRefer-To: <sip:300@pbx.example>\r\n", 420),
     ] {
         world.act(BOB, |phone, now| phone.within(now, &bobs, "REFER", fields));
         world.run(s(1));
