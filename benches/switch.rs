@@ -62,6 +62,7 @@ impl Rig {
             ports_low: 64,
             media_advertise: None,
             unsolicited_mwi: false,
+            strangers: ringtree::switch::strangers::Limits::default(),
             drain_after: Duration::from_secs(60),
         };
         let switch = Switch::new(config, [1; 32]);

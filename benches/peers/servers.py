@@ -12,12 +12,12 @@ USERS = 1000
 READY_WITHIN_S = 60
 
 
-def ringtree(cpu, auth):
+def ringtree(cpu, auth, phones=None):
     binary = os.path.join(ROOT, "target", "release", "ringtree")
     home = os.path.join(SCRATCH, f"ringtree-{time.monotonic_ns()}")     # a store of its own: no registrations of a run before
     os.makedirs(home)
-    subprocess.run([os.path.join(HERE, "rules"), os.path.join(home, "rules"), "--users", str(USERS), "--from", LOAD_IP]
-                   + (["--auth"] if auth else []), check=True)
+    subprocess.run([os.path.join(HERE, "rules"), os.path.join(home, "rules"), "--users", str(phones or USERS), "--from", LOAD_IP]
+                   + (["--auth"] if auth else []) + (["--plain"] if phones else []), check=True)
     with open(os.path.join(home, "ringtree.toml"), "w") as file:
         file.write(f'[sip]\ndefault_domain = "bench.example"\n'
                    f'listen = ["udp://{SERVER_IP}:{SIP_PORT}", "tcp://{SERVER_IP}:{SIP_PORT}"]\n'
@@ -28,8 +28,10 @@ def ringtree(cpu, auth):
     return [process]
 
 
-def kamailio(cpu, auth, rtpengine_too=False):
+def kamailio(cpu, auth, phones=None, rtpengine_too=False):
     define = ["-A", "AUTH"] if auth else []
+    if phones:
+        define += ["-A", "MEMORY"]
     if rtpengine_too:
         define += ["-A", "RTPENGINE", "-A", f'RTPENGINE_AT="udp:{SERVER_IP}:{NG_PORT}"']
     process = spawn(["kamailio", "-f", os.path.join(HERE, "kamailio.cfg"), "-DD", "-E", "-m", "1024", "-M", "16",
@@ -39,7 +41,7 @@ def kamailio(cpu, auth, rtpengine_too=False):
     return [process]
 
 
-def kamailio_rtpengine(cpu, auth):
+def kamailio_rtpengine(cpu, auth, phones=None):
     # --table=-1: no kernel module, so that both sides relay in user space; two threads were the best for one CPU.
     process = spawn(["rtpengine", "--config-file=none", "--foreground", "--log-stderr", "--log-level=3", "--table=-1",
                      f"--interface={SERVER_IP}", f"--listen-ng={SERVER_IP}:{NG_PORT}", f"--port-min={MEDIA_PORTS[0]}",
