@@ -207,7 +207,11 @@ impl Office {
         self.effects.push(effect);
     }
 
+    /// A challenge is sent once and forgotten: it is to whoever may be nobody.
     pub fn respond(&mut self, now: Now, id: ServerId, status: u16, bytes: Bytes) {
+        if status == 401 {
+            return self.transactions.respond_once(id, bytes, &mut self.events);
+        }
         self.transactions.respond(now.mono, id, status, bytes, &mut self.events);
     }
 

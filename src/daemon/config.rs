@@ -6,6 +6,7 @@ mod text;
 use crate::net::tls::{Files, Pair};
 use crate::registrar::location::Expiry;
 use crate::sip::{Transport, auth::Algorithm};
+use crate::switch::strangers;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -40,6 +41,7 @@ pub struct Config {
     pub connections_max: usize,
     /// Connections from one address.
     pub of_source_max: usize,
+    pub strangers: strangers::Limits,
     pub drain_after: Duration,
     pub log: String,
     /// What was read but is not carried out yet, as lines for the log.
@@ -148,6 +150,7 @@ impl Config {
             calls_max: 10_000,
             connections_max: 20_000,
             of_source_max: 5_000,
+            strangers: strangers::Limits::default(),
             drain_after: Duration::from_secs(120),
             log: "info".into(),
             warnings: Vec::new(),
@@ -200,8 +203,9 @@ impl Config {
 }
 
 /// What of the limits can't change while the daemon runs.
-fn limits(config: &Config) -> (usize, usize, usize, Duration) {
-    (config.calls_max, config.connections_max, config.of_source_max, config.drain_after)
+fn limits(config: &Config) -> (usize, usize, usize, strangers::Limits, Duration) {
+    let Config { calls_max, connections_max, of_source_max, strangers, drain_after, .. } = config;
+    (*calls_max, *connections_max, *of_source_max, *strangers, *drain_after)
 }
 
 fn files_of(tls: &mut Files) -> impl Iterator<Item = &mut PathBuf> {

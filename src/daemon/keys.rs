@@ -141,6 +141,26 @@ pub const KEYS: &[Key] = &[
         "5000",
         "Of these from one address, or by IPv6 from one /64: a whole office behind one NAT.",
     ),
+    key(
+        "limits",
+        "stranger_messages",
+        "100",
+        "Messages a second, with four seconds' worth at once, that a source may send which is neither registered nor an address of a device or trunk; \
+         a source is an IPv4 address or an IPv6 /64. More are not read. 0: no limit.",
+    ),
+    key(
+        "limits",
+        "stranger_tries",
+        "10",
+        "Wrong credentials, or ten times as many challenges without an answer, after which such a source is shut out. One is forgiven every 15 \
+         seconds, and one with each phone that registers from there. 0: never.",
+    ),
+    key(
+        "limits",
+        "shut_out",
+        r#""10m""#,
+        "How long a source is shut out the first time; then twice as long each time, up to sixteen times. A duration, at most a week.",
+    ),
     key("limits", "drain", r#""2m""#, "How long SIGTERM waits for calls to end by themselves. A duration."),
     key(
         "log",

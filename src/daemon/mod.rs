@@ -320,6 +320,7 @@ fn switch_config(
         ports_low: PAIRS_LOW,
         media_advertise: Some(media).filter(|m| *m != config.media.listen),
         unsolicited_mwi: config.unsolicited_mwi,
+        strangers: config.strangers,
         drain_after: config.drain_after,
     }
 }

@@ -42,6 +42,9 @@ impl Sinks for Outlet {
         match &event {
             Event::CallEnded(record) => self.store.put_record(record.clone()),
             Event::Alarm { what } => tracing::warn!("{what}"),
+            Event::StrangerShutOut { source, for_s } => {
+                tracing::info!(%source, for_s, "shut out: too many tries");
+            }
             Event::TrunkUp { domain, trunk } => tracing::info!(%domain, %trunk, "registered"),
             Event::TrunkDown { domain, trunk, why } => {
                 tracing::warn!(%domain, %trunk, "not registered: {why}")

@@ -88,7 +88,7 @@ fn id(name: DialogName) -> String {
 }
 
 /// Text inside an element or a quoted attribute. What XML 1.0 can't hold at all (§2.2) is left out.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

@@ -5,6 +5,7 @@
 
 use super::dialog_info::Reported;
 use super::package::Package;
+use super::reg_info::Rolls;
 use super::{EVERY, Topic};
 use crate::call::headers;
 use crate::call::office::Office;
@@ -71,6 +72,8 @@ pub(super) struct Subscription {
     pub expires: Instant,
     /// Of dialog: what its subscriber knows.
     pub reported: Reported,
+    /// Of reg: likewise.
+    pub rolls: Rolls,
     /// When the newest NOTIFY went out.
     pub told: Option<Instant>,
     pub state: State,

@@ -7,6 +7,7 @@
 //! | `notifier` | all subscriptions, by what they are about and whose they are                             |
 //! | `summary`  | message-summary (RFC 3842): what waits in a mailbox                                      |
 //! | `dialog_info` | dialog (RFC 4235): what a user's calls are                                            |
+//! | `reg_info` | reg (RFC 3680): where a user is registered                                          |
 //! | `notice`   | NOTIFY outside any subscription: check-sync, message-summary; and who waits for answers  |
 //!
 //! What it is not: it knows no sockets and no clock, and decides nothing about who may ask.
@@ -16,6 +17,7 @@ mod machine;
 pub mod notice;
 pub mod notifier;
 pub mod package;
+pub mod reg_info;
 pub mod summary;
 
 pub use machine::Reason;
@@ -39,7 +41,7 @@ pub fn owns(id: ClientId) -> bool {
 }
 
 /// What a subscription is about: a package, and whose state. Of message-summary: the mailbox of that domain and
-/// name; of dialog: the user.
+/// name; of dialog and reg: the user.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Topic {
     pub package: Package,

@@ -58,7 +58,7 @@ pub enum Word {
 #[derive(Clone, Debug)]
 pub enum Contact {
     /// A contact that has subscribed to nothing of the kind; `user` is whom it is registered for.
-    Bound { binding: Binding, user: Arc<str> },
+    Bound { binding: Box<Binding>, user: Arc<str> },
     /// A subscription, which its notifier tells.
     Subscribed { key: SubscriptionKey, device: Arc<str>, contact: Arc<str> },
 }

@@ -7,6 +7,7 @@
 use super::dialog_info::Reported;
 use super::machine::{Next, Reason, State, Subscription, Then};
 use super::package::Package;
+use super::reg_info::Rolls;
 use super::summary::{self, Counts};
 use super::{CLIENTS_FROM, SubscriptionKey, Topic, tag};
 use crate::call::headers;
@@ -14,10 +15,13 @@ use crate::call::office::{Named, Office};
 use crate::clock::Now;
 use crate::deadlines::{Armed, Deadlines};
 use crate::dialog::{Dialog, DialogId};
-use crate::registrar::binding::DeviceKey;
+use crate::registrar::Binding;
+use crate::registrar::binding::{BindingKey, DeviceKey};
+use crate::registrar::location::Removal;
 use crate::sip::{Flow, Message, Name, Writer};
 use crate::transaction::{ClientId, Failure, ServerId};
 use rustc_hash::FxHashMap;
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 /// Subscriptions of one device; one more is answered with 503. A console of lamps has a hundred keys.
@@ -26,6 +30,9 @@ pub const OF_DEVICE_MAX: usize = 256;
 pub const SUBSCRIPTIONS_MAX: usize = 200_000;
 /// Mailboxes whose messages are known; what is said of one more is not kept.
 pub const MAILBOXES_MAX: usize = 1_000_000;
+
+/// Contacts that are no more, of which it is remembered why; of an older one it is said that it was given up.
+const DEPARTED_MAX: usize = 256;
 
 /// Beside [`CLIENTS_FROM`]: a NOTIFY in a subscription rather than a notice.
 const SUBSCRIBED: u64 = 1 << 62;
@@ -75,6 +82,9 @@ pub struct Notifier {
     deadlines: Deadlines<SubscriptionKey>,
     /// Mailboxes with anything in them.
     messages: FxHashMap<Named, Counts>,
+    /// Of the users whose registrations are watched: their phones, as the rules and seats have it.
+    phones: FxHashMap<Named, Vec<DeviceKey>>,
+    departed: VecDeque<(BindingKey, Removal)>,
     keys: u64,
     clients: u64,
 }
@@ -146,6 +156,7 @@ impl Notifier {
             behind_nat: headers::is_behind_nat(asked.request, &asked.flow),
             expires: now.mono + Duration::from_secs(asked.lasts_s.into()),
             reported: Reported::default(),
+            rolls: Rolls::default(),
             told: None,
             state: State::Rests,
         };
@@ -204,6 +215,31 @@ impl Notifier {
             _ => self.tell_if(office, now, key, |held| held.asked(now)),
         }
         Ok(())
+    }
+
+    /// Users whose registrations somebody watches.
+    #[must_use]
+    pub fn watched_users(&self) -> Vec<Named> {
+        self.phones.keys().cloned().collect()
+    }
+
+    /// Whether anybody watches any registration.
+    #[must_use]
+    pub fn watches_registrations(&self) -> bool {
+        !self.phones.is_empty()
+    }
+
+    /// The phones of a user whose registrations are watched, or are about to be.
+    pub fn set_phones(&mut self, user: &Named, phones: Vec<DeviceKey>) {
+        self.phones.insert(user.clone(), phones);
+    }
+
+    /// A contact is no more, and why.
+    pub fn contact_left(&mut self, key: BindingKey, why: Removal) {
+        if self.departed.len() == DEPARTED_MAX {
+            self.departed.pop_front();
+        }
+        self.departed.push_back((key, why));
     }
 
     /// Something has changed: everybody who has subscribed to it is told, each no more often than [`super::EVERY`].
@@ -347,7 +383,10 @@ impl Notifier {
         let Some(entry) = self.table.get_mut(&key) else { return };
         let held = &mut entry.subscription;
         let document = match ends {
-            None | Some(Reason::Timeout) => Some(document(office, &self.messages, held)),
+            None | Some(Reason::Timeout) => match held.topic.package {
+                Package::Reg => Some(rolls(office, now, &self.phones, &self.departed, held)),
+                Package::MessageSummary | Package::Dialog => Some(document(office, &self.messages, held)),
+            },
             // It may not be known, or there is nothing to be known.
             Some(Reason::Rejected | Reason::NoResource) => None,
         };
@@ -370,6 +409,9 @@ impl Notifier {
     fn forget(&mut self, key: SubscriptionKey) {
         let Some(Entry { subscription, .. }) = self.table.remove(&key) else { return };
         leave(&mut self.by_topic, &subscription.topic, key);
+        if subscription.topic.package == Package::Reg && !self.by_topic.contains_key(&subscription.topic) {
+            self.phones.remove(&subscription.topic.of);
+        }
         leave(&mut self.by_device, &subscription.device, key);
         let table = &self.table;
         self.deadlines
@@ -383,8 +425,24 @@ fn document(office: &Office, messages: &FxHashMap<Named, Counts>, held: &mut Sub
         Package::MessageSummary => {
             summary::body(messages.get(&held.topic.of).copied().unwrap_or_default(), &held.entity)
         }
-        Package::Dialog => held.reported.document(&held.entity, office.dialogs.of(&held.topic.of)),
+        Package::Dialog | Package::Reg => {
+            held.reported.document(&held.entity, office.dialogs.of(&held.topic.of))
+        }
     }
+}
+
+/// Where the user is registered.
+fn rolls(
+    office: &Office,
+    now: Now,
+    phones: &FxHashMap<Named, Vec<DeviceKey>>,
+    departed: &VecDeque<(BindingKey, Removal)>,
+    held: &mut Subscription,
+) -> String {
+    let theirs = phones.get(&held.topic.of).map_or(&[][..], Vec::as_slice);
+    let bindings: Vec<&Binding> = theirs.iter().flat_map(|device| office.location.of(device)).collect();
+    let why = |key: &BindingKey| departed.iter().rev().find(|(of, _)| of == key).map(|(_, why)| *why);
+    held.rolls.document(&held.entity, now.wall, &bindings, why)
 }
 
 fn leave<K: std::hash::Hash + Eq>(

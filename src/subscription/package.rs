@@ -3,7 +3,7 @@
 use crate::sip::{Message, Name, Params};
 
 /// What Allow-Events says (RFC 6665 §8.2.2).
-pub const ALLOW_EVENTS: &str = "dialog, message-summary";
+pub const ALLOW_EVENTS: &str = "dialog, message-summary, reg";
 
 /// Seconds that a subscription lasts where its SUBSCRIBE says nothing (RFC 4235 §3.4; RFC 3842 §3.4 leaves it to us).
 pub const EXPIRES_DEFAULT_S: u32 = 3_600;
@@ -18,13 +18,17 @@ pub enum Package {
     MessageSummary,
     /// RFC 4235: the calls of a user.
     Dialog,
+    /// RFC 3680: where a user is registered.
+    Reg,
 }
 
 impl Package {
     #[must_use]
     pub fn parse(name: &str) -> Option<Package> {
         // RFC 6665 §8.4: compared with case.
-        [Package::MessageSummary, Package::Dialog].into_iter().find(|package| package.name() == name)
+        [Package::MessageSummary, Package::Dialog, Package::Reg]
+            .into_iter()
+            .find(|package| package.name() == name)
     }
 
     #[must_use]
@@ -32,6 +36,7 @@ impl Package {
         match self {
             Package::MessageSummary => "message-summary",
             Package::Dialog => "dialog",
+            Package::Reg => "reg",
         }
     }
 
@@ -40,6 +45,7 @@ impl Package {
         match self {
             Package::MessageSummary => "application/simple-message-summary",
             Package::Dialog => "application/dialog-info+xml",
+            Package::Reg => "application/reginfo+xml",
         }
     }
 

@@ -25,6 +25,8 @@ pub struct Config {
     pub media_advertise: Option<IpAddr>,
     /// A contact that has just registered is told what waits in its user's mailbox, without having subscribed.
     pub unsolicited_mwi: bool,
+    /// What those may cost us whom nobody vouches for.
+    pub strangers: super::strangers::Limits,
     /// How long a drain waits for calls to end by themselves.
     pub drain_after: Duration,
 }

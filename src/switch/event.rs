@@ -21,6 +21,9 @@ pub enum Event {
     RegistrationAdded { domain: String, device: String, contact: String },
     #[serde(rename = "registration.removed")]
     RegistrationRemoved { domain: String, device: String, contact: String, why: String },
+    /// A source that nobody vouches for has tried too often, and is not listened to for so long.
+    #[serde(rename = "stranger.shut_out")]
+    StrangerShutOut { source: String, for_s: u64 },
     /// A phone is to be woken for a call (RFC 8599): what its push service is to be told.
     #[serde(rename = "push.wanted")]
     PushWanted {

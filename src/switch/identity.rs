@@ -58,7 +58,7 @@ impl Switch {
         let Some(domain) = self.domain_of(request) else {
             return Err(Unknown::Answer(404, super::response::plain(request, 404)));
         };
-        match self.verify(now, &domain, request) {
+        match self.verify(now, flow, &domain, request) {
             Verdict::Verified(key) => Ok(Sender::Device { domain, key }),
             Verdict::Malformed => {
                 Err(Unknown::Answer(400, super::response::with_reason(request, 400, "Bad Credentials")))
@@ -77,7 +77,13 @@ impl Switch {
     }
 
     /// Judges the credentials for this domain's realm.
-    pub(super) fn verify(&mut self, now: Now, domain: &Arc<Domain>, request: &Message) -> Verdict {
+    pub(super) fn verify(
+        &mut self,
+        now: Now,
+        flow: &Flow,
+        domain: &Arc<Domain>,
+        request: &Message,
+    ) -> Verdict {
         let secret = |user: &str| {
             let device = domain.device_by_auth(user)?;
             Some((device.key.clone(), device.ha1.clone()?))
@@ -86,6 +92,7 @@ impl Switch {
         if matches!(verdict, Verdict::Wrong) {
             self.counters.auth_failures_total += 1;
         }
+        self.judged(now, flow, &verdict);
         verdict
     }
 
@@ -105,7 +112,7 @@ impl Switch {
             request,
             401,
             status::reason_phrase(401),
-            Some(&super::response::tag(&mut self.office)),
+            Some(&super::response::stateless_tag(request)),
         );
         let challenges = self.digest.challenge(now, domain.name(), verdict == Verdict::Stale);
         let offered = if takes_one_challenge(request) { 1 } else { challenges.len() };

@@ -9,6 +9,7 @@
 //! ```
 
 pub mod action;
+mod admission;
 pub mod calls;
 mod certified;
 pub mod config;
@@ -26,6 +27,7 @@ mod refer;
 mod register;
 mod registered;
 mod response;
+pub mod strangers;
 mod subscribe;
 
 pub use action::Action;
@@ -57,6 +59,7 @@ use certified::Certified;
 use drain::Drain;
 use std::sync::Arc;
 use std::time::Instant;
+use strangers::Strangers;
 
 /// Pairs that the media plane is asked to open at a time.
 const GROW_PAIRS: usize = 256;
@@ -74,6 +77,11 @@ pub struct Switch {
     /// Notices that are over, to be told to whoever waits.
     finished: Vec<Finished>,
     registrations: Registrations,
+    strangers: Strangers,
+    /// Registrations that have changed, for those who watch them.
+    moved: Vec<Change>,
+    /// Events of our own, to be passed on.
+    told: Vec<Event>,
     drain: Drain,
     growth: Growth,
     counters: Counters,
@@ -94,6 +102,7 @@ impl Switch {
     pub fn new(config: Config, seed: [u8; 32]) -> Switch {
         let ids = Ids::new(seed, config.node);
         let digest = Digest::new(ids.key("nonce"), config.digest.clone());
+        let strangers = config.strangers;
         let gruus = Gruus::new(&ids);
         let mut office = Office::new(ids, config.listeners.clone(), Transactions::default());
         office.media_advertise = config.media_advertise;
@@ -109,6 +118,9 @@ impl Switch {
             notices: Notices::default(),
             finished: Vec::new(),
             registrations: Registrations::default(),
+            strangers: Strangers::new(strangers),
+            moved: Vec::new(),
+            told: Vec::new(),
             drain: Drain::Off,
             growth: Growth::Possible,
             counters: Counters::default(),
@@ -131,6 +143,7 @@ impl Switch {
             Input::TrunkResolved { domain, trunk, addresses } => {
                 let key = (domain, trunk);
                 self.office.trunks.insert(key.clone(), addresses);
+                self.strangers.rules_changed();
                 self.registrations.resolved(&mut self.office, now, &key);
             }
             Input::Media(report) => self.media(report),
@@ -157,6 +170,7 @@ impl Switch {
             self.calls.deadline(),
             self.notifier.deadline(),
             self.registrations.deadline(),
+            self.strangers.deadline(),
             self.drain.deadline(),
         ];
         deadlines.into_iter().flatten().min()
@@ -167,9 +181,10 @@ impl Switch {
         loop {
             self.run_errands(now);
             self.tell_watchers(now);
+            self.tell_of_registrations(now);
             self.flush(out);
             let mut events = std::mem::take(&mut self.office.events);
-            if events.is_empty() {
+            if events.is_empty() && self.moved.is_empty() {
                 self.office.events = events;
                 return;
             }
@@ -309,6 +324,7 @@ impl Switch {
         out.extend(ended.into_iter().map(over));
         self.notifier.timeout(&mut self.office, now);
         self.registrations.timeout(&mut self.office, now);
+        self.strangers.timeout(now.mono);
         while let Some(key) = self.calls.due(now.mono) {
             self.with_call(key, |call, office| call.timeout(office, now));
         }
@@ -324,6 +340,7 @@ impl Switch {
                 self.office.folds.refold(domain, set.into_iter().flat_map(DomainStatuses::users));
             }
         }
+        self.strangers.rules_changed();
         self.rules = rules; // calls keep the generation that they began with
         if !self.drain.is_on() {
             self.registrations.publish(&mut self.office, now, &self.rules);
@@ -406,12 +423,18 @@ impl Switch {
 
     fn flush(&mut self, out: &mut Vec<Action>) {
         out.extend(self.finished.drain(..).map(Action::Noticed));
+        out.extend(self.told.drain(..).map(Action::Event));
         for effect in self.office.effects.drain(..) {
             match effect {
                 Effect::Send { flow, bytes } => out.push(Action::Send { flow, bytes }),
                 Effect::Media(command) => out.push(Action::Media(command)),
                 Effect::Binding(change) => {
                     out.extend(registration_event(&change).map(Action::Event));
+                    let is_told =
+                        !matches!(change, Change::Refreshed(_)) && self.notifier.watches_registrations();
+                    if is_told {
+                        self.moved.push(change.clone());
+                    }
                     out.push(Action::Binding(change));
                 }
                 Effect::Started { id, domain, from, to } => {
@@ -469,6 +492,7 @@ impl Switch {
             calls_active: self.calls.iter().filter(|(_, call)| !call.is_over()).count() as u64,
             registrations: self.office.location.len() as u64,
             subscriptions: self.notifier.len() as u64,
+            strangers_shut_out: self.strangers.shut_out() as u64,
             transactions: (clients + servers) as u64,
             ports_free: self.office.ports.len() as u64,
             retransmissions_total: tally.retransmissions,
@@ -550,6 +574,11 @@ pub struct Counters {
     /// Messages refused by their form: requests answered with 400 and the like, responses dropped.
     pub bad_requests_total: u64,
     pub challenges_total: u64,
+    /// Sources that are shut out now, and how often any was.
+    pub strangers_shut_out: u64,
+    pub shut_outs_total: u64,
+    /// Messages of strangers that were not looked at: shut out, or more than they may send.
+    pub stranger_drops_total: u64,
     pub auth_failures_total: u64,
     /// Live transactions, client and server.
     pub transactions: u64,

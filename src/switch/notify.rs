@@ -43,7 +43,7 @@ impl Switch {
         let of_device = |device: &Arc<str>| {
             let bindings = self.office.bindings(domain.name(), device).iter().cloned();
             let user = registered_as(domain, device);
-            let bound = move |binding| Contact::Bound { binding, user: user.clone() };
+            let bound = move |binding| Contact::Bound { binding: Box::new(binding), user: user.clone() };
             bindings.map(bound).collect::<Vec<_>>()
         };
         devices.into_iter().flat_map(of_device).collect()
@@ -72,6 +72,34 @@ impl Switch {
             let topic = Topic { package: Package::Dialog, of };
             self.notifier.changed(&mut self.office, now, &topic);
         }
+    }
+
+    /// Registrations have changed: whoever watches theirs is told. A refresh alone is no change.
+    pub(super) fn tell_of_registrations(&mut self, now: Now) {
+        for change in std::mem::take(&mut self.moved) {
+            let device = match change {
+                Change::Added(binding) | Change::Refreshed(binding) => binding.key.device,
+                Change::Removed { key, why } => {
+                    let device = key.device.clone();
+                    self.notifier.contact_left(key, why);
+                    device
+                }
+            };
+            let Some(domain) = self.rules.domain(&device.domain) else { continue };
+            let Some(user) = self.user_of(now, domain, &device.device) else { continue };
+            let of = (domain.name().clone(), user);
+            self.count_phones(now, &of);
+            self.notifier.changed(&mut self.office, now, &Topic { package: Package::Reg, of });
+        }
+    }
+
+    /// Which phones a user's registrations are those of, for whoever watches them.
+    pub(super) fn count_phones(&mut self, now: Now, of: &(Arc<str>, Arc<str>)) {
+        let Some(domain) = self.rules.domain(&of.0) else { return };
+        let live = self.office.live(domain, now, None);
+        let key = |device: &Arc<str>| domain.device(device).map(|view| view.key.clone());
+        let phones = domain.phones_of(&of.1, &live).filter_map(key).collect();
+        self.notifier.set_phones(of, phones);
     }
 
     /// What waits in a mailbox now, as whoever keeps it says.

@@ -68,7 +68,7 @@ impl Switch {
         let Some(domain) = self.domain_of(request) else {
             return Err(Unknown::Answer(404, response::plain(request, 404)));
         };
-        match self.verify(now, &domain, request) {
+        match self.verify(now, flow, &domain, request) {
             Verdict::Verified(key) => Ok(Sender::Device { domain, key }),
             Verdict::Malformed => {
                 Err(Unknown::Answer(400, response::with_reason(request, 400, "Bad Credentials")))

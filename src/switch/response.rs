@@ -95,6 +95,15 @@ pub fn not_acceptable(request: &Message) -> Bytes {
     w.finish()
 }
 
+/// A To tag for a response that leaves nothing behind: the same each time the request comes (RFC 3261 §8.2.7).
+#[must_use]
+pub fn stateless_tag(request: &Message) -> String {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(request.call_id().as_bytes());
+    hasher.update(request.top_via().and_then(|via| via.branch()).unwrap_or_default().as_bytes());
+    format!("{:08x}", hasher.finalize())
+}
+
 /// A To tag for a response outside any call.
 pub fn tag(office: &mut Office) -> String {
     format!("{:016x}", office.ids.word())

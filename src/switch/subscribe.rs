@@ -78,7 +78,7 @@ impl Switch {
 
     /// What is asked for, if whoever asks may have it.
     fn asked<'a>(
-        &self,
+        &mut self,
         now: Now,
         server: ServerId,
         flow: Flow,
@@ -106,12 +106,18 @@ impl Switch {
         }
         let entity = format!("sip:{}@{}", headers::escape_user(&user.unwrap_or_default()), domain.name());
         let topic = Topic { package, of: (domain.name().clone(), of) };
+        if package == Package::Reg {
+            self.count_phones(now, &topic.of);
+        }
         let event = event.to_string();
         Ok(Asked { server, flow, request, device, topic, entity, event, lasts_s })
     }
 
     /// The rules have changed, or who sits at this phone: who may no longer watch, and what is gone, is told so.
     pub(super) fn review_subscriptions(&mut self, now: Now, of: Option<&DeviceKey>) {
+        for user in self.notifier.watched_users() {
+            self.count_phones(now, &user);
+        }
         if !self.notifier.is_empty() {
             let ending = self.notifier.review(of, |device, topic| self.judge(now, device, topic));
             self.notifier.end_each(&mut self.office, now, ending);
@@ -144,7 +150,7 @@ fn is_own(domain: &Domain, device: &DeviceKey, user: &str) -> bool {
 fn topic(domain: &Domain, package: Package, user: &str) -> Option<Arc<str>> {
     match package {
         Package::MessageSummary => domain.mailbox(user).cloned(),
-        Package::Dialog => {
+        Package::Dialog | Package::Reg => {
             let by_extension = domain.user_of_extension(user);
             by_extension.or_else(|| domain.user(user)).map(|user| user.name.clone())
         }
@@ -152,11 +158,13 @@ fn topic(domain: &Domain, package: Package, user: &str) -> Option<Arc<str>> {
 }
 
 /// A mailbox is watched by its owner's phones, one of no user by all that are somebody's: what it holds is shared, and what is told is
-/// how many there are. Lamps are for everybody in the house.
+/// how many there are. Lamps are for everybody in the house; where somebody is registered is told to their
+/// own phones alone.
 fn may_watch(domain: &Domain, watcher: Option<&str>, package: Package, of: &str) -> bool {
     match (package, watcher) {
         (_, None) => false,
         (Package::Dialog, Some(_)) => true,
+        (Package::Reg, Some(watcher)) => watcher == of,
         (Package::MessageSummary, Some(watcher)) => watcher == of || domain.user(of).is_none(),
     }
 }

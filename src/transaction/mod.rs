@@ -249,6 +249,15 @@ impl Transactions {
         self.servers.respond(now, id, Class::of(status), bytes, &mut self.tally, out);
     }
 
+    /// Sends a response once, and keeps nothing of the transaction: a challenge to whoever may be nobody is never repeated, so that
+    /// a forged source gets no more than what was sent in its name (RFC 3261 §26.3.2.4). A retransmission is a new request.
+    pub fn respond_once(&mut self, id: ServerId, bytes: Bytes, out: &mut Vec<Event>) {
+        if let Some(flow) = self.servers.flow(id) {
+            out.push(Event::Send { flow, bytes });
+            self.servers.remove(id);
+        }
+    }
+
     /// 100 (RFC 3261 §17.2.1): the answer to this INVITE will take longer than its sender waits before sending it again.
     pub fn trying(&mut self, now: Instant, id: ServerId, invite: &Message, out: &mut Vec<Event>) {
         self.respond(now, id, 100, trying(invite), out);

@@ -208,6 +208,11 @@ impl Servers {
         }
     }
 
+    /// Where responses of it go.
+    pub(super) fn flow(&self, id: ServerId) -> Option<Flow> {
+        self.entries.get(&id).map(|entry| entry.flow)
+    }
+
     pub(super) fn remove(&mut self, id: ServerId) {
         let Some(entry) = self.entries.remove(&id) else { return };
         self.by_key.remove(&entry.key);

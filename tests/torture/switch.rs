@@ -33,6 +33,7 @@ fn switch(now: Now) -> Switch {
         ports_low: 0,
         media_advertise: None,
         unsolicited_mwi: false,
+        strangers: ringtree::switch::strangers::Limits::default(),
         drain_after: Duration::from_secs(1),
     };
     let mut switch = Switch::new(config, [4; 32]);

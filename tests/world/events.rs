@@ -201,7 +201,7 @@ fn whoever_may_not_watch_or_asks_for_what_there_is_not_hears_why() {
     assert!(answer(&mut world, stranger).starts_with("401"), "who it says it is counts for nothing");
     let refused = world.phone(ANN).subscribed.clone();
     assert_eq!(line(&refused[1], "Min-Expires:"), "Min-Expires: 60");
-    assert_eq!(line(&refused[2], "Allow-Events:"), "Allow-Events: dialog, message-summary");
+    assert_eq!(line(&refused[2], "Allow-Events:"), "Allow-Events: dialog, message-summary, reg");
     assert_eq!((world.phone(ANN).notifies.len(), subscriptions(&world)), (0, 0));
     assert_at_rest(&mut world);
 }

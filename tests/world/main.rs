@@ -13,6 +13,7 @@ mod net;
 mod phone;
 mod pickup;
 mod registrar;
+mod strangers;
 mod transfer;
 mod trunks;
 

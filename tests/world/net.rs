@@ -53,6 +53,7 @@ pub fn configured(change: impl FnOnce(&mut Config)) -> Config {
         ports_low: 16,
         media_advertise: None,
         unsolicited_mwi: false,
+        strangers: ringtree::switch::strangers::Limits::default(),
         drain_after: Duration::from_secs(60),
     };
     change(&mut config);

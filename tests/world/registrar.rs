@@ -95,6 +95,9 @@ impl Field {
     }
 
     pub fn give(&mut self, flow: Flow, text: &str) -> Vec<Sent> {
+        if !self.switch.admits(self.now, &flow) {
+            return Vec::new();
+        }
         let message = Message::parse(Bytes::copy_from_slice(text.as_bytes())).unwrap();
         self.input(Input::Packet { flow, message })
     }
@@ -375,11 +378,11 @@ fn a_phone_that_does_not_wake_is_offline_after_its_wait() {
 #[test]
 fn a_phone_by_datagrams_is_rung_and_woken_at_once_and_its_word_counts() {
     let mut field = Field::new();
-    let contact = format!("{APP}{UUID}");
-    field.register(udp("127.0.1.4:5060"), "app", &contact, "");
+    let contact = |port: u16| format!("{}{UUID}", APP.replace("10.0.0.7", &format!("127.0.1.4:{port}")));
+    field.register(udp("127.0.1.4:5060"), "app", &contact(5060), "");
     let sent = field.invite("sip:200@pbx.example");
     assert_eq!((invites(&sent).len(), field.events_named("push.wanted").len()), (1, 1));
-    let (_, again) = field.register_in(udp("127.0.1.4:6060"), "app", &contact, "");
+    let (_, again) = field.register_in(udp("127.0.1.4:6060"), "app", &contact(6060), "");
     let moved: Vec<u16> = invites(&again).iter().map(|sent| sent.to.remote.port()).collect();
     assert_eq!(moved, [6060], "it woke up behind another port");
     assert_eq!(statuses(&field.reply(invites(&again)[0], 486)), [486]);
@@ -407,4 +410,61 @@ fn a_granted_registration_is_a_little_shorter_each_time_where_that_is_configured
         granted.insert(contact.param("expires").unwrap().parse::<u32>().unwrap());
     }
     assert!(granted.len() > 20 && granted.iter().all(|s| (3240..=3600).contains(s)), "{granted:?}");
+}
+
+/// A SUBSCRIBE to where a user is registered.
+fn watch(field: &mut Field, from: &str, device: &str, user: &str) -> Vec<Sent> {
+    let text = format!(
+        "SUBSCRIBE sip:{user}@{DOMAIN} SIP/2.0\r\nVia: SIP/2.0/UDP {from};branch=z9hG4bKs{device}\r\nMax-Forwards: 70\r\n\
+         From: <sip:{device}@{DOMAIN}>;tag=w\r\nTo: <sip:{user}@{DOMAIN}>\r\nCall-ID: watch-{device}\r\nCSeq: 1 SUBSCRIBE\r\n\
+         Contact: <sip:{device}@{from}>\r\nEvent: reg\r\nExpires: 3600\r\nContent-Length: 0\r\n\r\n"
+    );
+    field.give(udp(from), &text)
+}
+
+fn body(sent: &Sent) -> String {
+    String::from_utf8(sent.message.body().to_vec()).unwrap()
+}
+
+#[test]
+fn a_phone_that_watches_is_told_where_its_user_is_registered_and_that_it_no_longer_is() {
+    let mut field = Field::new();
+    let bob = "127.0.1.2:5060";
+    field.register(udp(bob), "bob1", "<sip:bob1@127.0.1.2>", "");
+    let sent = watch(&mut field, bob, "bob1", "200");
+    assert_eq!(statuses(&sent), [200]);
+    let first = sent.iter().find(|sent| sent.message.is_request()).unwrap();
+    let says = body(first);
+    assert!(
+        says.contains("version=\"0\"") && says.contains("state=\"active\" event=\"registered\""),
+        "{says}"
+    );
+    assert!(
+        says.contains("aor=\"sip:200@pbx.example\"") && says.contains("<uri>sip:bob1@127.0.1.2</uri>"),
+        "{says}"
+    );
+    field.reply(first, 200);
+    field.pass(s(2));
+    // A refresh is no news; another phone of theirs is.
+    let (_, sent) = field.register_in(udp(bob), "bob1", "<sip:bob1@127.0.1.2>", "");
+    assert_eq!((sent.len(), field.pass(s(2)).len()), (0, 0));
+    let (_, sent) = field.register_in(udp("127.0.1.5:5060"), "app", "<sip:app@127.0.1.5>", "");
+    let second = &sent[0];
+    let says = body(second);
+    assert!(says.contains("version=\"1\"") && says.matches("<contact ").count() == 2, "{says}");
+    field.reply(second, 200);
+    field.pass(s(2));
+    let (_, sent) = field.register_in(udp("127.0.1.5:5060"), "app", "<sip:app@127.0.1.5>;expires=0", "");
+    let says = body(&sent[0]);
+    assert!(
+        says.contains("state=\"terminated\" event=\"unregistered\"><uri>sip:app@127.0.1.5</uri>"),
+        "{says}"
+    );
+}
+
+#[test]
+fn where_somebody_is_registered_is_nobody_elses_affair() {
+    let mut field = Field::new();
+    assert_eq!(statuses(&watch(&mut field, ANN, "ann1", "200")), [403]);
+    assert_eq!(statuses(&watch(&mut field, "198.51.100.9:5060", "bob1", "200")), [401]);
 }

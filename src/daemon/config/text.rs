@@ -14,6 +14,9 @@ use std::time::Duration;
 use tls::RawTls;
 use toml::Spanned;
 
+/// A source is shut out for no longer at first; a longer wish is cut to it.
+const SHUT_OUT_MAX: Duration = Duration::from_secs(7 * 86_400);
+
 impl Config {
     /// # Errors
     /// The first mistake of the text.
@@ -40,6 +43,11 @@ impl Config {
         }
         config.connections_max = raw.limits.connections.unwrap_or(config.connections_max);
         config.of_source_max = raw.limits.connections_of_source.unwrap_or(config.of_source_max);
+        config.strangers.messages_s = raw.limits.stranger_messages.unwrap_or(config.strangers.messages_s);
+        config.strangers.tries = raw.limits.stranger_tries.unwrap_or(config.strangers.tries);
+        if let Some(shut_out) = raw.limits.shut_out {
+            config.strangers.shut_out = at.duration(&shut_out)?.min(SHUT_OUT_MAX);
+        }
         if let Some(drain) = raw.limits.drain {
             config.drain_after = at.duration(&drain)?;
         }
@@ -188,6 +196,9 @@ struct RawLimits {
     calls: Option<usize>,
     connections: Option<usize>,
     connections_of_source: Option<usize>,
+    stranger_messages: Option<u32>,
+    stranger_tries: Option<u32>,
+    shut_out: Option<Spanned<String>>,
     drain: Option<Spanned<String>>,
 }
 

@@ -46,6 +46,12 @@ pub(super) const WAKER: u64 = 4 << 56;
 pub(crate) trait Machine {
     fn handle(&mut self, now: Now, input: Input, out: &mut Vec<Action>);
     fn deadline(&self) -> Option<Instant>;
+
+    /// Whether a message that came by this flow is to be read at all.
+    fn admits(&mut self, now: Now, flow: &Flow) -> bool {
+        let _ = (now, flow);
+        true
+    }
 }
 
 impl Machine for Switch {
@@ -55,6 +61,10 @@ impl Machine for Switch {
 
     fn deadline(&self) -> Option<Instant> {
         Switch::deadline(self)
+    }
+
+    fn admits(&mut self, now: Now, flow: &Flow) -> bool {
+        Switch::admits(self, now, flow)
     }
 }
 
@@ -254,6 +264,9 @@ impl<M: Machine, S: Sinks> Edge<M, S> {
     }
 
     fn message(&mut self, now: Now, flow: Flow, bytes: Bytes) {
+        if !self.machine.admits(now, &flow) {
+            return; // counted by the machine
+        }
         match Message::parse(bytes) {
             Ok(message) => self.input(now, Input::Packet { flow, message }),
             // RFC 3261 §18.3: what can't be answered is dropped. It is counted, and that is all it costs.
