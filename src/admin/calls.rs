@@ -61,6 +61,13 @@ pub(super) struct Registration {
     registered: String,
     expires: String,
     user_agent: Option<Arc<str>>,
+    /// The proxies on the way (RFC 3327).
+    path: Vec<Arc<str>>,
+    /// The phone (RFC 5626), and which of its flows this is.
+    instance: Option<String>,
+    reg_id: Option<u32>,
+    /// It has to be woken before it can be called (RFC 8599).
+    asleep: bool,
 }
 
 impl From<&Binding> for Registration {
@@ -74,6 +81,10 @@ impl From<&Binding> for Registration {
             registered: b.registered.to_string(),
             expires: b.expires.to_string(),
             user_agent: b.user_agent.clone(),
+            path: b.path().to_vec(),
+            instance: b.instance().map(str::to_owned),
+            reg_id: b.reg_id(),
+            asleep: b.is_asleep(),
         }
     }
 }

@@ -15,6 +15,7 @@ mod hunts;
 mod kamailio;
 mod load;
 mod office;
+mod outbound;
 mod ringing;
 mod secure;
 mod sound;

@@ -30,6 +30,17 @@ pub struct Baresip {
 impl Baresip {
     /// Registers `user` (password `pw-user`) at the daemon; answers each call and plays `hz` into it.
     pub fn register(user: &str, daemon: SocketAddr, over: Over, hz: u32) -> Baresip {
+        Baresip::register_as(user, daemon, over, hz, "")
+    }
+
+    /// The same by outbound (RFC 5626): it says its instance and its flow.
+    pub fn register_by_outbound(user: &str, daemon: SocketAddr, over: Over, hz: u32) -> Baresip {
+        let transport = if over == Over::Tcp { ";transport=tcp" } else { "" };
+        let more = format!(";sipnat=outbound;outbound=\"sip:{daemon}{transport}\"");
+        Baresip::register_as(user, daemon, over, hz, &more)
+    }
+
+    fn register_as(user: &str, daemon: SocketAddr, over: Over, hz: u32, more: &str) -> Baresip {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let control = SocketAddr::new(address().into(), port());
         let at = |name: &str| dir.path().join(name);
@@ -42,7 +53,7 @@ impl Baresip {
             Over::Tls => ";transport=tls",
         };
         let account = format!(
-            "<sip:{user}@{daemon}{transport}>;auth_user={user};auth_pass=pw-{user};regint=600;answermode=auto;audio_codecs=PCMU\n"
+            "<sip:{user}@{daemon}{transport}>;auth_user={user};auth_pass=pw-{user};regint=600;answermode=auto;audio_codecs=PCMU{more}\n"
         );
         fs::write(at("accounts"), account).expect("written");
         // It binds them on every address of the machine, from 10000 to 20000 unless told: ours among them.
