@@ -38,7 +38,7 @@ pub const KEYS: &[Key] = &[
         "",
         "`{ certificate = \"FILE\", key = \"FILE\" }`: PEM files, the certificate with its chain, the key without a password. `tls://` and `wss://` \
          show it, and we show it to trunks that ask. `names = { \"sip.branch.example\" = { certificate = \"FILE\", key = \"FILE\" } }`: what is \
-         shown instead to who asks for that name (SNI). `client_ca = \"FILE\"`: clients are asked for a certificate, and one that is signed by \
+         shown instead to who asks for that name (SNI). `client_ca = \"FILE\"`: clients of `tls://` are asked for a certificate, and one that is signed by \
          these and names the `proxy` of a trunk with `transport = \"tls\"` is that trunk. `ca = \"FILE\"`: who signs the certificates of trunks; \
          default: the system's, /etc/ssl/certs/ca-certificates.crt. SIGHUP reads all of them again; connections that stand go on, and if a file \
          is wrong everything stays as it was.",

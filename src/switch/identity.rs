@@ -136,8 +136,8 @@ impl Switch {
 }
 
 /// Phones that give up when any challenge has an algorithm that they lack, instead of taking another (RFC 8760 §2.3 wants the latter):
-/// libre before 2.0, so Debian 12's baresip. They get the first algorithm alone.
-const ONE_CHALLENGE: &[&str] = &["baresip v0.", "baresip v1."];
+/// libre before 2.0, so Debian 12's baresip; and SIP.js, the phone of many browsers. They get the first algorithm alone.
+const ONE_CHALLENGE: &[&str] = &["baresip v0.", "baresip v1.", "SIP.js/"];
 
 fn takes_one_challenge(request: &Message) -> bool {
     let agent = request.value(Name::UserAgent).unwrap_or_default();

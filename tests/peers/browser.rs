@@ -27,8 +27,8 @@ fn a_browser_registers_over_a_websocket_calls_and_is_called() {
 
     alice.does("call 102");
     alice.says("progress 180");
-    alice.says("accepted 200");
     alice.says("session Established");
+    alice.says("accepted 200");
     bob.says("Call established");
     alice.does("bye");
     alice.says("session Terminated");

@@ -5,9 +5,11 @@
 
 mod verify;
 
+use crate::sip::Transport;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{ClientHello, NoClientAuth, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection};
@@ -63,6 +65,8 @@ pub enum TlsError {
 #[derive(Clone)]
 pub struct Tls {
     server: Option<Arc<ServerConfig>>,
+    /// For WebSockets: browsers break off where they are asked for a certificate and have none.
+    web: Option<Arc<ServerConfig>>,
     client: ClientConfig,
     roots: Arc<RootCertStore>,
     /// Who judges the certificates of clients.
@@ -131,22 +135,21 @@ impl Tls {
         };
         // A session resumed would be one whose names nobody compares.
         client.resumption = rustls::client::Resumption::disabled();
-        let server = match shown {
-            Some(shown) => {
-                let verifier: Arc<dyn rustls::server::danger::ClientCertVerifier> = match &asking {
-                    Some(asking) => asking.clone(),
-                    None => Arc::new(NoClientAuth),
-                };
-                let server = ServerConfig::builder_with_provider(provider())
-                    .with_safe_default_protocol_versions()
-                    .map_err(ours)?
-                    .with_client_cert_verifier(verifier)
-                    .with_cert_resolver(shown);
-                Some(Arc::new(server))
-            }
-            None => None,
+        let serving = |verifier: Arc<dyn ClientCertVerifier>| {
+            let Some(shown) = shown.clone() else { return Ok(None) };
+            let server = ServerConfig::builder_with_provider(provider())
+                .with_safe_default_protocol_versions()
+                .map_err(ours)?
+                .with_client_cert_verifier(verifier)
+                .with_cert_resolver(shown);
+            Ok(Some(Arc::new(server)))
         };
-        Ok(Tls { server, client, roots, asking })
+        let web = serving(Arc::new(NoClientAuth))?;
+        let server = match &asking {
+            Some(asking) => serving(asking.clone())?,
+            None => web.clone(),
+        };
+        Ok(Tls { server, web, client, roots, asking })
     }
 
     /// Whether there is a certificate to accept connections with.
@@ -156,8 +159,9 @@ impl Tls {
     }
 
     /// Our side of a connection that was accepted.
-    pub(super) fn accept(&self) -> Option<ServerConnection> {
-        ServerConnection::new(self.server.clone()?).ok()
+    pub(super) fn accept(&self, transport: Transport) -> Option<ServerConnection> {
+        let config = if transport.is_web() { &self.web } else { &self.server };
+        ServerConnection::new(config.clone()?).ok()
     }
 
     /// Our side of a connection to a server that has to be every one of these names; the first is the one that it is asked for.

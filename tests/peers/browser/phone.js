@@ -7,7 +7,9 @@ import { Inviter, Registerer, UserAgent } from "/node_modules/sip.js/lib/index.j
 const { searchParams } = new URL(location.href);
 const [server, domain, user] = ["server", "domain", "user"].map((name) => searchParams.get(name));
 
-const say = (line) => fetch("/said", { method: "POST", body: line });
+// One after the other, in the order in which they happened.
+let saying = Promise.resolve();
+const say = (line) => (saying = saying.then(() => fetch("/said", { method: "POST", body: line })));
 
 class PlainAudio {
   close() {}

@@ -40,7 +40,7 @@ impl Stack {
     /// For a connection that was accepted. `None`: we have no certificate to show.
     pub(super) fn accepted(transport: Transport, tls: &Tls, unsent_bytes_max: usize) -> Option<Stack> {
         let session = match transport.is_secure() {
-            true => Some(Session::Server(tls.accept()?)),
+            true => Some(Session::Server(tls.accept(transport)?)),
             false => None,
         };
         let framing = match transport.is_web() {
