@@ -63,6 +63,7 @@ impl Rig {
             media_advertise: None,
             unsolicited_mwi: false,
             strangers: ringtree::switch::strangers::Limits::default(),
+            session: ringtree::call::session_timer::Limits::default(),
             drain_after: Duration::from_secs(60),
         };
         let switch = Switch::new(config, [1; 32]);

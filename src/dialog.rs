@@ -2,7 +2,7 @@
 //!
 //! What it is not: it keeps no INVITE state (offers, ACKs, retransmissions of 2xx) and no usage; the call does.
 
-use crate::sip::{Message, Method, Name, NameAddr, Writer};
+use crate::sip::{Half, Message, Method, Name, NameAddr, SessionId, Writer};
 use std::fmt::Write;
 
 /// What our Via says: sent-by and branch of one request.
@@ -61,6 +61,8 @@ pub struct Dialog {
     remote_target: String,
     /// In the order in which our requests visit them: name-addrs, as written.
     route_set: Vec<String>,
+    /// What our requests in it say of the session that it is part of (RFC 7989).
+    session_id: Option<SessionId>,
     local_cseq: u32,
     /// Of the last request that the peer sent; `None` until it sends one.
     remote_cseq: Option<u32>,
@@ -92,6 +94,7 @@ impl Dialog {
             remote: request.value(Name::From)?.to_owned(),
             remote_target: target(request)?.to_owned(),
             route_set: request.elements(Name::RecordRoute).map(str::to_owned).collect(),
+            session_id: None,
             local_cseq: 0,
             remote_cseq: Some(request.cseq()?.number),
         })
@@ -124,6 +127,8 @@ impl Dialog {
             remote: response.value(Name::To)?.to_owned(),
             remote_target: remote_target.to_owned(),
             route_set,
+            session_id: half_of(request)
+                .map(|local| SessionId { local, remote: half_of(response).unwrap_or(Half::NIL) }),
             local_cseq: request.cseq()?.number,
             remote_cseq: None,
         })
@@ -137,15 +142,18 @@ impl Dialog {
         Some(Dialog { local_cseq: self.local_cseq, remote_cseq: self.remote_cseq, ..dialog })
     }
 
+    /// The CSeq number of one more request of ours.
+    pub fn count(&mut self) -> u32 {
+        // RFC 3261 §8.1.1.5: below 2^31; no dialog lives to see it.
+        self.local_cseq = self.local_cseq.saturating_add(1);
+        self.local_cseq
+    }
+
     /// Begins an in-dialog request (RFC 3261 §12.2.1.1): request line, Via, Max-Forwards, Route, From, To, Call-ID, CSeq.
     /// ACK takes the CSeq number of its INVITE (`cseq`), every other method the next one.
     #[must_use]
     pub fn request(&mut self, method: Method, cseq: Option<u32>, hop: Hop<'_>) -> Writer {
-        let cseq = cseq.unwrap_or_else(|| {
-            // RFC 3261 §8.1.1.5: below 2^31; no dialog lives to see it.
-            self.local_cseq = self.local_cseq.saturating_add(1);
-            self.local_cseq
-        });
+        let cseq = cseq.unwrap_or_else(|| self.count());
         let word = method.word();
         let strict = self.strict_route();
         let mut request = Writer::request(word, strict.unwrap_or(&self.remote_target));
@@ -166,7 +174,15 @@ impl Dialog {
             .header(Name::To, &self.remote)
             .header(Name::CallId, &self.id.call_id)
             .header(Name::CSeq, format_args!("{cseq} {word}"));
+        if let Some(id) = self.session_id {
+            request.header(Name::SessionId, id);
+        }
         request
+    }
+
+    /// Names the session that it is part of.
+    pub fn name_session(&mut self, id: SessionId) {
+        self.session_id = Some(id);
     }
 
     /// The URI of the topmost route where that is a strict router's (no `lr`).
@@ -244,6 +260,11 @@ impl Dialog {
     pub fn remote_target(&self) -> &str {
         &self.remote_target
     }
+}
+
+/// Who has written it (RFC 7989).
+fn half_of(message: &Message) -> Option<Half> {
+    message.value(Name::SessionId).and_then(Half::of_sender)
 }
 
 /// The URI of the one Contact (RFC 3261 §8.1.1.8), without the headers that no Request-URI may have (§19.1.1).

@@ -7,7 +7,7 @@
 use super::branch::State as BranchState;
 use super::errand::{Errand, Note};
 use super::guest::{Guest, Home};
-use super::headers::{self, AGENT, ALLOW};
+use super::headers::{self, AGENT};
 use super::join::{GLARES_MAX, after_glare};
 use super::office::{Effect, Office};
 use super::peer::Peer;
@@ -75,8 +75,7 @@ impl Call {
         let flow = headers::flow_towards(dialog, branch.flow, branch.behind_nat);
         let mut w = dialog.request(Method::Invite, None, headers::hop(office, &flow, &name));
         let cseq = dialog.local_cseq();
-        w.header(Name::Contact, office.contact(&flow));
-        w.header(Name::Allow, ALLOW);
+        branch.peer.write_session(office, &flow, &mut w);
         w.header(Name::UserAgent, AGENT);
         let callee = branch.callee.clone();
         self.name_referrer(&mut w, Some(&callee));
@@ -106,6 +105,7 @@ impl Call {
                     && let BranchState::Answered { dialog, .. } = &mut branch.state
                 {
                     dialog.refresh(message);
+                    branch.peer.answered(now, message);
                 }
                 let Some(offer) = headers::description(message) else {
                     self.abandon(office, now);
@@ -175,7 +175,7 @@ impl Call {
         }
         let (callee, direction, request) = (branch.callee.clone(), branch.direction, branch.request.clone());
         let (flow, behind_nat, channel) = (branch.flow, branch.behind_nat, branch.channel.take());
-        let peer = std::mem::replace(&mut branch.peer, Peer::new(&mut office.ids));
+        let peer = std::mem::replace(&mut branch.peer, Peer::new(office));
         self.log.leg_ended(now, branch.entry, Some(200), verdict::word(LegOutcome::Failed));
         match home {
             Some(home) if lost => office.errands.push(Errand::Gone { home }),

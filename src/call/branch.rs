@@ -12,7 +12,7 @@ use crate::clock::Now;
 use crate::dialog::Dialog;
 use crate::rules::LegOutcome;
 use crate::sip::challenge::Answered;
-use crate::sip::{Flow, Message, Method};
+use crate::sip::{Flow, Message, Method, Name};
 use crate::transaction::ClientId;
 use bytes::Bytes;
 use std::sync::Arc;
@@ -162,6 +162,14 @@ impl Branch {
         }
     }
 
+    /// Its dialog, once it has answered.
+    pub fn dialog_mut(&mut self) -> Option<&mut Dialog> {
+        match &mut self.state {
+            State::Answered { dialog, .. } => Some(dialog),
+            State::Calling(_) | State::Leaving | State::Ended(_) => None,
+        }
+    }
+
     /// The early dialog that a response belongs to, where something was said reliably in it.
     #[must_use]
     pub fn early_of(&self, response: &Message) -> Option<&Early> {
@@ -200,7 +208,11 @@ impl Branch {
     ) -> (Flow, Bytes) {
         let flow = headers::flow_towards(dialog, self.flow, self.behind_nat);
         let branch = headers::branch(office);
-        let ack = dialog.request(Method::Ack, Some(cseq), headers::hop(office, &flow, &branch));
+        let mut ack = dialog.request(Method::Ack, Some(cseq), headers::hop(office, &flow, &branch));
+        // RFC 3261 §13.2.2.4: the credentials of its INVITE.
+        if self.is_ours() {
+            ack.copy(&self.request, Name::Authorization).copy(&self.request, Name::ProxyAuthorization);
+        }
         let bytes = match description {
             Some(description) => ack.body("application/sdp", description),
             None => ack.finish(),

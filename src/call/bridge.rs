@@ -6,11 +6,12 @@ use super::caller::{Answer, plain_response};
 use super::headers::{self, AGENT, ALLOW};
 use super::log::Ending;
 use super::office::{Effect, Office};
+use super::refresh::{Amendment, Own};
+use super::session_timer;
 use super::transfer::Transfer;
-use super::unacked::{Unacked, Wait};
+use super::unacked::Unacked;
 use super::{Call, State};
 use crate::clock::Now;
-use crate::dialog::Dialog;
 use crate::relay::Side;
 use crate::sdp::SdpError;
 use crate::sip::{Flow, Message, Method, Name, Writer, status};
@@ -36,9 +37,12 @@ pub struct Bridge {
     pub refers: u32,
     /// The caller's 200, while it waits for a PRACK.
     pub unsaid: Option<Unsaid>,
-    unacked: Vec<(Side, Unacked)>,
+    pub(super) unacked: Vec<(Side, Unacked)>,
     /// Our ACK to this side waits for the answer in the ACK of the other (late offer), for the INVITE of this CSeq.
-    held: Option<Held>,
+    pub(super) held: Option<Held>,
+    /// Our own change or refresh of a session.
+    pub own: Option<Own>,
+    pub amendment: Option<Amendment>,
     passes: Vec<Pass>,
     /// The ACK of the last re-INVITE that we passed, for its repeated 2xx.
     reinvite_ack: Option<(ClientId, Flow, Bytes)>,
@@ -52,11 +56,11 @@ pub struct Unsaid {
 
 /// See [`Bridge::held`].
 #[derive(Clone, Copy, Debug)]
-struct Held {
-    to: Side,
-    cseq: u32,
+pub(super) struct Held {
+    pub to: Side,
+    pub cseq: u32,
     /// Of the re-INVITE that was passed on; `None`: the call's first INVITE.
-    client: Option<ClientId>,
+    pub client: Option<ClientId>,
 }
 
 /// An in-dialog request on its way from one side to the other.
@@ -78,7 +82,7 @@ impl Pass {
     }
 }
 
-fn renegotiates(method: Method) -> bool {
+pub(super) fn renegotiates(method: Method) -> bool {
     matches!(method, Method::Invite | Method::Update)
 }
 
@@ -101,6 +105,8 @@ impl Bridge {
             unsaid,
             unacked,
             held,
+            own: None,
+            amendment: None,
             passes: Vec::new(),
             reinvite_ack: None,
         }
@@ -115,12 +121,40 @@ impl Bridge {
     /// The session is being changed, or not agreed yet.
     #[must_use]
     pub fn is_unsettled(&self) -> bool {
+        self.is_changing() || !self.unacked.is_empty()
+    }
+
+    /// The session is being changed.
+    #[must_use]
+    pub fn is_changing(&self) -> bool {
         self.transfer.is_some()
             || self.lent.is_some()
             || self.held.is_some()
             || self.unsaid.is_some()
-            || !self.unacked.is_empty()
+            || self.own.is_some()
             || self.passes.iter().any(Pass::renegotiates)
+    }
+
+    /// That side changes it, and has no final response yet.
+    #[must_use]
+    pub fn is_changed_by(&self, side: Side) -> bool {
+        self.passes.iter().any(|pass| pass.from == side && pass.renegotiates())
+    }
+
+    /// Nobody is on that side for now.
+    #[must_use]
+    pub fn has_left(&self, side: Side) -> bool {
+        self.absent == Some(side) || self.lent == Some(side)
+    }
+
+    /// A request of ours was sent once more under another number.
+    pub fn renumber(&mut self, client: ClientId, cseq: u32) {
+        if let Some(own) = self.own.as_mut().filter(|own| own.client == client) {
+            own.cseq = cseq;
+        }
+        if let Some(pass) = self.passes.iter_mut().find(|pass| pass.client == client) {
+            pass.cseq = cseq;
+        }
     }
 
     /// A 2xx was sent to that side.
@@ -164,6 +198,9 @@ impl Call {
         }
         if matches!(self.state, State::Ringing(_)) && side == Side::A && self.is_early(message) {
             return self.early_request(office, now, server, message);
+        }
+        if side == Side::B && self.update_of_leg(office, now, server, branch, message) {
+            return;
         }
         if self.request_of_leaver(office, now, server, branch, message)
             || self.request_of_newcomer(office, now, server, (side, branch), message)
@@ -217,15 +254,17 @@ impl Call {
         }
         let State::Answered(bridge) = &mut self.state else { return };
         bridge.unacked.retain(|(of, _)| *of != side);
-        let Some(Held { to, cseq, client }) = bridge.held.take_if(|held| held.to == side.other()) else {
-            return;
-        };
-        let description = headers::description(message);
-        if let (Some(description), Some(anchor)) = (&description, &mut self.anchor) {
-            anchor.point(office, side, description);
+        if let Some(Held { to, cseq, client }) = bridge.held.take_if(|held| held.to == side.other()) {
+            let description = headers::description(message);
+            if let Some(description) = &description {
+                self.point(office, side, description);
+            }
+            let rewritten = description.and_then(|description| self.describe(office, to, &description).ok());
+            self.acknowledge_passed(office, to, cseq, rewritten.as_deref(), client);
         }
-        let rewritten = description.and_then(|description| self.describe(office, to, &description).ok());
-        self.acknowledge_passed(office, to, cseq, rewritten.as_deref(), client);
+        if side == Side::A {
+            self.amend(office, now);
+        }
     }
 
     /// ACK on that side, kept to be repeated.
@@ -239,7 +278,8 @@ impl Call {
     ) {
         let Some((dialog, flow)) = self.dialog(side) else { return };
         let branch = headers::branch(office);
-        let ack = dialog.request(Method::Ack, Some(cseq), headers::hop(office, &flow, &branch));
+        let mut ack = dialog.request(Method::Ack, Some(cseq), headers::hop(office, &flow, &branch));
+        self.write_credentials(side, client, &mut ack);
         let bytes = match description {
             Some(description) => ack.body("application/sdp", description),
             None => ack.finish(),
@@ -263,14 +303,21 @@ impl Call {
         let refuse = |office: &mut Office, code| {
             office.respond(now, server, code, plain_response(message, code, None))
         };
-        let State::Answered(bridge) = &self.state else { return refuse(office, 481) };
-        let busy = bridge.transfer.is_some()
-            || bridge.lent.is_some()
-            || bridge.held.is_some()
-            || bridge.unsaid.is_some();
-        if renegotiates(method) && (busy || bridge.passes.iter().any(Pass::renegotiates)) {
-            return refuse(office, 491); // RFC 3261 §14.2
+        let brief = session_timer::too_brief(office.session, message).filter(|_| renegotiates(method));
+        if let Some(min_s) = brief {
+            let mut w = Writer::reply(message, 422, status::reason_phrase(422), None);
+            w.header(Name::MinSe, min_s);
+            return office.respond(now, server, 422, w.finish());
         }
+        // A refresh that describes nothing meets no change.
+        let refresh = method == Method::Update && self.answers_refresh(office, now, from, server, message);
+        if refresh
+            || self.meets_change(office, now, from, server, message)
+            || method == Method::Invite && self.answers_refresh(office, now, from, server, message)
+        {
+            return;
+        }
+        let State::Answered(bridge) = &self.state else { return refuse(office, 481) };
         if bridge.absent == Some(from.other()) || bridge.lent.is_some() {
             return refuse(office, 480);
         }
@@ -284,8 +331,8 @@ impl Call {
         let mut w = dialog.request(method, None, headers::hop(office, &flow, &branch));
         let cseq = dialog.local_cseq();
         if renegotiates(method) {
-            w.header(Name::Contact, office.contact(&flow));
-            w.header(Name::Allow, ALLOW);
+            self.peer(from).learn(message);
+            self.peer(from.other()).write_session(office, &flow, &mut w);
         }
         w.header(Name::UserAgent, AGENT);
         let bytes = finish(w, message, body.as_deref());
@@ -296,7 +343,7 @@ impl Call {
         if let State::Answered(bridge) = &mut self.state {
             bridge.passes.push(Pass { from, server, client, request: message.clone(), method, cseq });
         }
-        office.request(now, client, flow, bytes);
+        self.send(office, now, from.other(), client, flow, bytes);
     }
 
     /// A response to a request that we passed on. `false`: it is none.
@@ -326,8 +373,8 @@ impl Call {
         match message.status() {
             200..=299 => self.passed(office, now, &pass, message),
             code => {
-                // 401 and 407 are between us and the other side; a dialog that is gone there is gone here (RFC 3261 §12.2.1.2).
-                let shown = if matches!(code, 401 | 407) { 500 } else { code };
+                // 401, 407 and 422 are between us and the other side; a dialog that is gone there is gone here (RFC 3261 §12.2.1.2).
+                let shown = if matches!(code, 401 | 407 | 422) { 500 } else { code };
                 office.respond(now, pass.server, shown, plain_response(&pass.request, shown, None));
                 if matches!(code, 408 | 481) {
                     self.hang_up(office, now);
@@ -345,10 +392,11 @@ impl Call {
             dialog.refresh(message);
         }
         let body = self.body_for(office, from, message).ok().flatten();
-        if let (true, Some(anchor)) = (renegotiates(pass.method), &mut self.anchor) {
+        if renegotiates(pass.method) {
+            self.peer(to).answered(now, message);
             for (side, description) in [(from, &offered), (to, &answered)] {
                 if let Some(description) = description {
-                    anchor.point(office, side, description);
+                    self.point(office, side, description);
                 }
             }
         }
@@ -362,9 +410,11 @@ impl Call {
         let Some((_, flow)) = self.dialog(from) else { return };
         let code = message.status();
         let mut w = Writer::reply(&pass.request, code, message.reason_phrase(), None);
+        self.write_session_id(from, &mut w);
         if renegotiates(pass.method) {
-            w.header(Name::Contact, office.contact(&flow));
-            w.header(Name::Allow, ALLOW);
+            self.peer(from).session.accept(now, &pass.request, &mut w);
+            self.introduce();
+            headers::session(&mut w, office, &flow);
         }
         w.header(Name::Server, AGENT);
         let bytes = finish(w, message, body.as_deref());
@@ -400,7 +450,7 @@ impl Call {
         let State::Answered(bridge) = &self.state else { return };
         if let Some(pass) = bridge.passes.iter().find(|pass| pass.server == invite) {
             let reasons: Vec<&str> = cancel.values(Name::Reason).collect();
-            office.cancel(now, pass.client, &reasons);
+            office.cancel(now, self.last_name(pass.client), &reasons);
         }
     }
 
@@ -413,61 +463,6 @@ impl Call {
         }
     }
 
-    pub(super) fn bridge_timeout(&mut self, office: &mut Office, now: Now) {
-        let State::Answered(bridge) = &mut self.state else { return };
-        let given_up =
-            bridge.unacked.iter_mut().any(|(_, unacked)| unacked.timeout(office, now) == Wait::GivenUp);
-        if given_up {
-            self.answer_passes(office, now, 500);
-            self.hang_up(office, now); // RFC 3261 §13.3.1.4
-        }
-    }
-
-    /// Ends the dialog on that side. A caller that has not acknowledged its 200 yet must not get a BYE before it has (RFC 3261 §15); a
-    /// 2xx whose ACK was to wait for the caller's gets it now.
-    pub(super) fn part(&mut self, office: &mut Office, now: Now, side: Side, reasons: &[&str]) {
-        let State::Answered(bridge) = &mut self.state else { return };
-        if bridge.absent == Some(side) {
-            return;
-        }
-        if side == Side::A && bridge.unsaid.is_some() {
-            return; // its INVITE gets its final response when the call is over
-        }
-        if side == Side::A && bridge.unacked.iter().any(|(of, _)| *of == Side::A) {
-            return; // see `State::Over`
-        }
-        if let Some(Held { to, cseq, client }) = bridge.held.take_if(|held| held.to == side) {
-            self.acknowledge_passed(office, to, cseq, None, client);
-        }
-        self.bye(office, now, side, reasons);
-    }
-
-    /// After the end: the caller's 200 until it is acknowledged or given up.
-    pub(super) fn farewell_timeout(&mut self, office: &mut Office, now: Now) {
-        let State::Over(Some(unacked)) = &mut self.state else { return };
-        if unacked.timeout(office, now) == Wait::GivenUp {
-            self.state = State::Over(None);
-            self.bye(office, now, Side::A, &[]);
-        }
-    }
-
-    /// BYE on that side (RFC 3261 §15.1.1).
-    pub(super) fn bye(&mut self, office: &mut Office, now: Now, side: Side, reasons: &[&str]) {
-        let client = self.next_client();
-        let Some((dialog, flow)) = self.dialog(side) else { return };
-        let bytes = bye(office, dialog, &flow, reasons);
-        self.byes += 1;
-        office.request(now, client, flow, bytes);
-    }
-
-    /// BYE in a dialog that is in no seat any more, or in none yet.
-    pub(super) fn bye_in(&mut self, office: &mut Office, now: Now, dialog: &mut Dialog, flow: Flow) {
-        let client = self.next_client();
-        let bytes = bye(office, dialog, &flow, &[]);
-        self.byes += 1;
-        office.request(now, client, flow, bytes);
-    }
-
     /// The body of `message` as the party on side `to` gets it.
     fn body_for(&mut self, office: &Office, to: Side, message: &Message) -> Result<Option<Bytes>, SdpError> {
         match headers::description(message) {
@@ -476,16 +471,6 @@ impl Call {
             None => Ok(Some(message.body()).filter(|body| !body.is_empty())),
         }
     }
-}
-
-fn bye(office: &mut Office, dialog: &mut Dialog, flow: &Flow, reasons: &[&str]) -> Bytes {
-    let branch = headers::branch(office);
-    let mut w = dialog.request(Method::Bye, None, headers::hop(office, flow, &branch));
-    for reason in reasons {
-        w.header(Name::Reason, reason);
-    }
-    w.header(Name::UserAgent, AGENT);
-    w.finish()
 }
 
 /// The end of a message that passes: with the body it is to carry.

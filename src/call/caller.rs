@@ -4,10 +4,11 @@ use super::headers::{self, AGENT, ALLOW, REPLACES};
 use super::office::{CallKey, Office};
 use super::peer::Peer;
 use super::reliable::{self, Manner, Reliable};
+use super::session_timer;
 use super::unacked::{Unacked, Wait};
 use crate::clock::Now;
 use crate::dialog::Dialog;
-use crate::sip::{Flow, Message, Name, Writer, status};
+use crate::sip::{Flow, Half, Message, Name, SessionId, Writer, status};
 use crate::transaction::ServerId;
 use bytes::Bytes;
 use std::time::{Duration, Instant};
@@ -66,6 +67,8 @@ pub struct Caller {
     /// Early from the first provisional response with a tag on.
     pub dialog: Option<Box<Dialog>>,
     pub(super) peer: Peer,
+    /// Who is at the other end (RFC 7989), as far as it is known.
+    pub far: Half,
 }
 
 impl Caller {
@@ -73,7 +76,9 @@ impl Caller {
         let tag = super::tag(office, crate::relay::Side::A, key, 0);
         let behind_nat = headers::is_behind_nat(&invite, &flow);
         let reliable = Reliable::of(&invite);
-        let peer = Peer::new(&mut office.ids);
+        let mut peer = Peer::new(office);
+        peer.learn(&invite);
+        peer.heard = headers::description(&invite);
         Caller {
             server,
             flow,
@@ -87,6 +92,7 @@ impl Caller {
             given: None,
             dialog: None,
             peer,
+            far: Half::new(office.ids.word(), office.ids.word()),
         }
     }
 
@@ -161,7 +167,24 @@ impl Caller {
         queued.or(self.given.as_ref().map(|given| &given.description))
     }
 
-    /// When [`Caller::timeout`] is to be called while it rings.
+    /// Both have described their sessions, and each is known to have the other's (RFC 3311 §5.1).
+    #[must_use]
+    pub fn has_agreed(&self) -> bool {
+        self.given.as_ref().is_some_and(|given| given.reliably) && !self.reliable.holds_the_answer()
+    }
+
+    /// An offer of ours is not answered.
+    #[must_use]
+    pub fn owes_answer(&self) -> bool {
+        self.reliable.holds_the_answer() && headers::description(&self.invite).is_none()
+    }
+
+    /// An UPDATE has changed the session before the answer: this is what the caller was told last.
+    pub fn agree(&mut self, description: Bytes) {
+        self.given = Some(Given { description, reliably: true });
+    }
+
+    /// When [`Caller::remind`] or [`Caller::await_prack`] has something to do while it rings.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         self.said.as_ref().map(|said| said.again).into_iter().chain(self.reliable.deadline()).min()
@@ -205,7 +228,8 @@ impl Caller {
             Some(given) => Some(given.description.clone()),
             None => description,
         };
-        let response = self.dialog_response(office, 200);
+        let mut response = self.dialog_response(office, 200);
+        self.peer.session.accept(now, &self.invite, &mut response);
         let bytes = match description {
             Some(description) => response.body("application/sdp", &description),
             None => response.finish(),
@@ -217,11 +241,16 @@ impl Caller {
     /// The final response of a call that nobody answered, with its cause (RFC 6432) or another field.
     pub fn reject(&mut self, office: &mut Office, now: Now, status: u16, fields: &[(Name, String)]) {
         let mut w = Writer::reply(&self.invite, status, status::reason_phrase(status), Some(&self.tag));
+        w.header(Name::SessionId, self.session_id());
         w.header(Name::Server, AGENT);
         for (name, value) in fields {
             w.header(*name, value);
         }
         self.final_response(office, now, status, w.finish());
+    }
+
+    fn session_id(&self) -> SessionId {
+        SessionId { local: self.far, remote: self.peer.half }
     }
 
     fn final_response(&mut self, office: &mut Office, now: Now, status: u16, bytes: Bytes) {
@@ -232,14 +261,20 @@ impl Caller {
     }
 
     fn dialog_response(&mut self, office: &Office, code: u16) -> Writer {
+        let id = self.session_id();
         if self.dialog.is_none() {
             self.dialog = Dialog::uas(&self.invite, &self.tag).map(Box::new);
         }
+        if let Some(dialog) = &mut self.dialog {
+            dialog.name_session(id);
+        }
         let mut w = Writer::reply(&self.invite, code, status::reason_phrase(code), Some(&self.tag));
         w.copy(&self.invite, Name::RecordRoute); // RFC 3261 §12.1.1
+        w.header(Name::SessionId, id);
         w.header(Name::Contact, office.contact(&self.flow));
         w.header(Name::Allow, ALLOW);
-        w.header(Name::Supported, REPLACES);
+        let (reliable, timer) = (reliable::TAG, session_timer::TAG);
+        w.header(Name::Supported, format_args!("{reliable}, {REPLACES}, {timer}"));
         w.header(Name::Server, AGENT);
         w
     }
@@ -249,6 +284,7 @@ impl Caller {
 #[must_use]
 pub fn plain_response(request: &Message, code: u16, tag: Option<&str>) -> Bytes {
     let mut w = Writer::reply(request, code, status::reason_phrase(code), tag);
+    headers::turn_session_id(&mut w, request);
     w.header(Name::Server, AGENT);
     w.finish()
 }

@@ -32,8 +32,10 @@ pub struct Early {
     rseq: u32,
     /// Offer and answer are exchanged.
     pub agreed: bool,
+    /// The session that was described in it last.
+    pub description: Option<Bytes>,
     /// The PRACK waits for the caller's answer to what the response offers.
-    owes_answer: bool,
+    pub owes_answer: bool,
 }
 
 impl Call {
@@ -50,6 +52,7 @@ impl Call {
             return true;
         }
         let branch = &mut self.branches[index];
+        branch.peer.learn(message);
         let tag = message.to().and_then(|to| to.tag());
         let (Some(rseq), Some(tag)) = (message.number(Name::RSeq), tag) else { return false };
         let known = branch.early.iter().position(|early| early.dialog.id.remote_tag == tag);
@@ -60,7 +63,13 @@ impl Call {
             None => {
                 let Some(dialog) = Dialog::uac(&branch.request, message) else { return false };
                 let dialog = Box::new(dialog);
-                branch.early.push(Early { dialog, rseq, agreed: false, owes_answer: false });
+                branch.early.push(Early {
+                    dialog,
+                    rseq,
+                    agreed: false,
+                    description: None,
+                    owes_answer: false,
+                });
                 branch.early.len() - 1
             }
         };
@@ -68,6 +77,9 @@ impl Call {
         let description = headers::description(message);
         let Some(early) = branch.early.get_mut(at) else { return false };
         early.rseq = rseq;
+        if description.is_some() {
+            early.description = description.clone();
+        }
         match description {
             Some(offer) if invited_without && !early.agreed => {
                 self.offer_early(office, now, (index, at), &offer)
@@ -206,13 +218,10 @@ impl Call {
             _ if late => 500, // RFC 3261 §12.2.2
             Method::Options => 200,
             Method::Refer => 403,
-            Method::Update => 500, // RFC 3311 §5.2: with Retry-After, while an offer of the other side is pending
+            Method::Update => return self.update_of_caller(office, now, server, message),
             _ => 405,
         };
         let mut w = Writer::reply(message, code, status::reason_phrase(code), None);
-        if code == 500 {
-            w.header(Name::RetryAfter, 5);
-        }
         w.header(Name::Allow, ALLOW);
         office.respond(now, server, code, w.finish());
     }

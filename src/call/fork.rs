@@ -8,6 +8,7 @@ use super::headers::{self, Onward, Outgoing};
 use super::office::{Channel, Effect, Office};
 use super::peer::Peer;
 use super::record::AnsweredBy;
+use super::refresh::Amendment;
 use super::transfer::Transfer;
 use super::{COMPLETED_ELSEWHERE, Call, DECLINED_ELSEWHERE, State, caller::Heard, verdict};
 use crate::clock::Now;
@@ -15,9 +16,8 @@ use crate::dialog::Dialog;
 use crate::relay::Side;
 use crate::rules::model::{Decline, MissedCalls};
 use crate::rules::{LegOutcome, LegTarget, PlannedLeg};
-use crate::sdp;
 use crate::sip::challenge::Answered;
-use crate::sip::{Flow, Message, Method};
+use crate::sip::{Flow, Message, Method, Name};
 use crate::transaction::Failure;
 use bytes::Bytes;
 use std::time::Instant;
@@ -83,7 +83,12 @@ impl Call {
         invitation: &Invitation<'_>,
     ) -> Result<(), LegOutcome> {
         let Invitation { leg, planned, callee, target, flow, onward, channel, patience, reach } = invitation;
-        let mut peer = Peer::new(&mut office.ids);
+        let mut peer = Peer::new(office);
+        // Who is told to the leg: the caller, or whoever is transferred.
+        let half = match self.transfer().map(|transfer| transfer.from.other()) {
+            Some(side) => self.peer(side).half,
+            None => self.caller.peer.half,
+        };
         let offer = match (&self.offer, &self.anchor) {
             (Some(offer), Some(anchor)) => {
                 let described = anchor.rewrite(office, Side::B, &mut peer.origin, offer);
@@ -103,6 +108,8 @@ impl Call {
             invite: self.transfer().and_then(Transfer::invite).unwrap_or(&self.caller.invite),
             referred_by: self.transfer().map(Transfer::referred_by),
             offer: offer.as_deref(),
+            session: &peer.session,
+            half,
             reliable: offer.is_some() || self.passes_early_offers(planned),
             onward: onward.as_ref(),
             called: self.walk.did(),
@@ -147,8 +154,24 @@ impl Call {
             101..=199 => self.provisional(office, now, index, message),
             200..=299 => self.success(office, now, index, message),
             401 | 407 if self.answers_challenge(office, now, index, message) => {}
+            422 if self.lengthens(office, now, index, message) => {}
             status => self.rejected(office, now, index, status),
         }
+    }
+
+    /// 422 (RFC 4028 §7.3): once more, and only once, with the interval that the leg puts up with.
+    fn lengthens(&mut self, office: &mut Office, now: Now, index: usize, message: &Message) -> bool {
+        let Some(branch) = self.branches.get_mut(index).filter(|branch| branch.is_calling()) else {
+            return false;
+        };
+        let lengthened =
+            branch.request.number(Name::MinSe).is_some_and(|min_s| min_s != office.session.min_s);
+        if lengthened || !branch.peer.session.lengthen(message) {
+            return false;
+        }
+        let (expires, min_s) = branch.peer.session.asked();
+        let min_s = min_s.to_string();
+        self.invite_again(office, now, index, &[(Name::SessionExpires, &expires), (Name::MinSe, &min_s)])
     }
 
     fn progressed(&mut self, index: usize, heard: Progress) {
@@ -167,6 +190,7 @@ impl Call {
         if !self.take_provisional(office, now, index, message) {
             return;
         }
+        self.branches[index].peer.learn(message);
         self.branches[index].early_tag = message.to().and_then(|to| to.tag()).map(Box::from);
         self.progressed(index, Progress::Ringing);
         let branch = &self.branches[index];
@@ -174,6 +198,7 @@ impl Call {
         if !branch.is_calling() || branch.stage != self.stage {
             return;
         }
+        self.caller.far = branch.peer.half;
         // Early media while more than one leg is alive would mix; from an inside phone nobody expects it (RFC 3960).
         let transferred = self.transfer().is_some(); // the other party hears the one who transfers, or hold
         let alone = ring.alive() == 1 && matches!(branch.callee, Callee::Trunk { .. });
@@ -335,24 +360,23 @@ impl Call {
         if let State::Answered(_) = self.state {
             return self.transfer_answered(office, now, index, message);
         }
-        let description = headers::description(message);
-        if self.offer.is_none() && description.is_some() && self.anchor.is_none() {
-            self.anchor = super::media::Anchor::reserve(office, self.key); // a late offer: the first SDP of the call
-        }
-        let rewritten = match (&description, self.caller.given().cloned()) {
-            (Some(description), Some(given)) => sdp::audio(description).is_ok().then_some(given),
-            (Some(description), None) => self.describe(office, Side::A, description).ok(),
-            (None, _) => None,
-        };
         let branch = &self.branches[index];
+        let early = branch.early_of(message);
+        let agreed = early.is_some_and(|early| early.agreed);
+        // RFC 3262 §5: where it came reliably before, the 2xx has none.
+        let described = headers::description(message);
+        let description = described.or_else(|| early.and_then(|early| early.description.clone()));
         let without = match branch.arrived {
             Some(_) => self.offer.is_none(),
             None => branch.request.body().is_empty(),
         };
-        let agreed = branch.early_of(message).is_some_and(|early| early.agreed);
         let late_offer = without && description.is_some() && !agreed;
         let dialog = branch.dialog_of(message);
-        let (Some(mut dialog), true) = (dialog, description.is_some() == rewritten.is_some()) else {
+        if self.offer.is_none() && description.is_some() && self.anchor.is_none() {
+            self.anchor = super::media::Anchor::reserve(office, self.key); // a late offer: the first SDP of the call
+        }
+        let answer = self.answer_for_caller(office, description.as_ref());
+        let (Some(mut dialog), Ok((answer, amendment))) = (dialog, answer) else {
             // No Contact, or an answer that can't be relayed: nobody can talk here.
             self.dismiss(office, now, index, message);
             let branch = &mut self.branches[index];
@@ -360,11 +384,14 @@ impl Call {
             branch.state = BranchState::Ended(LegOutcome::Failed);
             return self.branch_ended(office, now, index);
         };
+        let peer = &mut self.branches[index].peer;
+        peer.answered(now, message);
+        peer.heard = description.clone();
         if let (Some(description), Some(anchor)) = (&description, &mut self.anchor) {
             anchor.point(office, Side::B, description);
         }
         let ack = if late_offer { None } else { Some(self.acknowledge(office, index, &mut dialog)) };
-        self.bridge(office, now, index, (dialog, ack), rewritten);
+        self.bridge(office, now, index, (dialog, ack), (answer, amendment));
     }
 
     fn acknowledge(&self, office: &mut Office, index: usize, dialog: &mut Dialog) -> Bytes {
@@ -380,7 +407,7 @@ impl Call {
         now: Now,
         index: usize,
         (dialog, ack): (Dialog, Option<Bytes>),
-        description: Option<Bytes>,
+        (description, amendment): (Option<Bytes>, Option<Amendment>),
     ) {
         let State::Ringing(ring) = &self.state else { return };
         let always_missed = ring.plan().missed_calls == MissedCalls::Always;
@@ -392,6 +419,7 @@ impl Call {
         let callee = branch.callee.clone();
         let reasons: &[&str] = if always_missed { &[] } else { &COMPLETED_ELSEWHERE };
         self.leave_all(office, now, reasons, "answered_elsewhere");
+        self.caller.far = self.branches[index].peer.half;
         let answer = self.caller.answer(office, now, description);
         match self.branches[index].arrived {
             Some(_) => self.walk.leave(),
@@ -411,7 +439,10 @@ impl Call {
         };
         office.effect(Effect::Answered { id: self.log.id.clone(), answered_by: answered_by.device.clone() });
         self.log.answered_by = Some(answered_by);
-        self.state = State::Answered(Box::new(Bridge::new(index, answer, held)));
+        let mut bridge = Box::new(Bridge::new(index, answer, held));
+        bridge.amendment = amendment;
+        self.state = State::Answered(bridge);
+        self.introduce();
     }
 }
 

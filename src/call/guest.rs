@@ -115,7 +115,7 @@ impl Call {
             let callee = self.caller_as_callee();
             let request = self.caller.invite.clone();
             let (flow, behind_nat) = (self.caller.flow, self.caller.behind_nat);
-            let peer = std::mem::replace(&mut self.caller.peer, Peer::new(&mut office.ids));
+            let peer = std::mem::replace(&mut self.caller.peer, Peer::new(office));
             let channel = self.channel.take();
             let direction = Direction::Initiator;
             Guest { home, callee, direction, dialog, flow, behind_nat, peer, request, channel }
@@ -135,7 +135,7 @@ impl Call {
                 dialog,
                 flow,
                 behind_nat: branch.behind_nat,
-                peer: std::mem::replace(&mut branch.peer, Peer::new(&mut office.ids)),
+                peer: std::mem::replace(&mut branch.peer, Peer::new(office)),
                 request: branch.request.clone(),
                 channel: branch.channel.take(),
             }

@@ -3,10 +3,11 @@
 use super::history::History;
 use super::office::{Listener, Office};
 use super::reliable;
+use super::session_timer::{self, SessionTimer};
 use crate::dialog::{Dialog, Hop};
 use crate::rules::PlannedLeg;
 use crate::rules::model::Diversion;
-use crate::sip::{Flow, Message, Name, Transport, Uri, Writer};
+use crate::sip::{Flow, Half, Message, Name, SessionId, Transport, Uri, Writer};
 use bytes::Bytes;
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
@@ -42,6 +43,9 @@ pub struct Outgoing<'a> {
     pub offer: Option<&'a [u8]>,
     /// Its provisional responses may come reliably (RFC 3262).
     pub reliable: bool,
+    pub session: &'a SessionTimer,
+    /// Whoever calls (RFC 7989).
+    pub half: Half,
     /// The leg leads to a trunk.
     pub onward: Option<&'a Onward<'a>>,
     /// The number of ours that was called first: phones show it (RFC 7315 §4.2).
@@ -68,7 +72,7 @@ pub fn invite(office: &mut Office, outgoing: &Outgoing<'_>) -> Bytes {
         leg, target, route, flow, domain, tag, invite, referred_by, offer, onward, called, ..
     } = outgoing;
     let loop_token = outgoing.loop_token;
-    let branch = format!("{MAGIC_COOKIE}{loop_token:08x}{:016x}", office.ids.word());
+    let branch = first_branch(office, loop_token);
     let call_id = office.ids.call_id();
     let mut w = Writer::request("INVITE", target);
     let sent_by = office.sent_by(flow);
@@ -84,10 +88,13 @@ pub fn invite(office: &mut Office, outgoing: &Outgoing<'_>) -> Bytes {
     w.header(Name::CSeq, "1 INVITE");
     w.header(Name::Contact, office.contact(flow));
     w.header(Name::Allow, ALLOW);
-    w.header(Name::Supported, REPLACES);
-    if outgoing.reliable {
-        w.header(Name::Supported, reliable::TAG);
-    }
+    let (reliable, timer) = (reliable::TAG, session_timer::TAG);
+    match outgoing.reliable {
+        true => w.header(Name::Supported, format_args!("{reliable}, {REPLACES}, {timer}")),
+        false => w.header(Name::Supported, format_args!("{REPLACES}, {timer}")),
+    };
+    outgoing.session.write_request(&mut w);
+    w.header(Name::SessionId, SessionId { local: outgoing.half, remote: Half::NIL });
     w.header(Name::UserAgent, AGENT);
     if let Some(onward) = onward {
         tell_trunk(&mut w, leg, domain, invite, onward);
@@ -115,38 +122,58 @@ pub fn invite(office: &mut Office, outgoing: &Outgoing<'_>) -> Bytes {
     }
 }
 
-/// The same INVITE once more, with credentials (RFC 3261 §22.2): a new branch, a CSeq one higher, and all else as it was, the credentials
-/// for another server on the way among it.
+/// The same request once more (RFC 3261 §22.2, RFC 4028 §7.4): by this branch, with this CSeq number, these fields in the place of those
+/// of their name, and all else as it was, the credentials for another server on the way among it.
 #[must_use]
-pub fn invite_again(
-    office: &mut Office,
+pub fn again(
+    office: &Office,
+    branch: &str,
     flow: &Flow,
-    loop_token: u32,
     sent: &Message,
-    field: Name,
-    credentials: &str,
+    number: u32,
+    fields: &[(Name, &str)],
 ) -> Bytes {
-    let branch = format!("{MAGIC_COOKIE}{loop_token:08x}{:016x}", office.ids.word());
-    let mut w = Writer::request("INVITE", sent.request_uri());
+    let method = sent.method_text();
+    let mut w = Writer::request(method, sent.request_uri());
     let (via, sent_by) = (flow.transport.via_word(), office.sent_by(flow));
     w.header(Name::Via, format_args!("SIP/2.0/{via} {sent_by};rport;branch={branch}"));
     for (name, word, value) in sent.headers() {
         let (Ok(word), Ok(value)) = (std::str::from_utf8(word), std::str::from_utf8(value)) else { continue };
         match name {
             Name::Via | Name::ContentLength | Name::ContentType => {}
-            Name::CSeq => {
-                let number = sent.cseq().map_or(1, |cseq| cseq.number).saturating_add(1);
-                w.header(Name::CSeq, format_args!("{number} INVITE"));
-            }
-            name if name == field => {}
+            Name::CSeq => drop(w.header(Name::CSeq, format_args!("{number} {method}"))),
+            name if fields.iter().any(|(field, _)| *field == name) => {}
             _ => drop(w.field(word, value.trim())),
         }
     }
-    w.header(field, credentials);
+    for (name, value) in fields {
+        w.header(*name, value);
+    }
     match sent.content_type() {
         Some(content_type) if !sent.body().is_empty() => w.body(content_type, &sent.body()),
         _ => w.finish(),
     }
+}
+
+/// The branch of an INVITE that begins a dialog, see [`loop_token`].
+#[must_use]
+pub fn first_branch(office: &mut Office, loop_token: u32) -> String {
+    format!("{MAGIC_COOKIE}{loop_token:08x}{:016x}", office.ids.word())
+}
+
+/// The Session-ID of a response that knows no more of it than its request does (RFC 7989 §6): the halves turned round.
+pub fn turn_session_id(w: &mut Writer, request: &Message) {
+    let Some(value) = request.value(Name::SessionId) else { return };
+    if let (Some(local), Some(remote)) = (Half::of_receiver(value), Half::of_sender(value)) {
+        w.header(Name::SessionId, SessionId { local, remote });
+    }
+}
+
+/// What every request and 2xx that changes or refreshes a session says of ourselves.
+pub fn session(w: &mut Writer, office: &Office, flow: &Flow) {
+    w.header(Name::Contact, office.contact(flow));
+    w.header(Name::Allow, ALLOW);
+    w.header(Name::Supported, session_timer::TAG);
 }
 
 /// The way to a phone that stands behind proxies (RFC 3327 §5.4): a Route each.

@@ -5,7 +5,7 @@
 
 use super::branch::{Callee, State as BranchState};
 use super::guest::Home;
-use super::headers::{self, AGENT, ALLOW};
+use super::headers::{self, AGENT};
 use super::media::Anchor;
 use super::office::Office;
 use super::transfer::{Leaver, Stage, Transfer};
@@ -15,7 +15,7 @@ use crate::dialog::Dialog;
 use crate::relay::Side;
 use crate::rules::LegOutcome;
 use crate::sdp;
-use crate::sip::{Message, Method, Name};
+use crate::sip::{Message, Method, Name, SessionId};
 use crate::transaction::ClientId;
 use bytes::Bytes;
 use std::time::{Duration, Instant};
@@ -72,6 +72,8 @@ impl Call {
         let leg = branch.leg;
         let ack_cseq = branch.request.cseq().map_or(1, |cseq| cseq.number);
         self.log.leg_answered(branch.entry);
+        branch.peer.answered(now, message);
+        branch.peer.heard = Some(offer.clone());
         branch.state = BranchState::Answered { dialog: Box::new(dialog), ack: None };
         self.leave_all(office, now, &COMPLETED_ELSEWHERE, "answered_elsewhere");
         self.walk.answered(leg);
@@ -109,18 +111,24 @@ impl Call {
             self.abandon(office, now);
             return self.transfer_failed(office, now, 488);
         };
+        let newcomer = self.transfer_mut().and_then(Transfer::joining).map(|joining| joining.branch);
+        let local = newcomer.and_then(|index| self.branches.get(index)).map(|branch| branch.peer.half);
+        let remote = self.peer(from.other()).half;
         let branch = headers::branch(office);
         let Some((dialog, flow)) = self.dialog(from.other()) else { return };
+        if let Some(local) = local {
+            dialog.name_session(SessionId { local, remote }); // RFC 7989 §8: whom it is to speak with
+        }
         let mut w = dialog.request(Method::Invite, None, headers::hop(office, &flow, &branch));
         let cseq = dialog.local_cseq();
-        w.header(Name::Contact, office.contact(&flow));
-        w.header(Name::Allow, ALLOW);
+        self.peer(from.other()).write_session(office, &flow, &mut w);
         w.header(Name::UserAgent, AGENT);
         self.tell_referrer(&mut w, from.other());
         if let Some(joining) = self.transfer_mut().and_then(Transfer::joining) {
             (joining.client, joining.cseq, joining.again) = (client, cseq, None);
         }
-        office.request(now, client, flow, w.body("application/sdp", &rewritten));
+        let bytes = w.body("application/sdp", &rewritten);
+        self.send(office, now, from.other(), client, flow, bytes);
     }
 
     /// What the other party says to it. `false`: this is no response to our re-INVITE.
@@ -143,6 +151,7 @@ impl Call {
                 if let Some((dialog, _)) = self.dialog(other) {
                     dialog.refresh(message);
                 }
+                self.peer(other).answered(now, message);
                 self.acknowledge_passed(office, other, cseq, None, Some(client));
                 self.agreed(office, now, headers::description(message));
             }
@@ -180,8 +189,8 @@ impl Call {
         let Some(joining) = transfer.joining() else { return };
         let (index, offer, lost) = (joining.branch, joining.offer.clone(), joining.lost);
         let ack_cseq = joining.ack_cseq;
-        if let (Some(answer), Some(anchor)) = (&answer, &mut self.anchor) {
-            anchor.point(office, from.other(), answer);
+        if let Some(answer) = &answer {
+            self.point(office, from.other(), answer);
         }
         let rewritten = answer.and_then(|answer| self.describe_to(office, index, from, &answer).ok());
         let Some(rewritten) = rewritten.filter(|_| !lost) else {
@@ -200,6 +209,7 @@ impl Call {
             }
             bridge.absent = None;
         }
+        self.introduce();
         self.acknowledge_passed(office, from, ack_cseq, Some(&rewritten), None);
         let callee = self.branches[index].callee.clone();
         self.take_over(office, from, &callee);

@@ -5,6 +5,7 @@ use crate::clock::Now;
 use crate::relay::Media;
 use crate::rules::Walk;
 use crate::rules::explain::Step;
+use crate::sip::SessionId;
 use jiff::Timestamp;
 
 /// How the call ended, for its record.
@@ -32,6 +33,10 @@ pub struct Log {
     /// Whoever has picked it up or taken it over, in order.
     pub pickups: Vec<Step>,
     pub media: Option<Media>,
+    /// Who speaks with whom (RFC 7989), once somebody has answered.
+    pub session_id: Option<SessionId>,
+    /// Why it ended, where nobody hung up.
+    pub why: Option<String>,
 }
 
 impl Log {
@@ -81,10 +86,15 @@ impl Log {
             explanation.tags.push(format!("transfer:{}", transfer.to));
             explanation.steps.extend(steps.iter().cloned());
         }
+        if let Some(why) = &self.why {
+            let step = Step { tag: "session_expired".to_owned(), why: why.clone(), ..Step::default() };
+            explanation.steps.push(step);
+        }
         let forwards = walk.forwards().into_iter();
         CallRecord {
             id: self.id.clone(),
             call_id: call_id.to_owned(),
+            session_id: self.session_id.map(|id| id.to_string()),
             generation: explanation.generation,
             domain: domain.to_owned(),
             from: Party { e164: walk.caller_e164().map(str::to_owned), ..self.from.clone() },
@@ -107,6 +117,7 @@ impl Log {
                 })
                 .collect(),
             transfers: self.transfers.iter().map(|(transfer, _)| transfer.clone()).collect(),
+            ended_because: self.why.clone(),
             emergency: walk.is_emergency(),
             screen_pop: None,
             explanation,

@@ -10,9 +10,11 @@ mod attended;
 pub mod branch;
 pub mod bridge;
 pub mod caller;
+mod challenged;
 pub mod device;
 pub mod dialogs;
 pub mod early;
+mod early_update;
 pub mod errand;
 pub mod folds;
 pub mod fork;
@@ -23,13 +25,17 @@ mod join;
 pub mod log;
 pub mod media;
 pub mod office;
+mod parting;
 mod peer;
 pub mod pickup;
 pub mod record;
 pub mod referral;
+mod refresh;
 pub mod reliable;
+mod responses;
 pub mod ring;
 mod seats;
+pub mod session_timer;
 mod state;
 pub mod statuses;
 mod tag;
@@ -44,10 +50,12 @@ use crate::relay::{Media, Side};
 use crate::rules::{Domain, Next, Walk};
 use crate::sdp;
 use crate::sip::{Flow, Message, Name};
-use crate::transaction::{ClientId, Failure, ServerId};
+use crate::transaction::{ClientId, ServerId};
 use branch::Branch;
 use caller::Caller;
+use challenged::Sent;
 use device::Only;
+use early_update::EarlyUpdate;
 use history::History;
 use log::{Ending, Log};
 use media::Anchor;
@@ -56,11 +64,9 @@ use record::{CallRecord, Party};
 use ring::{Order, Ring, Stop};
 use state::State;
 use std::sync::Arc;
-use std::time::Instant;
 use tag::tag;
 pub use tag::{Place, of_tag};
 use transfer::{Leaver, Transfer};
-use unacked::Unacked;
 use wake::Sleeper;
 
 /// The caller gave up, or somebody else answered: words of RFC 3326 and RFC 9366.
@@ -121,6 +127,10 @@ pub struct Call {
     channel: Option<Channel>,
     /// What its INVITE says of its past. A phone's word for it goes no further: it could name anybody.
     history: History,
+    /// An UPDATE before the answer, on its way.
+    early_update: Option<Box<EarlyUpdate>>,
+    /// Requests to a trunk that may be answered with a challenge.
+    sent: Vec<Sent>,
     /// Who has transferred the call, and is to be hung up on once they know.
     leaver: Option<Leaver>,
     /// What of it others can watch, as it was last shown.
@@ -171,6 +181,8 @@ impl Call {
             by_trunk: channel.is_some(),
             channel,
             history,
+            early_update: None,
+            sent: Vec::new(),
             leaver: None,
             shown: dialogs::Standing::new(),
             log: Log {
@@ -186,6 +198,8 @@ impl Call {
                 transfers: Vec::new(),
                 pickups: Vec::new(),
                 media: None,
+                session_id: None,
+                why: None,
             },
         };
         if let Some(Err(broken)) = call.offer.as_deref().map(sdp::audio) {
@@ -393,46 +407,6 @@ impl Call {
         self.over(office, now, Ending { outcome: "caller_gone", status: 487 });
     }
 
-    /// A response to a request of ours.
-    pub fn response(
-        &mut self,
-        office: &mut Office,
-        now: Now,
-        client: ClientId,
-        flow: Flow,
-        message: &Message,
-    ) {
-        if self.asking_response(office, now, client, message) {
-            return;
-        }
-        if let Some(index) = self.branches.iter().position(|branch| branch.client == client) {
-            return self.branch_response(office, now, index, message);
-        }
-        if self.join_response(office, now, client, message)
-            || self.pass_response(office, now, client, flow, message)
-        {
-            return;
-        }
-        if message.status() >= 200 {
-            self.told(office, now, client);
-            self.byes = self.byes.saturating_sub(1);
-        }
-    }
-
-    /// A request of ours got no final response.
-    pub fn failed(&mut self, office: &mut Office, now: Now, client: ClientId, why: Failure) {
-        if self.asking_failed(office, now, client) {
-            return;
-        }
-        if let Some(index) = self.branches.iter().position(|branch| branch.client == client) {
-            return self.branch_failed(office, now, index, why);
-        }
-        if !self.join_failed(office, now, client) && !self.pass_failed(office, now, client) {
-            self.told(office, now, client);
-            self.byes = self.byes.saturating_sub(1);
-        }
-    }
-
     /// The admin ends the call, or the daemon does at the end of a drain.
     pub fn hang_up(&mut self, office: &mut Office, now: Now) {
         match self.state {
@@ -446,46 +420,6 @@ impl Call {
             }
             State::Over(_) => {}
         }
-    }
-
-    pub fn timeout(&mut self, office: &mut Office, now: Now) {
-        if self.prack_timeout(office, now) {
-            return;
-        }
-        self.newcomers_timeout(office, now);
-        match &self.state {
-            State::Ringing(_) => {
-                self.caller.remind(office, now);
-                self.lose_patience(office, now);
-                self.give_up_sleepers(office, now);
-                let State::Ringing(ring) = &mut self.state else { return };
-                let mut orders = Vec::new();
-                ring.poll(now.mono, &mut orders);
-                self.ring_on(office, now, orders);
-            }
-            State::Answered(_) => {
-                self.transfer_timeout(office, now);
-                self.bridge_timeout(office, now);
-            }
-            State::Over(_) => self.farewell_timeout(office, now),
-        }
-    }
-
-    #[must_use]
-    pub fn deadline(&self) -> Option<Instant> {
-        let of_state = match &self.state {
-            State::Ringing(ring) => {
-                let patience = self.branches.iter().filter_map(|branch| branch.patience);
-                let waking = self.sleepers_deadline();
-                ring.deadline().into_iter().chain(patience).chain(self.caller.deadline()).chain(waking).min()
-            }
-            State::Answered(bridge) => {
-                let own = bridge.deadline().into_iter().chain(self.caller.prack_deadline());
-                own.chain(self.transfer_deadline()).min()
-            }
-            State::Over(farewell) => farewell.as_ref().map(Unacked::deadline),
-        };
-        of_state.into_iter().chain(self.newcomers_deadline()).min()
     }
 
     /// Nothing is awaited any more: no branch, no BYE, no relay.

@@ -5,6 +5,7 @@ use super::dialogs::Dialogs;
 use super::errand::Errand;
 use super::folds::Folds;
 use super::record::CallRecord;
+use super::session_timer::Limits;
 use super::statuses::{DomainStatuses, Statuses};
 use super::wake::Push;
 use crate::clock::Now;
@@ -152,6 +153,8 @@ pub struct Office {
     pub effects: Vec<Effect>,
     /// What calls want of each other.
     pub errands: Vec<Errand>,
+    /// What session timers ask for (RFC 4028).
+    pub session: Limits,
     /// What our SDP says instead of the address that relay ports are bound to (behind NAT).
     pub media_advertise: Option<IpAddr>,
 }
@@ -179,6 +182,7 @@ impl Office {
             events: Vec::new(),
             effects: Vec::new(),
             errands: Vec::new(),
+            session: Limits::default(),
             media_advertise: None,
         }
     }

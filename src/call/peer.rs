@@ -1,22 +1,60 @@
 //! What we keep of a party in one dialog beside the dialog itself: the caller, or whoever a branch leads to.
 
+use super::headers;
 use super::office::Office;
+use super::session_timer::SessionTimer;
 use super::{Call, State};
-use crate::ids::Ids;
+use crate::clock::Now;
 use crate::relay::Side;
 use crate::sdp::{Origin, SdpError};
+use crate::sip::{Flow, Half, Message, Method, Name, SessionId, Writer};
 use bytes::Bytes;
 
 #[derive(Debug)]
 pub struct Peer {
     /// The session of ours that it is told of.
     pub origin: Origin,
+    /// The session that it has described last, as it wrote it.
+    pub heard: Option<Bytes>,
+    /// It takes UPDATE: its Allow says so (RFC 3311 §4).
+    pub updates: bool,
+    pub session: SessionTimer,
+    /// Its half of the Session-ID (RFC 7989): one that we stand in with, until it has said its own.
+    pub half: Half,
 }
 
 impl Peer {
     #[must_use]
-    pub fn new(ids: &mut Ids) -> Peer {
-        Peer { origin: Origin::new(ids.word()) }
+    pub fn new(office: &mut Office) -> Peer {
+        Peer {
+            origin: Origin::new(office.ids.word()),
+            heard: None,
+            updates: false,
+            session: SessionTimer::new(office.session),
+            half: Half::new(office.ids.word(), office.ids.word()),
+        }
+    }
+
+    /// Reads what a message of theirs says of themselves.
+    pub fn learn(&mut self, message: &Message) {
+        if let Some(half) = message.value(Name::SessionId).and_then(Half::of_sender) {
+            self.half = half;
+        }
+        if message.value(Name::Allow).is_some() {
+            self.updates = message.elements(Name::Allow).any(|method| method == Method::Update.word());
+        }
+    }
+
+    /// It has taken an INVITE of ours.
+    pub fn answered(&mut self, now: Now, response: &Message) {
+        self.learn(response);
+        self.session.accepted(now, response);
+    }
+
+    /// What a request of ours that changes or refreshes its session says beside the description.
+    pub fn write_session(&self, office: &Office, flow: &Flow, w: &mut Writer) {
+        headers::session(w, office, flow);
+        self.session.write_request(w);
     }
 }
 
@@ -31,6 +69,31 @@ impl Call {
         match index.and_then(|index| self.branches.get_mut(index)) {
             Some(branch) => &mut branch.peer,
             None => &mut self.caller.peer,
+        }
+    }
+
+    /// Each side is told by its dialog who is on the other one (RFC 7989 §7).
+    pub(super) fn introduce(&mut self) {
+        let (near, far) = (self.peer(Side::A).half, self.peer(Side::B).half);
+        for (side, local, remote) in [(Side::A, far, near), (Side::B, near, far)] {
+            if let Some((dialog, _)) = self.dialog(side) {
+                dialog.name_session(SessionId { local, remote });
+            }
+        }
+        self.log.session_id = Some(SessionId { local: near, remote: far });
+    }
+
+    /// The same in a response to that side.
+    pub(super) fn write_session_id(&mut self, side: Side, w: &mut Writer) {
+        let (local, remote) = (self.peer(side.other()).half, self.peer(side).half);
+        w.header(Name::SessionId, SessionId { local, remote });
+    }
+
+    /// Whoever is on that side has described its session.
+    pub(super) fn point(&mut self, office: &mut Office, side: Side, description: &Bytes) {
+        self.peer(side).heard = Some(description.clone());
+        if let Some(anchor) = &mut self.anchor {
+            anchor.point(office, side, description);
         }
     }
 

@@ -16,6 +16,7 @@ use super::headers::{self, AGENT, ALLOW, REPLACES};
 use super::office::Office;
 use super::peer::Peer;
 use super::seats::is_of;
+use super::session_timer;
 use super::transfer::{Stage, Transfer};
 use super::unacked::{Unacked, Wait};
 use super::{Call, State};
@@ -134,7 +135,8 @@ impl Call {
         let tag = super::tag(office, Side::B, self.key, index);
         let dialog = Dialog::uas(invite, &tag).ok_or(400_u16)?;
         let offer = headers::description(invite).ok_or(488_u16)?;
-        let mut peer = Peer::new(&mut office.ids);
+        let mut peer = Peer::new(office);
+        peer.learn(invite);
         let anchor = self.anchor.as_ref().ok_or(488_u16)?;
         let held = anchor.rewrite(office, side, &mut peer.origin, &sdp::inactive(&offer));
         let bytes = {
@@ -142,7 +144,8 @@ impl Call {
             w.copy(invite, Name::RecordRoute); // RFC 3261 §12.1.1
             w.header(Name::Contact, office.contact(flow));
             w.header(Name::Allow, ALLOW);
-            w.header(Name::Supported, REPLACES);
+            w.header(Name::Supported, format_args!("{REPLACES}, {}", session_timer::TAG));
+            peer.session.accept(now, invite, &mut w);
             w.header(Name::Server, AGENT);
             w.body("application/sdp", &held.map_err(|_| 488_u16)?)
         };
@@ -230,8 +233,7 @@ impl Call {
         let Some(arrived) = &mut branch.arrived else { return };
         let flow = headers::flow_towards(&arrived.dialog, branch.flow, branch.behind_nat);
         let mut w = arrived.dialog.request(Method::Invite, None, headers::hop(office, &flow, &name));
-        w.header(Name::Contact, office.contact(&flow));
-        w.header(Name::Allow, ALLOW);
+        branch.peer.write_session(office, &flow, &mut w);
         w.header(Name::UserAgent, AGENT);
         branch.client = client;
         let bytes = match described {

@@ -10,6 +10,9 @@ pub struct CallRecord {
     pub id: String,
     /// The Call-ID of the caller's side.
     pub call_id: String,
+    /// The Session-ID (RFC 7989) of whoever speaks, as the side of the called sees it; once somebody has answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<String>,
     pub generation: u64,
     pub domain: String,
     pub from: Party,
@@ -32,6 +35,9 @@ pub struct CallRecord {
     /// In order; also those that failed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub transfers: Vec<TransferRecord>,
+    /// Why it ended, where nobody hung up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_because: Option<String>,
     pub emergency: bool,
     pub screen_pop: Option<String>,
     pub explanation: Explanation,

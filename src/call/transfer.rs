@@ -335,6 +335,7 @@ impl Call {
         self.leave_all(office, now, &[], "cancelled");
         self.notify(office, now, code);
         let Some(from) = self.transfer().map(|transfer| transfer.from) else { return };
+        self.introduce();
         self.transfer_over(code, None);
         if matches!(&self.state, State::Answered(bridge) if bridge.absent == Some(from)) {
             self.answer_passes(office, now, 487);

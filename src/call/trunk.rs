@@ -10,7 +10,7 @@ use super::office::Office;
 use crate::clock::Now;
 use crate::rules::domain::TrunkView;
 use crate::rules::{Diverter, LegOutcome, PlannedLeg};
-use crate::sip::{Flow, Message};
+use crate::sip::{Flow, Message, Name};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -104,17 +104,24 @@ impl Call {
         let Some(mut session) = branch.answered.answer(&login, response) else { return false };
         let cnonce = format!("{:016x}", office.ids.word());
         let (field, credentials) = session.credentials("INVITE", branch.request.request_uri(), &cnonce);
-        let bytes = headers::invite_again(
-            office,
-            &branch.flow,
-            self.loop_token,
-            &branch.request,
-            field,
-            &credentials,
-        );
+        self.invite_again(office, now, index, &[(field, &credentials)])
+    }
+
+    /// The INVITE of a branch once more, with these fields, as another transaction of the same Call-ID and From with a CSeq one higher
+    /// (RFC 3261 §8.1.3.5).
+    pub(super) fn invite_again(
+        &mut self,
+        office: &mut Office,
+        now: Now,
+        index: usize,
+        fields: &[(Name, &str)],
+    ) -> bool {
+        let name = headers::first_branch(office, self.loop_token);
+        let client = self.next_client();
+        let Some(branch) = self.branches.get_mut(index) else { return false };
+        let number = branch.cseq().saturating_add(1);
+        let bytes = headers::again(office, &name, &branch.flow, &branch.request, number, fields);
         let Ok(request) = Message::parse(bytes.clone()) else { return false };
-        self.clients += 1;
-        let client = self.key.client(self.clients);
         branch.request = request;
         branch.client = client;
         branch.patience = branch.patience.map(|_| now.mono + SILENCE);

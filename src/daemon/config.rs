@@ -3,6 +3,7 @@
 
 mod text;
 
+use crate::call::session_timer::Limits;
 use crate::net::tls::{Files, Pair};
 use crate::registrar::location::Expiry;
 use crate::sip::{Transport, auth::Algorithm};
@@ -32,6 +33,8 @@ pub struct Config {
     pub expiry: Expires,
     /// Phones that register are told of their messages, subscribed or not.
     pub unsolicited_mwi: bool,
+    /// Session timers.
+    pub session: Limits,
     pub media: MediaConfig,
     pub store: PathBuf,
     pub admin: AdminConfig,
@@ -138,6 +141,7 @@ impl Config {
             digest: vec![Algorithm::Md5, Algorithm::Sha256],
             expiry,
             unsolicited_mwi: false,
+            session: Limits::default(),
             media: MediaConfig { listen: loopback, advertise: None, ports: (20000, 40000), threads: 1 },
             store: "ringtree-data/store".into(),
             admin: AdminConfig {
@@ -191,6 +195,7 @@ impl Config {
             ("[sip] default_domain", new.default_domain != old.default_domain),
             ("[sip] digest", new.digest != old.digest),
             ("[sip] expires_*", new.expiry != old.expiry),
+            ("[sip] session_expires, min_se", new.session != old.session),
             ("[sip] unsolicited_mwi", new.unsolicited_mwi != old.unsolicited_mwi),
             ("[media]", new.media != old.media),
             ("[store] path", new.store != old.store),

@@ -73,6 +73,19 @@ pub const KEYS: &[Key] = &[
     ),
     key(
         "sip",
+        "session_expires",
+        r#""30m""#,
+        "Session-Expires (RFC 4028): how long an answered call lasts on either side without a sign of life from the party there. We refresh at \
+         half of it, or they do. A duration.",
+    ),
+    key(
+        "sip",
+        "min_se",
+        r#""90s""#,
+        "Min-SE (RFC 4028): the shortest such interval; a shorter wish is answered 422. Less than `90s` is against the RFC, and for tests. A duration.",
+    ),
+    key(
+        "sip",
         "unsolicited_mwi",
         "false",
         "Whether a phone that has just registered is told what waits in its user's mailbox without having subscribed: for models that don't \

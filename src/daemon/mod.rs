@@ -321,6 +321,7 @@ fn switch_config(
         media_advertise: Some(media).filter(|m| *m != config.media.listen),
         unsolicited_mwi: config.unsolicited_mwi,
         strangers: config.strangers,
+        session: config.session,
         drain_after: config.drain_after,
     }
 }

@@ -1,6 +1,7 @@
 //! What the switch is told at start; every limit is here by name.
 
 pub use crate::call::office::Listener;
+use crate::call::session_timer::Limits;
 use crate::registrar::location::Expiry;
 use crate::sip::auth::Algorithm;
 use std::net::IpAddr;
@@ -27,6 +28,8 @@ pub struct Config {
     pub unsolicited_mwi: bool,
     /// What those may cost us whom nobody vouches for.
     pub strangers: super::strangers::Limits,
+    /// What session timers ask for (RFC 4028).
+    pub session: Limits,
     /// How long a drain waits for calls to end by themselves.
     pub drain_after: Duration,
 }

@@ -7,6 +7,7 @@ use super::{Switch, response};
 use crate::call::headers;
 use crate::call::office::CallKey;
 use crate::call::record::Party;
+use crate::call::session_timer;
 use crate::call::{Arrival, Call};
 use crate::clock::Now;
 use crate::rules::{CallFacts, Dialled, Domain, Live, Origin, Walk};
@@ -127,6 +128,9 @@ impl Switch {
         }
         if !response::takes_sdp(message) {
             return Some((406, response::not_acceptable(message)));
+        }
+        if let Some(min_s) = session_timer::too_brief(self.office.session, message) {
+            return Some((422, response::interval_too_small(message, min_s)));
         }
         let merged =
             self.calls.by_call_id(message.call_id()).is_some_and(|call| is_merged(call.invite(), message));

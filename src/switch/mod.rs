@@ -106,6 +106,7 @@ impl Switch {
         let gruus = Gruus::new(&ids);
         let mut office = Office::new(ids, config.listeners.clone(), Transactions::default());
         office.media_advertise = config.media_advertise;
+        office.session = config.session;
         Switch {
             config,
             office,

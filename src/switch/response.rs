@@ -6,8 +6,9 @@ use crate::sip::{Message, Name, Writer, status};
 use bytes::Bytes;
 
 /// Option tags that we understand (RFC 3261 §20.32): reliable provisional responses (RFC 3262), a REFER without a subscription (RFC
-/// 4488), a call that takes a place (RFC 3891), and what a registration may ask for (RFC 3327, RFC 5626, RFC 5627).
-pub const SUPPORTED: &[&str] = &["100rel", "gruu", "norefersub", "outbound", "path", "replaces"];
+/// 4488), a call that takes a place (RFC 3891), session timers (RFC 4028), and what a registration may ask for (RFC 3327, RFC 5626, RFC
+/// 5627).
+pub const SUPPORTED: &[&str] = &["100rel", "gruu", "norefersub", "outbound", "path", "replaces", "timer"];
 
 /// With the default reason phrase.
 #[must_use]
@@ -102,6 +103,14 @@ pub fn stateless_tag(request: &Message) -> String {
     hasher.update(request.call_id().as_bytes());
     hasher.update(request.top_via().and_then(|via| via.branch()).unwrap_or_default().as_bytes());
     format!("{:08x}", hasher.finalize())
+}
+
+/// 422 (RFC 4028 §6): the session is to last this long at the least, in seconds.
+#[must_use]
+pub fn interval_too_small(request: &Message, min_s: u32) -> Bytes {
+    let mut w = Writer::reply(request, 422, status::reason_phrase(422), Some("ringtree"));
+    w.header(Name::MinSe, min_s);
+    w.finish()
 }
 
 /// A To tag for a response outside any call.

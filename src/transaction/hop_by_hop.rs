@@ -23,7 +23,7 @@ pub(super) fn cancel(invite: Bytes, reasons: &[&str]) -> Option<Bytes> {
     Some(cancel.finish())
 }
 
-/// What both take from the INVITE: Request-URI, the topmost Via alone, Route, From, Call-ID and the CSeq number.
+/// What both take from the INVITE: Request-URI, the topmost Via alone, Route, From, Call-ID, Session-ID and the CSeq number.
 fn begin(invite: &Message, method: &str) -> Option<Writer> {
     let via = invite.elements(Name::Via).next()?;
     let cseq = invite.cseq()?;
@@ -34,6 +34,7 @@ fn begin(invite: &Message, method: &str) -> Option<Writer> {
         .copy(invite, Name::Route)
         .copy(invite, Name::From)
         .copy(invite, Name::CallId)
+        .copy(invite, Name::SessionId)
         .header(Name::CSeq, format_args!("{} {method}", cseq.number));
     Some(request)
 }

@@ -16,6 +16,7 @@ mod kamailio;
 mod load;
 mod office;
 mod outbound;
+mod reliable;
 mod ringing;
 mod secure;
 mod sound;

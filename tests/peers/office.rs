@@ -81,9 +81,18 @@ impl Rules {
         self.open_with_media(64)
     }
 
+    /// With more keys of `[sip]`.
+    pub fn open_with_sip(self, keys: &str) -> Office {
+        self.open_as(64, keys)
+    }
+
     pub fn open_with_media(self, pairs: u16) -> Office {
+        self.open_as(pairs, "")
+    }
+
+    fn open_as(self, pairs: u16, sip: &str) -> Office {
         let trunks = [0, 1].map(|n| SocketAddr::new(trunk_address(n).into(), port()));
-        let home = Home::with_media(DOMAIN, &[("domain.toml", &self.text(trunks))], pairs);
+        let home = Home::with_media(DOMAIN, &[("domain.toml", &self.text(trunks))], pairs).sip(sip);
         let daemon = home.start();
         Office { daemon, trunks, _home: home }
     }

@@ -81,6 +81,7 @@ pub fn record(number: u64) -> CallRecord {
     CallRecord {
         id: format!("{number:016x}-0"),
         call_id: format!("call-{number}@phone"),
+        session_id: None,
         generation: 1,
         domain: "harbour".to_owned(),
         from: Default::default(),
@@ -97,6 +98,7 @@ pub fn record(number: u64) -> CallRecord {
         media: None,
         forwards: vec![],
         transfers: Vec::new(),
+        ended_because: None,
         emergency: false,
         screen_pop: None,
         explanation: Explanation::default(),

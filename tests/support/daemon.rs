@@ -68,6 +68,14 @@ impl Home {
         Home { dir }
     }
 
+    /// More keys of `[sip]`, for daemons that start from now on.
+    pub fn sip(self, keys: &str) -> Home {
+        let file = self.path().join("ringtree.toml");
+        let text = std::fs::read_to_string(&file).expect("it can be read");
+        std::fs::write(file, text.replacen("[sip]\n", &format!("[sip]\n{keys}\n"), 1)).expect("written");
+        self
+    }
+
     pub fn path(&self) -> &Path {
         self.dir.path()
     }

@@ -10,6 +10,7 @@ mod early;
 mod messages;
 mod parser;
 mod requests;
+mod sessions;
 #[path = "../support/mod.rs"]
 mod support;
 mod switch;

@@ -34,6 +34,7 @@ fn switch(now: Now) -> Switch {
         media_advertise: None,
         unsolicited_mwi: false,
         strangers: ringtree::switch::strangers::Limits::default(),
+        session: ringtree::call::session_timer::Limits::default(),
         drain_after: Duration::from_secs(1),
     };
     let mut switch = Switch::new(config, [4; 32]);

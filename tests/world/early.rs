@@ -46,9 +46,12 @@ fn out(script: Script, reliable: bool, says: &str) -> World {
     world.act(ANN, Phone::register);
     world.run(s(1));
     world.phone(ANN).extra = says.to_owned();
+    world
+}
+
+fn call(world: &mut World) {
     world.act(ANN, |ann, now| drop(ann.call(now, "+12025550150", s(5))));
     world.run(s(30));
-    world
 }
 
 /// RFC 3262 §5, RFC 6337 §3.1: the answer stands in the 183, and not again in the 200; without 100rel it stands in both.
@@ -58,6 +61,7 @@ fn early_media_is_told_reliably_to_whoever_takes_it_so_and_once() {
         [(true, ABLE, 1, (0, 1)), (false, ABLE, 1, (0, 1)), (true, "", 0, (1, 0)), (false, "", 0, (1, 0))]
     {
         let mut world = out(Script::EarlyAnswer { after: s(3) }, reliable, says);
+        call(&mut world);
         assert_eq!(finals(&mut world, ANN), [200]);
         let ann = world.phone(ANN);
         assert_eq!((ann.provisionals.as_slice(), ann.pracked.len()), (&[183_u16][..], pracked));
@@ -70,10 +74,45 @@ fn early_media_is_told_reliably_to_whoever_takes_it_so_and_once() {
 #[test]
 fn who_gives_up_after_reliable_early_media_leaves_nothing_behind() {
     let mut world = out(Script::EarlyMedia, true, REQUIRED);
+    call(&mut world);
     let call = world.phone(ANN).finals.keys().next().cloned().unwrap();
     world.act(ANN, |ann, now| ann.cancel(now, &call, "+12025550150"));
     world.run(s(10));
     assert_eq!(finals(&mut world, ANN), [487]);
     assert_eq!(world.phone(TRUNK).cancels.len(), 1);
+    assert_at_rest(&mut world);
+}
+
+/// RFC 3261 §13.2.1: the 200 repeats what the 183 said; what whoever answered has said otherwise, the caller is asked for.
+#[test]
+fn an_answer_that_differs_from_early_media_is_told_after_the_ack() {
+    for says in ["", ABLE] {
+        let mut world = out(Script::EarlyAnswer { after: s(3) }, false, says);
+        world.phone(TRUNK).changes_its_mind = true;
+        call(&mut world);
+        assert_eq!(finals(&mut world, ANN), [200]);
+        let told = world.phone(ANN).reinvites.clone();
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].contains("RTP/AVP 8"), "{}", told[0]);
+        assert_at_rest(&mut world);
+    }
+}
+
+/// RFC 4028 §10: a phone that is gone without a word.
+#[test]
+fn a_phone_that_vanishes_ends_the_call_and_the_record_says_why() {
+    let mut world = ann_and_bob(Script::Answer { after: s(1) }, CLEAR, 1);
+    world.act(ANN, |ann, now| drop(ann.call(now, "200", s(100_000))));
+    world.run(s(3_000));
+    assert_eq!(world.switch.counters().calls_active, 1, "refreshed thrice");
+    assert_eq!((world.phone(ANN).reinvites.len(), world.phone(BOB).reinvites.len()), (3, 3));
+    let gone = world.phones.remove(&BOB.parse().unwrap());
+    assert!(gone.is_some());
+    world.run(s(1_000));
+    assert_eq!(world.switch.counters().calls_active, 0);
+    assert_eq!(world.phone(ANN).byes, 1);
+    let record = &world.records[0];
+    assert_eq!(record.ended_because.as_deref(), Some("device:bob1 has not answered a refresh"));
+    assert!(record.explanation.steps.iter().any(|step| step.tag == "session_expired"));
     assert_at_rest(&mut world);
 }

@@ -7,6 +7,8 @@ pub struct Guard {
     pub password: &'static str,
     /// 403 to everybody.
     pub locked: bool,
+    /// Requests within calls are asked for credentials too.
+    pub strict: bool,
     /// Credentials by another nonce than the last are stale.
     nonce: u32,
     /// Of each REGISTER that was let in, as it was asked for: Call-ID, CSeq, Expires.
@@ -17,7 +19,7 @@ pub struct Guard {
 
 impl Guard {
     pub fn new(password: &'static str) -> Guard {
-        Guard { password, locked: false, nonce: 1, registered: Vec::new(), asked: 0 }
+        Guard { password, locked: false, strict: false, nonce: 1, registered: Vec::new(), asked: 0 }
     }
 
     /// The next credentials will be stale.
@@ -31,6 +33,9 @@ impl Guard {
         let (status, asks, answers) = match request.method_text() {
             "REGISTER" => (401, "WWW-Authenticate", Name::Authorization),
             "INVITE" => (407, "Proxy-Authenticate", Name::ProxyAuthorization),
+            "BYE" | "INFO" | "UPDATE" | "NOTIFY" if self.strict => {
+                (407, "Proxy-Authenticate", Name::ProxyAuthorization)
+            }
             _ => return None,
         };
         self.asked += 1;

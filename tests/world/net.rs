@@ -54,6 +54,7 @@ pub fn configured(change: impl FnOnce(&mut Config)) -> Config {
         media_advertise: None,
         unsolicited_mwi: false,
         strangers: ringtree::switch::strangers::Limits::default(),
+        session: ringtree::call::session_timer::Limits::default(),
         drain_after: Duration::from_secs(60),
     };
     change(&mut config);

@@ -102,6 +102,8 @@ pub struct Phone {
     pub pracked: Vec<u16>,
     /// The 200s to its INVITEs that had a description, and those that had none.
     pub described: (u32, u32),
+    /// Its 200 describes another session than its 183.
+    pub changes_its_mind: bool,
     /// Of every request that this phone makes.
     pub max_forwards: u8,
     /// More header fields in them, each with its line end.
@@ -142,6 +144,7 @@ impl Phone {
             pracks: Vec::new(),
             pracked: Vec::new(),
             described: (0, 0),
+            changes_its_mind: false,
             max_forwards: 70,
             extra: String::new(),
             open_answers: BTreeMap::new(),
@@ -481,6 +484,7 @@ impl Phone {
         let (status, body) = match self.script {
             Script::Refuse { status, .. } => (status, String::new()),
             Script::Full => (503, String::new()),
+            _ if self.changes_its_mind => (200, self.offer().replace("AVP 0", "AVP 8")),
             _ => (200, self.offer()),
         };
         if status == 200 {

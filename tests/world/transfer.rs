@@ -323,3 +323,27 @@ fn transfers_survive_a_network_that_loses_and_repeats() {
     }
     assert!(done >= 20, "{done} of 40 came about");
 }
+
+/// RFC 7989 §8: the same half of Ann's in every dialog, and Cid's in hers from the re-INVITE on.
+#[test]
+fn whoever_is_transferred_is_told_the_half_of_the_new_party() {
+    let (mut world, call) = talking(Script::Answer { after: s(3) });
+    let bobs = world.phone(BOB).newest_call();
+    refer(&mut world, BOB, &bobs, "300", "");
+    world.run(s(10));
+    let says = |text: &str| {
+        text.lines().find_map(|line| line.strip_prefix("Session-ID: ")).unwrap().trim().to_owned()
+    };
+    let to_bob = says(&world.phone(BOB).invites[0].clone());
+    let to_cid = says(&world.phone(CID).invites[0].clone());
+    assert_eq!(to_bob, to_cid);
+    let (anns, nil) = to_cid.split_once(";remote=").unwrap();
+    assert!(nil.bytes().all(|digit| digit == b'0'));
+    let to_ann = says(&world.phone(ANN).reinvites[0].clone());
+    let (cids, remote) = to_ann.split_once(";remote=").unwrap();
+    assert!(remote == anns && cids != anns && cids != nil, "{to_ann}");
+    hang_up(&mut world, ANN, &call);
+    world.run(s(10));
+    assert_eq!(world.records[0].session_id.as_deref(), Some(format!("{anns};remote={cids}").as_str()));
+    assert_at_rest(&mut world);
+}

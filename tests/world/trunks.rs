@@ -120,6 +120,28 @@ fn a_call_out_answers_the_challenge_of_its_trunk() {
     assert_at_rest(&mut world);
 }
 
+/// RFC 3261 §22.2, §13.2.2.4.
+#[test]
+fn a_trunk_that_asks_within_a_call_too_is_answered_there() {
+    let mut world = world(REGISTER, CLEAR, 1);
+    world.run(s(5));
+    guard(&mut world).strict = true;
+    let mut call = String::new();
+    world.act(ANN, |ann, now| call = ann.call(now, "+12025550199", s(1000)));
+    world.run(s(10));
+    world.act(ANN, |ann, now| ann.within(now, &call, "INFO", ""));
+    world.run(s(10));
+    assert_eq!(world.phone(ANN).told, [("INFO".to_owned(), 200)]);
+    world.run(s(920)); // our refresh is let in too
+    assert_eq!(world.phone(ONE).reinvites.len(), 1);
+    assert_eq!(world.switch.counters().calls_active, 1);
+    world.run(s(120));
+    assert_eq!(finals(&mut world, ANN), [200]);
+    assert_eq!(world.phone(ONE).byes, 1, "the one that was let in");
+    world.input(Input::Drain);
+    assert_at_rest(&mut world);
+}
+
 #[test]
 fn while_we_are_not_registered_calls_take_another_trunk() {
     let mut world = world(REGISTER, CLEAR, 1);

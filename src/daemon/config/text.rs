@@ -3,6 +3,7 @@
 mod tls;
 
 use super::{Config, ConfigError, Expires, Listen, Role};
+use crate::call::session_timer::Limits;
 use crate::daemon::keys::{KEYS, NOT_YET, suggest};
 use crate::sip::{Transport, auth::Algorithm};
 use serde::Deserialize;
@@ -92,6 +93,19 @@ impl Source<'_> {
     }
 }
 
+impl Source<'_> {
+    fn interval(self, text: &Spanned<String>) -> Result<u32, ConfigError> {
+        let seconds = self.duration(text)?.as_secs();
+        match u32::try_from(seconds) {
+            Ok(s) if (2..=86_400).contains(&s) => Ok(s),
+            _ => {
+                Err(self
+                    .fault(text.span(), "a session is refreshed every `2s` to `24h`; usual is `30m`".into()))
+            }
+        }
+    }
+}
+
 /// Every table and key of the text is one that there is.
 fn known_keys(at: Source<'_>, warnings: &mut Vec<String>) -> Result<(), ConfigError> {
     let parsed = toml::de::DeTable::parse(at.text)
@@ -157,6 +171,8 @@ struct RawSip {
     expires_max: Option<Spanned<String>>,
     expires_default: Option<Spanned<String>>,
     expires_spread: Option<Spanned<u8>>,
+    session_expires: Option<Spanned<String>>,
+    min_se: Option<Spanned<String>>,
     unsolicited_mwi: Option<bool>,
 }
 
@@ -258,6 +274,20 @@ impl RawSip {
                 return Err(at.fault(spread.span(), "between 0 and 50 hundredths".into()));
             }
             config.expiry.spread_percent = spread.into_inner();
+        }
+        for (given, into) in [
+            (&self.session_expires, &mut config.session.expires_s),
+            (&self.min_se, &mut config.session.min_s),
+        ] {
+            if let Some(text) = given {
+                *into = at.interval(text)?;
+            }
+        }
+        if config.session.min_s > config.session.expires_s {
+            let span = self.session_expires.as_ref().or(self.min_se.as_ref()).map_or(0..0, Spanned::span);
+            let Limits { expires_s, min_s } = config.session;
+            let message = format!("min_se ({min_s} s) <= session_expires ({expires_s} s) must hold");
+            return Err(at.fault(span, message));
         }
         let Expires { min_s, max_s, default_s, .. } = config.expiry;
         if min_s > default_s || default_s > max_s {

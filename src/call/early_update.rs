@@ -1,0 +1,241 @@
+//! UPDATE before the answer (RFC 3311 §5): an early session changed or held, by the caller or by a leg, and passed to the other where both
+//! have agreed on a session by reliable responses.
+//!
+//! Invariant: at most one such change at a time; whoever meets it is told when to try again.
+
+use super::headers::{self, AGENT};
+use super::office::Office;
+use super::seats::is_of;
+use super::{Call, State};
+use crate::clock::Now;
+use crate::relay::Side;
+use crate::sip::{Flow, Message, Method, Name, Writer, status};
+use crate::transaction::{ClientId, ServerId};
+use bytes::Bytes;
+
+/// RFC 3311 §5.2: Retry-After is drawn from 0 to 10 seconds.
+const RETRY_AFTER_S_MAX: u64 = 10;
+
+/// One that is on its way.
+#[derive(Debug)]
+pub struct EarlyUpdate {
+    from: Side,
+    /// The branch, and its early dialog.
+    leg: (usize, usize),
+    server: ServerId,
+    client: ClientId,
+    request: Message,
+    /// What the other side is offered.
+    described: Bytes,
+}
+
+impl Call {
+    /// An UPDATE of the caller.
+    pub(super) fn update_of_caller(
+        &mut self,
+        office: &mut Office,
+        now: Now,
+        server: ServerId,
+        message: &Message,
+    ) {
+        let flow = self.caller.flow;
+        self.caller.peer.learn(message);
+        let Some(offer) = headers::description(message) else {
+            return updated(office, now, server, message, &flow, None); // its target is noted
+        };
+        let leg = self.branches.iter().enumerate().find_map(|(index, branch)| {
+            let at = branch.early.iter().position(|early| early.agreed)?;
+            (branch.is_calling() && branch.peer.updates).then_some((index, at))
+        });
+        match (self.meets_update(Side::A), leg) {
+            (Some(code), _) => not_now(office, now, server, message, code),
+            // An offer of ours has no answer yet, or an offer of theirs.
+            (None, _) if self.caller.owes_answer() => not_now(office, now, server, message, 491),
+            (None, _) if !self.caller.has_agreed() => not_now(office, now, server, message, 500),
+            (None, None) => not_now(office, now, server, message, 500),
+            (None, Some(leg)) => self.pass_early(office, now, Side::A, leg, server, message, &offer),
+        }
+    }
+
+    /// An UPDATE of a leg. `false`: it belongs to no early dialog, or is none.
+    pub(super) fn update_of_leg(
+        &mut self,
+        office: &mut Office,
+        now: Now,
+        server: ServerId,
+        index: usize,
+        message: &Message,
+    ) -> bool {
+        let (State::Ringing(_), Method::Update) = (&self.state, message.method()) else { return false };
+        let Some(branch) = self.branches.get_mut(index) else { return false };
+        let Some(at) = branch.early.iter().position(|early| is_of(&early.dialog, message)) else {
+            return false;
+        };
+        let Some(early) = branch.early.get_mut(at) else { return false };
+        if early.dialog.receive(message).is_err() {
+            not_now(office, now, server, message, 500); // RFC 3261 §12.2.2
+            return true;
+        }
+        let (agreed, theirs, flow) = (early.agreed, early.owes_answer, branch.flow);
+        branch.peer.learn(message);
+        let Some(offer) = headers::description(message) else {
+            updated(office, now, server, message, &flow, None);
+            return true;
+        };
+        let passes = self.caller.has_agreed() && self.caller.peer.updates;
+        match self.meets_update(Side::B) {
+            Some(code) => not_now(office, now, server, message, code),
+            None if !agreed => not_now(office, now, server, message, if theirs { 500 } else { 491 }),
+            None if !passes => not_now(office, now, server, message, 500),
+            None => self.pass_early(office, now, Side::B, (index, at), server, message, &offer),
+        }
+        true
+    }
+
+    /// The status for an offer that meets another one.
+    fn meets_update(&self, from: Side) -> Option<u16> {
+        self.early_update.as_ref().map(|update| if update.from == from { 500 } else { 491 })
+    }
+
+    #[allow(clippy::too_many_arguments)] // a request, as every other comes in, and where it goes
+    fn pass_early(
+        &mut self,
+        office: &mut Office,
+        now: Now,
+        from: Side,
+        leg: (usize, usize),
+        server: ServerId,
+        message: &Message,
+        offer: &Bytes,
+    ) {
+        let described = match from {
+            Side::A => self.describe_to(office, leg.0, Side::B, offer),
+            Side::B => self.describe(office, Side::A, offer),
+        };
+        let Ok(described) = described else { return not_now(office, now, server, message, 488) };
+        let client = self.next_client();
+        let name = headers::branch(office);
+        let (dialog, observed, behind_nat) = match from {
+            Side::A => {
+                let Some(branch) = self.branches.get_mut(leg.0) else { return };
+                let Some(early) = branch.early.get_mut(leg.1) else { return };
+                (&mut early.dialog, branch.flow, branch.behind_nat)
+            }
+            Side::B => {
+                let Some(dialog) = self.caller.dialog.as_mut() else { return };
+                (dialog, self.caller.flow, self.caller.behind_nat)
+            }
+        };
+        let flow = headers::flow_towards(dialog, observed, behind_nat);
+        let mut w = dialog.request(Method::Update, None, headers::hop(office, &flow, &name));
+        headers::session(&mut w, office, &flow);
+        w.header(Name::UserAgent, AGENT);
+        let bytes = w.body("application/sdp", &described);
+        let request = message.clone();
+        self.early_update = Some(Box::new(EarlyUpdate { from, leg, server, client, request, described }));
+        office.request(now, client, flow, bytes);
+    }
+
+    /// What the other side says to it. `false`: this is no response to such a request.
+    pub(super) fn early_updated(
+        &mut self,
+        office: &mut Office,
+        now: Now,
+        client: ClientId,
+        message: &Message,
+    ) -> bool {
+        if self.early_update.as_ref().is_none_or(|update| update.client != client) {
+            return false;
+        }
+        if message.status() < 200 {
+            return true;
+        }
+        let Some(update) = self.early_update.take() else { return true };
+        let answer = headers::description(message).filter(|_| message.status() < 300);
+        let code = match message.status() {
+            200..=299 => 500,             // without an answer
+            401 | 407 | 408 | 481 => 500, // between us and the other side
+            code => code,
+        };
+        let Some(answer) = answer else { return self.early_update_refused(office, now, &update, code) };
+        let described = match update.from {
+            Side::A => self.describe(office, Side::A, &answer),
+            Side::B => self.describe_to(office, update.leg.0, Side::B, &answer),
+        };
+        let Ok(described) = described else { return self.early_update_refused(office, now, &update, 488) };
+        let Some(offer) = headers::description(&update.request) else { return true };
+        // What the caller has been told last, and what it has said.
+        let (told, said, heard) = match update.from {
+            Side::A => (described.clone(), offer, answer),
+            Side::B => (update.described.clone(), answer, offer),
+        };
+        self.caller.agree(told);
+        self.caller.peer.heard = Some(said.clone());
+        if let Some(anchor) = &mut self.anchor {
+            anchor.point(office, Side::A, &said);
+            anchor.point(office, Side::B, &heard);
+        }
+        self.offer = Some(said); // of the legs that are called from now on
+        let flow = match update.from {
+            Side::A => self.caller.flow,
+            Side::B => self.branches.get(update.leg.0).map_or(self.caller.flow, |branch| branch.flow),
+        };
+        if let Some(branch) = self.branches.get_mut(update.leg.0) {
+            branch.peer.heard = Some(heard.clone());
+            if let Some(early) = branch.early.get_mut(update.leg.1) {
+                early.description = Some(heard);
+            }
+        }
+        updated(office, now, update.server, &update.request, &flow, Some(&described));
+        true
+    }
+
+    fn early_update_refused(
+        &mut self,
+        office: &mut Office,
+        now: Now,
+        update: &EarlyUpdate,
+        code: u16,
+    ) -> bool {
+        not_now(office, now, update.server, &update.request, code);
+        true
+    }
+
+    /// It got no final response. `false`: it was another request.
+    pub(super) fn early_update_failed(&mut self, office: &mut Office, client: ClientId) -> bool {
+        let Some(update) = self.early_update.take_if(|update| update.client == client) else { return false };
+        office.transactions.forget(update.server); // RFC 4320 §4.2: by now nobody waits for a 408
+        true
+    }
+}
+
+/// 200 to an UPDATE.
+fn updated(
+    office: &mut Office,
+    now: Now,
+    server: ServerId,
+    message: &Message,
+    flow: &Flow,
+    description: Option<&[u8]>,
+) {
+    let mut w = Writer::reply(message, 200, status::reason_phrase(200), None);
+    headers::turn_session_id(&mut w, message);
+    headers::session(&mut w, office, flow);
+    w.header(Name::Server, AGENT);
+    let bytes = match description {
+        Some(description) => w.body("application/sdp", description),
+        None => w.finish(),
+    };
+    office.respond(now, server, 200, bytes);
+}
+
+/// A refusal; 500 says when to try again (RFC 3311 §5.2, RFC 3261 §14.2).
+pub(super) fn not_now(office: &mut Office, now: Now, server: ServerId, message: &Message, code: u16) {
+    let mut w = Writer::reply(message, code, status::reason_phrase(code), None);
+    headers::turn_session_id(&mut w, message);
+    if code == 500 {
+        w.header(Name::RetryAfter, office.ids.word() % (RETRY_AFTER_S_MAX + 1));
+    }
+    w.header(Name::Server, AGENT);
+    office.respond(now, server, code, w.finish());
+}
