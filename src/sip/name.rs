@@ -212,6 +212,11 @@ mod tests {
         Name::To,
         Name::Unsupported,
         Name::UserAgent,
+        Name::MinSe,
+        Name::RAck,
+        Name::RSeq,
+        Name::SessionExpires,
+        Name::SessionId,
         Name::Via,
         Name::Warning,
         Name::WwwAuthenticate,
@@ -238,6 +243,7 @@ mod tests {
             ("k", "Supported"),
             ("t", "To"),
             ("v", "Via"),
+            ("x", "Session-Expires"),
         ] {
             assert_eq!(Name::parse(short.as_bytes()).word(), long);
             assert_eq!(Name::parse(short.to_ascii_uppercase().as_bytes()).word(), long);
@@ -246,7 +252,7 @@ mod tests {
 
     #[test]
     fn a_near_miss_is_other() {
-        for text in ["", "x", "Vib", "Call-IE", "Contacts", "P-Asserted-Identitx", "Froma", "Tö"] {
+        for text in ["", "z", "Vib", "Call-IE", "Contacts", "P-Asserted-Identitx", "Froma", "Tö"] {
             assert_eq!(Name::parse(text.as_bytes()), Name::Other, "{text}");
         }
     }
