@@ -22,7 +22,7 @@ fn baresip_registers_by_a_flow_is_called_by_it_and_is_gone_with_it() {
     alice.says("Call established");
     bob.says("Call established");
     alice.hang_up();
-    bob.says("terminated");
+    bob.says("session closed");
     drop(bob); // it is killed: no REGISTER takes its contact back
     until("bob is gone", || {
         let listed = daemon.list("/v1/registrations");

@@ -62,9 +62,10 @@ impl Baresip {
         let config = format!(
             "poll_method epoll\nnet_interface 127.0.0.1\nmodule_path {MODULES}\nrtp_ports {first}-{last}\n\
              module g711.so\nmodule aufile.so\nmodule aubridge.so\nmodule sndfile.so\n\
-             module_tmp account.so\nmodule_app menu.so\nmodule_app ctrl_tcp.so\n\
+             {uuid}module_tmp account.so\nmodule_app menu.so\nmodule_app ctrl_tcp.so\n\
              audio_source aufile,{tone}\naudio_player aubridge,sink\naudio_alert none\n\
              snd_path {heard}\nctrl_tcp_listen {control}\nsip_cafile {authority}\nsip_verify_server yes\n",
+            uuid = if more.is_empty() { "" } else { "module_tmp uuid.so\n" }, // else it has no instance to say
             tone = at("tone.wav").display(),
             heard = at("heard").display(),
             authority = certificate("authority.pem"),
