@@ -1,7 +1,7 @@
 //! Challenges and credentials of the digest scheme (RFC 7616, RFC 8760): the header fields and the computation.
 //! Nonces, their age and their counts are the registrar's.
 
-use super::params::{BLANK, Elements, unescaped};
+use super::params::{BLANK, Elements, after_blanks, before_blanks, unescaped};
 use md5::Md5;
 use sha2::{Digest as _, Sha256};
 use std::borrow::Cow;
@@ -61,7 +61,7 @@ impl<'a> Credentials<'a> {
     /// number, or `qop` comes without `nc` and `cnonce` (RFC 7616 §3.4). Unknown parameters are passed over.
     #[must_use]
     pub fn parse(value: &'a str) -> Option<Credentials<'a>> {
-        let (scheme, rest) = value.trim_start_matches(BLANK).split_once(BLANK)?;
+        let (scheme, rest) = after_blanks(value).split_once(BLANK)?;
         if !scheme.eq_ignore_ascii_case("Digest") {
             return None;
         }
@@ -69,8 +69,8 @@ impl<'a> Credentials<'a> {
         let (mut algorithm, mut cnonce, mut qop, mut nc, mut opaque) = (None, None, None, None, None);
         for element in Elements::new(rest) {
             let (name, value) = element.split_once('=')?;
-            let value = unquoted(value.trim_start_matches(BLANK))?;
-            let slot = match name.trim_end_matches(BLANK).to_ascii_lowercase().as_str() {
+            let value = unquoted(after_blanks(value))?;
+            let slot = match before_blanks(name).to_ascii_lowercase().as_str() {
                 "username" => &mut username,
                 "realm" => &mut realm,
                 "nonce" => &mut nonce,

@@ -4,7 +4,7 @@
 //! Invariant: no secret, and nothing that is computed of one but the response itself, is ever shown.
 
 use super::auth::{self, Algorithm, Credentials};
-use super::params::{BLANK, Elements};
+use super::params::{BLANK, Elements, after_blanks, before_blanks};
 use super::{Message, Name};
 use std::borrow::Cow;
 use std::fmt;
@@ -61,7 +61,7 @@ impl<'a> Challenge<'a> {
     /// `None` where we can't answer: another scheme or algorithm, `auth-int` alone, no realm or nonce, a parameter twice.
     #[must_use]
     pub fn parse(value: &'a str) -> Option<Challenge<'a>> {
-        let (scheme, rest) = value.trim_start_matches(BLANK).split_once(BLANK)?;
+        let (scheme, rest) = after_blanks(value).split_once(BLANK)?;
         if !scheme.eq_ignore_ascii_case("Digest") {
             return None;
         }
@@ -69,12 +69,12 @@ impl<'a> Challenge<'a> {
         let (mut algorithm, mut qop, mut stale) = (None, None, None);
         for element in Elements::new(rest) {
             let (name, value) = element.split_once('=')?;
-            let value = value.trim_start_matches(BLANK);
+            let value = after_blanks(value);
             let value = match value.strip_prefix('"') {
                 Some(inner) => inner.strip_suffix('"')?,
                 None => value,
             };
-            let slot = match name.trim_end_matches(BLANK).to_ascii_lowercase().as_str() {
+            let slot = match before_blanks(name).to_ascii_lowercase().as_str() {
                 "realm" => &mut realm,
                 "nonce" => &mut nonce,
                 "opaque" => &mut opaque,

@@ -1,7 +1,9 @@
 //! `name-addr` and `addr-spec` with header parameters: From, To, Contact, Route, Diversion and their like
 //! (RFC 3261 §20.10, §25.1).
 
-use super::params::{BLANK, Params, closing_quote, cut, split_once, unescaped};
+use super::params::{
+    Params, after_blanks, before_blanks, closing_quote, cut, split_once, trimmed, unescaped,
+};
 use super::uri::Uri;
 
 /// One element of a From, To, Contact, Route... header.
@@ -19,22 +21,22 @@ impl<'a> NameAddr<'a> {
     /// brackets that has headers (RFC 3261 §20: it must have them). A display name without quotes may hold any text.
     #[must_use]
     pub fn parse(text: &'a str) -> Option<NameAddr<'a>> {
-        let text = text.trim_matches(BLANK);
+        let text = trimmed(text);
         let (display, rest) = match text.strip_prefix('"') {
             Some(inner) => {
                 let end = closing_quote(inner)?;
-                (inner.get(..end)?, inner.get(end + 1..)?.trim_start_matches(BLANK))
+                (inner.get(..end)?, after_blanks(inner.get(end + 1..)?))
             }
             None => match cut(text, b'<') {
                 (_, "") => return addr_spec(text),
-                (display, rest) => (display.trim_end_matches(BLANK), rest),
+                (display, rest) => (before_blanks(display), rest),
             },
         };
         if !text.starts_with('"') && display.contains('"') {
             return None;
         }
         let (uri, params) = split_once(rest.strip_prefix('<')?, b'>')?;
-        let uri = Uri::parse(uri.trim_matches(BLANK))?;
+        let uri = Uri::parse(trimmed(uri))?;
         Some(NameAddr { display, uri, params: header_params(params)? })
     }
 
@@ -59,12 +61,12 @@ impl<'a> NameAddr<'a> {
 /// Without angle brackets every parameter is the header's (RFC 3261 §20.10).
 fn addr_spec(text: &str) -> Option<NameAddr<'_>> {
     let (uri, params) = cut(text, b';');
-    let uri = Uri::parse(uri.trim_end_matches(BLANK)).filter(|uri| uri.headers.is_empty())?;
+    let uri = Uri::parse(before_blanks(uri)).filter(|uri| uri.headers.is_empty())?;
     Some(NameAddr { display: "", uri, params: header_params(params)? })
 }
 
 fn header_params(text: &str) -> Option<&str> {
-    let text = text.trim_matches(BLANK);
+    let text = trimmed(text);
     (text.is_empty() || text.starts_with(';')).then_some(text)
 }
 

@@ -35,11 +35,11 @@ impl<'a> Params<'a> {
 
     /// Whether every parameter has a token for a name and none is empty.
     pub(super) fn are_sound(text: &'a str) -> bool {
-        let text = text.trim_matches(BLANK);
+        let text = trimmed(text);
         text.is_empty()
             || text.strip_prefix(';').is_some_and(|inner| {
                 split(inner, b';').all(|param| {
-                    let name = param.split('=').next().unwrap_or("").trim_matches(BLANK);
+                    let name = trimmed(cut(param, b'=').0);
                     !name.is_empty() && name.bytes().all(is_token)
                 })
             })
@@ -51,19 +51,19 @@ impl<'a> Iterator for Params<'a> {
 
     fn next(&mut self) -> Option<Param<'a>> {
         loop {
-            let rest = self.rest.trim_start_matches(BLANK);
+            let rest = after_blanks(self.rest);
             if rest.is_empty() {
                 return None;
             }
             let rest = rest.strip_prefix(';').unwrap_or(rest);
             let end = separator(rest, b';').unwrap_or(rest.len());
-            let text = rest.get(..end)?.trim_matches(BLANK);
+            let text = trimmed(rest.get(..end)?);
             self.rest = rest.get(end..)?;
             if text.is_empty() {
                 continue;
             }
             let (name, value) = match split_once(text, b'=') {
-                Some((name, value)) => (name.trim_matches(BLANK), Some(unquoted(value.trim_matches(BLANK)))),
+                Some((name, value)) => (trimmed(name), Some(unquoted(trimmed(value)))),
                 None => (text, None),
             };
             return Some(Param { name, value, text });
@@ -95,7 +95,7 @@ impl<'a> Iterator for Elements<'a> {
     fn next(&mut self) -> Option<&'a str> {
         while !self.rest.is_empty() {
             let end = separator(self.rest, b',').unwrap_or(self.rest.len());
-            let element = self.rest.get(..end)?.trim_matches(BLANK);
+            let element = trimmed(self.rest.get(..end)?);
             self.rest = self.rest.get(end + 1..).unwrap_or("");
             if !element.is_empty() {
                 return Some(element);
@@ -107,6 +107,28 @@ impl<'a> Iterator for Elements<'a> {
 
 /// LWS; folds are spaces by the time that text is read.
 pub(super) const BLANK: [char; 2] = [' ', '\t'];
+
+fn is_blank(byte: &u8) -> bool {
+    matches!(byte, b' ' | b'\t')
+}
+
+/// Without the blanks at both ends. By bytes: most values have none there, and a search by characters costs more than reading
+/// the value does.
+pub(super) fn trimmed(text: &str) -> &str {
+    before_blanks(after_blanks(text))
+}
+
+/// Without the blanks in front.
+pub(super) fn after_blanks(text: &str) -> &str {
+    let blanks = text.bytes().take_while(|byte| is_blank(byte)).count();
+    text.get(blanks..).unwrap_or("")
+}
+
+/// Without the blanks at the end.
+pub(super) fn before_blanks(text: &str) -> &str {
+    let blanks = text.bytes().rev().take_while(|byte| is_blank(byte)).count();
+    text.get(..text.len() - blanks).unwrap_or("")
+}
 
 /// `str::split_once` at an ASCII byte: these texts are short and many, and the search of the standard library is slow to start.
 pub(super) fn split_once(text: &str, at: u8) -> Option<(&str, &str)> {

@@ -4,8 +4,7 @@
 //! Strict where it would be ambiguous: white space, quotes, angle brackets, control characters, a second `@`, an IPv6
 //! host without brackets.
 
-use super::params::{Params, cut, split_once};
-use memchr::memchr;
+use super::params::{Params, after_blanks, cut, split_once, trimmed};
 use std::borrow::Cow;
 use std::net::Ipv6Addr;
 
@@ -38,12 +37,14 @@ impl<'a> Uri<'a> {
     /// `None` where the text is no URI, or a SIP URI that can't be read in one way only.
     #[must_use]
     pub fn parse(text: &'a str) -> Option<Uri<'a>> {
+        let bare =
+            |scheme, rest| Uri { text, scheme, user: rest, host: "", port: None, params: "", headers: "" };
+        if let Some(rest) = text.strip_prefix("sip:") {
+            return sip(bare(Scheme::Sip, rest), rest);
+        }
         let (word, rest) = split_once(text, b':')?;
         let alpha = word.bytes().next().is_some_and(|b| b.is_ascii_alphabetic());
         if !alpha || !word.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.')) {
-            return None;
-        }
-        if rest.is_empty() || rest.bytes().any(|b| ENDS[usize::from(b)]) {
             return None;
         }
         let scheme = match word.len() {
@@ -53,9 +54,10 @@ impl<'a> Uri<'a> {
             3 if word.eq_ignore_ascii_case("urn") => Scheme::Urn,
             _ => Scheme::Other,
         };
-        let bare = Uri { text, scheme, user: rest, host: "", port: None, params: "", headers: "" };
+        let bare = bare(scheme, rest);
         match scheme {
             Scheme::Sip | Scheme::Sips => sip(bare, rest),
+            _ if rest.is_empty() || rest.bytes().any(|b| MARKS[usize::from(b)] == Mark::End) => None,
             Scheme::Tel => {
                 let (user, params) = cut(rest, b';');
                 (!user.is_empty()).then_some(Uri { user, params, ..bare })
@@ -107,25 +109,60 @@ fn unescaped(text: &str) -> Cow<'_, str> {
     String::from_utf8(out).map_or(text.into(), Cow::Owned)
 }
 
-/// What follows `sip:` or `sips:`.
+/// What follows `sip:` or `sips:`, in one pass: every message has a handful of them.
 fn sip<'a>(bare: Uri<'a>, rest: &'a str) -> Option<Uri<'a>> {
-    let (userinfo, tail) = split_once(rest, b'@').unwrap_or(("", rest));
-    if memchr(b'@', tail.as_bytes()).is_some() {
-        return None;
+    // Before the `@` only the first colon separates; after it, or where there is none, all three do.
+    let (mut at, mut colon, mut semicolon, mut question) = (None, None, None, None);
+    for (n, byte) in rest.bytes().enumerate() {
+        match MARKS[usize::from(byte)] {
+            Mark::None => {}
+            Mark::End => return None,
+            Mark::At if at.is_some() => return None,
+            Mark::At => {
+                at = Some((n, colon.unwrap_or(n)));
+                (semicolon, question) = (None, None);
+            }
+            Mark::Colon => colon = colon.or(Some(n)),
+            Mark::Semicolon if question.is_none() => semicolon = semicolon.or(Some(n)),
+            Mark::Semicolon => {}
+            Mark::Question => question = question.or(Some(n)),
+        }
     }
-    let (user, _password) = cut(userinfo, b':');
-    let (tail, headers) = cut(tail, b'?');
-    let (hostport, params) = cut(tail, b';');
-    let (host, port) = host_port(hostport)?;
+    let (user, host_at) = match at {
+        Some((at, colon)) => (rest.get(..colon)?, at + 1),
+        None => ("", 0),
+    };
+    let params_end = question.unwrap_or(rest.len());
+    let host_end = semicolon.unwrap_or(params_end);
+    let (host, port) = host_port(rest.get(host_at..host_end)?)?;
+    let (params, headers) = (rest.get(host_end..params_end)?, rest.get(params_end..)?);
     Some(Uri { user, host, port, params, headers, ..bare })
 }
 
-/// What can't stand in a URI: white space, control characters, quotes, angle brackets.
-const ENDS: [bool; 256] = {
-    let mut table = [false; 256];
+/// What a byte does in a URI.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mark {
+    None,
+    At,
+    Colon,
+    Semicolon,
+    Question,
+    /// It can't stand in one: white space, control characters, quotes, angle brackets.
+    End,
+}
+
+const MARKS: [Mark; 256] = {
+    let mut table = [Mark::None; 256];
     let mut byte = 0usize;
     while byte < 128 {
-        table[byte] = byte <= b' ' as usize || matches!(byte as u8, 0x7f | b'<' | b'>' | b'"');
+        table[byte] = match byte as u8 {
+            b'@' => Mark::At,
+            b':' => Mark::Colon,
+            b';' => Mark::Semicolon,
+            b'?' => Mark::Question,
+            0..=b' ' | 0x7f | b'<' | b'>' | b'"' => Mark::End,
+            _ => Mark::None,
+        };
         byte += 1;
     }
     table
@@ -144,25 +181,26 @@ fn ipv6(host: &str) -> Option<Ipv6Addr> {
 
 /// `host [":" port]` (RFC 3261 §25.1), white space around the colon as Via allows it. The host comes without brackets.
 pub(super) fn host_port(text: &str) -> Option<(&str, Option<u16>)> {
-    let blank = super::params::BLANK;
-    let (host, rest) = if let Some(inner) = text.strip_prefix('[') {
-        let (host, rest) = split_once(inner, b']')?;
-        ipv6(host)?;
-        (host, rest.trim_start_matches(blank))
-    } else {
-        let (host, rest) = cut(text, b':');
-        let host = host.trim_end_matches(blank);
-        // `_` is in no host name by RFC, and in many by use.
-        let sound = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
-        if host.is_empty() || !host.bytes().all(sound) {
-            return None;
+    let (host, rest) = match text.strip_prefix('[') {
+        Some(inner) => {
+            let (host, rest) = split_once(inner, b']')?;
+            ipv6(host)?;
+            (host, rest)
         }
-        (host, rest)
+        None => {
+            // `_` is in no host name by RFC, and in many by use.
+            let sound = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
+            text.split_at_checked(text.bytes().take_while(|b| sound(*b)).count())?
+        }
     };
+    let rest = after_blanks(rest);
+    if host.is_empty() {
+        return None;
+    }
     if rest.is_empty() {
         return Some((host, None));
     }
-    let port = super::parse::decimal(rest.strip_prefix(':')?.trim_matches(blank).as_bytes())?;
+    let port = super::parse::decimal(trimmed(rest.strip_prefix(':')?).as_bytes())?;
     Some((host, Some(u16::try_from(port).ok()?)))
 }
 

@@ -1,6 +1,6 @@
 //! The Via header field (RFC 3261 §20.42, RFC 3581).
 
-use super::params::{BLANK, Params, cut, split_once};
+use super::params::{BLANK, Params, after_blanks, cut, split_once, trimmed};
 use super::uri::host_port;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,17 +18,16 @@ impl<'a> Via<'a> {
     /// Reads one element. `None` for another protocol than SIP/2.0, a sent-by that is no host, or empty parameters.
     #[must_use]
     pub fn parse(text: &'a str) -> Option<Via<'a>> {
-        let (protocol, rest) = split_once(text, b'/')?;
-        let (version, rest) = split_once(rest, b'/')?;
-        if !protocol.trim_matches(BLANK).eq_ignore_ascii_case("SIP") || version.trim_matches(BLANK) != "2.0" {
-            return None;
-        }
-        let (transport, rest) = rest.trim_start_matches(BLANK).split_once(BLANK)?;
+        let rest = match text.strip_prefix("SIP/2.0/") {
+            Some(rest) => rest,
+            None => after_version(text)?,
+        };
+        let (transport, rest) = after_blanks(rest).split_once(BLANK)?;
         if transport.is_empty() || !transport.bytes().all(super::parse::is_token) {
             return None;
         }
         let (sent_by, params) = cut(rest, b';');
-        let (host, port) = host_port(sent_by.trim_matches(BLANK))?;
+        let (host, port) = host_port(trimmed(sent_by))?;
         Params::are_sound(params).then_some(Via { transport, host, port, params })
     }
 
@@ -42,6 +41,13 @@ impl<'a> Via<'a> {
     pub fn branch(&self) -> Option<&'a str> {
         self.param("branch")
     }
+}
+
+/// What follows the protocol and its version, with all the case and space that they may have.
+fn after_version(text: &str) -> Option<&str> {
+    let (protocol, rest) = split_once(text, b'/')?;
+    let (version, rest) = split_once(rest, b'/')?;
+    (trimmed(protocol).eq_ignore_ascii_case("SIP") && trimmed(version) == "2.0").then_some(rest)
 }
 
 #[cfg(test)]
