@@ -13,6 +13,7 @@ mod admission;
 pub mod calls;
 mod certified;
 pub mod config;
+mod date;
 pub mod drain;
 mod errand;
 pub mod event;
@@ -56,6 +57,7 @@ use crate::transaction::{self, ServerId, Transactions};
 use crate::trunk::{self, News, Registrations, Standing};
 use calls::Calls;
 use certified::Certified;
+use date::Date;
 use drain::Drain;
 use std::sync::Arc;
 use std::time::Instant;
@@ -69,6 +71,7 @@ pub struct Switch {
     office: Office,
     digest: Digest,
     gruus: Gruus,
+    date: Date,
     rules: Arc<Ruleset>,
     calls: Calls,
     certified: Certified,
@@ -112,6 +115,7 @@ impl Switch {
             office,
             digest,
             gruus,
+            date: Date::default(),
             rules: Arc::default(),
             calls: Calls::default(),
             certified: Certified::default(),

@@ -10,8 +10,7 @@ use crate::registrar::gruu::{self, Held};
 use crate::rules::Domain;
 use crate::sip::{Flow, Message, Name, Writer};
 use bytes::Bytes;
-use jiff::tz::Offset;
-use std::fmt::{Display, Write as _};
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 /// How often a phone is to let us see that its connection stands (RFC 5626 §5.4), in seconds: well before we probe it ourselves.
@@ -75,7 +74,7 @@ impl Switch {
         if let Some(provider) = self.push_service(domain, key, request) {
             w.field("Feature-Caps", format_args!("*;+sip.pns=\"{provider}\"")); // RFC 8599 §5.6.1
         }
-        w.header(Name::Date, date(now)); // RFC 3261 §10.3 step 8
+        w.header(Name::Date, self.date.text(now)); // RFC 3261 §10.3 step 8
         w.finish()
     }
 
@@ -97,9 +96,4 @@ impl Switch {
             provider.is_some_and(|provider| !provider.eq_ignore_ascii_case(&push.provider))
         })
     }
-}
-
-/// RFC 3261 §20.17: always GMT.
-fn date(now: Now) -> impl Display {
-    Offset::UTC.to_datetime(now.wall).strftime("%a, %d %b %Y %H:%M:%S GMT")
 }
