@@ -2,7 +2,7 @@
 //!
 //! # What is durable when
 //!
-//! Rules and status: when the call returns. Registrations and call records: within 250 ms (gathered for 50 ms, then written and synced).
+//! Rules and status: when the call returns. Registrations and call records: within 250 ms (gathered for 100 ms, then written and synced).
 //! Nothing is published here: whoever edits swaps the live value after the call has returned.
 //!
 //! # What lies in the directory (mode 0700)

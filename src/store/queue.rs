@@ -23,7 +23,7 @@ pub const BINDINGS_MAX: usize = 1 << 16;
 /// Call records that wait.
 pub const RECORDS_MAX: usize = 1 << 13;
 /// How long registrations and records are gathered before they are written: the rest of the 250 ms is for the writing.
-pub const GATHER: Duration = Duration::from_millis(50);
+pub const GATHER: Duration = Duration::from_millis(100);
 
 /// An edit and where its answer goes.
 pub enum Edit {
@@ -117,8 +117,9 @@ impl Queue {
         if self.drops(&mut state, full, "a registration") {
             return;
         }
+        let first = state.work.is_empty();
         state.work.bindings.insert(key, binding);
-        self.work.notify_one();
+        self.gather(first);
     }
 
     pub fn push_record(&self, record: Arc<CallRecord>) {
@@ -127,8 +128,16 @@ impl Queue {
         if self.drops(&mut state, full, "a call record") {
             return;
         }
+        let first = state.work.is_empty();
         state.work.records.insert(record.id.clone(), record);
-        self.work.notify_one();
+        self.gather(first);
+    }
+
+    /// The first thing that waits begins the gathering. What comes after it wakes nobody: the writer looks again when that is over.
+    fn gather(&self, first: bool) {
+        if first {
+            self.work.notify_one();
+        }
     }
 
     fn drops(&self, state: &mut State, full: bool, what: &str) -> bool {
