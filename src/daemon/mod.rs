@@ -12,6 +12,7 @@ pub mod log;
 pub mod metrics;
 pub mod notify;
 pub mod outlet;
+pub mod refreshes;
 pub mod rulesets;
 pub mod secrets;
 pub mod signals;
@@ -281,7 +282,7 @@ fn first_inputs(
     let domains = generations.all().into_iter().map(|l| l.domain.clone());
     let mut first = vec![Input::Rules(Arc::new(Ruleset::new(domains)))];
     first.extend(statuses.all().into_iter().map(|(key, status)| Input::Status { key, status: Some(status) }));
-    first.extend(store.bindings()?.into_iter().map(Input::Restore));
+    first.extend(store.bindings()?.into_iter().map(refreshes::restored).map(Input::Restore));
     Ok(first)
 }
 

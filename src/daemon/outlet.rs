@@ -1,6 +1,7 @@
 //! Where the signalling thread puts what is not for the wire: registrations and call records to the store, events to their
 //! readers, what phones answered to whoever asked, the end of the drain to the daemon. Nothing here waits.
 
+use super::refreshes::Refreshes;
 use crate::admin::events::Announcer;
 use crate::admin::notices::Notices;
 use crate::net::signalling::Sinks;
@@ -13,6 +14,7 @@ use tokio::sync::Notify;
 
 pub struct Outlet {
     store: Arc<dyn Store>,
+    refreshes: Refreshes,
     events: Arc<Announcer>,
     notices: Arc<Notices>,
     drained: Arc<Notify>,
@@ -26,15 +28,22 @@ impl Outlet {
         notices: Arc<Notices>,
         drained: Arc<Notify>,
     ) -> Outlet {
-        Outlet { store, events, notices, drained }
+        Outlet { store, refreshes: Refreshes::default(), events, notices, drained }
     }
 }
 
 impl Sinks for Outlet {
     fn binding(&mut self, change: Change) {
         match change {
-            Change::Added(binding) | Change::Refreshed(binding) => self.store.put_binding(binding),
-            Change::Removed { key, .. } => self.store.remove_binding(key),
+            Change::Added(binding) | Change::Refreshed(binding) => {
+                if self.refreshes.must_be_written(&binding) {
+                    self.store.put_binding(binding);
+                }
+            }
+            Change::Removed { key, .. } => {
+                self.refreshes.forget(&key);
+                self.store.remove_binding(key);
+            }
         }
     }
 

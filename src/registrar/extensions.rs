@@ -12,7 +12,7 @@ pub const PATH_MAX: usize = 8;
 pub const PATH_BYTES_MAX: usize = 2_048;
 
 /// Kept of a contact that has any of it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Extensions {
     /// The proxies that a request to it visits, in order, each as written (RFC 3327 §5.3).
     pub path: Vec<Arc<str>>,
