@@ -1,7 +1,8 @@
-//! The one place that reads the clocks.
+//! The one place that reads the clocks and lets time pass.
 
 use crate::clock::Now;
-use std::time::Instant;
+use rustix::time::Timespec;
+use std::time::{Duration, Instant};
 
 /// This moment.
 #[must_use]
@@ -15,4 +16,12 @@ pub fn now() -> Now {
 #[allow(clippy::disallowed_methods)] // this is the edge that the ban points to
 pub fn mono() -> Instant {
     Instant::now()
+}
+
+/// Lets that long pass, or less where a signal comes. For the pace of a thread that has nothing to do but to look again; whoever
+/// waits for something waits for that.
+pub fn rest(duration: Duration) {
+    if let Ok(duration) = Timespec::try_from(duration) {
+        let _ = rustix::thread::nanosleep(&duration);
+    }
 }

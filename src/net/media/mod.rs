@@ -17,9 +17,10 @@ pub use ports::{Ports, PortsError, Range};
 
 use super::poll::Waker;
 use crate::relay::{Command, RelayId, Report};
+use std::cell::Cell;
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::SyncSender;
+use std::sync::mpsc::{SyncSender, TrySendError};
 use std::thread::JoinHandle;
 
 /// Commands that wait for one relay thread. When it is full, the signalling thread waits.
@@ -38,6 +39,8 @@ pub struct Plane {
 struct Thread {
     commands: SyncSender<Command>,
     waker: Waker,
+    /// It was given commands since it was last woken.
+    told: Cell<bool>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -57,7 +60,7 @@ impl Plane {
                 let waker = relays.waker();
                 let thread =
                     std::thread::Builder::new().name(format!("media-{n}")).spawn(move || relays.run())?;
-                Ok(Thread { commands, waker, thread: Some(thread) })
+                Ok(Thread { commands, waker, told: Cell::new(false), thread: Some(thread) })
             })
             .collect::<io::Result<Vec<Thread>>>()?;
         if report(Report::Opened { pairs: at_first, exhausted: false }).is_some() {
@@ -71,6 +74,16 @@ impl Plane {
     /// # Errors
     /// That thread has ended, which it never does by itself: the media plane is broken.
     pub fn command(&self, command: Command) -> Result<(), Broken> {
+        self.queue(command)?;
+        self.wake();
+        Ok(())
+    }
+
+    /// As [`Plane::command`], but the thread may sleep on until [`Plane::wake`]: several commands then cost one wake.
+    ///
+    /// # Errors
+    /// As [`Plane::command`].
+    pub fn queue(&self, command: Command) -> Result<(), Broken> {
         let relay = match command {
             Command::Open { id, .. } | Command::Point { id, .. } | Command::Close { id } => id,
             // The first thread owns the ports.
@@ -78,9 +91,22 @@ impl Plane {
         };
         let count = self.threads.len() as u64;
         let thread = self.threads.get((relay.0 % count) as usize).ok_or(Broken)?;
-        thread.commands.send(command).map_err(|_| Broken)?;
-        thread.waker.wake();
-        Ok(())
+        thread.told.set(true);
+        match thread.commands.try_send(command) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Full(command)) => {
+                thread.waker.wake();
+                thread.commands.send(command).map_err(|_| Broken)
+            }
+            Err(TrySendError::Disconnected(_)) => Err(Broken),
+        }
+    }
+
+    /// Wakes the threads that were given commands.
+    pub fn wake(&self) {
+        for thread in self.threads.iter().filter(|thread| thread.told.take()) {
+            thread.waker.wake();
+        }
     }
 }
 
@@ -92,7 +118,7 @@ pub struct Broken;
 impl Drop for Plane {
     /// Ends the threads: the end of a command queue is the order to stop.
     fn drop(&mut self) {
-        for Thread { commands, waker, thread } in self.threads.drain(..) {
+        for Thread { commands, waker, thread, .. } in self.threads.drain(..) {
             drop(commands);
             waker.wake();
             if let Some(thread) = thread {

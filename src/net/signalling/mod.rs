@@ -9,6 +9,7 @@
 //! The queue is bounded: a full one makes the asker wait, and never the thread itself or a relay thread.
 
 pub mod connections;
+mod pace;
 mod thread;
 
 use crate::clock::Now;

@@ -3,6 +3,7 @@
 
 use super::Sinks;
 use super::connections::{Connections, Expected};
+use super::pace::Pace;
 use crate::clock::Now;
 use crate::net::clock;
 use crate::net::listen::{Bound, Listener};
@@ -104,6 +105,9 @@ pub(super) struct Edge<M, S> {
     paused: Vec<usize>,
     connections: Connections,
     swept: Option<Instant>,
+    pace: Pace,
+    /// Inputs of this round.
+    inputs: u32,
     /// When the machine's timers were last looked at.
     timed: Option<Instant>,
     /// UDP flows that failed, to be told to the machine.
@@ -145,6 +149,8 @@ impl<M: Machine, S: Sinks> Edge<M, S> {
             paused: Vec::new(),
             connections,
             swept: None,
+            pace: Pace::default(),
+            inputs: 0,
             timed: None,
             failed: VecDeque::new(),
             actions: Vec::new(),
@@ -162,12 +168,17 @@ impl<M: Machine, S: Sinks> Edge<M, S> {
         for input in first {
             self.input(now, input);
         }
+        self.media.wake();
         loop {
+            if let Some(rest) = self.pace.rest(clock::mono) {
+                clock::rest(rest);
+            }
             if let Err(error) = self.poll.wait(&mut events, self.timeout(now, queue)) {
                 tracing::error!(%error, "the signalling thread can't wait for its sockets, it stops");
                 return;
             }
             now = clock::now();
+            self.inputs = 0;
             let mut woken = queue == Queue::MoreToCome;
             for (token, interest) in events.iter() {
                 match token & KIND {
@@ -182,6 +193,8 @@ impl<M: Machine, S: Sinks> Edge<M, S> {
             }
             self.timers(now);
             self.tell_failures(now);
+            self.media.wake();
+            self.pace.round(now.mono, self.inputs);
             if queue == Queue::Ended {
                 return;
             }
@@ -321,12 +334,13 @@ impl<M: Machine, S: Sinks> Edge<M, S> {
     }
 
     fn input(&mut self, now: Now, input: Input) {
+        self.inputs += 1;
         let mut actions = std::mem::take(&mut self.actions);
         self.machine.handle(now, input, &mut actions);
         for action in actions.drain(..) {
             match action {
                 Action::Send { flow, bytes } => self.send(now, flow, bytes),
-                Action::Media(command) => self.media_broken |= self.media.command(command).is_err(),
+                Action::Media(command) => self.media_broken |= self.media.queue(command).is_err(),
                 Action::Binding(change) => self.sinks.binding(change),
                 Action::Event(event) => self.sinks.event(event),
                 Action::Noticed(finished) => self.sinks.noticed(finished),
