@@ -51,7 +51,13 @@ def kamailio_rtpengine(cpu, auth, phones=None):
     return [process] + kamailio(cpu, auth, rtpengine_too=True)
 
 
-SERVERS = {"ringtree": ringtree, "kamailio": kamailio, "kamailio+rtpengine": kamailio_rtpengine}
+def floor(cpu, auth):
+    process = spawn([floor.binary, f"{SERVER_IP}:{SIP_PORT}"], cpu, "floor.log")
+    _answers_sip(process, "floor.log")
+    return [process]
+
+
+SERVERS = {"ringtree": ringtree, "kamailio": kamailio, "kamailio+rtpengine": kamailio_rtpengine, "floor": floor}
 
 
 def versions():
