@@ -115,7 +115,9 @@ impl Name {
             (19, b'p') => Name::ProxyAuthorization,
             _ => return Name::Other,
         };
-        if candidate.word().as_bytes().eq_ignore_ascii_case(text) { candidate } else { Name::Other }
+        // Most senders write a name as RFC 3261 does, and that is told by one comparison of memory.
+        let word = candidate.word().as_bytes();
+        if word == text || word.eq_ignore_ascii_case(text) { candidate } else { Name::Other }
     }
 
     /// The name as we write it; empty for `Other`.
