@@ -2,6 +2,8 @@
 
 use super::Admin;
 use super::problem::Problem;
+use crate::call::lines::{self, Target};
+use crate::call::office::{Named, Office};
 use crate::clock::Now;
 use crate::rules::domain::TrunkView;
 use crate::rules::model::TrunkTransport;
@@ -21,10 +23,12 @@ pub struct Trunk {
     pub name: String,
     /// `host[:port]`; without one, calls come in by it and none goes out.
     pub proxy: Option<String>,
-    /// `udp`, `tcp`, `tls`.
+    /// `udp`, `tcp`, `tls`, `any`.
     pub transport: String,
-    /// What the proxy resolves to, in order; the first is used.
+    /// What the proxy resolves to, by rank.
     pub addresses: Vec<String>,
+    /// Each place of these, as calls see it.
+    pub targets: Vec<Place>,
     /// Calls that it carries now, both ways.
     pub channels_in_use: usize,
     /// How many it may carry; null: as many as come.
@@ -33,11 +37,24 @@ pub struct Trunk {
     pub calls: u64,
     /// Of these, attempts that it did not take: no response, or a 408 or 5xx before anything rang.
     pub failures: u64,
-    /// `up`, `full`, `down` (its proxy has no address), `unregistered` (calls take another trunk where there is one), `inbound` (it has no
+    /// `up`, `full`, `down` (its proxy has no address, or none of its places answers OPTIONS), `quarantined` (each place has just said 503, or
+    /// nothing), `unregistered` (calls take another trunk where there is one), `inbound` (it has no
     /// proxy).
     pub state: String,
     /// Of our registration there; null where the rules want none.
     pub registration: Option<Registration>,
+}
+
+/// One place that a trunk leads to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    pub address: String,
+    /// `udp`, `tcp`, `tls`.
+    pub transport: String,
+    /// `up`, `quarantined` (it said 503, or nothing), `silent` (it doesn't answer OPTIONS): the last two are tried where there is nothing else.
+    pub state: String,
+    /// Of `quarantined`: until when.
+    pub until: Option<Timestamp>,
 }
 
 /// Our registration at a trunk.
@@ -68,13 +85,16 @@ pub(super) async fn list(State(admin): State<Arc<Admin>>) -> Result<Json<Vec<Tru
 fn shown(switch: &Switch, now: Now, domain: &Arc<str>, trunk: &TrunkView) -> Trunk {
     let office = switch.office();
     let key = (domain.clone(), trunk.name.clone());
-    let addresses: Vec<String> =
-        office.trunks.get(&key).into_iter().flatten().map(ToString::to_string).collect();
-    let (channels_in_use, tally) = (office.channels_in_use(&key), office.tally_of(&key));
+    let targets = places(office, now, &key);
+    let addresses: Vec<String> = targets.iter().map(|place| place.address.clone()).collect();
+    let all = |state: &str| targets.iter().all(|place| place.state == state);
+    let some_up = targets.iter().any(|place| place.state == "up");
+    let (channels_in_use, tally) = (office.lines.channels_in_use(&key), office.lines.tally_of(&key));
     let state = match (&trunk.proxy, trunk.channels) {
         (None, _) => "inbound",
-        (Some(_), _) if addresses.is_empty() => "down",
-        (Some(_), _) if office.unregistered.contains(&key) => "unregistered",
+        (Some(_), _) if all("silent") => "down", // or there is none
+        (Some(_), _) if !some_up => "quarantined",
+        (Some(_), _) if office.lines.is_unregistered(&key) => "unregistered",
         (Some(_), Some(most)) if channels_in_use >= most as usize => "full",
         (Some(_), _) => "up",
     };
@@ -82,6 +102,7 @@ fn shown(switch: &Switch, now: Now, domain: &Arc<str>, trunk: &TrunkView) -> Tru
         TrunkTransport::Udp => "udp",
         TrunkTransport::Tcp => "tcp",
         TrunkTransport::Tls => "tls",
+        TrunkTransport::Any => "any",
     };
     Trunk {
         domain: domain.to_string(),
@@ -89,6 +110,7 @@ fn shown(switch: &Switch, now: Now, domain: &Arc<str>, trunk: &TrunkView) -> Tru
         proxy: trunk.proxy.clone(),
         transport: transport.to_owned(),
         addresses,
+        targets,
         channels_in_use,
         channels: trunk.channels,
         calls: tally.calls,
@@ -98,11 +120,27 @@ fn shown(switch: &Switch, now: Now, domain: &Arc<str>, trunk: &TrunkView) -> Tru
     }
 }
 
-fn registration(now: Now, standing: Standing) -> Registration {
-    let at = |at: Instant| {
-        let ahead = SignedDuration::try_from(at.saturating_duration_since(now.mono)).unwrap_or_default();
-        now.wall.checked_add(ahead).ok()
+fn places(office: &Office, now: Now, trunk: &Named) -> Vec<Place> {
+    let place = |target: &Target| {
+        let (state, until) = match office.lines.standing(now.mono, trunk, target) {
+            lines::Standing::Open => ("up", None),
+            lines::Standing::Quarantined { until } => ("quarantined", civil(now, until)),
+            lines::Standing::Silent => ("silent", None),
+        };
+        let (address, transport) = (target.remote.to_string(), target.transport.scheme().to_owned());
+        Place { address, transport, state: state.to_owned(), until }
     };
+    office.lines.places(trunk).iter().map(place).collect()
+}
+
+/// A moment ahead by the wall clock.
+fn civil(now: Now, at: Instant) -> Option<Timestamp> {
+    let ahead = SignedDuration::try_from(at.saturating_duration_since(now.mono)).unwrap_or_default();
+    now.wall.checked_add(ahead).ok()
+}
+
+fn registration(now: Now, standing: Standing) -> Registration {
+    let at = |at: Instant| civil(now, at);
     let (state, why, until) = match standing {
         Standing::Waiting => ("waiting", None, None),
         Standing::Registering => ("registering", None, None),

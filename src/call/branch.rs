@@ -4,9 +4,11 @@ use super::device::Reach;
 use super::dialogs::Direction;
 use super::early::Early;
 use super::headers;
-use super::office::{Channel, Office};
+use super::lines::Channel;
+use super::office::Office;
 use super::peer::Peer;
 use super::pickup::Arrived;
+use super::trunk::Way;
 use super::verdict;
 use crate::clock::Now;
 use crate::dialog::Dialog;
@@ -25,11 +27,11 @@ pub enum Callee {
         device: Arc<str>,
         user: Option<Arc<str>>,
     },
-    /// `next`: the trunks to try if this one fails before ringing.
+    /// `next`: the ways to try if this one fails before ringing.
     Trunk {
         trunk: Arc<str>,
         number: Arc<str>,
-        next: Vec<Arc<str>>,
+        next: Vec<Way>,
     },
 }
 

@@ -5,7 +5,8 @@ use super::bridge::Bridge;
 use super::device::Reach;
 use super::dialogs::Direction;
 use super::headers::{self, Onward, Outgoing};
-use super::office::{Channel, Effect, Office};
+use super::lines::Channel;
+use super::office::{Effect, Office};
 use super::peer::Peer;
 use super::record::AnsweredBy;
 use super::refresh::Amendment;
@@ -57,7 +58,7 @@ impl Call {
         match &planned.to {
             LegTarget::Device(device) => self.invite_device(office, now, leg, &planned, device),
             LegTarget::Outside { number, trunks } => {
-                self.invite_trunk(office, now, leg, &planned, number, trunks)
+                self.invite_outside(office, now, leg, &planned, number, trunks)
             }
         }
     }
@@ -98,6 +99,7 @@ impl Call {
         };
         let index = self.branches.len();
         let tag = super::tag(office, Side::B, self.key, index);
+        let location = self.location_onward(office, now, invitation);
         let outgoing = Outgoing {
             leg: planned,
             target,
@@ -113,6 +115,7 @@ impl Call {
             reliable: offer.is_some() || self.passes_early_offers(planned),
             onward: onward.as_ref(),
             called: self.walk.did(),
+            location: location.as_ref(),
             loop_token: self.loop_token,
         };
         let bytes = headers::invite(office, &outgoing);
@@ -155,7 +158,7 @@ impl Call {
             200..=299 => self.success(office, now, index, message),
             401 | 407 if self.answers_challenge(office, now, index, message) => {}
             422 if self.lengthens(office, now, index, message) => {}
-            status => self.rejected(office, now, index, status),
+            _ => self.rejected(office, now, index, message),
         }
     }
 
@@ -217,7 +220,8 @@ impl Call {
     }
 
     /// A final response of 300 and above.
-    fn rejected(&mut self, office: &mut Office, now: Now, index: usize, status: u16) {
+    fn rejected(&mut self, office: &mut Office, now: Now, index: usize, message: &Message) {
+        let status = message.status();
         let branch = &mut self.branches[index];
         let outcome = match branch.state {
             BranchState::Calling { .. } => branch.outcome_of(now, status),
@@ -229,29 +233,33 @@ impl Call {
         let awaited = branch.is_calling();
         branch.state = BranchState::Ended(outcome);
         self.turn_away(office, now, index);
-        let branch = &mut self.branches[index];
-        let failed = verdict::tries_next_trunk(status, rang);
-        if let Some(channel) = branch.channel.take().filter(|_| awaited && failed) {
-            office.trunk_failed(&channel);
+        let onward = verdict::onward(status, rang);
+        if awaited && onward == verdict::Onward::Place {
+            self.passes_over(office, now, index, Some(message));
         }
         if status == 430 {
             self.flow_failed(office, now, index);
         }
+        let branch = &mut self.branches[index];
+        if let Some(channel) = branch.channel.take().filter(|_| awaited && onward != verdict::Onward::Nothing)
+        {
+            office.lines.failed(&channel);
+        }
         let lost = matches!(status, 408 | 430) && !rang;
-        if awaited && !self.tries_next(office, now, index, (failed, lost)) {
+        if awaited && !self.tries_next(office, now, index, (onward, lost)) {
             self.branch_ended(office, now, index);
         }
     }
 
     /// Whether another trunk, or another flow of the phone, takes the leg over.
-    fn tries_next(
+    pub(super) fn tries_next(
         &mut self,
         office: &mut Office,
         now: Now,
         index: usize,
-        (failed, lost): (bool, bool),
+        (onward, lost): (verdict::Onward, bool),
     ) -> bool {
-        self.tries_next_trunk(office, now, index, failed) || self.tries_next_flow(office, now, index, lost)
+        self.tries_next_way(office, now, index, onward) || self.tries_next_flow(office, now, index, lost)
     }
 
     pub(super) fn branch_failed(&mut self, office: &mut Office, now: Now, index: usize, why: Failure) {
@@ -265,12 +273,16 @@ impl Call {
         self.log.leg_ended(now, branch.entry, status, verdict::word(outcome));
         branch.state = BranchState::Ended(outcome);
         self.turn_away(office, now, index);
-        let branch = &mut self.branches[index];
         let failed = outcome == LegOutcome::Offline;
-        if let Some(channel) = branch.channel.take().filter(|_| awaited && failed) {
-            office.trunk_failed(&channel);
+        let onward = if failed { verdict::Onward::Place } else { verdict::Onward::Nothing };
+        if awaited && failed {
+            self.passes_over(office, now, index, None);
         }
-        if awaited && !self.tries_next(office, now, index, (failed, failed)) {
+        let branch = &mut self.branches[index];
+        if let Some(channel) = branch.channel.take().filter(|_| awaited && failed) {
+            office.lines.failed(&channel);
+        }
+        if awaited && !self.tries_next(office, now, index, (onward, failed)) {
             self.branch_ended(office, now, index);
         }
     }

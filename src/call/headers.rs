@@ -1,5 +1,6 @@
 //! What crosses the back-to-back user agent, and what we say of ourselves: the header fields of requests that we make.
 
+use super::geolocation::Carried;
 use super::history::History;
 use super::office::{Listener, Office};
 use super::reliable;
@@ -7,7 +8,8 @@ use super::session_timer::{self, SessionTimer};
 use crate::dialog::{Dialog, Hop};
 use crate::rules::PlannedLeg;
 use crate::rules::model::Diversion;
-use crate::sip::{Flow, Half, Message, Name, SessionId, Transport, Uri, Writer};
+use crate::sip::multipart::{self, Part, is_media_type};
+use crate::sip::{Flow, Half, Message, Name, SessionId, Uri, Writer};
 use bytes::Bytes;
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
@@ -50,6 +52,8 @@ pub struct Outgoing<'a> {
     pub onward: Option<&'a Onward<'a>>,
     /// The number of ours that was called first: phones show it (RFC 7315 §4.2).
     pub called: Option<&'a str>,
+    /// Where an emergency call comes from.
+    pub location: Option<&'a Carried>,
     /// Of the caller's INVITE, see [`loop_token`].
     pub loop_token: u32,
 }
@@ -60,6 +64,8 @@ pub struct Onward<'a> {
     pub wants: Diversion,
     /// It is in our trust domain (RFC 3325 §2.3).
     pub trusted: bool,
+    /// It reads Remote-Party-ID, as none of the RFCs says.
+    pub remote_party: bool,
     /// The signature that came with the call goes on.
     pub signed: bool,
     pub history: &'a History,
@@ -69,7 +75,19 @@ pub struct Onward<'a> {
 #[must_use]
 pub fn invite(office: &mut Office, outgoing: &Outgoing<'_>) -> Bytes {
     let Outgoing {
-        leg, target, route, flow, domain, tag, invite, referred_by, offer, onward, called, ..
+        leg,
+        target,
+        route,
+        flow,
+        domain,
+        tag,
+        invite,
+        referred_by,
+        offer,
+        onward,
+        called,
+        location,
+        ..
     } = outgoing;
     let loop_token = outgoing.loop_token;
     let branch = first_branch(office, loop_token);
@@ -110,15 +128,18 @@ pub fn invite(office: &mut Office, outgoing: &Outgoing<'_>) -> Bytes {
     if let Some(by) = referred_by.filter(|_| told) {
         w.field("Referred-By", format_args!("<{by}>"));
     }
-    if let Some(alert) = &leg.alert {
-        w.header(Name::AlertInfo, format_args!("<{alert}>"));
+    match (&leg.alert, onward) {
+        (Some(alert), _) => drop(w.header(Name::AlertInfo, format_args!("<{alert}>"))),
+        (None, None) => drop(w.header(Name::AlertInfo, leg.tone.alert_info(leg.inside))),
+        (None, Some(_)) => {}
     }
     for name in [Name::Priority, Name::Subject] {
         w.copy(invite, name);
     }
-    match offer {
-        Some(offer) => w.body("application/sdp", offer),
-        None => w.finish(),
+    match (location, offer) {
+        (Some(location), offer) => location.finish(w, *offer),
+        (None, Some(offer)) => w.body("application/sdp", offer),
+        (None, None) => w.finish(),
     }
 }
 
@@ -185,7 +206,7 @@ pub fn visit(w: &mut Writer, path: &[Arc<str>]) {
 
 /// Identity and past of a call that leaves by a trunk.
 fn tell_trunk(w: &mut Writer, leg: &PlannedLeg, domain: &str, invite: &Message, onward: &Onward<'_>) {
-    let Onward { wants, trusted, signed, history } = onward;
+    let Onward { wants, trusted, remote_party, signed, history } = onward;
     let privacy = match (leg.anonymous, history.is_private() && *trusted) {
         (true, true) => "id;history", // RFC 7044 §10.1.2: whom we trust keeps it to themselves in turn
         (true, false) => "id",        // RFC 3323, RFC 3325 §9.3
@@ -199,6 +220,14 @@ fn tell_trunk(w: &mut Writer, leg: &PlannedLeg, domain: &str, invite: &Message, 
     if let (true, Some(number)) = (*trusted, leg.caller_id.number.as_deref()) {
         let address = address(leg.caller_id.name.as_deref(), number, domain);
         w.header(Name::PAssertedIdentity, address);
+    }
+    // draft-ietf-sip-privacy-04 §5: whom we don't trust is not told whom the From withholds.
+    if let (true, Some(number)) =
+        (*remote_party && (*trusted || !leg.anonymous), leg.caller_id.number.as_deref())
+    {
+        let address = address(leg.caller_id.name.as_deref(), number, domain);
+        let privacy = if leg.anonymous { "full" } else { "off" };
+        w.header(Name::RemotePartyId, format_args!("{address};party=calling;screen=yes;privacy={privacy}"));
     }
     history.write(w, *wants, *trusted);
     if *signed {
@@ -334,49 +363,19 @@ pub fn description(message: &Message) -> Option<Bytes> {
     let body = message.body();
     let content_type = message.content_type()?;
     if body.is_empty() {
-        None
-    } else if is_media_type(content_type, "application/sdp") {
-        Some(body)
-    } else if is_media_type(content_type, "multipart/mixed") {
-        part_with_sdp(content_type, &body)
-    } else {
-        None
+        return None;
     }
-}
-
-fn is_media_type(content_type: &str, wanted: &str) -> bool {
-    content_type.split(';').next().is_some_and(|media_type| media_type.trim().eq_ignore_ascii_case(wanted))
-}
-
-/// RFC 2046 §5.1: parts between lines of `--boundary`, each with fields of its own before an empty line.
-fn part_with_sdp(content_type: &str, body: &Bytes) -> Option<Bytes> {
-    let mut parameters =
-        content_type.split(';').map(str::trim).filter_map(|parameter| parameter.split_once('='));
-    let (_, boundary) = parameters.find(|(name, _)| name.trim().eq_ignore_ascii_case("boundary"))?;
-    let delimiter = format!("--{}", boundary.trim().trim_matches('"'));
-    let starts: Vec<usize> = memchr::memmem::find_iter(body, delimiter.as_bytes()).collect();
-    starts.windows(2).find_map(|pair| {
-        let &[from, to] = pair else { return None };
-        let part = body.get(from + delimiter.len()..to)?;
-        let fields_end = memchr::memmem::find(part, b"\r\n\r\n")?;
-        let fields = std::str::from_utf8(part.get(..fields_end)?).ok()?;
-        let is_sdp = fields.lines().filter_map(|line| line.split_once(':')).any(|(name, value)| {
-            name.trim().eq_ignore_ascii_case("content-type") && is_media_type(value, "application/sdp")
-        });
-        // The line end before a delimiter is the delimiter's, but a description ends with one.
-        is_sdp.then(|| Bytes::copy_from_slice(part.get(fields_end + 4..).unwrap_or_default()))
-    })
-}
-
-/// The transport that a trunk is reached by.
-#[must_use]
-pub fn transport_of(trunk: crate::rules::model::TrunkTransport) -> Option<Transport> {
-    use crate::rules::model::TrunkTransport;
-    match trunk {
-        TrunkTransport::Udp => Some(Transport::Udp),
-        TrunkTransport::Tcp => Some(Transport::Tcp),
-        TrunkTransport::Tls => Some(Transport::Tls),
+    if is_media_type(content_type, "application/sdp") {
+        return Some(body);
     }
+    let parts = multipart::parts(content_type, &body);
+    let is_sdp =
+        |part: &&Part<'_>| part.content_type().is_some_and(|of| is_media_type(of, "application/sdp"));
+    let mut sdp = parts.iter().find(is_sdp)?.body.to_vec();
+    if !sdp.ends_with(b"\n") {
+        sdp.extend_from_slice(b"\r\n"); // its last line end, which some writers leave to the delimiter
+    }
+    Some(sdp.into())
 }
 
 #[cfg(test)]

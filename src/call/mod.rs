@@ -6,6 +6,7 @@
 //! Invariants: the caller's INVITE gets exactly one final response; at most one branch wins; every 2xx of a branch is ACKed, and
 //! BYEd unless it won; the relay is closed exactly once.
 
+pub mod alert;
 mod attended;
 pub mod branch;
 pub mod bridge;
@@ -18,10 +19,12 @@ mod early_update;
 pub mod errand;
 pub mod folds;
 pub mod fork;
+pub mod geolocation;
 pub mod guest;
 pub mod headers;
 pub mod history;
 mod join;
+pub mod lines;
 pub mod log;
 pub mod media;
 pub mod office;
@@ -57,9 +60,10 @@ use challenged::Sent;
 use device::Only;
 use early_update::EarlyUpdate;
 use history::History;
+use lines::Channel;
 use log::{Ending, Log};
 use media::Anchor;
-use office::{CallKey, Channel, Effect, Named, Office};
+use office::{CallKey, Effect, Named, Office};
 use record::{CallRecord, Party};
 use ring::{Order, Ring, Stop};
 use state::State;
@@ -155,7 +159,7 @@ impl Call {
         let loop_token = headers::loop_token(&invite, &from.origin);
         let maker = maker.map(|user| (domain.name().clone(), user));
         let history = if trunk.is_some() { history } else { History::default() };
-        let channel = trunk.map(|trunk| office.channel(&(domain.name().clone(), trunk)));
+        let channel = trunk.map(|trunk| office.lines.channel(&(domain.name().clone(), trunk)));
         let caller = Caller::new(office, key, server, flow, invite);
         office.pending.insert(server, key);
         if let Some(maker) = &maker {
@@ -237,9 +241,12 @@ impl Call {
                         return self.refuse(office, now, 503, "failed", retry);
                     }
                     if self.walk.is_emergency() {
-                        for number in plan.legs.iter().filter_map(|leg| leg.caller_id.number.as_ref()) {
+                        let mut shown = plan.legs.iter().filter_map(|leg| leg.caller_id.number.as_ref());
+                        let callback = shown.next();
+                        for number in callback.into_iter().chain(shown) {
                             office.await_callback(now, self.domain.name(), number);
                         }
+                        self.alert_staff(office, now, callback.map(|number| &**number));
                     }
                     self.stage += 1;
                     let mut ring = Ring::new(plan, now.mono);
@@ -409,13 +416,22 @@ impl Call {
 
     /// The admin ends the call, or the daemon does at the end of a drain.
     pub fn hang_up(&mut self, office: &mut Office, now: Now) {
+        self.hang_up_for(office, now, &[]);
+    }
+
+    /// Ends the call on both sides, for these Reasons (RFC 3326).
+    fn hang_up_for(&mut self, office: &mut Office, now: Now, reasons: &[&str]) {
         match self.state {
-            State::Ringing(_) => self.refuse(office, now, 480, "failed", Vec::new()),
+            State::Ringing(_) => {
+                self.leave_all(office, now, reasons, "cancelled");
+                let fields = reasons.iter().map(|reason| (Name::Reason, (*reason).to_owned())).collect();
+                self.refuse(office, now, 480, "failed", fields);
+            }
             State::Answered(_) => {
                 self.drop_transfer(office, now);
                 self.answer_passes(office, now, 487);
-                self.part(office, now, Side::A, &[]);
-                self.part(office, now, Side::B, &[]);
+                self.part(office, now, Side::A, reasons);
+                self.part(office, now, Side::B, reasons);
                 self.over(office, now, Ending { outcome: "answered", status: 200 });
             }
             State::Over(_) => {}

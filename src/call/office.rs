@@ -1,9 +1,11 @@
 //! What all calls share: the transaction layer, the location service, free relay ports, live state, our addresses. And where their
 //! effects go, in order.
 
+use super::alert::Alert;
 use super::dialogs::Dialogs;
 use super::errand::Errand;
 use super::folds::Folds;
+use super::lines::{Lines, Target};
 use super::record::CallRecord;
 use super::session_timer::Limits;
 use super::statuses::{DomainStatuses, Statuses};
@@ -21,7 +23,7 @@ use crate::sip::{Flow, Message, Transport};
 use crate::transaction::large::Beside;
 use crate::transaction::{self, ClientId, ServerId, Transactions};
 use bytes::Bytes;
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -34,31 +36,6 @@ pub const CALLBACKS_MAX: usize = 1024;
 
 /// Calls that wait for one device to register; the oldest is forgotten for one more, and its leg ends when its wait does.
 pub const AWAITING_MAX: usize = 64;
-
-/// A call that a trunk carries: it counts against the trunk's `channels` as long as this is held.
-#[derive(Clone, Debug)]
-pub struct Channel {
-    trunk: Named,
-    /// Held for its count alone.
-    _held: Arc<()>,
-}
-
-/// What has become of a trunk's calls since the start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Both ways: each attempt that went out to it, and each call that came in.
-    pub calls: u64,
-    /// Of these, attempts that it did not take.
-    pub failures: u64,
-}
-
-/// A trunk that has carried a call.
-#[derive(Debug, Default)]
-struct Line {
-    /// What its channels hold.
-    held: Arc<()>,
-    tally: Tally,
-}
 
 /// The name of a live call within the core: part of its tags and of its transactions' names. Never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -121,6 +98,8 @@ pub enum Effect {
     Ended(Arc<CallRecord>),
     /// A phone is to be woken.
     Push(Push),
+    /// An emergency call goes out.
+    Emergency(Alert),
 }
 
 pub struct Office {
@@ -132,12 +111,8 @@ pub struct Office {
     pub statuses: Statuses,
     /// The trees of users who have set something.
     pub folds: Folds,
-    /// Addresses of trunk proxies, resolved at the edge.
-    pub trunks: FxHashMap<Named, Vec<SocketAddr>>,
-    /// Trunks that we should be registered at and are not (`trunk::Registrations` keeps it).
-    pub unregistered: FxHashSet<Named>,
-    /// Each trunk that has carried a call.
-    lines: FxHashMap<Named, Line>,
+    /// Trunks: where they lead, how they fare.
+    pub lines: Lines,
     /// Call-back numbers of recent emergency calls, by domain, and until when.
     callbacks: FxHashMap<Named, Instant>,
     /// Calls that each user is part of: made by them, or answered by them.
@@ -171,9 +146,7 @@ impl Office {
             listeners,
             statuses: Statuses::default(),
             folds: Folds::default(),
-            trunks: FxHashMap::default(),
-            unregistered: FxHashSet::default(),
-            lines: FxHashMap::default(),
+            lines: Lines::default(),
             callbacks: FxHashMap::default(),
             active: FxHashMap::default(),
             dialogs: Dialogs::default(),
@@ -199,6 +172,16 @@ impl Office {
     #[must_use]
     pub fn listener(&self, transport: Transport) -> Option<&Listener> {
         self.listeners.iter().find(|l| l.transport == transport)
+    }
+
+    /// How a place is reached: from our first listener of its transport and its family of addresses. A connection is opened, or one that
+    /// stands is used.
+    #[must_use]
+    pub fn flow_to(&self, target: &Target) -> Option<Flow> {
+        let Target { transport, remote } = *target;
+        let reaches = |l: &&Listener| l.transport == transport && l.bound.is_ipv4() == remote.is_ipv4();
+        let local = self.listeners.iter().find(reaches)?.bound;
+        Some(Flow { transport, local, remote, connection: None })
     }
 
     /// Our Contact on this flow (RFC 3261 §8.1.1.8).
@@ -245,56 +228,6 @@ impl Office {
                 self.active.remove(user);
             }
         }
-    }
-
-    /// One more call on this trunk, until the channel is dropped.
-    #[must_use]
-    pub fn channel(&mut self, trunk: &Named) -> Channel {
-        let line = self.lines.entry(trunk.clone()).or_default();
-        line.tally.calls += 1;
-        Channel { trunk: trunk.clone(), _held: line.held.clone() }
-    }
-
-    /// The trunk did not take the call: nobody there, or it can't.
-    pub fn trunk_failed(&mut self, channel: &Channel) {
-        if let Some(line) = self.lines.get_mut(&channel.trunk) {
-            line.tally.failures += 1;
-        }
-    }
-
-    /// How a trunk has fared.
-    #[must_use]
-    pub fn tally_of(&self, trunk: &Named) -> Tally {
-        self.lines.get(trunk).map_or_else(Tally::default, |line| line.tally)
-    }
-
-    /// Calls that the trunk carries now, both ways.
-    #[must_use]
-    pub fn channels_in_use(&self, trunk: &Named) -> usize {
-        self.lines.get(trunk).map_or(0, |line| Arc::strong_count(&line.held) - 1)
-    }
-
-    /// These trunks of a domain in the order in which they are to be tried: those that we should be registered at and are not come last.
-    /// They may take a call all the same, which is better than none.
-    #[must_use]
-    pub fn registered_first(&self, domain: &Domain, trunks: &[Arc<str>]) -> Vec<Arc<str>> {
-        let is_out = |trunk: &&Arc<str>| {
-            !self.unregistered.is_empty()
-                && self.unregistered.contains(&(domain.name().clone(), Arc::clone(trunk)))
-        };
-        let (out, mut first): (Vec<&Arc<str>>, Vec<&Arc<str>>) = trunks.iter().partition(is_out);
-        first.extend(out);
-        first.into_iter().cloned().collect()
-    }
-
-    /// Whether the trunk carries as many calls as its `channels` allow.
-    #[must_use]
-    pub fn is_full(&self, domain: &Domain, trunk: &str) -> bool {
-        let limit = domain.trunk(trunk).and_then(|trunk| trunk.channels);
-        limit.is_some_and(|limit| {
-            let key = (domain.name().clone(), Arc::from(trunk));
-            self.channels_in_use(&key) >= limit as usize
-        })
     }
 
     /// An emergency call has shown this number: a call to it may be the emergency centre's.
@@ -406,10 +339,10 @@ impl Live for OfficeLive<'_> {
 
     fn trunk_down(&self, trunk: &str) -> bool {
         let key = (self.domain.name().clone(), Arc::from(trunk));
-        self.office.trunks.get(&key).is_none_or(Vec::is_empty)
+        self.office.lines.leads_nowhere(&key)
     }
 
     fn trunk_full(&self, trunk: &str) -> bool {
-        self.office.is_full(self.domain, trunk)
+        self.office.lines.is_full(self.domain, trunk)
     }
 }

@@ -204,6 +204,8 @@ mod tests {
             caller_id: CallerId::default(),
             anonymous: false,
             alert: None,
+            tone: crate::rules::model::RingTone::Urn,
+            inside: true,
             diversions: Vec::new(),
         }
     }

@@ -1,28 +1,44 @@
-//! Legs to the outside: by which trunk of the route, what it is told, and when the next one takes over.
+//! Legs to the outside: by which trunk of the route and which of its places, what it is told, and when the next one takes over.
 
 use super::Call;
 use super::branch::{Callee, Progress};
 use super::device::Reach;
 use super::fork::Invitation;
+use super::geolocation::{self, Carried, Given};
 use super::headers::{self, Onward};
 use super::history::History;
-use super::office::Office;
+use super::lines::{QUARANTINE, Standing, Target};
+use super::office::{Named, Office};
+use super::verdict;
 use crate::clock::Now;
 use crate::rules::domain::TrunkView;
 use crate::rules::{Diverter, LegOutcome, PlannedLeg};
-use crate::sip::{Flow, Message, Name};
+use crate::sip::{Message, Name};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A trunk that has not even said 100 for so long gives way to the next one of its route. Over UDP the INVITE has then been sent four
+/// A place that has not even said 100 for so long gives way to the next one of its trunk or route. Over UDP the INVITE has then been sent four
 /// times (at 0, 0.5, 1.5 and 3.5 s), and RFC 3261 §17.2.1 wants a 100 within 200 ms: nobody is there. Timer B would take 32 s, in which
-/// callers give up. The last trunk of a route gets all of timer B.
+/// callers give up. The last one gets all of timer B.
 /// A phone that is reached by several flows gets the same for each of them but the last.
 pub(super) const SILENCE: Duration = Duration::from_secs(4);
 
+/// One way out: a trunk, and one of the places that it leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Way {
+    pub trunk: Arc<str>,
+    pub target: Target,
+}
+
+/// Ways that one leg tries at the most; RFC 3263 §4.3 gives no end, and callers give up long before so many.
+const WAYS_MAX: usize = 16;
+
+/// RFC 4411 §5: the call gives way to another of higher priority.
+const PREEMPTED: [&str; 1] = ["preemption;cause=1;text=\"UA Preemption\""];
+
 impl Call {
-    /// By the first trunk that has an address and a channel free; an emergency call takes one beyond the limit.
-    pub(super) fn invite_trunk(
+    /// By the first trunk that leads somewhere and has a channel free; an emergency call takes one beyond the limit.
+    pub(super) fn invite_outside(
         &mut self,
         office: &mut Office,
         now: Now,
@@ -32,41 +48,116 @@ impl Call {
         trunks: &[Arc<str>],
     ) -> Result<(), LegOutcome> {
         let domain = self.domain.clone();
-        let trunks = office.registered_first(&domain, trunks);
-        for (index, name) in trunks.iter().enumerate() {
+        let Office { lines, ids, .. } = office;
+        let (mut open, mut shut) = (Vec::new(), Vec::new());
+        for trunk in lines.registered_first(&domain, trunks) {
+            let key = (domain.name().clone(), trunk.clone());
+            for target in lines.drawn(&key, &mut || ids.word()) {
+                let is_open = lines.standing(now.mono, &key, &target) == Standing::Open;
+                let ways = if is_open { &mut open } else { &mut shut };
+                ways.push(Way { trunk: trunk.clone(), target });
+            }
+        }
+        // What is passed over is better than nothing; and an emergency call leaves nothing untried.
+        let is_emergency = self.walk.is_emergency();
+        if is_emergency || open.iter().all(|way| lines.is_full(&domain, &way.trunk)) {
+            open.append(&mut shut);
+        }
+        open.truncate(WAYS_MAX);
+        self.invite_trunk(office, now, leg, planned, number, &open)
+    }
+
+    /// The trunk of a branch and the place that it calls there.
+    fn place_of(&self, index: usize) -> Option<(Named, Target)> {
+        let branch = self.branches.get(index)?;
+        let Callee::Trunk { trunk, .. } = &branch.callee else { return None };
+        let target = Target { transport: branch.flow.transport, remote: branch.flow.remote };
+        Some(((self.domain.name().clone(), trunk.clone()), target))
+    }
+
+    /// A place of a trunk did not take the call before anything rang: one that says 503 (RFC 3261 §21.5.4), or nothing, is passed over
+    /// for a while.
+    pub(super) fn passes_over(
+        &self,
+        office: &mut Office,
+        now: Now,
+        index: usize,
+        response: Option<&Message>,
+    ) {
+        let time = match response {
+            Some(response) if response.status() == 503 => {
+                let wished = response.number(Name::RetryAfter).map(|s| Duration::from_secs(s.into()));
+                wished.unwrap_or(QUARANTINE)
+            }
+            Some(_) => return,
+            None => QUARANTINE,
+        };
+        if let Some((trunk, target)) = self.place_of(index) {
+            office.lines.quarantine(now.mono, &trunk, target, time);
+        }
+    }
+
+    /// By the first of these ways that can be gone (RFC 3263 §4.3).
+    fn invite_trunk(
+        &mut self,
+        office: &mut Office,
+        now: Now,
+        leg: usize,
+        planned: &PlannedLeg,
+        number: &Arc<str>,
+        ways: &[Way],
+    ) -> Result<(), LegOutcome> {
+        let domain = self.domain.clone();
+        let mut full: Option<&Arc<str>> = None;
+        for (index, Way { trunk: name, target: place }) in ways.iter().enumerate() {
             let Some(trunk) = domain.trunk(name) else { continue };
-            if office.is_full(&domain, name) && !self.walk.is_emergency() {
-                let entry = self.log.leg(now, format!("tel:{number}"));
-                self.log.leg_ended(now, entry, None, &format!("trunk {name} is full"));
+            if office.lines.is_full(&domain, name) && !self.walk.is_emergency() {
+                if full.replace(name) != Some(name) {
+                    let entry = self.log.leg(now, format!("tel:{number}"));
+                    self.log.leg_ended(now, entry, None, &format!("trunk {name} is full"));
+                }
                 continue;
             }
-            let Some(transport) = headers::transport_of(trunk.transport) else { continue };
+            let Some(flow) = office.flow_to(place) else { continue };
             let key = (domain.name().clone(), name.clone());
-            let Some(remote) = office.trunks.get(&key).and_then(|addresses| addresses.first()).copied()
-            else {
-                continue;
-            };
-            let Some(local) = office.listener(transport).map(|listener| listener.bound) else { continue };
-            let flow = Flow { transport, local, remote, connection: None };
-            let host = trunk.proxy.clone().unwrap_or_else(|| remote.to_string());
+            let host = trunk.proxy.clone().unwrap_or_else(|| flow.remote.to_string());
             let target = format!("sip:{}@{host}", headers::escape_user(number));
             let history = self.onward(planned, &target);
             let onward = Some(Onward {
                 wants: trunk.diversion,
                 trusted: trunk.trust,
+                remote_party: trunk.remote_party_id,
                 signed: self.signs_for(planned, trunk),
                 history: &history,
             });
-            let next = trunks.get(index + 1..).unwrap_or_default().to_vec();
+            let next = ways.get(index + 1..).unwrap_or_default().to_vec();
             let patience = (!next.is_empty()).then(|| now.mono + SILENCE);
             let callee = Callee::Trunk { trunk: name.clone(), number: number.clone(), next };
-            let channel = Some(office.channel(&key));
+            let channel = Some(office.lines.channel(&key));
             let reach = Reach::default();
             let invitation =
                 Invitation { leg, planned, callee, target: &target, flow, onward, channel, patience, reach };
             return self.ring_at(office, now, &invitation);
         }
         Err(LegOutcome::Failed)
+    }
+
+    /// Whether the call is on this trunk, either way.
+    #[must_use]
+    pub fn holds(&self, trunk: &Named) -> bool {
+        let branches = self.branches.iter().filter_map(|branch| branch.channel.as_ref());
+        branches.chain(&self.channel).any(|channel| channel.trunk() == trunk)
+    }
+
+    /// The rules have taken it for an emergency call, or for the call back after one.
+    #[must_use]
+    pub fn is_emergency(&self) -> bool {
+        self.walk.is_emergency() || self.walk.is_psap_callback()
+    }
+
+    /// An emergency call takes this one's channel (RFC 4411).
+    pub fn preempt(&mut self, office: &mut Office, now: Now) {
+        self.hang_up_for(office, now, &PREEMPTED);
     }
 
     /// What a trunk may be told of the way so far: what came in, and each of our own forwards, to the next who forwards and at last
@@ -79,6 +170,28 @@ impl Call {
             history.divert(&station(by), by.reason, &to);
         }
         history
+    }
+
+    /// Where an emergency call comes from, for whoever takes it: as the rules say, else as the caller does. By no other call, and to no
+    /// phone: whoever isn't to send help has no business knowing.
+    pub(super) fn location_onward(
+        &self,
+        office: &mut Office,
+        now: Now,
+        invitation: &Invitation<'_>,
+    ) -> Option<Carried> {
+        if !self.walk.is_emergency() || invitation.onward.is_none() {
+            return None;
+        }
+        let from = invitation.planned.caller_id.number.as_deref().unwrap_or("unknown");
+        let of_rules = self
+            .walk
+            .location()
+            .and_then(|location| geolocation::of_rules(office, now, &self.domain, location, from));
+        of_rules.or_else(|| match geolocation::given(office, &self.caller.invite) {
+            Given::Sound(carried) => Some(carried),
+            Given::Nothing | Given::Malformed => None, // the call goes out all the same
+        })
     }
 
     /// Whether the signature that came with the call (RFC 8224) goes on by this trunk: it speaks of the number that the leg shows.
@@ -129,40 +242,45 @@ impl Call {
         true
     }
 
-    /// Leaves trunks, and flows of phones, that have been silent for too long, where another one takes the leg over.
+    /// Leaves places of trunks, and flows of phones, that have been silent for too long, where another one takes the leg over.
     pub(super) fn lose_patience(&mut self, office: &mut Office, now: Now) {
         for index in 0..self.branches.len() {
             let Some(branch) = self.branches.get_mut(index) else { return };
             if branch.patience.take_if(|at| *at <= now.mono).is_none()
                 || !branch.is_calling()
                 || branch.progress() > Progress::Nothing
-                || !(self.tries_next_trunk(office, now, index, true)
-                    || self.tries_next_flow(office, now, index, true))
+                || !self.tries_next(office, now, index, (verdict::Onward::Place, true))
             {
                 continue;
             }
+            self.passes_over(office, now, index, None);
             let branch = &mut self.branches[index];
             self.log.leg_ended(now, branch.entry, None, "no response");
             if let Some(channel) = &branch.channel {
-                office.trunk_failed(channel);
+                office.lines.failed(channel);
             }
             branch.leave(office, now, &[]); // should it wake up: CANCEL, or ACK and BYE
         }
     }
 
-    /// Whether another trunk takes the leg over.
-    pub(super) fn tries_next_trunk(
+    /// Whether another place of the trunk, or another trunk, takes the leg over.
+    pub(super) fn tries_next_way(
         &mut self,
         office: &mut Office,
         now: Now,
         index: usize,
-        may: bool,
+        onward: verdict::Onward,
     ) -> bool {
         let branch = &self.branches[index];
         let (leg, stage) = (branch.leg, branch.stage);
-        let Callee::Trunk { number, next, .. } = branch.callee.clone() else { return false };
+        let Callee::Trunk { trunk, number, mut next } = branch.callee.clone() else { return false };
         let Some(ring) = self.state.ring() else { return false };
-        if !may || stage != self.stage || !ring.is_ringing(leg) {
+        match onward {
+            verdict::Onward::Nothing => return false,
+            verdict::Onward::Trunk => next.retain(|way| way.trunk != trunk),
+            verdict::Onward::Place => {}
+        }
+        if stage != self.stage || !ring.is_ringing(leg) {
             return false;
         }
         let planned = ring.plan().legs[leg].clone();

@@ -20,11 +20,26 @@ pub fn of_status(status: u16, after: Duration, rang: bool) -> LegOutcome {
     }
 }
 
-/// Whether another trunk may be tried after this: it failed before ringing, and not because of the number called (RFC 3263 §4.3). One
-/// that asks for credentials that we have not, or takes not those that we have, is no way for any number.
+/// What is tried after an attempt by a trunk that came to nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Onward {
+    Nothing,
+    /// Another trunk: all places of this one would say the same.
+    Trunk,
+    /// The next place of the same trunk, then another (RFC 3263 §4.3).
+    Place,
+}
+
+/// What a final response allows: it came before anything rang, and not because of the number called. A trunk that asks for credentials
+/// that we have not, or takes not those that we have, is no way for any number.
 #[must_use]
-pub fn tries_next_trunk(status: u16, rang: bool) -> bool {
-    !rang && matches!(status, 401 | 407 | 408 | 500..=599)
+pub fn onward(status: u16, rang: bool) -> Onward {
+    match status {
+        _ if rang => Onward::Nothing,
+        408 | 503 => Onward::Place, // RFC 3263 §4.3
+        401 | 407 | 500..=599 => Onward::Trunk,
+        _ => Onward::Nothing,
+    }
 }
 
 /// What the branches of one leg mean together: a device has one leg however many contacts it has. In the order that mixed legs have
@@ -97,9 +112,10 @@ mod tests {
 
     #[test]
     fn a_trunk_is_left_for_the_next_only_before_it_rings() {
-        assert!(tries_next_trunk(503, false));
-        assert!(tries_next_trunk(407, false), "our credentials are wrong on this one alone");
-        assert!(!tries_next_trunk(503, true));
-        assert!(!tries_next_trunk(404, false), "the number is wrong on every trunk");
+        assert_eq!(onward(503, false), Onward::Place);
+        assert_eq!(onward(500, false), Onward::Trunk, "its next server would say the same");
+        assert_eq!(onward(407, false), Onward::Trunk, "our credentials are wrong on this one alone");
+        assert_eq!(onward(503, true), Onward::Nothing);
+        assert_eq!(onward(404, false), Onward::Nothing, "the number is wrong on every trunk");
     }
 }

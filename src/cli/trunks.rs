@@ -2,12 +2,13 @@
 
 use super::daemon::Daemon;
 use super::{Exit, Failure, out};
-use crate::admin::trunks::Trunk;
+use crate::admin::trunks::{Place, Trunk};
 use clap::Args;
 
 /// List the trunks as they are now: where each leads, calls it carries, calls and failures since the start
 ///
-/// STATE is up, full (all its channels are in use), down (its proxy has no address), unregistered (we should be registered there and are
+/// STATE is up, full (all its channels are in use), down (its proxy has no address, or none of its places answers OPTIONS), quarantined (each
+/// place has just said 503, or nothing, and is tried only where there is nothing else), unregistered (we should be registered there and are
 /// not: calls take another trunk where there is one) or inbound (it has no proxy: calls come in by it, and none goes out). REGISTRATION
 /// is how ours stands: registered, registering, waiting (for an address or a secret), failed (and why; it is tried again), refused (and
 /// why; it is tried again when the rules are next applied). FAILURES are attempts that it did not take: no response, or a 408 or 5xx before anything rang.
@@ -53,6 +54,13 @@ impl Trunks {
     }
 }
 
+fn place(place: &Place) -> String {
+    match place.state.as_str() {
+        "up" => place.address.clone(),
+        state => format!("{} ({state})", place.address),
+    }
+}
+
 fn row(trunk: &Trunk) -> Vec<String> {
     let channels = match trunk.channels {
         Some(most) => format!("{} of {most}", trunk.channels_in_use),
@@ -72,6 +80,6 @@ fn row(trunk: &Trunk) -> Vec<String> {
         trunk.failures.to_string(),
         registration.unwrap_or_default(),
         proxy.unwrap_or_default(),
-        trunk.addresses.join(", "),
+        trunk.targets.iter().map(place).collect::<Vec<_>>().join(", "),
     ]
 }

@@ -31,6 +31,8 @@ pub struct Config {
     pub default_domain: Option<String>,
     pub digest: Vec<Algorithm>,
     pub expiry: Expires,
+    /// Asked for trunk proxies; empty: the system's.
+    pub nameservers: Vec<SocketAddr>,
     /// Phones that register are told of their messages, subscribed or not.
     pub unsolicited_mwi: bool,
     /// Session timers.
@@ -140,6 +142,7 @@ impl Config {
             default_domain: None,
             digest: vec![Algorithm::Md5, Algorithm::Sha256],
             expiry,
+            nameservers: Vec::new(),
             unsolicited_mwi: false,
             session: Limits::default(),
             media: MediaConfig { listen: loopback, advertise: None, ports: (20000, 40000), threads: 1 },
@@ -196,6 +199,7 @@ impl Config {
             ("[sip] digest", new.digest != old.digest),
             ("[sip] expires_*", new.expiry != old.expiry),
             ("[sip] session_expires, min_se", new.session != old.session),
+            ("[sip] nameservers", new.nameservers != old.nameservers),
             ("[sip] unsolicited_mwi", new.unsolicited_mwi != old.unsolicited_mwi),
             ("[media]", new.media != old.media),
             ("[store] path", new.store != old.store),

@@ -86,6 +86,13 @@ pub const KEYS: &[Key] = &[
     ),
     key(
         "sip",
+        "nameservers",
+        "[]",
+        "The name servers that proxies of trunks are looked up by (NAPTR, SRV, A, AAAA), as `ADDRESS` or `ADDRESS:PORT`. Default: \
+         those of the system (`/etc/resolv.conf`).",
+    ),
+    key(
+        "sip",
         "unsolicited_mwi",
         "false",
         "Whether a phone that has just registered is told what waits in its user's mailbox without having subscribed: for models that don't \

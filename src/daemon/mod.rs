@@ -135,6 +135,7 @@ struct Running {
     roles: Arc<Roles>,
     socket: AdminSocket,
     drained: Arc<Notify>,
+    bound: Vec<(Transport, SocketAddr)>,
 }
 
 impl Running {
@@ -176,6 +177,7 @@ impl Running {
             config.listen.iter().map(|l| (l.transport, l.address)).collect();
         let tls = Arc::new(Tls::load(&config.tls)?);
         let bound = listen::bind(&wanted)?.with(tls, limits(&config));
+        let addresses: Vec<(Transport, SocketAddr)> = bound.addresses().collect();
         let listeners: Vec<Listener> =
             bound.addresses().map(|(t, bound)| listener(&config, t, bound)).collect::<Result<_, _>>()?;
         let ports = Ports::open(config.media.listen, range(&config.media), PAIRS_AT_FIRST)?;
@@ -218,7 +220,7 @@ impl Running {
             draining: AtomicBool::new(false),
             blaming: Arc::new(Semaphore::new(1)),
         });
-        Ok(Running { config, level, admin, roles, socket, drained })
+        Ok(Running { config, level, admin, roles, socket, drained, bound: addresses })
     }
 
     /// Serves until a signal; then drains.
@@ -229,7 +231,7 @@ impl Running {
         listener.set_nonblocking(true).map_err(broken)?;
         let listener = tokio::net::UnixListener::from_std(listener).map_err(broken)?;
         let mut signals = signals::Signals::new().map_err(broken)?;
-        tokio::spawn(trunks::keep_resolved(self.admin.clone()));
+        tokio::spawn(trunks::keep_located(self.admin.clone(), self.locating()));
         tokio::spawn(admin::trials::keep(self.admin.clone()));
         let served = tokio::spawn(admin::serve(listener, self.admin.clone(), self.roles.clone()));
         self.greet();
@@ -255,6 +257,12 @@ impl Running {
         }
         tracing::info!("stopped");
         Ok(())
+    }
+
+    /// By whom proxies of trunks are looked up, and what they may be reached by.
+    fn locating(&self) -> trunks::Locating {
+        let (nameservers, ours) = (self.config.nameservers.clone(), self.bound.clone());
+        trunks::Locating { nameservers, ours }
     }
 
     /// What was bound, and what to try next.

@@ -50,13 +50,16 @@ impl Sinks for Outlet {
     fn event(&mut self, event: Event) {
         match &event {
             Event::CallEnded(record) => self.store.put_record(record.clone()),
+            Event::Emergency(alert) => {
+                tracing::warn!(call = alert.id, from = alert.from, dialled = alert.dialled, "emergency call")
+            }
             Event::Alarm { what } => tracing::warn!("{what}"),
             Event::StrangerShutOut { source, for_s } => {
                 tracing::info!(%source, for_s, "shut out: too many tries");
             }
-            Event::TrunkUp { domain, trunk } => tracing::info!(%domain, %trunk, "registered"),
+            Event::TrunkUp { domain, trunk } => tracing::info!(%domain, %trunk, "up"),
             Event::TrunkDown { domain, trunk, why } => {
-                tracing::warn!(%domain, %trunk, "not registered: {why}")
+                tracing::warn!(%domain, %trunk, "down: {why}")
             }
             Event::CallStarted { .. }
             | Event::CallRinging { .. }

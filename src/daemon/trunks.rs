@@ -1,65 +1,171 @@
-//! Proxies of trunks, resolved at the edge: once at start and with every generation, then every minute, and told to the signalling
-//! plane when they change.
+//! Proxies of trunks, located at the edge (RFC 3263) and told to the signalling plane when what they mean changes: each when the rules
+//! first name it, and again when what DNS said has run out.
+//!
+//! Invariant: a look-up that fails takes nothing away. What was known stands until an answer says otherwise.
 
 use crate::admin::Admin;
 use crate::admin::generation::Generations;
+use crate::call::lines::Server;
+use crate::net::clock;
+use crate::net::locate::dns::Dns;
+use crate::net::locate::{Fault, Found, Question, locate};
 use crate::net::signalling::Handle;
 use crate::net::signalling::connections::Expected;
 use crate::rules::model::TrunkTransport;
+use crate::sip::Transport;
 use crate::switch::Input;
 use std::collections::BTreeMap;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
 
-/// How often names are looked up again.
-pub const RESOLVE_EVERY: Duration = Duration::from_secs(60);
-/// Addresses of one proxy that are kept, in the resolver's order.
-pub const ADDRESSES_MAX: usize = 16;
+/// Bounds of what DNS says of the time that an answer holds: a TTL of 0 must not make us ask without end, nor one of a month keep a
+/// trunk that has moved.
+pub const TTL_MIN: Duration = Duration::from_secs(30);
+pub const TTL_MAX: Duration = Duration::from_secs(3600);
+/// After a look-up that failed.
+pub const AGAIN_AFTER: Duration = Duration::from_secs(30);
+/// Look-ups that are under way at once; others wait their turn.
+const LOOKUPS_MAX: usize = 16;
 
 /// A trunk by its domain and its name.
 type Key = (Arc<str>, Arc<str>);
-/// What is known of a proxy: its text and its addresses (empty where the last look-up failed).
-type Known = BTreeMap<Key, (String, Vec<SocketAddr>)>;
+
+/// What is known of a proxy.
+struct Known {
+    question: Question,
+    /// `None`: no answer has ever come.
+    servers: Option<Vec<Server>>,
+    /// When it is asked again; `None`: never (it is an address).
+    again: Option<Instant>,
+    failing: bool,
+}
+
+/// Who is asked, and what we can send by.
+pub struct Locating {
+    /// Name servers; empty: the system's.
+    pub nameservers: Vec<SocketAddr>,
+    pub ours: Vec<(Transport, SocketAddr)>,
+}
 
 /// Runs as long as the daemon does.
-pub async fn keep_resolved(admin: Arc<Admin>) {
+pub async fn keep_located(admin: Arc<Admin>, locating: Locating) {
     let mut applied = admin.events.applied();
-    let mut ticks = tokio::time::interval(RESOLVE_EVERY);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut known = Known::new();
+    let mut known: BTreeMap<Key, Known> = BTreeMap::new();
     loop {
-        tokio::select! {
-            _ = ticks.tick() => {}
-            Ok(()) = applied.changed() => {}
+        let asked = questions(&admin.generations);
+        known.retain(|key, of| asked.get(key) == Some(&of.question));
+        for (key, question) in asked {
+            let again = Some(clock::mono());
+            known.entry(key).or_insert(Known { question, servers: None, again, failing: false });
         }
-        let asked = proxies(&admin.generations);
-        // The system's resolver blocks, and may for long: never on a thread of the runtime.
-        let Ok(found) =
-            tokio::task::spawn_blocking(move || asked.into_iter().map(resolve).collect::<Vec<_>>()).await
-        else {
-            continue;
-        };
-        known.retain(|key, _| found.iter().any(|(k, _, _)| k == key));
-        // Before the addresses: the first message to one may follow at once.
-        admin.plane.expect(expected(&known, &found));
-        for (key, proxy, result) in found {
-            learn(&mut known, &admin.plane, key, proxy, result);
+        look_up_due(&mut known, &locating, &admin.plane).await;
+        let next = known.values().filter_map(|of| of.again).min();
+        let until = next.unwrap_or_else(|| clock::mono() + TTL_MAX);
+        if let Ok(Ok(())) = tokio::time::timeout_at(until.into(), applied.changed()).await {
+            // A trunk that went from the rules and came back is as new to the plane, and may be no change here.
+            known.iter().for_each(|(key, of)| of.tell(key, &admin.plane));
         }
     }
 }
 
-/// Trunk, `host[:port]`, and the port where none is given (RFC 3261 §19.1.2).
-fn proxies(generations: &Generations) -> Vec<(Key, String, u16)> {
-    let mut asked = Vec::new();
+/// Looks up all that is due, some at a time.
+async fn look_up_due(known: &mut BTreeMap<Key, Known>, locating: &Locating, plane: &Handle) {
+    let now = clock::mono();
+    let is_due = |of: &Known| of.again.is_some_and(|again| again <= now);
+    let mut due: Vec<(Key, Question)> = known
+        .iter()
+        .filter(|(_, of)| is_due(of))
+        .map(|(key, of)| (key.clone(), of.question.clone()))
+        .collect();
+    if due.is_empty() {
+        return;
+    }
+    // Made anew each time: the system's name servers may have changed since.
+    let dns = Dns::new(&locating.nameservers);
+    let mut running = JoinSet::new();
+    loop {
+        while let Some((key, question)) = due.pop_if(|_| running.len() < LOOKUPS_MAX) {
+            let (dns, ours) = (dns.clone(), locating.ours.clone());
+            running.spawn(async move {
+                let found = match dns {
+                    Ok(dns) => locate(&dns, &question, &ours).await,
+                    Err(why) => Err(Fault::NoAnswer { name: question.host, why }),
+                };
+                (key, found)
+            });
+        }
+        match running.join_next().await {
+            Some(Ok((key, found))) => {
+                let is_news = known.get_mut(&key).is_some_and(|of| of.learn(clock::mono(), &key, found));
+                if is_news {
+                    plane.expect(expected(known)); // before the addresses: the first message to one may follow at once
+                    known.get(&key).inspect(|of| of.tell(&key, plane));
+                }
+            }
+            Some(Err(_)) => {} // a task that broke is asked again: it is still due
+            None => return,
+        }
+    }
+}
+
+impl Known {
+    /// Whether what it says is news to the plane.
+    fn learn(&mut self, now: Instant, (domain, trunk): &Key, found: Result<Found, Fault>) -> bool {
+        match found {
+            Ok(Found { servers, ttl }) => {
+                self.again = ttl.map(|ttl| now + ttl.clamp(TTL_MIN, TTL_MAX));
+                if std::mem::take(&mut self.failing) {
+                    tracing::info!(%domain, %trunk, "{} is resolved again", self.question.host);
+                }
+                let is_news = self.is_news(&servers);
+                if is_news {
+                    tracing::info!(%domain, %trunk, ?servers, "{} is resolved", self.question.host);
+                }
+                self.servers = Some(servers);
+                is_news
+            }
+            Err(fault) => {
+                self.again = Some(now + AGAIN_AFTER);
+                if !std::mem::replace(&mut self.failing, true) {
+                    let kept = match &self.servers {
+                        Some(_) => "what was known before stands",
+                        None => "no call goes out by it until it can",
+                    };
+                    tracing::warn!(%domain, %trunk, "{fault}; {kept}, and it is asked again");
+                }
+                false
+            }
+        }
+    }
+
+    fn tell(&self, (domain, trunk): &Key, plane: &Handle) {
+        if let Some(servers) = self.servers.clone() {
+            plane.input(Input::TrunkResolved { domain: domain.clone(), trunk: trunk.clone(), servers });
+        }
+    }
+
+    /// Name servers turn their answers round for balance; that alone is no change.
+    fn is_news(&self, servers: &[Server]) -> bool {
+        let sorted = |servers: &[Server]| {
+            let mut servers = servers.to_vec();
+            servers.iter_mut().for_each(|server| server.addresses.sort_unstable());
+            servers.sort_unstable();
+            servers
+        };
+        self.servers.as_deref().map(sorted) != Some(sorted(servers))
+    }
+}
+
+/// What is to be asked for each trunk that has a proxy.
+fn questions(generations: &Generations) -> BTreeMap<Key, Question> {
+    let mut asked = BTreeMap::new();
     for live in generations.all() {
         for trunk in live.domain.trunks() {
-            let port = match trunk.transport {
-                TrunkTransport::Udp | TrunkTransport::Tcp => 5060,
-                TrunkTransport::Tls => 5061,
-            };
             if let Some(proxy) = &trunk.proxy {
-                asked.push(((live.stored.domain.clone(), trunk.name.clone()), proxy.clone(), port));
+                let key = (live.stored.domain.clone(), trunk.name.clone());
+                asked.insert(key, question(proxy, trunk.transport));
             }
         }
     }
@@ -67,17 +173,11 @@ fn proxies(generations: &Generations) -> Vec<(Key, String, u16)> {
 }
 
 /// Who is at which address: the name in the configuration, wherever it led (RFC 5922 §4).
-fn expected(known: &Known, found: &[(Key, String, std::io::Result<Vec<SocketAddr>>)]) -> Expected {
+fn expected(known: &BTreeMap<Key, Known>) -> Expected {
     let mut expected = Expected::default();
-    for (key, proxy, result) in found {
-        let before = || known.get(key).filter(|(p, _)| p == proxy).map(|(_, addresses)| addresses);
-        let Some(addresses) = result.as_ref().ok().or_else(before) else { continue };
-        let name: Arc<str> = match proxy.rsplit_once(':') {
-            Some((host, _)) if !host.contains(':') || host.ends_with(']') => host.trim_matches(['[', ']']),
-            _ => proxy.trim_matches(['[', ']']),
-        }
-        .into();
-        for address in addresses {
+    for of in known.values() {
+        let name: Arc<str> = of.question.host.as_str().into();
+        for address in of.servers.iter().flatten().flat_map(|server| &server.addresses) {
             let names = expected.entry(*address).or_default();
             if !names.contains(&name) {
                 names.push(name.clone());
@@ -87,51 +187,24 @@ fn expected(known: &Known, found: &[(Key, String, std::io::Result<Vec<SocketAddr
     expected
 }
 
-fn resolve((key, proxy, port): (Key, String, u16)) -> (Key, String, std::io::Result<Vec<SocketAddr>>) {
-    let result = addresses(&proxy, port);
-    (key, proxy, result)
-}
-
-fn addresses(proxy: &str, port: u16) -> std::io::Result<Vec<SocketAddr>> {
-    let bare = proxy.trim_start_matches('[').trim_end_matches(']');
-    let found = if let Ok(address) = bare.parse::<std::net::IpAddr>() {
-        vec![SocketAddr::new(address, port)]
-    } else if proxy.contains(':') {
-        proxy.to_socket_addrs()?.collect()
-    } else {
-        (proxy, port).to_socket_addrs()?.collect()
+/// `host`, `host:port`, `[v6]:port`.
+fn question(proxy: &str, transport: TrunkTransport) -> Question {
+    let transport = match transport {
+        TrunkTransport::Udp => Some(Transport::Udp),
+        TrunkTransport::Tcp => Some(Transport::Tcp),
+        TrunkTransport::Tls => Some(Transport::Tls),
+        TrunkTransport::Any => None,
     };
-    Ok(found.into_iter().take(ADDRESSES_MAX).collect())
-}
-
-/// A failed look-up keeps the addresses that worked before: a resolver that is down must not take the trunk down.
-fn learn(
-    known: &mut Known,
-    plane: &Handle,
-    key: Key,
-    proxy: String,
-    result: std::io::Result<Vec<SocketAddr>>,
-) {
-    let before = known.get(&key).filter(|(p, _)| *p == proxy).map(|(_, a)| a.clone());
-    match result {
-        Ok(addresses) => {
-            // Resolvers turn their answers round for balance; that alone is no change.
-            let mut sorted = addresses.clone();
-            sorted.sort_unstable();
-            if before.as_ref() != Some(&sorted) {
-                tracing::info!(domain = %key.0, trunk = %key.1, ?addresses, "{proxy} is resolved");
-                let (domain, trunk) = key.clone();
-                plane.input(Input::TrunkResolved { domain, trunk, addresses });
-            }
-            known.insert(key, (proxy, sorted));
-        }
-        Err(error) => {
-            if before.is_none() {
-                tracing::warn!(domain = %key.0, trunk = %key.1, %error, "{proxy} can't be resolved; trying again");
-                known.insert(key, (proxy, Vec::new()));
-            }
-        }
+    let bare = proxy.trim_start_matches('[').trim_end_matches(']');
+    if bare.parse::<std::net::IpAddr>().is_ok() {
+        return Question { host: bare.to_owned(), port: None, transport };
     }
+    let (host, port) = match proxy.rsplit_once(':') {
+        Some((host, port)) => (host, port.parse().ok()),
+        None => (proxy, None),
+    };
+    let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+    Question { host, port, transport }
 }
 
 #[cfg(test)]
@@ -139,15 +212,74 @@ mod tests {
     use super::*;
 
     #[test]
-    fn literal_addresses_need_no_resolver_and_get_the_default_port() {
-        for (proxy, expected) in [
-            ("127.0.0.2", "127.0.0.2:5060"),
-            ("127.0.0.2:5080", "127.0.0.2:5080"),
-            ("::1", "[::1]:5060"),
-            ("[::1]", "[::1]:5060"),
-            ("[::1]:5080", "[::1]:5080"),
+    fn a_proxy_is_a_host_and_perhaps_a_port() {
+        for (proxy, host, port) in [
+            ("127.0.0.2", "127.0.0.2", None),
+            ("127.0.0.2:5080", "127.0.0.2", Some(5080)),
+            ("::1", "::1", None),
+            ("[::1]", "::1", None),
+            ("[::1]:5080", "::1", Some(5080)),
+            ("sip.carrier.example", "sip.carrier.example", None),
+            ("sip.carrier.example:5070", "sip.carrier.example", Some(5070)),
         ] {
-            assert_eq!(addresses(proxy, 5060).unwrap(), [expected.parse().unwrap()], "{proxy}");
+            let expected = Question { host: host.to_owned(), port, transport: Some(Transport::Udp) };
+            assert_eq!(question(proxy, TrunkTransport::Udp), expected, "{proxy}");
         }
+    }
+
+    fn known() -> (Key, Known) {
+        let question = question("carrier.example", TrunkTransport::Udp);
+        let key = ("pbx.example".into(), "carrier".into());
+        (key, Known { question, servers: None, again: None, failing: false })
+    }
+
+    fn found(last: u8, ttl_s: u64) -> Found {
+        let addresses = vec![SocketAddr::from(([192, 0, 2, last], 5060))];
+        let servers = vec![Server { rank: 0, transport: Transport::Udp, weight: 0, addresses }];
+        Found { servers, ttl: Some(Duration::from_secs(ttl_s)) }
+    }
+
+    #[test]
+    fn a_look_up_that_fails_takes_nothing_away() {
+        let (key, mut known) = known();
+        let now = clock::mono();
+        let fault = || Err(Fault::NoAnswer { name: "carrier.example".to_owned(), why: "timeout".to_owned() });
+        assert!(known.learn(now, &key, Ok(found(1, 60))));
+        assert!(!known.learn(now, &key, fault()));
+        assert_eq!(
+            (known.servers.clone(), known.again),
+            (Some(found(1, 60).servers), Some(now + AGAIN_AFTER))
+        );
+        assert!(!known.learn(now, &key, Ok(found(1, 60))), "what stood all the time is no news");
+        assert!(known.learn(now, &key, Ok(found(2, 60))));
+    }
+
+    #[test]
+    fn what_dns_says_of_time_has_bounds() {
+        let (key, mut known) = known();
+        let now = clock::mono();
+        for (ttl_s, holds) in [(0, TTL_MIN), (300, Duration::from_secs(300)), (u64::MAX, TTL_MAX)] {
+            known.learn(now, &key, Ok(found(1, ttl_s)));
+            assert_eq!(known.again, Some(now + holds), "{ttl_s}");
+        }
+        known.learn(now, &key, Ok(Found { ttl: None, ..found(1, 0) }));
+        assert_eq!(known.again, None, "an address is never asked again");
+    }
+
+    #[test]
+    fn an_answer_that_is_only_turned_round_is_no_news() {
+        let address = |last: u8| SocketAddr::from(([192, 0, 2, last], 5060));
+        let server = |a, b| Server {
+            rank: 0,
+            transport: Transport::Udp,
+            weight: 0,
+            addresses: vec![address(a), address(b)],
+        };
+        let (_, mut known) = known();
+        assert!(known.is_news(&[server(1, 2)]));
+        known.servers = Some(vec![server(1, 2)]);
+        assert!(!known.is_news(&[server(2, 1)]));
+        assert!(known.is_news(&[server(1, 3)]));
+        assert!(known.is_news(&[]));
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod listen;
+pub mod locate;
 pub mod media;
 pub mod poll;
 pub mod signalling;

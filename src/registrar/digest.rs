@@ -1,5 +1,5 @@
 //! Guarding with digest (RFC 7616, RFC 8760): nonces without state until a credential verifies, then a bounded table of
-//! the highest `nc` of each (device, nonce).
+//! the highest `nc` of each (account, nonce).
 //!
 //! Whether a user exists can't be told from the verdict, nor from the work: a missing user's credentials are computed
 //! against an HA1 that nobody has.
@@ -10,6 +10,7 @@ use crate::clock::Now;
 use crate::sip::auth::{self, Algorithm, Credentials};
 use crate::sip::{Message, Name, Uri};
 use std::fmt::Write;
+use std::sync::Arc;
 use subtle::ConstantTimeEq;
 
 /// What the rules keep of a secret: HA1 by algorithm, for the realm of its domain (either may be absent).
@@ -36,11 +37,22 @@ fn no_ha1(algorithm: Algorithm) -> &'static str {
     }
 }
 
+/// Whose credentials they are.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Account {
+    Device(DeviceKey),
+    /// `trunk.auth`: of calls that come in by it.
+    Trunk {
+        domain: Arc<str>,
+        trunk: Arc<str>,
+    },
+}
+
 /// What came of looking at a request's credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// The secret is known and the nonce count is new.
-    Verified(DeviceKey),
+    Verified(Account),
     /// None for this realm, or none with an algorithm that we offer: challenge.
     Missing,
     /// Right secret, nonce too old (or not ours, as after a restart) or its count used: challenge with `stale=true`.
@@ -91,14 +103,14 @@ impl Digest {
         fields.collect()
     }
 
-    /// Judges the credentials of a request for `realm`. `secret` looks a user name up: the device and its HA1.
+    /// Judges the credentials of a request for `realm`. `secret` looks a user name up: whose it is, and their HA1.
     /// Digest-uri is held against the Request-URI loosely (the same user and host), as phones and proxies differ.
     pub fn verify(
         &mut self,
         now: Now,
         realm: &str,
         request: &Message,
-        secret: &dyn Fn(&str) -> Option<(DeviceKey, Ha1)>,
+        secret: &dyn Fn(&str) -> Option<(Account, Ha1)>,
     ) -> Verdict {
         let (algorithm, credentials) = match self.find(realm, request) {
             Ok(found) => found,
@@ -117,13 +129,13 @@ impl Digest {
             auth::response(algorithm, ha1.unwrap_or(no_ha1(algorithm)), request.method_text(), &credentials);
         let equal = bool::from(expected.as_bytes().ct_eq(credentials.response.as_bytes()));
         let nonce = self.nonces.read(credentials.nonce, realm);
-        let (Some((device, _)), Some(_), true) = (&known, ha1, equal) else { return Verdict::Wrong };
+        let (Some((account, _)), Some(_), true) = (&known, ha1, equal) else { return Verdict::Wrong };
         let now_s = now.wall.as_second();
         let nc = credentials.qop.and(credentials.nc);
         let taken = nonce
             .filter(|nonce| nonce.is_fresh(now_s))
-            .is_some_and(|nonce| self.counts.take(now_s, device, nonce, nc));
-        if taken { Verdict::Verified(device.clone()) } else { Verdict::Stale }
+            .is_some_and(|nonce| self.counts.take(now_s, account, nonce, nc));
+        if taken { Verdict::Verified(account.clone()) } else { Verdict::Stale }
     }
 
     /// The first credentials for the realm with an algorithm that we offer.

@@ -3,7 +3,7 @@
 //! A nonce is `time counter mac` in hexadecimal: seconds of the wall clock, a counter that no two challenges share, and
 //! a keyed hash of both and the realm, so that nobody else can make one and none is good for another realm.
 
-use crate::registrar::binding::DeviceKey;
+use crate::registrar::digest::Account;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use std::collections::BTreeMap;
@@ -83,11 +83,11 @@ impl Nonces {
     }
 }
 
-/// The highest `nc` of each nonce in use by each device.
+/// The highest `nc` of each nonce in use by each account.
 #[derive(Default)]
 pub(super) struct Counts {
     /// In the order in which the nonces were made.
-    highest: BTreeMap<(u64, DeviceKey), Count>,
+    highest: BTreeMap<(u64, Account), Count>,
     /// Nonces up to this counter were forgotten.
     forgotten: u64,
 }
@@ -99,14 +99,14 @@ struct Count {
 }
 
 impl Counts {
-    /// Whether `nc` is new for this device and nonce; then it is used up. A request without a count uses the nonce up.
-    pub(super) fn take(&mut self, now_s: i64, device: &DeviceKey, nonce: Nonce, nc: Option<u32>) -> bool {
+    /// Whether `nc` is new for this account and nonce; then it is used up. A request without a count uses the nonce up.
+    pub(super) fn take(&mut self, now_s: i64, account: &Account, nonce: Nonce, nc: Option<u32>) -> bool {
         self.forget_expired(now_s);
         if nonce.counter <= self.forgotten {
             return false;
         }
         let nc = nc.unwrap_or(u32::MAX);
-        let key = (nonce.counter, device.clone());
+        let key = (nonce.counter, account.clone());
         let count = self.highest.entry(key).or_insert(Count { highest: 0, made_s: nonce.made_s });
         let new = nc > count.highest;
         if new {

@@ -148,6 +148,8 @@ fn common(model: &Model, trees: Trees) -> Common {
         emergency: model.emergency.clone(),
         emergency_numbers: emergency(model),
         callbacks: model.callbacks.iter().map(|(name, c)| (name.clone(), c.value.clone())).collect(),
+        locations: model.locations.iter().map(|(name, l)| (name.clone(), civic(l))).collect(),
+        told_of_emergencies: told_of_emergencies(model),
         trees,
     }
 }
@@ -315,6 +317,7 @@ fn device_entry(model: &Model, name: &Name, device: &Device) -> DeviceEntry {
         hotdesk: device.hotdesk,
         alert_internal: device.alert_internal.clone(),
         alert_external: device.alert_external.clone(),
+        tone: device.model.as_deref().map(super::model::RingTone::of_model).unwrap_or_default(),
         restrict: device.restrict.clone(),
         location: device.location.as_ref().map(|l| l.value.clone()),
         accept_from: device.accept_from.clone(),
@@ -349,6 +352,19 @@ fn site_entry(site: &super::model::Site) -> SiteEntry {
     }
 }
 
+/// The elements of a civic address, as they go out.
+fn civic(location: &super::model::Location) -> Vec<(Name, Name)> {
+    location.elements.iter().map(|(element, text)| (Name::from(*element), text.clone())).collect()
+}
+
+fn told_of_emergencies(model: &Model) -> Vec<super::model::Destination> {
+    let called = |notice: &At<super::model::Notice>| match &notice.value {
+        super::model::Notice::Call(to) => Some(to.clone()),
+        super::model::Notice::Mail(_) => None, // there is no mail yet: `check` says so
+    };
+    model.notify.iter().filter_map(called).collect()
+}
+
 fn trunks(model: &Model) -> BTreeMap<Name, TrunkEntry> {
     let entry = |(name, trunk): (&Name, &super::model::Trunk)| {
         let view = TrunkView {
@@ -361,6 +377,8 @@ fn trunks(model: &Model) -> BTreeMap<Name, TrunkEntry> {
             remote_party_id: trunk.remote_party_id,
             screens_caller_id: trunk.screens_caller_id,
             channels: trunk.channels,
+            ping: trunk.ping,
+            called: trunk.called,
         };
         let locale = Locale { country: trunk.country.clone(), area_code: trunk.area_code.clone() };
         (

@@ -103,6 +103,9 @@ pub struct Common {
     pub(super) emergency: EmergencyKeys,
     pub(super) emergency_numbers: Vec<(Pattern, Option<Span>)>,
     pub(super) callbacks: BTreeMap<Name, CallerId>,
+    /// Civic addresses: elements of RFC 5139 §4 in the order of its schema, and what they hold.
+    pub(super) locations: BTreeMap<Name, Vec<(Name, Name)>>,
+    pub(super) told_of_emergencies: Vec<Destination>,
 }
 
 impl Deref for Domain {
@@ -221,6 +224,18 @@ impl Domain {
     #[must_use]
     pub fn trunk_auth(&self, trunk: &str) -> Option<&Auth> {
         self.trunks.get(trunk)?.auth.as_ref()
+    }
+
+    /// The civic address of this name: elements of RFC 5139 §4 and what they hold, in the order of its schema.
+    #[must_use]
+    pub fn civic_address(&self, location: &str) -> Option<&[(Name, Name)]> {
+        self.locations.get(location).map(Vec::as_slice)
+    }
+
+    /// Who is told of an emergency call.
+    #[must_use]
+    pub fn told_of_emergencies(&self) -> &[Destination] {
+        &self.common.told_of_emergencies
     }
 
     /// The trunk whose `auth.user` this is, with its HA1.

@@ -3,7 +3,7 @@
 use super::diagnostic::Span;
 use super::model::{
     AcceptFrom, At, Auth, CallerId, Destination, EmergencyKeys, Name, Permission, Push, Registration,
-    TrunkTransport,
+    RingTone, TrunkTransport,
 };
 use super::tree::{RingTemplate, Tree};
 use crate::number::Locale;
@@ -68,6 +68,7 @@ pub(super) struct DeviceEntry {
     pub hotdesk: bool,
     pub alert_internal: Option<Name>,
     pub alert_external: Option<Name>,
+    pub tone: RingTone,
     pub restrict: BTreeMap<Name, Permission>,
     pub location: Option<Name>,
     pub accept_from: Vec<AcceptFrom>,
@@ -143,6 +144,9 @@ pub struct TrunkView {
     pub remote_party_id: bool,
     pub screens_caller_id: bool,
     pub channels: Option<u32>,
+    /// How often each place that it leads to is asked how it is.
+    pub ping: Option<Duration>,
+    pub called: super::model::Called,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

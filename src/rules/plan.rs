@@ -1,6 +1,6 @@
 //! Ring plans as values: which legs ring when, and what their ends mean together.
 
-use super::model::{CallerId, Confirm, Decline, MissedCalls};
+use super::model::{CallerId, Confirm, Decline, MissedCalls, RingTone};
 use smallvec::SmallVec;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,8 +35,12 @@ pub struct PlannedLeg {
     pub caller_id: CallerId,
     /// The identity is withheld towards this leg (RFC 3323).
     pub anonymous: bool,
-    /// Alert-Info of the leg (RFC 7462), as a URI.
+    /// Alert-Info of the leg (RFC 7462), as a URI, where the rules name one.
     pub alert: Option<Arc<str>>,
+    /// How the phone is told where the call comes from, where they don't.
+    pub tone: RingTone,
+    /// The call comes from one of us.
+    pub inside: bool,
     /// Of a leg to the outside: whoever diverted the call on its way here, the first one first. For trunks that want to hear of it.
     pub diversions: Vec<Diverter>,
 }

@@ -8,7 +8,7 @@
 use super::caller::Party;
 use super::domain::{Domain, UserEntry};
 use super::facts::{CallFacts, Live};
-use super::model::{CallerId, CallerIdChoice, Confirm, Destination, MissedCalls, Name, Strategy};
+use super::model::{CallerId, CallerIdChoice, Confirm, Destination, MissedCalls, Name, RingTone, Strategy};
 use super::outgoing::{Sender, Way};
 use super::plan::{Diverter, LegOutcome, LegTarget, Legs, PlannedLeg, RingPlan};
 use super::trail::{Follow, Ringing, SkipWhy, Skipped};
@@ -436,6 +436,8 @@ impl<'a> Planner<'a> {
             caller_id: identity.unwrap_or_else(|| self.original(self.domain.route_id(way.route))),
             anonymous,
             alert: None,
+            tone: RingTone::default(),
+            inside: self.party.inside,
             diversions: Vec::new(),
         };
         let mut ringing = self.stage(MissedCalls::IfUnanswered);
@@ -488,6 +490,11 @@ impl<'a> Planner<'a> {
                 (shown.prefixed(self.prefixes, prefix), None, self.diverters)
             }
         };
+        let tone = match &ready.to {
+            LegTarget::Device(device) => self.domain.device_entry(device).map(|device| device.tone),
+            LegTarget::Outside { .. } => None,
+        };
+        let tone = tone.unwrap_or_default();
         PlannedLeg {
             to: ready.to,
             step: 0,
@@ -497,6 +504,8 @@ impl<'a> Planner<'a> {
             caller_id,
             anonymous,
             alert,
+            tone,
+            inside: self.party.inside,
             diversions: diverters.to_vec(),
         }
     }

@@ -235,6 +235,15 @@ impl Message {
         digits.then(|| decimal(text).unwrap_or(u32::MAX))
     }
 
+    /// The values of every field of that name, for those that [`Name`] has no word for; those that are no UTF-8 are passed over.
+    pub fn fields<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        let of_name = move |(_, word, _): &(Name, &[u8], &[u8])| word.eq_ignore_ascii_case(name.as_bytes());
+        self.headers()
+            .filter(of_name)
+            .filter_map(|(_, _, value)| std::str::from_utf8(value).ok())
+            .map(str::trim)
+    }
+
     #[must_use]
     pub fn content_type(&self) -> Option<&str> {
         self.value(Name::ContentType)

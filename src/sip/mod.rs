@@ -8,6 +8,7 @@ mod check;
 pub mod flow;
 pub mod message;
 pub mod method;
+pub mod multipart;
 pub mod name;
 pub mod name_addr;
 pub mod params;

@@ -15,7 +15,7 @@ impl Switch {
         }
         let (rules, office) = (&self.rules, &self.office);
         let vouched = || {
-            let trunks = || office.trunks.values().flatten().any(|address| address.ip() == flow.remote.ip());
+            let trunks = || office.lines.leads_to(flow.remote.ip());
             rules.is_known_source(flow.remote) || trunks()
         };
         let admitted = self.strangers.admits(now.mono, flow.remote.ip(), vouched);

@@ -1,6 +1,7 @@
 //! What the event stream shows (`GET /v1/events`).
 
 use super::StatusKey;
+use crate::call::alert::Alert;
 use crate::call::record::CallRecord;
 use crate::rules::Status;
 use serde::Serialize;
@@ -15,6 +16,9 @@ pub enum Event {
     CallRinging { id: String, leg: String },
     #[serde(rename = "call.answered")]
     CallAnswered { id: String, answered_by: Option<String> },
+    /// An emergency call goes out: staff may want to know at once.
+    #[serde(rename = "emergency")]
+    Emergency(Alert),
     #[serde(rename = "call.ended")]
     CallEnded(Arc<CallRecord>),
     #[serde(rename = "registration.added")]
@@ -34,10 +38,10 @@ pub enum Event {
         param: Option<String>,
         call: String,
     },
-    /// We are registered at it.
+    /// We are registered at it, or it answers again.
     #[serde(rename = "trunk.up")]
     TrunkUp { domain: String, trunk: String },
-    /// We are not, or no more.
+    /// We are not, or no more, or it does not answer.
     #[serde(rename = "trunk.down")]
     TrunkDown { domain: String, trunk: String, why: String },
     #[serde(rename = "rules.applied")]

@@ -5,6 +5,7 @@ use crate::call::history::History;
 use crate::call::office::Office;
 use crate::clock::Now;
 use crate::rules::domain::TrunkView;
+use crate::rules::model::Called;
 use crate::rules::{CallFacts, Caller, Dialled, Domain, Origin, Verified};
 use crate::sip::{Message, Name, NameAddr, Params, Scheme, Uri};
 
@@ -28,7 +29,10 @@ pub fn read(office: &Office, now: Now, message: &Message, domain: &Domain, origi
     };
     let identity = Identity::of(message, trunk);
     let history = History::of(message);
-    let dialled = dialled(message.request_uri());
+    let dialled = match trunk {
+        Some(trunk) => dialled_by(message, trunk, domain.registration(&trunk.name).map(|of| &*of.user)),
+        None => dialled(message.request_uri()),
+    };
     let called = match (&dialled, trunk) {
         (Dialled::Text(text), Some(trunk)) => domain.normalised(&trunk.name, text),
         _ => None,
@@ -75,7 +79,10 @@ impl Identity {
             party.param("privacy").is_some_and(|privacy| !privacy.eq_ignore_ascii_case("off"))
         });
         let from = message.from();
-        let identity = asserted.or(remote_party).or(from);
+        // RFC 3325 §9.2: a phone may say which of its identities it prefers; what comes of it is for the rules to say.
+        let preferred =
+            message.fields("P-Preferred-Identity").find_map(NameAddr::parse).filter(|_| trunk.is_none());
+        let identity = asserted.or(remote_party).or(preferred).or(from);
         let name = identity.map(|identity| identity.display_unescaped().into_owned());
         let verified = |address: &NameAddr<'_>| verified(&address.uri);
         Identity {
@@ -118,10 +125,11 @@ fn is_marked_as_callback(message: &Message) -> bool {
 
 /// Identity withheld on purpose (RFC 3323, RFC 3261 §8.1.1.3, RFC 5079): not the same as no number.
 fn is_withheld(message: &Message, from: Option<&NameAddr<'_>>) -> bool {
-    let privacy = message
-        .values(Name::Privacy)
-        .flat_map(|value| value.split(';'))
-        .any(|value| ["id", "user", "header"].iter().any(|word| value.trim().eq_ignore_ascii_case(word)));
+    let asks = |words: &[&str]| {
+        let mut values = message.values(Name::Privacy).flat_map(|value| value.split(';'));
+        values.any(|value| words.iter().any(|word| value.trim().eq_ignore_ascii_case(word)))
+    };
+    let privacy = asks(&["id", "user", "header"]) && !asks(&["none"]); // RFC 3323 §4.2: `none` stands alone, and wins
     let anonymous = from.is_some_and(|from| {
         from.uri.host.eq_ignore_ascii_case("anonymous.invalid")
             || from.uri.user.eq_ignore_ascii_case("anonymous")
@@ -138,6 +146,23 @@ fn dialled(request_uri: &str) -> Dialled {
         return Dialled::Sos;
     }
     Dialled::Text(user(&uri).as_str().into())
+}
+
+/// What a trunk calls, where its `called` says that it stands. A Request-URI that is the Contact of our registration there (its user) says
+/// nothing of it: then the next of these does.
+fn dialled_by(message: &Message, trunk: &TrunkView, account: Option<&str>) -> Dialled {
+    let of_uri = dialled(message.request_uri());
+    let Dialled::Text(of_uri) = of_uri else { return of_uri };
+    let to = message.to().map(|to| user(&to.uri)).unwrap_or_default();
+    let party = message.fields("P-Called-Party-ID").find_map(NameAddr::parse).map(|party| user(&party.uri));
+    let (to, party) = (to.into(), party.unwrap_or_default().into());
+    let ordered: [&std::sync::Arc<str>; 3] = match trunk.called {
+        Called::Uri => [&of_uri, &to, &party],
+        Called::To => [&to, &of_uri, &party],
+        Called::PCalledPartyId => [&party, &of_uri, &to], // RFC 7315 §4.2: what the caller dialled, before it was routed to us
+    };
+    let says = |text: &&&std::sync::Arc<str>| !text.is_empty() && account != Some(&***text);
+    Dialled::Text((*ordered.iter().find(says).unwrap_or(&&of_uri)).clone())
 }
 
 fn cut(text: &str) -> &str {
@@ -180,6 +205,8 @@ mod tests {
             remote_party_id,
             screens_caller_id: false,
             channels: None,
+            ping: None,
+            called: crate::rules::model::Called::Uri,
         }
     }
 
@@ -203,6 +230,61 @@ mod tests {
             let field = format!("P-Asserted-Identity: <tel:+12025550177;verstat={word}>\r\n");
             let read = identity(&field, &trunk(true, false));
             assert_eq!((read.verified, &*read.raw), (says, "+12025550177"));
+        }
+    }
+
+    fn called(fields: &str, called: Called) -> String {
+        let text = format!(
+            "INVITE sip:office@192.0.2.1 SIP/2.0\r\nTo: <sip:+12025550101@c.example>\r\n{fields}Content-Length: 0\r\n\r\n"
+        );
+        let trunk = TrunkView { called, ..trunk(false, false) };
+        match dialled_by(&Message::parse(text.into()).unwrap(), &trunk, Some("office")) {
+            Dialled::Text(text) => text.to_string(),
+            other => format!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_call_to_our_contact_is_for_the_number_that_stands_elsewhere() {
+        let party = "P-Called-Party-ID: <sip:+12025550102@c.example>\r\n";
+        assert_eq!(called(party, Called::Uri), "+12025550101", "the Request-URI is our own Contact");
+        assert_eq!(called(party, Called::PCalledPartyId), "+12025550102");
+        assert_eq!(called("", Called::PCalledPartyId), "+12025550101");
+    }
+
+    #[test]
+    fn a_number_in_the_request_uri_counts_unless_the_trunk_says_otherwise() {
+        let text = "INVITE sip:+12025550103@192.0.2.1 SIP/2.0\r\nTo: <sip:+12025550101@c.example>\r\nContent-Length: 0\r\n\r\n";
+        let message = Message::parse(text.into()).unwrap();
+        for (called, number) in [(Called::Uri, "+12025550103"), (Called::To, "+12025550101")] {
+            let trunk = TrunkView { called, ..trunk(false, false) };
+            let Dialled::Text(text) = dialled_by(&message, &trunk, Some("office")) else {
+                panic!("a number")
+            };
+            assert_eq!(&*text, number);
+        }
+    }
+
+    #[test]
+    fn a_phone_may_say_which_identity_it_prefers_and_a_trunk_may_not() {
+        let text = "INVITE sip:100@pbx.example SIP/2.0\r\nFrom: <sip:ann1@pbx.example>;tag=1\r\n\
+                    P-Preferred-Identity: \"Ann\" <sip:+12025550100@pbx.example>\r\nContent-Length: 0\r\n\r\n";
+        let message = Message::parse(text.into()).unwrap();
+        assert_eq!(&*Identity::of(&message, None).raw, "+12025550100");
+        assert_eq!(&*Identity::of(&message, Some(&trunk(true, true))).raw, "ann1");
+    }
+
+    #[test]
+    fn who_asks_for_no_privacy_has_none() {
+        for (value, withheld) in [
+            ("id", true),
+            ("user;id;critical", true),
+            ("none", false),
+            ("id;none", false),
+            ("session", false),
+        ] {
+            let read = identity(&format!("Privacy: {value}\r\n"), &trunk(true, false));
+            assert_eq!(read.withheld, withheld, "{value}");
         }
     }
 

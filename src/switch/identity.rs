@@ -1,10 +1,10 @@
-//! Who a request is from (rulings, "People, identity, lists"): a registered flow or credentials, then `accept_from` of a device or a
+//! Who a request is from (rulings, "People, identity, lists"): a registered flow or credentials (a device's or a trunk's), then `accept_from` of a device or a
 //! trunk, then a stranger.
 
 use super::Switch;
 use crate::clock::Now;
 use crate::registrar::binding::DeviceKey;
-use crate::registrar::digest::Verdict;
+use crate::registrar::digest::{Account, Verdict};
 use crate::rules::compile::BySource;
 use crate::rules::model::UnknownSource;
 use crate::rules::{Domain, Ruleset};
@@ -17,6 +17,16 @@ use std::sync::Arc;
 pub enum Sender {
     Device { domain: Arc<Domain>, key: DeviceKey },
     Trunk { domain: Arc<Domain>, trunk: Arc<str> },
+}
+
+impl Sender {
+    /// Whoever has proved to be this account of the domain.
+    pub(super) fn of(domain: Arc<Domain>, account: Account) -> Sender {
+        match account {
+            Account::Device(key) => Sender::Device { domain, key },
+            Account::Trunk { trunk, .. } => Sender::Trunk { domain, trunk },
+        }
+    }
 }
 
 /// What a request that is from nobody we know gets.
@@ -59,7 +69,7 @@ impl Switch {
             return Err(Unknown::Answer(404, super::response::plain(request, 404)));
         };
         match self.verify(now, flow, &domain, request) {
-            Verdict::Verified(key) => Ok(Sender::Device { domain, key }),
+            Verdict::Verified(account) => Ok(Sender::of(domain, account)),
             Verdict::Malformed => {
                 Err(Unknown::Answer(400, super::response::with_reason(request, 400, "Bad Credentials")))
             }
@@ -85,8 +95,11 @@ impl Switch {
         request: &Message,
     ) -> Verdict {
         let secret = |user: &str| {
-            let device = domain.device_by_auth(user)?;
-            Some((device.key.clone(), device.ha1.clone()?))
+            if let Some(device) = domain.device_by_auth(user) {
+                return Some((Account::Device(device.key.clone()), device.ha1.clone()?));
+            }
+            let (trunk, ha1) = domain.trunk_by_auth(user)?;
+            Some((Account::Trunk { domain: domain.name().clone(), trunk: trunk.clone() }, ha1))
         };
         let verdict = self.digest.verify(now, domain.name(), request, &secret);
         if matches!(verdict, Verdict::Wrong) {

@@ -1,5 +1,6 @@
 //! What drives the switch.
 
+use crate::call::lines::Server;
 use crate::registrar::Binding;
 use crate::relay::Report;
 pub use crate::rules::StatusKey;
@@ -34,11 +35,11 @@ pub enum Input {
     },
     /// A registration from before the restart.
     Restore(Binding),
-    /// The addresses of a trunk's proxy, in order, resolved at the edge (again whenever they change).
+    /// Where a trunk's proxy leads, resolved at the edge by RFC 3263 (again whenever it changes).
     TrunkResolved {
         domain: Arc<str>,
         trunk: Arc<str>,
-        addresses: Vec<std::net::SocketAddr>,
+        servers: Vec<Server>,
     },
     Media(Report),
     /// The admin ends a call, by its id or its Call-ID. Answered by the record, if there was such a call.

@@ -4,6 +4,7 @@ use super::facts::{self, Reading};
 use super::identity::{Sender, Unknown};
 use super::pickup::{self, Wish};
 use super::{Switch, response};
+use crate::call::geolocation::{self, Given};
 use crate::call::headers;
 use crate::call::office::CallKey;
 use crate::call::record::Party;
@@ -73,10 +74,10 @@ impl Switch {
             origin: shown,
             privacy: facts.caller.anonymous,
         };
-        let full = self.calls.len() >= self.config.calls_max || self.drain.is_on();
-        if full && !self.is_emergency(now, &domain, &facts) {
-            return self.office.respond(now, server, 503, response::unavailable(&message, RETRY_AFTER_S));
+        if let Some((code, bytes)) = self.no_entry(now, &domain, &facts, trunk.as_deref(), &message) {
+            return self.office.respond(now, server, code, bytes);
         }
+        self.make_way(now, &domain, &facts);
         self.office.trying(now, server, &message);
         let walk = Walk::new(domain.clone(), facts);
         self.counters.calls_total += 1;
@@ -107,6 +108,28 @@ impl Switch {
         seated.or_else(|| domain.device(device)?.user.clone())
     }
 
+    /// Why a call is not let in that the rules might take: there is no room, or it says where it comes from in words that can't be read.
+    /// An emergency call always is; a call back of an emergency centre is as urgent as the call before it.
+    fn no_entry(
+        &mut self,
+        now: Now,
+        domain: &std::sync::Arc<Domain>,
+        facts: &CallFacts,
+        trunk: Option<&str>,
+        message: &Message,
+    ) -> Option<(u16, bytes::Bytes)> {
+        let full = self.calls.len() >= self.config.calls_max || self.drain.is_on();
+        let beyond_channels = trunk.is_some_and(|trunk| self.office.lines.is_full(domain, trunk));
+        let is_lost = matches!(geolocation::given(&mut self.office, message), Given::Malformed);
+        if !(full || beyond_channels || is_lost) || self.is_emergency(now, domain, facts) {
+            return None;
+        }
+        if full || (beyond_channels && !facts.psap_callback) {
+            return Some((503, response::unavailable(message, RETRY_AFTER_S)));
+        }
+        is_lost.then(|| (424, response::bad_location(message)))
+    }
+
     /// Whether the rules take this for an emergency call: never limited, never shed.
     fn is_emergency(&self, now: Now, domain: &std::sync::Arc<Domain>, facts: &CallFacts) -> bool {
         let mut walk = Walk::new(domain.clone(), facts.clone());
@@ -126,6 +149,9 @@ impl Switch {
         if !message.body().is_empty() && headers::description(message).is_none() {
             return Some((415, response::unsupported_media(message)));
         }
+        if asks_for_unknown_privacy(message) {
+            return Some((500, response::with_reason(message, 500, "Privacy Unavailable")));
+        }
         if !response::takes_sdp(message) {
             return Some((406, response::not_acceptable(message)));
         }
@@ -136,6 +162,15 @@ impl Switch {
             self.calls.by_call_id(message.call_id()).is_some_and(|call| is_merged(call.invite(), message));
         merged.then(|| (482, response::plain(message, 482)))
     }
+}
+
+/// RFC 3323 §5: who says that privacy is critical is refused rather than called without. Ours is of `header`, `session` and `user` (nothing
+/// of a caller crosses, media is relayed), of `id` (RFC 3325) and `history` (RFC 7044).
+fn asks_for_unknown_privacy(message: &Message) -> bool {
+    const OURS: [&str; 7] = ["header", "session", "user", "id", "history", "none", "critical"];
+    let values = || message.values(Name::Privacy).flat_map(|value| value.split(';')).map(str::trim);
+    let is_ours = |value: &str| OURS.iter().any(|ours| value.eq_ignore_ascii_case(ours));
+    values().any(|value| value.eq_ignore_ascii_case("critical")) && !values().all(is_ours)
 }
 
 /// RFC 3261 §8.2.2.2: the same From tag, Call-ID and CSeq, in another transaction.

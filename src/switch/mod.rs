@@ -24,6 +24,7 @@ pub mod input;
 mod invite;
 mod notify;
 mod pickup;
+mod preempt;
 mod refer;
 mod register;
 mod registered;
@@ -54,7 +55,7 @@ use crate::subscription::notice::{Finished, Notices};
 use crate::subscription::summary::Counts;
 use crate::subscription::{self, Notifier};
 use crate::transaction::{self, ServerId, Transactions};
-use crate::trunk::{self, News, Registrations, Standing};
+use crate::trunk::{self, Health, News, Registrations, Standing};
 use calls::Calls;
 use certified::Certified;
 use date::Date;
@@ -85,6 +86,7 @@ pub struct Switch {
     moved: Vec<Change>,
     /// Events of our own, to be passed on.
     told: Vec<Event>,
+    health: Health,
     drain: Drain,
     growth: Growth,
     counters: Counters,
@@ -126,6 +128,7 @@ impl Switch {
             strangers: Strangers::new(strangers),
             moved: Vec::new(),
             told: Vec::new(),
+            health: Health::default(),
             drain: Drain::Off,
             growth: Growth::Possible,
             counters: Counters::default(),
@@ -145,11 +148,12 @@ impl Switch {
             Input::Rules(rules) => self.publish(now, rules, out),
             Input::Status { key, status } => self.set_status(now, key, status, out),
             Input::Restore(binding) => self.office.location.restore(now, binding),
-            Input::TrunkResolved { domain, trunk, addresses } => {
+            Input::TrunkResolved { domain, trunk, servers } => {
                 let key = (domain, trunk);
-                self.office.trunks.insert(key.clone(), addresses);
+                self.office.lines.resolved(&key, servers);
                 self.strangers.rules_changed();
                 self.registrations.resolved(&mut self.office, now, &key);
+                self.health.resolved(&mut self.office, now, &key);
             }
             Input::Media(report) => self.media(report),
             Input::Messages { domain, mailbox, counts } => self.set_messages(now, domain, mailbox, counts),
@@ -176,6 +180,7 @@ impl Switch {
             self.notifier.deadline(),
             self.registrations.deadline(),
             self.strangers.deadline(),
+            self.health.deadline(),
             self.drain.deadline(),
         ];
         deadlines.into_iter().flatten().min()
@@ -223,6 +228,9 @@ impl Switch {
                 if subscription::owns(id) {
                     return self.notified(now, id, message.status());
                 }
+                if trunk::asks_health(id) {
+                    return self.health.answered(&mut self.office, now, id, Some(message.status()));
+                }
                 if trunk::owns(id) {
                     return self.registrations.response(&mut self.office, now, id, &message);
                 }
@@ -232,6 +240,9 @@ impl Switch {
             Event::Failed { id, why } => {
                 if subscription::owns(id) {
                     return self.notify_failed(id, why);
+                }
+                if trunk::asks_health(id) {
+                    return self.health.answered(&mut self.office, now, id, None);
                 }
                 if trunk::owns(id) {
                     return self.registrations.failed(&mut self.office, now, id, why);
@@ -330,6 +341,7 @@ impl Switch {
         self.notifier.timeout(&mut self.office, now);
         self.registrations.timeout(&mut self.office, now);
         self.strangers.timeout(now.mono);
+        self.health.timeout(&mut self.office, now);
         while let Some(key) = self.calls.due(now.mono) {
             self.with_call(key, |call, office| call.timeout(office, now));
         }
@@ -349,7 +361,12 @@ impl Switch {
         self.rules = rules; // calls keep the generation that they began with
         if !self.drain.is_on() {
             self.registrations.publish(&mut self.office, now, &self.rules);
+            self.health.publish(&mut self.office, now, &self.rules);
         }
+        let rules = &self.rules;
+        self.office
+            .lines
+            .keep(|(domain, trunk)| rules.domain(domain).is_some_and(|d| d.trunk(trunk).is_some()));
         self.review_subscriptions(now, None);
     }
 
@@ -449,11 +466,13 @@ impl Switch {
                 Effect::Answered { id, answered_by } => {
                     out.push(Action::Event(Event::CallAnswered { id, answered_by }));
                 }
+                Effect::Emergency(alert) => out.push(Action::Event(Event::Emergency(alert))),
                 Effect::Ended(record) => out.push(Action::Event(Event::CallEnded(record))),
                 Effect::Push(push) => out.push(Action::Event(push_event(push))),
             }
         }
-        out.extend(self.registrations.take_news().into_iter().flat_map(trunk_events).map(Action::Event));
+        let news = self.registrations.take_news().into_iter().chain(self.health.take_news());
+        out.extend(news.flat_map(trunk_events).map(Action::Event));
     }
 
     /// How our registration at a trunk stands; `None` where the rules want none.

@@ -69,7 +69,7 @@ impl Switch {
             return Err(Unknown::Answer(404, response::plain(request, 404)));
         };
         match self.verify(now, flow, &domain, request) {
-            Verdict::Verified(key) => Ok(Sender::Device { domain, key }),
+            Verdict::Verified(account) => Ok(Sender::of(domain, account)),
             Verdict::Malformed => {
                 Err(Unknown::Answer(400, response::with_reason(request, 400, "Bad Credentials")))
             }

@@ -80,6 +80,15 @@ pub fn unsupported_media(request: &Message) -> Bytes {
     w.finish()
 }
 
+/// 424 (RFC 6442 §4.3, §4.4): what Geolocation says can't be read.
+#[must_use]
+pub fn bad_location(request: &Message) -> Bytes {
+    let mut w = Writer::reply(request, 424, status::reason_phrase(424), Some("ringtree"));
+    w.field("Geolocation-Error", "100 ;code=\"Cannot Process Location\"");
+    w.header(Name::Server, AGENT);
+    w.finish()
+}
+
 /// Whether the answer may be SDP (RFC 3261 §20.1): always where no Accept says otherwise.
 #[must_use]
 pub fn takes_sdp(request: &Message) -> bool {

@@ -34,6 +34,8 @@ pub struct Account {
     /// `None`: the secret could not be resolved; nothing is sent.
     pub login: Option<Login>,
     pub expires: Duration,
+    /// For all of our numbers at once (RFC 6140).
+    pub bulk: bool,
 }
 
 /// What the next REGISTER carries beyond what all of them do.

@@ -1,18 +1,18 @@
 //! All registrations of ours: those that the rules want are begun, kept up and taken back; what they say goes out as REGISTERs, and what
 //! becomes of them as news.
 //!
-//! Invariant: a trunk that should be registered and is not stands in `Office::unregistered`, so that calls take another where there is
-//! one.
+//! Invariant: a trunk that should be registered and is not is said so in `Office::lines`, so that calls take another where there is one.
 
 use super::registration::{Account, Means, Next, Registration, Standing};
-use super::{CLIENTS_END, CLIENTS_FROM};
+use super::{CLIENTS_FROM, PINGS_FROM};
 use crate::call::headers::{self, AGENT, ALLOW};
 use crate::call::office::{Named, Office};
 use crate::clock::Now;
 use crate::deadlines::{Armed, Deadlines};
 use crate::rules::domain::TrunkView;
+use crate::rules::model::TrunkTransport;
 use crate::rules::{Domain, Ruleset};
-use crate::sip::{Flow, Message, Name, Transport, Writer};
+use crate::sip::{Flow, Message, Name, Writer};
 use crate::transaction::{ClientId, Failure};
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
@@ -46,7 +46,8 @@ struct Entry {
     /// The Request-URI of its REGISTERs, and the address of record that they bind (RFC 3261 §10.2).
     uri: String,
     address_of_record: String,
-    transport: Transport,
+    /// As the rules say; the places that it leads to have theirs.
+    transport: TrunkTransport,
     generation: u64,
     call_id: String,
     tag: String,
@@ -105,8 +106,8 @@ impl Registrations {
     pub fn resolved(&mut self, office: &mut Office, now: Now, trunk: &Named) {
         let Some(key) = self.by_trunk.get(trunk).copied() else { return };
         let Some(entry) = self.entries.get(&key) else { return };
-        let addresses = office.trunks.get(trunk).map(Vec::as_slice).unwrap_or_default();
-        let moved = entry.flow.is_some_and(|flow| !addresses.contains(&flow.remote));
+        let places = office.lines.places(trunk);
+        let moved = entry.flow.is_some_and(|flow| !places.iter().any(|place| place.is_at(&flow)));
         let stands_still = entry.armed.is_none(); // waiting for an address, or without one when its time came
         if (stands_still || moved) && !entry.registration.is_refused() {
             self.step(office, now, key, |registration, means| registration.begin(means));
@@ -175,7 +176,7 @@ impl Registrations {
         self.last += 1;
         new.call_id = office.ids.call_id();
         new.tag = format!("{:016x}", office.ids.word());
-        office.unregistered.insert(new.trunk.clone());
+        office.lines.set_registered(&new.trunk, false);
         self.by_trunk.insert(new.trunk.clone(), self.last);
         self.entries.insert(self.last, new);
         self.step(office, now, self.last, |registration, means| registration.begin(means));
@@ -192,7 +193,7 @@ impl Registrations {
 
     fn leave(&mut self, office: &mut Office, now: Now, key: Key) {
         if let Some(entry) = self.entries.get(&key) {
-            office.unregistered.remove(&entry.trunk);
+            office.lines.set_registered(&entry.trunk, true); // none is wanted
             self.by_trunk.remove(&entry.trunk);
         }
         self.step(office, now, key, |registration, means| registration.leave(now, means));
@@ -243,15 +244,20 @@ impl Entry {
             && self.registration.account() == other.registration.account()
     }
 
-    /// Where the next REGISTER goes: after a failure another address has its turn.
+    /// Where the next REGISTER goes: after a failure another place has its turn. A trunk that has gone from the rules leads nowhere, and is
+    /// left where it was registered at.
     fn flow_now(&self, office: &Office) -> Option<Flow> {
-        let addresses = office.trunks.get(&self.trunk)?;
-        let turn = (self.registration.failures() as usize).checked_rem(addresses.len())?;
-        let local = office.listener(self.transport)?.bound;
-        Some(Flow { transport: self.transport, local, remote: *addresses.get(turn)?, connection: None })
+        let places = office.lines.places(&self.trunk);
+        let flows: Vec<Flow> = places.iter().filter_map(|place| office.flow_to(place)).collect();
+        let turn = (self.registration.failures() as usize).checked_rem(flows.len());
+        turn.and_then(|turn| flows.get(turn).copied()).or(self.flow)
     }
 
+    /// RFC 6140 §5.2: with `bnc` it has no user part, and stands for all of our numbers.
     fn contact(&self, office: &Office, flow: &Flow) -> String {
+        if self.registration.account().bulk {
+            return format!("sip:{}{};bnc", office.sent_by(flow), flow.transport.uri_parameter());
+        }
         let parameter = flow.transport.uri_parameter();
         let user = headers::escape_user(&self.registration.account().user);
         format!("sip:{user}@{}{parameter}", office.sent_by(flow))
@@ -260,7 +266,7 @@ impl Entry {
     fn send(&mut self, office: &mut Office, now: Now, key: Key, flow: Flow, contact: &str, next: &Next) {
         let bytes = self.register(office, &flow, contact, next);
         self.serial = (self.serial + 1) & ((1 << SERIAL_BITS) - 1);
-        let id = ClientId((CLIENTS_FROM | key << SERIAL_BITS | u64::from(self.serial)) & (CLIENTS_END - 1));
+        let id = ClientId((CLIENTS_FROM | key << SERIAL_BITS | u64::from(self.serial)) & (PINGS_FROM - 1));
         (self.client, self.flow) = (Some(id), Some(flow));
         office.request(now, id, flow, bytes);
     }
@@ -278,6 +284,12 @@ impl Entry {
         w.header(Name::CSeq, format_args!("{} REGISTER", next.cseq));
         w.header(Name::Contact, format_args!("<{contact}>;expires={}", next.expires_s));
         w.header(Name::Expires, next.expires_s);
+        if self.registration.account().bulk {
+            // RFC 6140 §5.1: whoever doesn't know it must not take it for the registration of one contact.
+            w.header(Name::Require, "gin");
+            w.header(Name::ProxyRequire, "gin");
+            w.header(Name::Supported, "gin, path");
+        }
         w.header(Name::Allow, ALLOW);
         w.header(Name::UserAgent, AGENT);
         if let Some((field, credentials)) = &next.credentials {
@@ -290,11 +302,7 @@ impl Entry {
     fn tell(&mut self, office: &mut Office, now: Now, news: &mut Vec<News>) {
         let trunk = self.trunk.clone();
         let is_up = self.registration.is_registered(now.mono);
-        if is_up {
-            office.unregistered.remove(&trunk);
-        } else {
-            office.unregistered.insert(trunk.clone());
-        }
+        office.lines.set_registered(&trunk, is_up);
         let standing = match (is_up, self.registration.standing()) {
             (true, _) => News::Up { trunk },
             (false, Standing::Failed { why, .. }) => News::Down { trunk, why, refused: false },
@@ -322,7 +330,7 @@ impl News {
     }
 }
 
-/// What the rules want of a trunk; `None` where it is not registered at, or by a transport that we have not.
+/// What the rules want of a trunk; `None` where it is not registered at.
 fn entry(domain: &Arc<Domain>, trunk: &TrunkView) -> Option<Entry> {
     let registration = domain.registration(&trunk.name)?;
     let proxy = trunk.proxy.as_deref()?;
@@ -334,12 +342,13 @@ fn entry(domain: &Arc<Domain>, trunk: &TrunkView) -> Option<Entry> {
         user: registration.user.clone(),
         login: domain.login(&trunk.name),
         expires: registration.expires,
+        bulk: registration.gin,
     };
     Some(Entry {
         trunk: (domain.name().clone(), trunk.name.clone()),
         uri: format!("sip:{proxy}"),
         address_of_record: format!("sip:{}@{host}", headers::escape_user(&registration.user)),
-        transport: headers::transport_of(trunk.transport)?,
+        transport: trunk.transport,
         generation: domain.generation(),
         call_id: String::new(),
         tag: String::new(),

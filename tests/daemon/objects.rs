@@ -199,7 +199,8 @@ fn trunks_are_shown_as_they_are_now() {
     // Addresses are looked up beside the start: each question takes a while, and a few of them as long as that.
     let found = (0..500).map(|_| trunks()).find(|trunks| trunks[0]["state"] == "up").unwrap();
     let carrier = json!({ "domain": "pbx.test.example", "name": "carrier", "proxy": "127.0.0.2:5070", "transport": "udp",
-        "addresses": ["127.0.0.2:5070"], "channels_in_use": 0, "channels": 4, "calls": 0, "failures": 0, "state": "up",
+        "addresses": ["127.0.0.2:5070"],
+        "targets": [{ "address": "127.0.0.2:5070", "transport": "udp", "state": "up", "until": null }], "channels_in_use": 0, "channels": 4, "calls": 0, "failures": 0, "state": "up",
         "registration": null });
     assert_eq!(found[0], carrier);
     assert_eq!((&found[1]["name"], &found[1]["state"]), (&json!("inward"), &json!("inbound")));

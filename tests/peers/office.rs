@@ -27,6 +27,8 @@ pub struct Rules {
     /// Keys of the trunk `carrier`.
     carrier: String,
     more: String,
+    /// Who is asked for the names of trunks.
+    nameserver: Option<SocketAddr>,
 }
 
 impl Rules {
@@ -56,13 +58,25 @@ impl Rules {
         self
     }
 
+    pub fn nameserver(mut self, address: SocketAddr) -> Rules {
+        self.nameserver = Some(address);
+        self
+    }
+
+    /// Calls to +44 go by the trunk `located`, which has these keys.
+    pub fn located(self, keys: &str) -> Rules {
+        self.more(&format!(
+            "[trunk.located]\n{keys}\n[class.far]\nmatch = [\"+44.\"]\n[[route]]\nclasses = [\"far\"]\nvia = [\"located\"]\n"
+        ))
+    }
+
     pub fn more(mut self, text: &str) -> Rules {
         self.more += text;
         self
     }
 
     pub fn text(&self, trunks: [SocketAddr; 2]) -> String {
-        let Rules { users, devices, carrier, more } = self;
+        let Rules { users, devices, carrier, more, nameserver: _ } = self;
         let [one, two] = trunks;
         format!(
             "schema = 1\n[domain]\nname = \"{DOMAIN}\"\ntimezone = \"Etc/UTC\"\ncountry = \"US\"\narea_code = \"202\"\n\
@@ -92,7 +106,11 @@ impl Rules {
 
     fn open_as(self, pairs: u16, sip: &str) -> Office {
         let trunks = [0, 1].map(|n| SocketAddr::new(trunk_address(n).into(), port()));
+        let nameserver = self.nameserver;
         let home = Home::with_media(DOMAIN, &[("domain.toml", &self.text(trunks))], pairs).sip(sip);
+        if let Some(address) = nameserver {
+            home.configure("[sip]\n", &format!("[sip]\nnameservers = [\"{address}\"]\n"));
+        }
         let daemon = home.start();
         Office { daemon, trunks, _home: home }
     }

@@ -1,7 +1,10 @@
 //! Trunks that fail before they ring, that are full, and what they are told of the caller.
 
 use crate::office::{Office, Rules};
-use std::net::UdpSocket;
+use crate::support::dns::NameServer;
+use crate::support::sipp::Scenario;
+use crate::support::{address, port, until};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 
 fn office(carrier: &str) -> Office {
     Rules::default().carrier(carrier).user("ann", "100", &["ann"], "").user("bob", "101", &["bob"], "").open()
@@ -77,4 +80,81 @@ fn a_stranger_hears_nothing_where_the_policy_is_silence() {
     assert!(heard.is_err(), "{heard:?}");
     let status = office.daemon.read("/v1/status");
     assert_eq!(status["counters"]["requests_total"], 1, "it did come: {status}");
+}
+
+/// Where the trunk `located` leads to, once it leads somewhere.
+fn places(office: &Office) -> Vec<serde_json::Value> {
+    until("the trunk to be located", || {
+        let trunks = office.daemon.list("/v1/trunks");
+        let places =
+            trunks.into_iter().find(|trunk| trunk["name"] == "located")?["targets"].as_array()?.clone();
+        (!places.is_empty()).then_some(places)
+    })
+}
+
+#[test]
+fn a_trunk_is_found_by_naptr_and_srv_and_its_spare_server_answers_for_a_dead_one() {
+    let (dead, alive) =
+        (SocketAddr::new(address().into(), port()), SocketAddr::new(address().into(), port()));
+    let servers = NameServer::new()
+        .naptr("carrier.example", 10, "SIP+D2U", "_sip._udp.carrier.example")
+        .srv("_sip._udp.carrier.example", 20, 0, alive.port(), "two.carrier.example")
+        .srv("_sip._udp.carrier.example", 10, 0, dead.port(), "one.carrier.example")
+        .a("one.carrier.example", address())
+        .a("two.carrier.example", address())
+        .a("carrier.example", Ipv4Addr::new(192, 0, 2, 1))
+        .start();
+    let office = Rules::default()
+        .nameserver(servers.address)
+        .user("ann", "100", &["ann"], "")
+        .located("proxy = \"carrier.example\"\ntransport = \"any\"")
+        .open();
+    let shown: Vec<String> =
+        places(&office).iter().map(|place| place["address"].as_str().expect("a text").to_owned()).collect();
+    assert_eq!(shown, [dead.to_string(), alive.to_string()], "asked: {:?}", servers.asked());
+    let silent = UdpSocket::bind(dead).expect("bound");
+    let spare = office.scenario("callee").at(alive).start().listening();
+    office.dial("ann", "+442079460101").run();
+    spare.succeeds();
+    let record = office.record_to("+442079460101");
+    assert_eq!(record["outcome"], "answered", "{record:#}");
+    assert_eq!(places(&office)[0]["state"], "quarantined");
+
+    // The next call doesn't wait for the dead one.
+    let spare = office.scenario("callee").at(alive).start().listening();
+    office.dial("ann", "+442079460102").run();
+    spare.succeeds();
+    assert_eq!(office.record_to("+442079460102")["legs"].as_array().map(Vec::len), Some(1));
+    drop(silent);
+}
+
+#[test]
+fn a_trunk_with_a_port_is_looked_up_by_its_address_alone() {
+    let servers = NameServer::new().a("carrier.example", Ipv4Addr::new(192, 0, 2, 7)).start();
+    let proxy = "proxy = \"carrier.example:5090\"";
+    let office = Rules::default().nameserver(servers.address).located(proxy).open();
+    assert_eq!(places(&office)[0]["address"], "192.0.2.7:5090");
+    let asked = servers.asked();
+    assert!(
+        asked.iter().all(|asked| asked == "1 carrier.example" || asked == "28 carrier.example"),
+        "{asked:?}"
+    );
+}
+
+#[test]
+fn a_trunk_that_calls_in_with_credentials_is_let_in_from_anywhere_and_nobody_with_wrong_ones() {
+    let office = Rules::default()
+        .user("ann", "100", &["ann"], "")
+        .more("[trunk.roaming]\nauth = { user = \"roaming\", secret = \"plain:pw-roaming\" }\n[number.\"+12025550120\"]\nto = \"user:ann\"\n")
+        .open();
+    let ann = office.phone("ann", office.scenario("callee"));
+    let outside =
+        |scenario| Scenario::new(scenario, office.daemon.udp).user("roaming").key("callee", "+12025550120");
+    outside("caller").run();
+    ann.succeeds();
+    let record = office.record_to("+12025550120");
+    assert_eq!(record["from"]["origin"], "trunk:roaming", "{record:#}");
+    assert_eq!(record["outcome"], "answered", "{record:#}");
+    outside("caller_refused").password("guess").status(401).run();
+    assert_eq!(office.records("+12025550120", 1).len(), 1, "no other call came in");
 }

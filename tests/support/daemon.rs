@@ -76,6 +76,14 @@ impl Home {
         self
     }
 
+    /// Changes a piece of the configuration, before a start.
+    pub fn configure(&self, piece: &str, becomes: &str) {
+        let path = self.path().join("ringtree.toml");
+        let text = std::fs::read_to_string(&path).expect("written");
+        assert!(text.contains(piece), "{text}");
+        std::fs::write(&path, text.replacen(piece, becomes, 1)).expect("written");
+    }
+
     pub fn path(&self) -> &Path {
         self.dir.path()
     }

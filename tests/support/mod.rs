@@ -9,6 +9,7 @@
 pub mod baresip;
 pub mod browser;
 pub mod daemon;
+pub mod dns;
 pub mod sipp;
 pub mod tone;
 

@@ -2,8 +2,7 @@
 
 use super::net::{CLEAR, Weather, World};
 use super::phone::{Phone, Script};
-use super::{ANN, BOB, DOMAIN, assert_at_rest, finals, ruleset, s};
-use ringtree::switch::Input;
+use super::{ANN, BOB, assert_at_rest, finals, ruleset, s};
 
 const CID: &str = "127.0.1.4:5060";
 const DOT: &str = "127.0.1.5:5060";
@@ -46,8 +45,7 @@ fn office(weather: Weather, seed: u64, cid: Script) -> World {
         world.act(address, Phone::register);
     }
     world.add(Phone::new(CARRIER, "+12025550150", answers));
-    let addresses = vec![CARRIER.parse().unwrap()];
-    world.input(Input::TrunkResolved { domain: DOMAIN.into(), trunk: "line".into(), addresses });
+    world.leads("line", &[CARRIER]);
     world.run_until("all register", s(60), |world| world.switch.counters().registrations == 4);
     world
 }

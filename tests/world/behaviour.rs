@@ -40,8 +40,7 @@ fn world(rules: &str, bob: Script, cid: Script, trunk: Script) -> World {
     for address in [ANN, BOB, CID] {
         world.act(address, Phone::register);
     }
-    let addresses = vec![TRUNK.parse().unwrap()];
-    world.input(Input::TrunkResolved { domain: super::DOMAIN.into(), trunk: "line".into(), addresses });
+    world.leads("line", &[TRUNK]);
     world.run(s(1));
     world
 }

@@ -2,8 +2,7 @@
 
 use super::net::{CLEAR, Weather, World};
 use super::phone::{Phone, Script};
-use super::{ANN, BOB, DOMAIN, ann_and_bob, assert_at_rest, finals, ruleset, s};
-use ringtree::switch::Input;
+use super::{ANN, BOB, ann_and_bob, assert_at_rest, finals, ruleset, s};
 
 const ABLE: &str = "Supported: 100rel\r\n";
 const REQUIRED: &str = "Require: 100rel\r\n";
@@ -38,8 +37,7 @@ fn out(script: Script, reliable: bool, says: &str) -> World {
         [class.national]\nmatch = [\"+1.\"]\n[class.emergency]\nmatch = [\"911\"]\n\
         [[route]]\nclasses = [\"national\", \"emergency\"]\nvia = [\"one\"]\n";
     let mut world = World::new(ruleset(rules, &[("ann1", "ann")]), CLEAR, 1);
-    let addresses = vec![TRUNK.parse().unwrap()];
-    world.input(Input::TrunkResolved { domain: DOMAIN.into(), trunk: "one".into(), addresses });
+    world.leads("one", &[TRUNK]);
     world.add(Phone::new(TRUNK, "trunk", script));
     world.phone(TRUNK).reliable = reliable;
     world.add(Phone::new(ANN, "ann1", Script::Ring));

@@ -9,17 +9,30 @@ pub struct Guard {
     pub locked: bool,
     /// Requests within calls are asked for credentials too.
     pub strict: bool,
+    /// 503 to everybody, with this Retry-After.
+    pub unwell: Option<u32>,
     /// Credentials by another nonce than the last are stale.
     nonce: u32,
     /// Of each REGISTER that was let in, as it was asked for: Call-ID, CSeq, Expires.
     pub registered: Vec<(String, u32, u32)>,
+    /// The last of these REGISTERs, as text.
+    pub last: String,
     /// REGISTERs and INVITEs that came.
     pub asked: u32,
 }
 
 impl Guard {
     pub fn new(password: &'static str) -> Guard {
-        Guard { password, locked: false, strict: false, nonce: 1, registered: Vec::new(), asked: 0 }
+        Guard {
+            password,
+            locked: false,
+            strict: false,
+            unwell: None,
+            nonce: 1,
+            registered: Vec::new(),
+            last: String::new(),
+            asked: 0,
+        }
     }
 
     /// The next credentials will be stale.
@@ -39,6 +52,9 @@ impl Guard {
             _ => return None,
         };
         self.asked += 1;
+        if let Some(seconds) = self.unwell {
+            return Some((503, format!("Retry-After: {seconds} (maintenance)\r\n")));
+        }
         if self.locked {
             return Some((403, String::new()));
         }
@@ -62,6 +78,7 @@ impl Guard {
         if status == 401 {
             let cseq = request.cseq().expect("a CSeq").number;
             let expires = request.number(Name::Expires).expect("Expires");
+            self.last = text.to_owned();
             self.registered.push((request.call_id().to_owned(), cseq, expires));
         }
         None

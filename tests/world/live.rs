@@ -32,8 +32,7 @@ fn world(rules: &str, bob: Script, one: Script, two: Script) -> World {
         world.add(Phone::new(address, user, script));
     }
     for (trunk, address) in [("one", ONE), ("two", TWO)] {
-        let addresses = vec![address.parse().unwrap()];
-        world.input(Input::TrunkResolved { domain: DOMAIN.into(), trunk: trunk.into(), addresses });
+        world.leads(trunk, &[address]);
     }
     for address in [ANN, BOB] {
         world.act(address, Phone::register);
@@ -69,8 +68,8 @@ fn a_trunk_that_says_nothing_gives_way_after_four_seconds_and_hears_the_cancel_i
     assert_eq!(finals(&mut world, ANN), [200]);
     let reasons: Vec<_> = world.records[0].legs.iter().map(|leg| leg.reason.clone().unwrap()).collect();
     assert_eq!(reasons, ["no response", "answered"]);
-    let office = world.switch.office();
-    let tally = |trunk: &str| office.tally_of(&(DOMAIN.into(), trunk.into()));
+    let lines = &world.switch.office().lines;
+    let tally = |trunk: &str| lines.tally_of(&(DOMAIN.into(), trunk.into()));
     assert_eq!((tally("one").calls, tally("one").failures), (1, 1));
     assert_eq!((tally("two").calls, tally("two").failures), (1, 0));
     assert_at_rest(&mut world);

@@ -5,6 +5,7 @@
 
 mod attended;
 mod behaviour;
+mod carrier;
 mod early;
 mod events;
 mod guard;
@@ -22,7 +23,6 @@ use phone::{Phone, Script};
 use ringtree::rules::compile::Secrets;
 use ringtree::rules::diagnostic::Files;
 use ringtree::rules::{Domain, Ruleset};
-use ringtree::switch::Input;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -300,11 +300,11 @@ via = [\"one\", \"two\"]
 match = [\"911\"]
 ";
     let mut world = World::new(ruleset(rules, &[("ann1", "ann")]), CLEAR, 1);
-    for (trunk, address, script) in
-        [("one", "127.0.1.8:5060", Script::Full), ("two", "127.0.1.9:5060", Script::Answer { after: s(1) })]
-    {
-        let addresses = vec![address.parse().unwrap()];
-        world.input(Input::TrunkResolved { domain: DOMAIN.into(), trunk: trunk.into(), addresses });
+    for (trunk, address, script) in [
+        ("one", "127.0.1.8:5060", Script::Fails(503)),
+        ("two", "127.0.1.9:5060", Script::Answer { after: s(1) }),
+    ] {
+        world.leads(trunk, &[address]);
         world.add(Phone::new(address, "trunk", script));
     }
     world.add(Phone::new(ANN, "ann1", Script::Ring));

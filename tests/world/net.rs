@@ -3,6 +3,7 @@
 
 use crate::phone::Phone;
 use bytes::Bytes;
+use ringtree::call::lines::Server;
 use ringtree::call::record::CallRecord;
 use ringtree::clock::Now;
 use ringtree::relay::{Command, Media, PortPair, RelayId, Report};
@@ -66,6 +67,8 @@ pub struct World {
     pub phones: BTreeMap<SocketAddr, Phone>,
     /// Records of the calls that have ended, in order.
     pub records: Vec<CallRecord>,
+    /// What the event stream would show of trunks and emergencies, in order.
+    pub events: Vec<Event>,
     /// The notices that are over, in order.
     pub noticed: Vec<Finished>,
     /// Relays that are open.
@@ -96,6 +99,7 @@ impl World {
             switch: Switch::new(config, [7; 32]),
             phones: BTreeMap::new(),
             records: Vec::new(),
+            events: Vec::new(),
             noticed: Vec::new(),
             relays: BTreeSet::new(),
             began: ringtree::net::clock::now().mono, // only differences count
@@ -109,6 +113,18 @@ impl World {
         };
         world.input(Input::Rules(Arc::new(rules)));
         world
+    }
+
+    /// A trunk leads there: each address is a server of its own, the first one the best.
+    pub fn leads(&mut self, trunk: &str, addresses: &[&str]) {
+        let server = |(rank, address): (u32, &&str)| Server {
+            rank,
+            transport: Transport::Udp,
+            weight: 0,
+            addresses: vec![address.parse().unwrap()],
+        };
+        let servers = (0..).zip(addresses).map(server).collect();
+        self.input(Input::TrunkResolved { domain: crate::DOMAIN.into(), trunk: trunk.into(), servers });
     }
 
     pub fn now(&self) -> Now {
@@ -270,6 +286,9 @@ impl World {
             Action::Media(Command::Point { id, .. }) => assert!(self.relays.contains(&id)),
             Action::Event(Event::CallEnded(record)) => self.records.push((*record).clone()),
             Action::Noticed(finished) => self.noticed.push(finished),
+            Action::Event(
+                event @ (Event::TrunkUp { .. } | Event::TrunkDown { .. } | Event::Emergency(_)),
+            ) => self.events.push(event),
             Action::Event(_) | Action::Binding(_) | Action::Drained => {}
         }
     }

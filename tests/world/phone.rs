@@ -20,8 +20,8 @@ pub enum Script {
     Ring,
     /// 180, then this.
     Refuse { status: u16, after: Duration },
-    /// 100, then 503: a trunk that is full.
-    Full,
+    /// 100, then this at once: a trunk that can't.
+    Fails(u16),
     /// 183 with a description, then nothing: the announcement of a network.
     EarlyMedia,
     /// 183 with a description, then 200.
@@ -76,6 +76,12 @@ pub struct Phone {
     /// ACKs to this phone's 2xx, and BYEs in its calls.
     pub acks: u32,
     pub byes: u32,
+    /// The BYEs that came, as text; and the methods of all requests that came, each once.
+    pub ends: Vec<String>,
+    pub heard: Vec<String>,
+    /// The OPTIONS that came, and the bodies of the MESSAGEs.
+    pub options: u32,
+    pub messages: Vec<String>,
     /// Of a trunk that asks who we are.
     pub guard: Option<Guard>,
     /// The INVITEs that came (and were let in), each once, as text.
@@ -130,6 +136,10 @@ impl Phone {
             cancels: Vec::new(),
             acks: 0,
             byes: 0,
+            ends: Vec::new(),
+            heard: Vec::new(),
+            options: 0,
+            messages: Vec::new(),
             guard: None,
             invites: Vec::new(),
             reinvites: Vec::new(),
@@ -170,7 +180,8 @@ impl Phone {
         self.now = now;
         let call_id = self.fresh("call");
         let extra = format!("Contact: <sip:{}@{}>\r\n", self.user, self.address);
-        let uri = format!("sip:{to}@{}", crate::DOMAIN);
+        let uri = if to.starts_with("urn:") { to.to_owned() } else { format!("sip:{to}@{}", crate::DOMAIN) };
+        let to = if to.starts_with("urn:") { "sos" } else { to };
         let branch = self.request("INVITE", &uri, to, None, &call_id, 1, &extra, &self.offer());
         self.finals.insert(call_id.clone(), Vec::new());
         self.outgoing.insert(
@@ -353,6 +364,7 @@ impl Phone {
         {
             return self.turn_away(&request, status, &fields, &branch);
         }
+        self.heard.push(request.method().to_string());
         match request.method() {
             rsip::Method::Invite => self.receive_invite(call_id, branch, request),
             rsip::Method::Ack => {
@@ -380,6 +392,7 @@ impl Phone {
             }
             rsip::Method::Bye => {
                 self.byes += 1;
+                self.ends.push(request.to_string());
                 self.open_answers.remove(&call_id);
                 self.repeats.remove(&format!("{call_id} final"));
                 if let Some(call) = self.outgoing.get_mut(&call_id) {
@@ -404,7 +417,14 @@ impl Phone {
                     status => drop(self.reply(&request, status, "x", "", &branch)),
                 }
             }
-            _ => {
+            method => {
+                match method {
+                    rsip::Method::Options => self.options += 1,
+                    rsip::Method::Message => {
+                        self.messages.push(String::from_utf8_lossy(request.body()).into_owned());
+                    }
+                    _ => {}
+                }
                 self.reply(&request, 200, "x", "", &branch);
             }
         }
@@ -437,11 +457,11 @@ impl Phone {
             Script::Answer { after } | Script::Refuse { after, .. } | Script::EarlyAnswer { after } => {
                 Some(self.now + after)
             }
-            Script::Full => Some(self.now),
+            Script::Fails(_) => Some(self.now),
             Script::Ring | Script::EarlyMedia | Script::Dead => None,
         };
         let (first, body) = match self.script {
-            Script::Full => (100, String::new()),
+            Script::Fails(_) => (100, String::new()),
             Script::EarlyMedia | Script::EarlyAnswer { .. } => (183, self.offer()),
             _ => (180, String::new()),
         };
@@ -483,7 +503,7 @@ impl Phone {
         let key = format!("{}INVITE", branch_of(&invite));
         let (status, body) = match self.script {
             Script::Refuse { status, .. } => (status, String::new()),
-            Script::Full => (503, String::new()),
+            Script::Fails(status) => (status, String::new()),
             _ if self.changes_its_mind => (200, self.offer().replace("AVP 0", "AVP 8")),
             _ => (200, self.offer()),
         };

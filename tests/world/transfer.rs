@@ -2,8 +2,7 @@
 
 use super::net::{CLEAR, Weather, World};
 use super::phone::{Phone, Script};
-use super::{ANN, BOB, DOMAIN, assert_at_rest, finals, ruleset, s};
-use ringtree::switch::Input;
+use super::{ANN, BOB, assert_at_rest, finals, ruleset, s};
 use std::time::Duration;
 
 const CID: &str = "127.0.1.4:5060";
@@ -282,8 +281,7 @@ fn a_carrier_does_not_transfer_our_people() {
     world.add(Phone::new(ANN, "ann1", Script::Ring));
     world.add(Phone::new(CARRIER, "carrier", Script::Answer { after: s(1) }));
     world.act(ANN, Phone::register);
-    let addresses = vec![CARRIER.parse().unwrap()];
-    world.input(Input::TrunkResolved { domain: DOMAIN.into(), trunk: "line".into(), addresses });
+    world.leads("line", &[CARRIER]);
     world.run(s(1));
     let mut call = String::new();
     world.act(ANN, |ann, now| call = ann.call(now, "+12025550150", s(600)));

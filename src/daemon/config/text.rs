@@ -8,7 +8,7 @@ use crate::daemon::keys::{KEYS, NOT_YET, suggest};
 use crate::sip::{Transport, auth::Algorithm};
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -173,6 +173,7 @@ struct RawSip {
     expires_spread: Option<Spanned<u8>>,
     session_expires: Option<Spanned<String>>,
     min_se: Option<Spanned<String>>,
+    nameservers: Option<Vec<Spanned<String>>>,
     unsolicited_mwi: Option<bool>,
 }
 
@@ -253,6 +254,10 @@ impl RawSip {
         }
         config.default_domain = self.default_domain;
         config.unsolicited_mwi = self.unsolicited_mwi.unwrap_or(config.unsolicited_mwi);
+        if let Some(servers) = self.nameservers {
+            config.nameservers =
+                servers.iter().map(|s| parse_name_server(at, s)).collect::<Result<_, _>>()?;
+        }
         if let Some(digest) = self.digest {
             if digest.get_ref().is_empty() {
                 return Err(at.fault(digest.span(), "at least one of `md5`, `sha-256` is needed".into()));
@@ -378,6 +383,18 @@ fn parse_listen(at: Source<'_>, text: &Spanned<String>) -> Result<Listen, Config
     }
 }
 
+/// RFC 1035 §4.2: port 53 where none is named.
+fn parse_name_server(at: Source<'_>, text: &Spanned<String>) -> Result<SocketAddr, ConfigError> {
+    let written = text.get_ref();
+    let bare = || written.parse().map(|ip: IpAddr| SocketAddr::new(ip, 53));
+    written.parse().or_else(|_| bare()).map_err(|_| {
+        at.fault(
+            text.span(),
+            format!("`{written}` is not an address, such as `192.0.2.53` or `127.0.0.1:5353`"),
+        )
+    })
+}
+
 fn parse_algorithm(at: Source<'_>, text: &Spanned<String>) -> Result<Algorithm, ConfigError> {
     match text.get_ref().as_str() {
         "md5" => Ok(Algorithm::Md5),
@@ -455,6 +472,7 @@ mod tests {
             ("[sip]\nexpires_min = \"2h\"", "2:15: expires_min (7200 s) <= expires_default"),
             ("[sip]\nexpires_spread = 51", "2:18: between 0 and 50"),
             ("[sip]\ndigest = []", "2:10: at least one of"),
+            ("[sip]\nnameservers = [\"dns\"]", "2:16: `dns` is not an address"),
             ("[media]\nports = \"40000-20000\"", "2:9: write a range such as"),
             ("[media]\nthreads = 0", "2:11: between 1 and 64"),
             ("[admin.roles]\nada = \"root\"", "2:7: unknown role `root`"),

@@ -85,11 +85,11 @@ fn register(fields: &[String]) -> Message {
     Message::parse(writer.finish()).unwrap()
 }
 
-fn device() -> DeviceKey {
-    DeviceKey { domain: REALM.into(), device: "101a".into() }
+fn device() -> Account {
+    Account::Device(DeviceKey { domain: REALM.into(), device: "101a".into() })
 }
 
-fn secret(user: &str) -> Option<(DeviceKey, Ha1)> {
+fn secret(user: &str) -> Option<(Account, Ha1)> {
     let ha1 = |algorithm| Some(auth::ha1(algorithm, "101a", REALM, "secret"));
     (user == "101a").then(|| (device(), Ha1 { md5: ha1(Algorithm::Md5), sha256: ha1(Algorithm::Sha256) }))
 }

@@ -192,6 +192,8 @@ static TRUNK: Shape = Shape::of(
         "auth",
         "accept_from",
         "channels",
+        "ping",
+        "called",
         "diversion",
         "screens_caller_id",
         "identity",
@@ -202,7 +204,7 @@ static TRUNK: Shape = Shape::of(
     ],
     &[("register", &AUTH), ("auth", &AUTH)],
 );
-static AUTH: Shape = Shape::keys(&["user", "secret", "expires"]);
+static AUTH: Shape = Shape::keys(&["user", "secret", "expires", "gin"]);
 static CLASSES: Shape = Shape::named(&CLASS);
 static CLASS: Shape = Shape::keys(&["match"]);
 static DIAL: Shape = Shape::keys(&["dialled", "strip", "prefix", "as", "class"]);

@@ -90,3 +90,43 @@ impl std::fmt::Debug for SecretRef {
         })
     }
 }
+
+/// In which words a phone is told where a call comes from, so that it rings another way (Alert-Info). They differ by vendor.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RingTone {
+    /// RFC 7462.
+    #[default]
+    Urn,
+    Snom,
+    /// Yealink, Grandstream and others: the ring tones of GR-506 by number.
+    Bellcore,
+}
+
+impl RingTone {
+    /// By the words of `model`, of which the first is the maker.
+    #[must_use]
+    pub fn of_model(model: &str) -> RingTone {
+        let is =
+            |maker: &str| model.get(..maker.len()).is_some_and(|start| start.eq_ignore_ascii_case(maker));
+        if is("snom") {
+            RingTone::Snom
+        } else if ["yealink", "grandstream", "fanvil", "cisco spa"].into_iter().any(is) {
+            RingTone::Bellcore
+        } else {
+            RingTone::Urn
+        }
+    }
+
+    /// The value of Alert-Info. The URI of the vendors' forms means nothing to them, and has to be there.
+    #[must_use]
+    pub fn alert_info(self, inside: bool) -> &'static str {
+        match (self, inside) {
+            (RingTone::Urn, true) => "<urn:alert:source:internal>",
+            (RingTone::Urn, false) => "<urn:alert:source:external>",
+            (RingTone::Snom, true) => "<http://localhost>;info=alert-internal",
+            (RingTone::Snom, false) => "<http://localhost>;info=alert-external",
+            (RingTone::Bellcore, true) => "<http://localhost>;info=Bellcore-dr1",
+            (RingTone::Bellcore, false) => "<http://localhost>;info=Bellcore-dr2",
+        }
+    }
+}

@@ -7,8 +7,10 @@ mod people;
 mod role;
 mod service;
 
-pub use device::{Auth, Device, DeviceKind, DeviceRecord, Push, SecretRef, Srtp};
-pub use outbound::{AcceptFrom, Dial, Diversion, PassedIdentity, Registration, Route, Trunk, TrunkTransport};
+pub use device::{Auth, Device, DeviceKind, DeviceRecord, Push, RingTone, SecretRef, Srtp};
+pub use outbound::{
+    AcceptFrom, Called, Dial, Diversion, PassedIdentity, Registration, Route, Trunk, TrunkTransport,
+};
 pub use people::{
     BusyWhen, CallerIdChoice, Confirm, Forward, Forwards, Hotdesk, ListEntry, Listing, MissedCalls,
     PersonName, Record, Ring, Rule, Strategy, Target, TargetTo, User, WhiteListed,

@@ -17,6 +17,10 @@ pub struct Trunk {
     pub auth: Option<Auth>,
     pub accept_from: Vec<AcceptFrom>,
     pub channels: Option<u32>,
+    /// How often each place that it leads to is asked how it is (OPTIONS).
+    pub ping: Option<Duration>,
+    /// Where the number stands that a call by it is for.
+    pub called: Called,
     pub country: Name,
     pub area_code: Option<Name>,
     pub screens_caller_id: bool,
@@ -37,6 +41,18 @@ pub struct Registration {
     pub user: Name,
     pub secret: At<SecretRef>,
     pub expires: Duration,
+    /// One registration for all our numbers (RFC 6140).
+    pub gin: bool,
+}
+
+/// Where an INVITE that comes in by a trunk says what number was called.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Called {
+    /// In its Request-URI, and where that is our Contact, in To, else in P-Called-Party-ID.
+    #[default]
+    Uri,
+    To,
+    PCalledPartyId,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +66,8 @@ pub enum TrunkTransport {
     Udp,
     Tcp,
     Tls,
+    /// As its NAPTR and SRV records say (RFC 3263 §4.1).
+    Any,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

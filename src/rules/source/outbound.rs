@@ -2,7 +2,7 @@
 
 use super::super::diagnostic::Diagnostic;
 use super::super::model::{
-    At, Dial, Diversion, Name, PassedIdentity, Registration, Route, Trunk, TrunkTransport,
+    At, Called, Dial, Diversion, Name, PassedIdentity, Registration, Route, Trunk, TrunkTransport,
 };
 use super::devices::{auth, log_in, srtp};
 use super::domain::required;
@@ -17,6 +17,8 @@ const CHANNELS_MAX: u32 = 1_000_000;
 const STRIP_MAX: u32 = 32;
 const EXPIRES: Duration = Duration::from_secs(600);
 const EXPIRES_MIN: Duration = Duration::from_secs(60);
+const PING_MIN: Duration = Duration::from_secs(5);
+const PING_MAX: Duration = Duration::from_secs(3600);
 const CODECS_MAX: usize = 16;
 
 pub(super) fn trunks<'t>(r: &mut Reader<'t>, objects: &Objects<'t>) -> BTreeMap<Name, Trunk> {
@@ -36,6 +38,7 @@ pub(super) fn trunks<'t>(r: &mut Reader<'t>, objects: &Objects<'t>) -> BTreeMap<
                         ("udp", TrunkTransport::Udp),
                         ("tcp", TrunkTransport::Tcp),
                         ("tls", TrunkTransport::Tls),
+                        ("any", TrunkTransport::Any),
                     ],
                 )
                 .unwrap_or(TrunkTransport::Udp),
@@ -43,6 +46,8 @@ pub(super) fn trunks<'t>(r: &mut Reader<'t>, objects: &Objects<'t>) -> BTreeMap<
             auth: t.item(r, "auth").and_then(|item| auth(r, item)),
             accept_from: accept_from(r, &mut t),
             channels: t.count(r, "channels", 1..=CHANNELS_MAX),
+            ping: t.item(r, "ping").and_then(|item| ping(r, item)),
+            called: called(r, &mut t),
             country: locale.country,
             area_code: locale.area_code,
             screens_caller_id: t.boolean(r, "screens_caller_id").unwrap_or(false),
@@ -67,14 +72,14 @@ pub(super) fn trunks<'t>(r: &mut Reader<'t>, objects: &Objects<'t>) -> BTreeMap<
             codecs: codecs(r, &mut t),
         };
         t.finish(r);
-        if trunk.proxy.is_none() && trunk.accept_from.is_empty() {
+        if trunk.proxy.is_none() && trunk.accept_from.is_empty() && trunk.auth.is_none() {
             r.report(
                 Diagnostic::warning(
                     "useless-trunk",
                     object.span,
                     format!("nothing comes or goes by the trunk `{name}`"),
                 )
-                .help("give it `proxy` for calls out, `accept_from` for calls in"),
+                .help("give it `proxy` for calls out, `accept_from` or `auth` for calls in"),
             );
         }
         trunks.insert(name.into(), trunk);
@@ -102,7 +107,24 @@ fn proxy<'t>(r: &mut Reader<'t>, item: Item<'t>) -> Option<At<String>> {
     None
 }
 
-/// `{ user, secret, expires }`.
+/// Where an INVITE says what number was called.
+fn called<'t>(r: &mut Reader<'t>, t: &mut Table<'t>) -> Called {
+    let words = [("uri", Called::Uri), ("to", Called::To), ("p-called-party-id", Called::PCalledPartyId)];
+    t.choice(r, "called", &words).unwrap_or_default()
+}
+
+/// How often a place is asked.
+fn ping<'t>(r: &mut Reader<'t>, item: Item<'t>) -> Option<Duration> {
+    let every = item.duration(r)?;
+    if (PING_MIN..=PING_MAX).contains(&every) {
+        return Some(every);
+    }
+    let message = format!("`ping` is between {}s and {}s", PING_MIN.as_secs(), PING_MAX.as_secs());
+    r.report(Diagnostic::error("out-of-range", item.span, message).help("half a minute is usual: `\"30s\"`"));
+    None
+}
+
+/// `{ user, secret, expires, gin }`.
 fn registration<'t>(r: &mut Reader<'t>, item: Item<'t>) -> Option<Registration> {
     let mut t = item.table(r, "register")?;
     let user = log_in(r, &mut t);
@@ -113,8 +135,9 @@ fn registration<'t>(r: &mut Reader<'t>, item: Item<'t>) -> Option<Registration> 
         let message = format!("`expires` must be at least {}s", EXPIRES_MIN.as_secs());
         r.report(Diagnostic::error("out-of-range", item.span, message));
     }
+    let gin = t.boolean(r, "gin").unwrap_or(false);
     t.finish(r);
-    Some(Registration { span: item.span, user: user?, secret: secret?, expires })
+    Some(Registration { span: item.span, user: user?, secret: secret?, expires, gin })
 }
 
 /// Encoding names of SDP (RFC 8866 §6.6), in capital letters; they mean the same in small ones (RFC 4855 §3).

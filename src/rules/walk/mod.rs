@@ -268,6 +268,21 @@ impl Walk {
         self.journey.emergency
     }
 
+    /// Whether it was taken for the call back after an emergency call (RFC 7090).
+    #[must_use]
+    pub fn is_psap_callback(&self) -> bool {
+        self.call.psap_callback
+    }
+
+    /// The location that goes with an emergency call, by its name.
+    #[must_use]
+    pub fn location(&self) -> Option<&str> {
+        self.journey.trail.steps.iter().find_map(|step| match step {
+            Step::Location(name) => Some(&**name),
+            _ => None,
+        })
+    }
+
     /// The number of ours that was called first, if one was (the record's `did`).
     #[must_use]
     pub fn did(&self) -> Option<&str> {

@@ -9,7 +9,7 @@ const MEANS: Means<'_> = Means { uri: "sip:carrier.example", contact: CONTACT, w
 
 fn account() -> Account {
     let login = Login { user: "office".into(), secret: Secret::Password("secret".to_owned().into()) };
-    Account { user: "office".into(), login: Some(login), expires: Duration::from_secs(600) }
+    Account { user: "office".into(), login: Some(login), expires: Duration::from_secs(600), bulk: false }
 }
 
 /// One registration, its virtual clock, and what it last sent.
