@@ -14,6 +14,7 @@ mod hotdesk;
 mod hunts;
 mod kamailio;
 mod load;
+mod matrix;
 mod office;
 mod outbound;
 mod reliable;

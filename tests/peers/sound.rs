@@ -2,6 +2,7 @@
 
 use crate::calls::home;
 use crate::support::baresip::Baresip;
+use crate::support::phone::Phone;
 use crate::support::sipp::Over;
 use crate::support::tone;
 

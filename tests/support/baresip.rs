@@ -1,20 +1,20 @@
 //! baresip as a phone with sound: it plays a tone, and what it hears is recorded and measured.
 
 use super::daemon::{certificate, lines_of};
+use super::phone::{Ears, Heard, Line, Phone, a_second_of, recorded, tone_file};
 use super::sipp::Over;
-use super::{PATIENCE, address, clock, port, ports, tone, until};
+use super::{address, port, ports, tone, until};
+use serde_json::Value;
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use tempfile::TempDir;
 
 /// Where Debian puts the modules of baresip-core.
 const MODULES: &str = "/usr/lib/baresip/modules";
-/// How long each phone plays: longer than any of these calls.
-const TONE_S: u32 = 60;
 /// How many ports it has for its sound.
 const RTP_PORTS: u16 = 16;
 
@@ -22,38 +22,40 @@ const RTP_PORTS: u16 = 16;
 pub struct Baresip {
     child: Child,
     dir: TempDir,
-    control: SocketAddr,
-    lines: Receiver<String>,
-    said: String,
+    control: TcpStream,
+    ears: Ears,
+    daemon: SocketAddr,
 }
 
 impl Baresip {
     /// Registers `user` (password `pw-user`) at the daemon; answers each call and plays `hz` into it.
     pub fn register(user: &str, daemon: SocketAddr, over: Over, hz: u32) -> Baresip {
-        Baresip::register_as(user, daemon, over, hz, "")
+        Baresip::start(Line { user, daemon, over, hz }, "auto")
     }
 
     /// The same by outbound (RFC 5626): it says its instance and its flow.
     pub fn register_by_outbound(user: &str, daemon: SocketAddr, over: Over, hz: u32) -> Baresip {
-        let transport = if over == Over::Tcp { ";transport=tcp" } else { "" };
-        let more = format!(";sipnat=outbound;outbound=\"sip:{daemon}{transport}\"");
-        Baresip::register_as(user, daemon, over, hz, &more)
+        let line = Line { user, daemon, over, hz };
+        let answers = format!("auto;sipnat=outbound;outbound=\"sip:{daemon}{}\"", line.parameters());
+        Baresip::start(line, &answers)
     }
 
-    fn register_as(user: &str, daemon: SocketAddr, over: Over, hz: u32, more: &str) -> Baresip {
+    /// The same, but it answers when it is told to.
+    pub fn by_hand(line: Line<'_>) -> Baresip {
+        Baresip::start(line, "manual")
+    }
+
+    fn start(line: Line<'_>, answers: &str) -> Baresip {
+        let Line { user, daemon, hz, .. } = line;
         let dir = tempfile::tempdir().expect("a temporary directory");
         let control = SocketAddr::new(address().into(), port());
         let at = |name: &str| dir.path().join(name);
-        fs::write(at("tone.wav"), tone::wav(hz, TONE_S)).expect("written");
+        let tone = tone_file(dir.path(), hz);
         fs::create_dir(at("heard")).expect("created");
         fs::write(at("contacts"), "").expect("written");
-        let transport = match over {
-            Over::Udp => "",
-            Over::Tcp => ";transport=tcp",
-            Over::Tls => ";transport=tls",
-        };
         let account = format!(
-            "<sip:{user}@{daemon}{transport}>;auth_user={user};auth_pass=pw-{user};regint=600;answermode=auto;audio_codecs=PCMU{more}\n"
+            "<sip:{user}@{daemon}{}>;auth_user={user};auth_pass=pw-{user};regint=600;answermode={answers};audio_codecs=PCMU\n",
+            line.parameters()
         );
         fs::write(at("accounts"), account).expect("written");
         // It binds them on every address of the machine, from 10000 to 20000 unless told: ours among them.
@@ -65,13 +67,14 @@ impl Baresip {
              {uuid}module_tmp account.so\nmodule_app menu.so\nmodule_app ctrl_tcp.so\n\
              audio_source aufile,{tone}\naudio_player aubridge,sink\naudio_alert none\n\
              snd_path {heard}\nctrl_tcp_listen {control}\nsip_cafile {authority}\nsip_verify_server yes\n",
-            uuid = if more.is_empty() { "" } else { "module_tmp uuid.so\n" }, // else it has no instance to say
-            tone = at("tone.wav").display(),
+            uuid = if answers.contains("outbound") { "module_tmp uuid.so\n" } else { "" }, // else it has no instance to say
+            tone = tone.display(),
             heard = at("heard").display(),
             authority = certificate("authority.pem"),
         );
         fs::write(at("config"), config).expect("written");
         let mut child = Command::new("baresip")
+            .arg("-s")
             .arg("-f")
             .arg(dir.path())
             .stdin(Stdio::null())
@@ -80,38 +83,22 @@ impl Baresip {
             .spawn()
             .expect("baresip is installed (.ci/packages test)");
         let lines = lines_of(&mut child);
-        let mut phone = Baresip { child, dir, control, lines, said: String::new() };
-        phone.says("[1 binding");
+        let control = until("the control port of baresip", || TcpStream::connect(control).ok());
+        let lines = merged(lines, control.try_clone().expect("a handle more"));
+        let mut reading = Reading { us: daemon.to_string(), ..Reading::default() };
+        let ears = Ears::of(&format!("baresip {user}"), lines, move |line| reading.heard(line));
+        let mut phone = Baresip { child, dir, control, ears, daemon };
+        phone.hears(Heard::Registered);
         phone
     }
 
-    pub fn dial(&self, target: &str) {
+    pub fn dial(&mut self, target: &str) {
         self.command("dial", target);
-    }
-
-    /// Transfers the call that it is in.
-    pub fn transfer(&self, target: &str) {
-        self.command("transfer", target);
-    }
-
-    pub fn hang_up(&self) {
-        self.command("hangup", "");
     }
 
     /// Waits until its output has a line with `text`.
     pub fn says(&mut self, text: &str) {
-        let deadline = clock() + PATIENCE;
-        loop {
-            let Ok(line) = self.lines.recv_timeout(deadline.saturating_duration_since(clock())) else {
-                panic!("baresip never said {text:?}, but:\n{}", self.said);
-            };
-            let found = line.contains(text);
-            self.said.push_str(&line);
-            self.said.push('\n');
-            if found {
-                return;
-            }
-        }
+        self.ears.line_with(text);
     }
 
     /// Waits until it has heard two seconds of sound: one to settle, one to measure. The file grows as the sound comes in.
@@ -124,22 +111,157 @@ impl Baresip {
 
     /// What it heard in its only call so far: 16-bit samples at [`tone::RATE`].
     pub fn samples(&self) -> Vec<i16> {
-        tone::samples(&fs::read(self.heard().expect("a recording")).expect("it can be read"))
+        recorded(&self.heard().expect("a recording")).expect("it can be read")
     }
 
+    /// The recording of its newest call.
     fn heard(&self) -> Option<PathBuf> {
         let files = fs::read_dir(self.dir.path().join("heard")).ok()?;
-        files.flatten().map(|entry| entry.path()).find(|path| path.to_string_lossy().ends_with("-dec.wav"))
+        let recordings = files.flatten().map(|entry| entry.path());
+        let recordings = recordings.filter(|path| path.to_string_lossy().ends_with("-dec.wav"));
+        recordings.max_by_key(|path| fs::metadata(path).and_then(|data| data.modified()).ok())
     }
 
     /// A command to its control port: a JSON object as a netstring.
-    fn command(&self, command: &str, params: &str) {
+    fn command(&mut self, command: &str, params: &str) {
         let json = serde_json::json!({ "command": command, "params": params }).to_string();
-        let mut stream = TcpStream::connect(self.control).expect("baresip takes commands");
-        write!(stream, "{}:{json},", json.len()).expect("sent");
-        // It answers with a netstring too; closing before that could lose the command.
-        let mut first = [0];
-        std::io::Read::read_exact(&mut stream, &mut first).expect("an answer");
+        write!(self.control, "{}:{json},", json.len()).expect("baresip takes commands");
+    }
+}
+
+/// What it prints, and what it says on its control port, in one.
+fn merged(printed: Receiver<String>, mut control: TcpStream) -> Receiver<String> {
+    let (sender, lines) = channel();
+    let prints: Sender<String> = sender.clone();
+    std::thread::spawn(move || printed.into_iter().try_for_each(|line| prints.send(line)));
+    std::thread::spawn(move || {
+        while let Ok(json) = netstring(&mut control) {
+            if sender.send(json).is_err() {
+                break;
+            }
+        }
+    });
+    lines
+}
+
+/// `LENGTH:TEXT,`
+fn netstring(from: &mut impl Read) -> std::io::Result<String> {
+    let mut length = 0;
+    loop {
+        let mut byte = [0];
+        from.read_exact(&mut byte)?;
+        match byte[0] {
+            digit @ b'0'..=b'9' => length = 10 * length + usize::from(digit - b'0'),
+            _ => break,
+        }
+    }
+    let mut text = vec![0; length + 1];
+    from.read_exact(&mut text)?;
+    text.pop();
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+/// Where its trace of the messages stands. That the other side holds it is told nowhere else.
+#[derive(Default)]
+struct Reading {
+    /// Our address, as it stands before and behind the arrow of each message.
+    us: String,
+    /// Within an INVITE that it has got.
+    invited: bool,
+    /// Whether that INVITE holds it.
+    holds: bool,
+    held: bool,
+}
+
+impl Reading {
+    fn heard(&mut self, line: &str) -> Option<Heard> {
+        if let Ok(event) = serde_json::from_str::<Value>(line) {
+            return event_of(&event);
+        }
+        if line.contains(" -> ") {
+            let was = self.held;
+            if self.invited {
+                self.held = self.holds;
+            }
+            (self.invited, self.holds) = (false, false);
+            return match (was, self.held) {
+                (false, true) => Some(Heard::Held),
+                (true, false) => Some(Heard::Resumed),
+                _ => None,
+            };
+        }
+        if line.starts_with("INVITE ") {
+            // Its own are to us.
+            self.invited = !line.contains(&self.us);
+        }
+        self.holds |= line.starts_with("a=sendonly") || line.starts_with("a=inactive");
+        line.contains("[1 binding").then_some(Heard::Registered)
+    }
+}
+
+fn event_of(event: &Value) -> Option<Heard> {
+    let param = event["param"].as_str().unwrap_or_default();
+    Some(match event["type"].as_str()? {
+        "CALL_INCOMING" => Heard::Rings,
+        "CALL_RINGING" | "CALL_PROGRESS" => Heard::Ringback,
+        "CALL_ESTABLISHED" => Heard::Answered,
+        "CALL_DTMF_START" => Heard::Dtmf(param.chars().next()?),
+        "CALL_CLOSED" if param.starts_with("486") => Heard::Busy,
+        "CALL_CLOSED" if param.starts_with("603") => Heard::Declined,
+        "CALL_CLOSED" => Heard::Ended,
+        _ => return None,
+    })
+}
+
+impl Phone for Baresip {
+    fn call(&mut self, extension: &str) {
+        self.command("dial", extension);
+    }
+
+    fn answer(&mut self) {
+        self.command("accept", "");
+    }
+
+    fn refuse(&mut self) -> Heard {
+        self.command("hangup", "");
+        Heard::Busy
+    }
+
+    fn hang_up(&mut self) {
+        self.command("hangup", "");
+    }
+
+    fn hold(&mut self) {
+        self.command("hold", "");
+    }
+
+    fn resume(&mut self) {
+        self.command("resume", "");
+    }
+
+    fn dtmf(&mut self, digit: char) {
+        self.command("sndcode", &digit.to_string());
+    }
+
+    fn transfer(&mut self, extension: &str) {
+        let uri = format!("sip:{extension}@{}", self.daemon);
+        self.command("transfer", &uri);
+    }
+
+    fn consult(&mut self, extension: &str) {
+        self.command("dial", extension);
+    }
+
+    fn join(&mut self) {
+        unimplemented!("baresip 1.0 starts no attended transfer");
+    }
+
+    fn ears(&mut self) -> &mut Ears {
+        &mut self.ears
+    }
+
+    fn hears_tone(&self, hz: u32) {
+        a_second_of(hz, || recorded(&self.heard()?));
     }
 }
 
@@ -148,9 +270,5 @@ impl Drop for Baresip {
         // Both fail only where it has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
-        if std::thread::panicking() {
-            self.said.extend(self.lines.try_iter().map(|line| line + "\n"));
-            eprintln!("baresip said:\n{}", self.said);
-        }
     }
 }

@@ -10,7 +10,12 @@ pub mod baresip;
 pub mod browser;
 pub mod daemon;
 pub mod dns;
+pub mod linphone;
+pub mod phone;
+pub mod pjsua;
 pub mod sipp;
+pub mod sipp_phone;
+pub mod sound;
 pub mod tone;
 
 use std::net::Ipv4Addr;

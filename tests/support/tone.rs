@@ -31,10 +31,31 @@ pub fn wav(hz: u32, seconds: u32) -> Vec<u8> {
     file.extend(b"data");
     file.extend(bytes.to_le_bytes());
     for n in 0..RATE * seconds {
-        let phase = TAU * f64::from(hz) * f64::from(n) / f64::from(RATE);
-        file.extend(((LEVEL * phase.sin()) as i16).to_le_bytes());
+        file.extend(sample(hz, n).to_le_bytes());
     }
     file
+}
+
+/// The `n`th sample of a tone.
+pub fn sample(hz: u32, n: u32) -> i16 {
+    let phase = TAU * f64::from(hz) * f64::from(n) / f64::from(RATE);
+    (LEVEL * phase.sin()) as i16
+}
+
+/// A sample in G.711's mu-law: sign, the segment that doubles, and four bits within it.
+pub fn mu_law(sample: i16) -> u8 {
+    const BIAS: i32 = 0x84;
+    let sign = if sample < 0 { 0x80 } else { 0 };
+    let magnitude = (i32::from(sample).abs() + BIAS).min(0x7fff);
+    let segment = (magnitude >> 7).ilog2() as i32;
+    !(sign | (segment << 4) as u8 | ((magnitude >> (segment + 3)) & 0x0f) as u8)
+}
+
+/// The sample of such a byte.
+pub fn linear(byte: u8) -> i16 {
+    let bits = i32::from(!byte);
+    let magnitude = ((((bits & 0x0f) << 3) + 0x84) << ((bits >> 4) & 7)) - 0x84;
+    (if bits & 0x80 == 0 { magnitude } else { -magnitude }) as i16
 }
 
 /// The samples of such a file, one that is still being written too.
