@@ -2,7 +2,6 @@
 
 use crate::calls::home;
 use crate::support::baresip::Baresip;
-use crate::support::phone::Phone;
 use crate::support::sipp::Over;
 use crate::support::tone;
 

@@ -92,8 +92,12 @@ impl Baresip {
         phone
     }
 
-    pub fn dial(&mut self, target: &str) {
+    pub fn dial(&self, target: &str) {
         self.command("dial", target);
+    }
+
+    pub fn hang_up(&self) {
+        self.command("hangup", "");
     }
 
     /// Waits until its output has a line with `text`.
@@ -123,9 +127,9 @@ impl Baresip {
     }
 
     /// A command to its control port: a JSON object as a netstring.
-    fn command(&mut self, command: &str, params: &str) {
+    fn command(&self, command: &str, params: &str) {
         let json = serde_json::json!({ "command": command, "params": params }).to_string();
-        write!(self.control, "{}:{json},", json.len()).expect("baresip takes commands");
+        write!(&self.control, "{}:{json},", json.len()).expect("baresip takes commands");
     }
 }
 
@@ -228,7 +232,7 @@ impl Phone for Baresip {
     }
 
     fn hang_up(&mut self) {
-        self.command("hangup", "");
+        Baresip::hang_up(self);
     }
 
     fn hold(&mut self) {
