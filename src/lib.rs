@@ -17,6 +17,7 @@ pub mod sip;
 
 pub mod call;
 pub mod dialog;
+pub mod pager;
 pub mod registrar;
 pub mod relay;
 pub mod rules;

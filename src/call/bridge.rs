@@ -231,7 +231,9 @@ impl Call {
                 self.over(office, now, Ending { outcome: "answered", status: 200 });
             }
             Method::Options => refuse(office, 200),
-            Method::Invite | Method::Update | Method::Info => self.pass(office, now, side, server, message),
+            Method::Invite | Method::Update | Method::Info | Method::Message => {
+                self.pass(office, now, side, server, message)
+            }
             _ => {
                 let mut w = Writer::reply(message, 405, status::reason_phrase(405), None);
                 w.header(Name::Allow, ALLOW);

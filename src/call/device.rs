@@ -129,7 +129,7 @@ impl Call {
 }
 
 /// Contacts by phone: the flows of one instance together, the newest first (RFC 5626 §7); any other contact is a phone by itself.
-fn by_phone(bindings: Vec<Binding>) -> Vec<Vec<Binding>> {
+pub fn by_phone(bindings: Vec<Binding>) -> Vec<Vec<Binding>> {
     let mut phones: Vec<Vec<Binding>> = Vec::with_capacity(bindings.len());
     for binding in bindings {
         let same = |phone: &&mut Vec<Binding>| {

@@ -16,7 +16,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 /// Methods that we take (RFC 3261 §20.5).
-pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, INFO, SUBSCRIBE, REFER";
+pub const ALLOW: &str =
+    "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, INFO, SUBSCRIBE, REFER, MESSAGE";
 /// In what makes dialogs: their place may be taken (RFC 3891 §6.2), so they may be transferred to (RFC 5589 §7.2).
 pub const REPLACES: &str = "replaces";
 /// RFC 3261 §8.1.1.6.
@@ -176,7 +177,7 @@ pub fn again(
     }
 }
 
-/// The branch of an INVITE that begins a dialog, see [`loop_token`].
+/// The branch of a request outside any dialog, see [`loop_token`].
 #[must_use]
 pub fn first_branch(office: &mut Office, loop_token: u32) -> String {
     format!("{MAGIC_COOKIE}{loop_token:08x}{:016x}", office.ids.word())

@@ -22,6 +22,7 @@ mod gruu;
 pub mod identity;
 pub mod input;
 mod invite;
+mod message;
 mod notify;
 mod pickup;
 mod preempt;
@@ -44,6 +45,7 @@ use crate::call::statuses::DomainStatuses;
 use crate::call::wake::Push;
 use crate::clock::Now;
 use crate::ids::Ids;
+use crate::pager::{self, Pager};
 use crate::registrar::binding::DeviceKey;
 use crate::registrar::digest::Digest;
 use crate::registrar::gruu::Gruus;
@@ -81,6 +83,7 @@ pub struct Switch {
     /// Notices that are over, to be told to whoever waits.
     finished: Vec<Finished>,
     registrations: Registrations,
+    pager: Pager,
     strangers: Strangers,
     /// Registrations that have changed, for those who watch them.
     moved: Vec<Change>,
@@ -125,6 +128,7 @@ impl Switch {
             notices: Notices::default(),
             finished: Vec::new(),
             registrations: Registrations::default(),
+            pager: Pager::default(),
             strangers: Strangers::new(strangers),
             moved: Vec::new(),
             told: Vec::new(),
@@ -231,6 +235,9 @@ impl Switch {
                 if trunk::asks_health(id) {
                     return self.health.answered(&mut self.office, now, id, Some(message.status()));
                 }
+                if pager::owns(id) {
+                    return self.pager.answered(&mut self.office, now, id, message.status());
+                }
                 if trunk::owns(id) {
                     return self.registrations.response(&mut self.office, now, id, &message);
                 }
@@ -243,6 +250,9 @@ impl Switch {
                 }
                 if trunk::asks_health(id) {
                     return self.health.answered(&mut self.office, now, id, None);
+                }
+                if pager::owns(id) {
+                    return self.pager.answered(&mut self.office, now, id, 408);
                 }
                 if trunk::owns(id) {
                     return self.registrations.failed(&mut self.office, now, id, why);
@@ -296,7 +306,8 @@ impl Switch {
                 (481, response::plain(&message, 481)) // RFC 3261 §12.2.2
             }
             Method::Refer => (403, response::plain(&message, 403)), // transfers are made within their call
-            Method::Message | Method::Publish => (405, response::not_allowed(&message, 405)),
+            Method::Message => return self.message(now, server, flow, &message),
+            Method::Publish => (405, response::not_allowed(&message, 405)),
             Method::Ack => return,
             Method::Other => (501, response::not_allowed(&message, 501)), // RFC 3261 §21.5.2
         };

@@ -187,8 +187,8 @@ pub const CASES: &[Case] = &[
     case("dblreq", "4475 3.1.1.8", WellFormed, &[200]).over_tcp(&[200, 400], Closes),
     case("semiuri", "4475 3.1.1.9", WellFormed, &[200]),
     case("transports", "4475 3.1.1.10", WellFormed, &[200]),
-    // MESSAGE is not carried out yet.
-    case("mpart01", "4475 3.1.1.11", WellFormed, &[405]).with("Allow", "INVITE"),
+    // From a trunk: messages go between phones.
+    case("mpart01", "4475 3.1.1.11", WellFormed, &[403]),
     // Responses to nothing of ours.
     case("unreason", "4475 3.1.1.12", WellFormed, &[]),
     case("noreason", "4475 3.1.1.13", WellFormed, &[]),

@@ -10,6 +10,7 @@ mod early;
 mod events;
 mod guard;
 mod live;
+mod message;
 mod net;
 mod phone;
 mod pickup;

@@ -96,6 +96,9 @@ pub struct Phone {
     /// The NOTIFYs that came, each once, as text; and what it answers to the next ones (0: nothing).
     pub notifies: Vec<String>,
     pub notify_status: u16,
+    /// The MESSAGEs that came, each once, as text; and what it answers to the next ones (0: nothing).
+    pub texts: Vec<String>,
+    pub message_status: u16,
     /// Final responses to its SUBSCRIBEs, in order, as text.
     pub subscribed: Vec<String>,
     /// Its subscriptions: by Call-ID, our peer's tag and the number of the last request.
@@ -148,6 +151,8 @@ impl Phone {
             answered_offers: 0,
             notifies: Vec::new(),
             notify_status: 200,
+            texts: Vec::new(),
+            message_status: 200,
             subscribed: Vec::new(),
             dialogs: BTreeMap::new(),
             reliable: false,
@@ -277,6 +282,21 @@ impl Phone {
             (None, None) => panic!("no call {call_id}"),
         };
         format!("{call_id};to-tag={other};from-tag={own}")
+    }
+
+    /// Sends a text to somebody.
+    pub fn text(&mut self, now: Duration, to: &str, text: &str) {
+        self.now = now;
+        let (address, user, domain, hops) =
+            (self.address, self.user.clone(), crate::DOMAIN, self.max_forwards);
+        let (branch, call_id) = (self.fresh("z9hG4bK"), self.fresh("msg"));
+        let bytes = format!(
+            "MESSAGE sip:{to}@{domain} SIP/2.0\r\nVia: SIP/2.0/UDP {address};branch={branch}\r\nMax-Forwards: {hops}\r\n\
+             From: <sip:{user}@{domain}>;tag=t{call_id}\r\nTo: <sip:{to}@{domain}>\r\nCall-ID: {call_id}\r\n\
+             CSeq: 1 MESSAGE\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n{text}",
+            text.len()
+        );
+        self.send_repeating(format!("{branch}MESSAGE"), bytes.into());
     }
 
     /// The Call-ID of the newest call that came to this phone.
@@ -417,13 +437,17 @@ impl Phone {
                     status => drop(self.reply(&request, status, "x", "", &branch)),
                 }
             }
+            rsip::Method::Message => {
+                self.messages.push(String::from_utf8_lossy(request.body()).into_owned());
+                self.texts.push(request.to_string());
+                match self.message_status {
+                    0 => {}
+                    status => drop(self.reply(&request, status, "x", "", &branch)),
+                }
+            }
             method => {
-                match method {
-                    rsip::Method::Options => self.options += 1,
-                    rsip::Method::Message => {
-                        self.messages.push(String::from_utf8_lossy(request.body()).into_owned());
-                    }
-                    _ => {}
+                if *method == rsip::Method::Options {
+                    self.options += 1;
                 }
                 self.reply(&request, 200, "x", "", &branch);
             }
@@ -539,7 +563,7 @@ impl Phone {
         if status >= 200 || method == "INVITE" {
             self.repeats.remove(&format!("{branch}{method}"));
         }
-        if matches!(method, "REFER" | "BYE" | "INFO") && status >= 200 {
+        if matches!(method, "REFER" | "BYE" | "INFO" | "MESSAGE") && status >= 200 {
             self.told.push((method.to_owned(), status));
         }
         if method == "PRACK" && status >= 200 {

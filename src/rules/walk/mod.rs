@@ -289,6 +289,16 @@ impl Walk {
         self.domain.number_name(self.journey.did?).map(|name| &**name)
     }
 
+    /// The status by which the first user called refuses the caller for who they are: by their lists, or for want of a name.
+    #[must_use]
+    pub fn refusal(&self) -> Option<u16> {
+        let by_first = |step: &Step| matches!(step, Step::Refused { user, .. } if Some(*user) == self.journey.first_user);
+        match self.journey.trail.standing {
+            Standing::Rejected(status) if self.journey.trail.steps.iter().any(by_first) => Some(status),
+            _ => None,
+        }
+    }
+
     /// The user whose rules took the call, the last of them.
     #[must_use]
     pub fn user(&self) -> Option<&str> {
