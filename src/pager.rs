@@ -13,9 +13,9 @@ use crate::transaction::{ClientId, ServerId};
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
 
-/// The names of our client transactions begin here and end where those of trunks begin; those of calls (their key, shifted) never come
-/// so far.
-const CLIENTS_FROM: u64 = 1 << 61;
+/// The names of our client transactions begin here and end where those of trunks begin; those of calls (their key, shifted) and of alerts
+/// never come so far.
+const CLIENTS_FROM: u64 = 1 << 61 | 1 << 60;
 const CLIENTS_END: u64 = 1 << 62;
 /// Messages that are on their way at once; one more gets 503.
 pub const MESSAGES_MAX: usize = 4096;

@@ -8,7 +8,7 @@ use super::branch::State as BranchState;
 use super::errand::{Errand, Note};
 use super::guest::{Guest, Home};
 use super::headers::{self, AGENT};
-use super::join::{GLARES_MAX, after_glare};
+use super::join::{GLARES_MAX, Joining, after_glare};
 use super::office::{Effect, Office};
 use super::peer::Peer;
 use super::transfer::{Stage, Transfer};
@@ -114,7 +114,9 @@ impl Call {
                 };
                 let home =
                     self.transfer_mut().and_then(Transfer::asking).and_then(|asking| asking.home.take());
-                self.join(office, now, index, offer, cseq, home);
+                let mut joining = Joining::of(index, offer, cseq);
+                joining.home = home;
+                self.join(office, now, joining);
             }
             491 if asking.glares < GLARES_MAX => {
                 asking.glares += 1;
@@ -149,7 +151,7 @@ impl Call {
     pub(super) fn abandon(&mut self, office: &mut Office, now: Now) {
         let Some(transfer) = self.transfer_mut() else { return };
         let (index, home, lost, cseq, answered, pending) = match &mut transfer.stage {
-            Stage::Joining(it) => (it.branch, it.home.take(), it.lost, it.ack_cseq, true, false),
+            Stage::Joining(it) => (it.branch, it.home.take(), it.lost, it.ack_cseq, !it.acked, false),
             Stage::Asking(it) => (it.branch, it.home.take(), it.lost, it.cseq, false, it.again.is_none()),
             Stage::Deciding | Stage::Ringing(_) | Stage::Fetching { .. } => return,
         };
@@ -173,15 +175,26 @@ impl Call {
                 office.effect(Effect::Send { flow, bytes: ack });
             }
         }
-        let (callee, direction, request) = (branch.callee.clone(), branch.direction, branch.request.clone());
+        let (callee, request) = (branch.callee.clone(), branch.request.clone());
+        let (withheld, direction) = (branch.withheld, branch.direction);
         let (flow, behind_nat, channel) = (branch.flow, branch.behind_nat, branch.channel.take());
         let peer = std::mem::replace(&mut branch.peer, Peer::new(office));
         self.log.leg_ended(now, branch.entry, Some(200), verdict::word(LegOutcome::Failed));
         match home {
             Some(home) if lost => office.errands.push(Errand::Gone { home }),
             Some(home) => {
-                let guest =
-                    Guest { home, callee, direction, dialog, flow, behind_nat, peer, request, channel };
+                let guest = Guest {
+                    home,
+                    callee,
+                    withheld,
+                    direction,
+                    dialog,
+                    flow,
+                    behind_nat,
+                    peer,
+                    request,
+                    channel,
+                };
                 office.errands.push(Errand::Return { from: self.key, guest: Box::new(guest) });
             }
             None if lost => {}

@@ -42,6 +42,8 @@ pub struct Branch {
     pub stage: u32,
     pub leg: usize,
     pub callee: Callee,
+    /// It called in another call, and withheld its identity there (RFC 3323).
+    pub withheld: bool,
     /// Who began the dialog: it may have come here from another call.
     pub direction: Direction,
     pub flow: Flow,

@@ -8,6 +8,7 @@ use super::branch::{Branch, Callee, Progress, State as BranchState};
 use super::caller::Heard;
 use super::office::{CallKey, Named, Office};
 use super::{Call, State, headers};
+use crate::relay::Side;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
@@ -55,8 +56,25 @@ pub struct Party {
     pub uri: Box<str>,
 }
 
-/// What of a call stands in [`Dialogs`], and for whom.
-pub(super) type Standing = SmallVec<[(usize, Phase, Named); 2]>;
+/// What of a call stands in [`Dialogs`].
+pub(super) type Standing = SmallVec<[Stands; 2]>;
+
+#[derive(Debug)]
+pub(super) struct Stands {
+    place: usize,
+    phase: Phase,
+    met: Option<usize>,
+    whose: Named,
+}
+
+/// A dialog of somebody's as it is now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Seen {
+    place: usize,
+    phase: Phase,
+    /// The place of whoever it has been connected with since it began: by a transfer, or as they have picked it up.
+    met: Option<usize>,
+}
 
 /// The dialogs of all users who have any, oldest first.
 #[derive(Debug, Default)]
@@ -104,52 +122,94 @@ impl Dialogs {
 impl Call {
     /// Shows to watchers what there is of the call now. After anything that happened to it.
     pub fn show(&mut self, office: &mut Office) {
-        let phases = self.phases();
-        let standing = self.shown.iter().map(|(place, phase, _)| (*place, *phase));
-        if phases.iter().copied().eq(standing) {
+        let dialogs = self.dialogs_now();
+        let standing = self.shown.iter().map(|it| Seen { place: it.place, phase: it.phase, met: it.met });
+        if dialogs.iter().copied().eq(standing) {
             return;
         }
         let before = std::mem::take(&mut self.shown);
-        for (place, _, user) in &before {
-            if !phases.iter().any(|(other, _)| other == place) {
-                office.dialogs.remove(user, DialogName { call: self.key, place: *place });
-            }
+        for gone in before.iter().filter(|it| !dialogs.iter().any(|now| now.place == it.place)) {
+            office.dialogs.remove(&gone.whose, DialogName { call: self.key, place: gone.place });
         }
-        for (place, phase) in phases {
-            let held = before.iter().find(|(other, ..)| *other == place);
-            let Some(user) = held.map(|(_, _, user)| user.clone()).or_else(|| self.user_at(place)) else {
+        for Seen { place, phase, met } in dialogs {
+            let held = before.iter().find(|it| it.place == place);
+            let Some(whose) = held.map(|it| it.whose.clone()).or_else(|| self.user_at(place)) else {
                 continue;
             };
-            if held.is_none_or(|(_, before, _)| *before != phase)
-                && let Some(shown) = self.shown_at(place, phase)
+            if held.is_none_or(|it| (it.phase, it.met) != (phase, met))
+                && let Some(shown) = self.shown_at(place, phase, met)
             {
-                office.dialogs.put(&user, shown);
+                office.dialogs.put(&whose, shown);
             }
-            self.shown.push((place, phase, user));
+            self.shown.push(Stands { place, phase, met, whose });
         }
     }
 
     /// The dialogs of ours that belong to somebody, each by its place.
-    fn phases(&self) -> SmallVec<[(usize, Phase); 4]> {
-        let mut phases = SmallVec::new();
+    fn dialogs_now(&self) -> SmallVec<[Seen; 4]> {
+        let mut phases: SmallVec<[Seen; 4]> = SmallVec::new();
         if let State::Over(_) = self.state {
             return phases;
         }
-        let replaced = matches!(&self.state, State::Answered(bridge) if bridge.near.is_some());
+        let replaced = matches!(&self.state, State::Answered(bridge)
+            if bridge.near.is_some() || bridge.lent == Some(Side::A));
         if self.maker.is_some() && !replaced {
             let phase = match (&self.state, self.caller.heard) {
                 (State::Answered(_), _) => Phase::Confirmed,
                 (_, Heard::Nothing) => Phase::Trying,
                 (_, Heard::Ringing | Heard::EarlyMedia) => Phase::Early,
             };
-            phases.push((0, phase));
+            phases.push(Seen { place: 0, phase, met: self.met_by(0) });
         }
         for (index, branch) in self.branches.iter().enumerate() {
             if let (Callee::Device { user: Some(_), .. }, Some(phase)) = (&branch.callee, phase_of(branch)) {
-                phases.push((index + 1, phase));
+                phases.push(Seen { place: index + 1, phase, met: self.met_by(index + 1) });
             }
         }
         phases
+    }
+
+    /// Whom a party has been connected with since its dialog began: their place.
+    fn met_by(&self, place: usize) -> Option<usize> {
+        let State::Answered(bridge) = &self.state else { return None };
+        let transferred = self.log.transfers.iter().any(|(transfer, _)| transfer.status == 200);
+        if !transferred && self.log.pickups.is_empty() {
+            return None;
+        }
+        let (near, far) = (bridge.near.map_or(0, |index| index + 1), bridge.winner + 1);
+        match place {
+            place if place == near => Some(far),
+            place if place == far => Some(near),
+            _ => None,
+        }
+    }
+
+    /// Who is in that place, as others may know it; `None`: they withhold it.
+    fn party_at(&self, place: usize) -> Option<Party> {
+        let Some(index) = place.checked_sub(1) else {
+            let from = &self.log.from;
+            let named = || Party { name: from.name.as_deref().map(Box::from), uri: self.address(&from.raw) };
+            let party = || self.maker.as_ref().map_or_else(named, |(_, user)| self.person(user));
+            return (!from.privacy).then(party);
+        };
+        let branch = self.branches.get(index).filter(|branch| !branch.withheld)?;
+        Some(match &branch.callee {
+            Callee::Device { user: Some(user), .. } => self.person(user),
+            Callee::Device { device, user: None } => Party { name: None, uri: self.address(device) },
+            Callee::Trunk { number, .. } => Party { name: None, uri: self.address(number) },
+        })
+    }
+
+    /// A user of ours, by name and extension.
+    fn person(&self, user: &str) -> Party {
+        let view = self.domain.user(user);
+        let extension = view.and_then(|view| view.extensions.first()).map_or(user, |extension| &**extension);
+        let name = view.map(|view| &*view.display).filter(|name| !name.is_empty());
+        Party { name: name.map(Box::from), uri: self.address(extension) }
+    }
+
+    fn address(&self, user: &str) -> Box<str> {
+        format!("sip:{}@{}", headers::escape_user(user), self.domain.name()).into()
     }
 
     fn user_at(&self, place: usize) -> Option<Named> {
@@ -160,12 +220,16 @@ impl Call {
         }
     }
 
-    fn shown_at(&self, place: usize, phase: Phase) -> Option<Shown> {
+    fn shown_at(&self, place: usize, phase: Phase, met: Option<usize>) -> Option<Shown> {
         let name = DialogName { call: self.key, place };
-        match place.checked_sub(1) {
-            None => Some(self.of_caller(name, phase)),
-            Some(index) => of_branch(self.branches.get(index)?, name, phase),
+        let mut shown = match place.checked_sub(1) {
+            None => self.of_caller(name, phase),
+            Some(index) => of_branch(self.branches.get(index)?, name, phase)?,
+        };
+        if let Some(met) = met {
+            shown.remote = self.party_at(met);
         }
+        Some(shown)
     }
 
     fn of_caller(&self, name: DialogName, phase: Phase) -> Shown {
@@ -183,8 +247,12 @@ impl Call {
     }
 }
 
-/// A called phone. It sees the From of the INVITE that it got: the identity is hidden where that hides it.
+/// A called phone. It sees the From of the INVITE that it got: the identity is hidden where that hides it. One that has called has come
+/// by itself or out of another call, and sees the To of its own.
 fn of_branch(branch: &Branch, name: DialogName, phase: Phase) -> Option<Shown> {
+    if branch.direction == Direction::Initiator {
+        return of_newcomer(branch, name, phase);
+    }
     let from = branch.request.from()?;
     let local_tag = match &branch.state {
         BranchState::Answered { dialog, .. } => Some(dialog.id.remote_tag.as_str().into()),
@@ -204,6 +272,23 @@ fn of_branch(branch: &Branch, name: DialogName, phase: Phase) -> Option<Shown> {
         local_tag,
         remote_tag: from.tag().map(Box::from),
         remote: (!withheld).then(party),
+    })
+}
+
+fn of_newcomer(branch: &Branch, name: DialogName, phase: Phase) -> Option<Shown> {
+    let ours = match (&branch.state, &branch.arrived) {
+        (BranchState::Answered { dialog, .. }, _) => &dialog.id.local_tag,
+        (_, Some(arrived)) => &arrived.dialog.id.local_tag,
+        _ => return None,
+    };
+    Some(Shown {
+        name,
+        phase,
+        direction: Direction::Initiator,
+        call_id: branch.request.call_id().into(),
+        local_tag: branch.request.from().and_then(|from| from.tag()).map(Box::from),
+        remote_tag: Some(ours.as_str().into()),
+        remote: branch.request.to().map(|to| Party { name: None, uri: to.uri.text.into() }),
     })
 }
 

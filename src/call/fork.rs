@@ -90,9 +90,9 @@ impl Call {
             Some(side) => self.peer(side).half,
             None => self.caller.peer.half,
         };
-        let offer = match (&self.offer, &self.anchor) {
-            (Some(offer), Some(anchor)) => {
-                let described = anchor.rewrite(office, Side::B, &mut peer.origin, offer);
+        let offer = match (self.offers(callee), &self.anchor) {
+            (Some((side, offer)), Some(anchor)) => {
+                let described = anchor.rewrite(office, side, &mut peer.origin, &offer);
                 Some(described.map_err(|_| LegOutcome::Failed)?)
             }
             _ => None,
@@ -112,7 +112,7 @@ impl Call {
             offer: offer.as_deref(),
             session: &peer.session,
             half,
-            reliable: offer.is_some() || self.passes_early_offers(planned),
+            reliable: self.transfer().is_none() && (offer.is_some() || self.passes_early_offers(planned)),
             onward: onward.as_ref(),
             called: self.walk.did(),
             location: location.as_ref(),
@@ -130,6 +130,7 @@ impl Call {
             stage: self.stage,
             leg: *leg,
             callee: callee.clone(),
+            withheld: false,
             direction: Direction::Recipient,
             flow: *flow,
             behind_nat,

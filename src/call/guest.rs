@@ -34,6 +34,7 @@ pub struct Home {
 pub struct Guest {
     pub home: Home,
     pub callee: Callee,
+    pub withheld: bool,
     pub direction: Direction,
     pub dialog: Box<Dialog>,
     pub flow: Flow,
@@ -118,8 +119,8 @@ impl Call {
             let (flow, behind_nat) = (self.caller.flow, self.caller.behind_nat);
             let peer = std::mem::replace(&mut self.caller.peer, Peer::new(office));
             let channel = self.channel.take();
-            let direction = Direction::Initiator;
-            Guest { home, callee, direction, dialog, flow, behind_nat, peer, request, channel }
+            let (withheld, direction) = (self.log.from.privacy, Direction::Initiator);
+            Guest { home, callee, withheld, direction, dialog, flow, behind_nat, peer, request, channel }
         } else {
             let branch = self.branch_at(side)?;
             let state = std::mem::replace(&mut branch.state, BranchState::Ended(LegOutcome::Answered));
@@ -132,6 +133,7 @@ impl Call {
             Guest {
                 home,
                 callee: branch.callee.clone(),
+                withheld: branch.withheld,
                 direction: branch.direction,
                 dialog,
                 flow,
@@ -190,7 +192,8 @@ impl Call {
 
     /// A party of another call comes in: an answered branch of no ring stage. Its index.
     pub(super) fn seat_guest(&mut self, now: Now, guest: Guest) -> (usize, Home) {
-        let Guest { home, callee, direction, dialog, flow, behind_nat, peer, request, channel } = guest;
+        let Guest { home, callee, withheld, direction, dialog, flow, behind_nat, peer, request, channel } =
+            guest;
         let entry = self.log.leg(now, callee.label());
         self.log.leg_answered(entry);
         self.branches.push(Branch {
@@ -198,6 +201,7 @@ impl Call {
             stage: 0,
             leg: 0,
             callee,
+            withheld,
             direction,
             flow,
             behind_nat,

@@ -7,11 +7,10 @@ use super::branch::{Callee, State as BranchState};
 use super::guest::Home;
 use super::headers::{self, AGENT};
 use super::media::Anchor;
-use super::office::Office;
+use super::office::{Effect, Office};
 use super::transfer::{Leaver, Stage, Transfer};
 use super::{COMPLETED_ELSEWHERE, Call, State};
 use crate::clock::Now;
-use crate::dialog::Dialog;
 use crate::relay::Side;
 use crate::rules::LegOutcome;
 use crate::sdp;
@@ -34,6 +33,8 @@ pub struct Joining {
     pub cseq: u32,
     /// The CSeq number of the INVITE that whoever answered waits to have acknowledged.
     pub ack_cseq: u32,
+    /// They were offered the other party's session: what they offer was their answer, and is acknowledged already.
+    pub acked: bool,
     /// Where they have come from, by an attended transfer.
     pub home: Option<Home>,
     pub glares: u32,
@@ -41,6 +42,14 @@ pub struct Joining {
     pub again: Option<Instant>,
     /// Whoever answered has hung up meanwhile.
     pub lost: bool,
+}
+
+impl Joining {
+    /// Whoever is in that branch offers this.
+    pub(super) fn of(branch: usize, offer: Bytes, ack_cseq: u32) -> Joining {
+        let (acked, home, again, lost) = (false, None, None, false);
+        Joining { branch, offer, client: ClientId(0), cseq: 0, ack_cseq, acked, home, glares: 0, again, lost }
+    }
 }
 
 impl Call {
@@ -60,8 +69,8 @@ impl Call {
             self.anchor = Anchor::reserve(office, self.key); // the call was without media until now
         }
         let sound = offer.as_deref().is_some_and(|offer| sdp::audio(offer).is_ok()) && self.anchor.is_some();
-        let dialog = Dialog::uac(&self.branches[index].request, message);
-        let (Some(dialog), Some(offer), true) = (dialog, offer, sound) else {
+        let dialog = self.branches[index].dialog_of(message);
+        let (Some(mut dialog), Some(offer), true) = (dialog, offer, sound) else {
             self.dismiss(office, now, index, message); // no Contact, or no offer that can be relayed
             let branch = &mut self.branches[index];
             self.log.leg_ended(now, branch.entry, Some(message.status()), "failed");
@@ -70,30 +79,26 @@ impl Call {
         };
         let branch = &mut self.branches[index];
         let leg = branch.leg;
-        let ack_cseq = branch.request.cseq().map_or(1, |cseq| cseq.number);
+        let mut joining = Joining::of(index, offer.clone(), branch.cseq());
+        joining.acked = !branch.request.body().is_empty();
+        let ack = joining.acked.then(|| {
+            let (flow, ack) = branch.ack(office, &mut dialog, None);
+            office.effect(Effect::Send { flow, bytes: ack.clone() });
+            ack
+        });
         self.log.leg_answered(branch.entry);
         branch.peer.answered(now, message);
-        branch.peer.heard = Some(offer.clone());
-        branch.state = BranchState::Answered { dialog: Box::new(dialog), ack: None };
+        branch.peer.heard = Some(offer);
+        branch.state = BranchState::Answered { dialog: Box::new(dialog), ack };
         self.leave_all(office, now, &COMPLETED_ELSEWHERE, "answered_elsewhere");
         self.walk.answered(leg);
-        self.join(office, now, index, offer, ack_cseq, None);
+        self.join(office, now, joining);
     }
 
     /// Whoever is in that branch offers this session: the other party is asked.
-    pub(super) fn join(
-        &mut self,
-        office: &mut Office,
-        now: Now,
-        branch: usize,
-        offer: Bytes,
-        ack_cseq: u32,
-        home: Option<Home>,
-    ) {
+    pub(super) fn join(&mut self, office: &mut Office, now: Now, joining: Joining) {
         let client = self.next_client();
         if let Some(transfer) = self.transfer_mut() {
-            let (cseq, glares, again, lost) = (0, 0, None, false);
-            let joining = Joining { branch, offer, client, cseq, ack_cseq, home, glares, again, lost };
             transfer.stage = Stage::Joining(joining);
         }
         self.ask_to_join(office, now, client);
@@ -188,11 +193,15 @@ impl Call {
         let from = transfer.from;
         let Some(joining) = transfer.joining() else { return };
         let (index, offer, lost) = (joining.branch, joining.offer.clone(), joining.lost);
-        let ack_cseq = joining.ack_cseq;
+        let (ack_cseq, acked) = (joining.ack_cseq, joining.acked);
         if let Some(answer) = &answer {
             self.point(office, from.other(), answer);
         }
-        let rewritten = answer.and_then(|answer| self.describe_to(office, index, from, &answer).ok());
+        let rewritten = match (answer, acked) {
+            (Some(_), true) => Some(None),
+            (Some(answer), false) => self.describe_to(office, index, from, &answer).ok().map(Some),
+            (None, _) => None,
+        };
         let Some(rewritten) = rewritten.filter(|_| !lost) else {
             self.abandon(office, now);
             return self.transfer_failed(office, now, if lost { 487 } else { 488 });
@@ -210,7 +219,9 @@ impl Call {
             bridge.absent = None;
         }
         self.introduce();
-        self.acknowledge_passed(office, from, ack_cseq, Some(&rewritten), None);
+        if let Some(rewritten) = rewritten {
+            self.acknowledge_passed(office, from, ack_cseq, Some(&rewritten), None);
+        }
         let callee = self.branches[index].callee.clone();
         self.take_over(office, from, &callee);
         self.keep_guest(office, from);

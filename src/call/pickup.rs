@@ -167,6 +167,7 @@ impl Call {
             stage,
             leg,
             callee,
+            withheld: false,
             direction: Direction::Initiator,
             flow: *flow,
             behind_nat: headers::is_behind_nat(invite, flow),

@@ -3,7 +3,8 @@
 //! answered and the other party has agreed to its session. For an attended one (§7) see [`super::attended`].
 //!
 //! The new leg is invited without an offer (RFC 3725 §4.4's way round): its own offer goes to the other party in a re-INVITE, and their answer
-//! back in the ACK, so nobody is held to a session that was agreed with somebody else.
+//! back in the ACK, so nobody is held to a session that was agreed with somebody else. One to the outside is offered what the other party
+//! has last said of itself, and its answer is what the re-INVITE offers.
 //!
 //! Invariants: until then the call is as it was, and stays so when the transfer fails; whoever transfers hears exactly one final NOTIFY,
 //! unless they wanted none; at most one transfer is on its way in a call.
@@ -25,8 +26,10 @@ use crate::dialog::{Dialog, DialogId};
 use crate::relay::Side;
 use crate::rules::explain::Step;
 use crate::rules::{Domain, Walk};
+use crate::sdp;
 use crate::sip::{Flow, Message, Method, Name, Writer, status};
 use crate::transaction::{ClientId, ServerId};
+use bytes::Bytes;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -294,6 +297,20 @@ impl Call {
                 self.begun(office, now, transfer);
                 self.transfer_failed(office, now, 481); // RFC 3891 §3
             }
+        }
+    }
+
+    /// What a leg is offered, and which side of the relay it faces: what the caller has offered. The leg of a transfer offers itself, but
+    /// for one to the outside, where many don't take an INVITE without a description: that gets what the other party has last said of
+    /// itself.
+    pub(super) fn offers(&self, callee: &Callee) -> Option<(Side, Bytes)> {
+        match (self.transfer(), callee) {
+            (None, _) => Some((Side::B, self.offer.clone()?)),
+            (Some(transfer), Callee::Trunk { .. }) => {
+                let said = self.anchor.as_ref()?.said(transfer.from.other())?;
+                Some((transfer.from, sdp::both_ways(said)))
+            }
+            (Some(_), Callee::Device { .. }) => None,
         }
     }
 

@@ -1,4 +1,4 @@
-//! A description in which nothing is sent: the direction of every stream changed (RFC 3264 §6.1), all else as it was.
+//! The direction of every stream of a description changed (RFC 3264 §6.1), all else as it was.
 
 use super::read::lines;
 use bytes::{BufMut, Bytes, BytesMut};
@@ -8,11 +8,21 @@ const DIRECTIONS: [&[u8]; 4] = [b"sendrecv", b"sendonly", b"recvonly", b"inactiv
 /// The same description with `a=inactive` for all of it: of an offer, the answer that takes what it has and sends nothing yet.
 #[must_use]
 pub fn inactive(description: &[u8]) -> Bytes {
-    let mut out = BytesMut::with_capacity(description.len() + 12);
+    directed(description, b"a=inactive\r\n")
+}
+
+/// The same description, of a party that may have been on hold when it gave it, as one that speaks and listens.
+#[must_use]
+pub fn both_ways(description: &[u8]) -> Bytes {
+    directed(description, b"a=sendrecv\r\n")
+}
+
+fn directed(description: &[u8], attribute: &[u8]) -> Bytes {
+    let mut out = BytesMut::with_capacity(description.len() + attribute.len());
     let mut said = false;
     for line in lines(description) {
         if line.kind == b'm' && !said {
-            out.put_slice(b"a=inactive\r\n"); // RFC 8866 §6.7: before the first stream, it holds for each
+            out.put_slice(attribute); // RFC 8866 §6.7: before the first stream, it holds for each
             said = true;
         }
         if !line.attribute().is_some_and(|(name, _)| DIRECTIONS.contains(&name)) {
@@ -31,6 +41,10 @@ mod tests {
         let offer = b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nt=0 0\r\na=sendrecv\r\nm=audio 4000 RTP/AVP 0\r\na=sendonly\r\na=ptime:20\r\n";
         let held = b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nt=0 0\r\na=inactive\r\nm=audio 4000 RTP/AVP 0\r\na=ptime:20\r\n";
         assert_eq!(inactive(offer), &held[..]);
+        assert_eq!(
+            super::super::audio(&both_ways(held)).unwrap().direction,
+            super::super::Direction::SendRecv
+        );
         assert_eq!(
             super::super::audio(&inactive(offer)).unwrap().direction,
             super::super::Direction::Inactive

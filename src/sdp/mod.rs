@@ -12,7 +12,7 @@ mod read;
 mod tests;
 
 use anchor::anchor;
-pub use hold::inactive;
+pub use hold::{both_ways, inactive};
 pub use origin::{Origin, Ports};
 pub use read::audio;
 

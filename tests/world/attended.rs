@@ -138,6 +138,37 @@ fn the_two_whom_one_speaks_with_are_brought_together() {
 }
 
 #[test]
+fn a_lamp_shows_whom_one_speaks_with_by_now() {
+    let mut world = office(CLEAR, 1, Script::Answer { after: s(1) });
+    for whose in ["100", "300"] {
+        world.act(DOT, |dot, now| drop(dot.subscribe(now, "dialog", whose, 3600, "")));
+    }
+    call(&mut world, ANN, "200");
+    let first = world.phone(BOB).newest_call();
+    let second = call(&mut world, BOB, "300");
+    let newest = |world: &mut World, whose: &str| {
+        let notices = world.phone(DOT).notifies.clone();
+        let of = format!("entity=\"sip:{whose}@");
+        notices.into_iter().rfind(|notice| notice.contains(&of)).unwrap()
+    };
+    assert!(newest(&mut world, "100").contains("<identity>sip:200@pbx.example</identity>"));
+    assert!(newest(&mut world, "300").contains(">sip:200@pbx.example</identity>"));
+    refer(&mut world, BOB, &first, &second);
+    for (whose, other, name) in [("100", "300", "cid"), ("300", "100", "ann")] {
+        let notice = newest(&mut world, whose);
+        assert!(
+            notice.contains(&format!("<identity display=\"{name}\">sip:{other}@pbx.example<")),
+            "{notice}"
+        );
+        assert!(notice.contains("<state>confirmed</state>") && !notice.contains("sip:200@"), "{notice}");
+    }
+    let cids = world.phone(CID).newest_call();
+    hang_up(&mut world, CID, &cids);
+    assert!(newest(&mut world, "300").contains("<state>terminated</state>"));
+    assert_at_rest(&mut world);
+}
+
+#[test]
 fn it_is_one_whoever_has_called_whom() {
     // Bob has called Ann, and Dot has called Bob: her side is the caller's.
     let mut world = office(CLEAR, 1, Script::Ring);

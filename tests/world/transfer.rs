@@ -274,6 +274,53 @@ fn a_refer_by_nobody_who_may_is_refused() {
     assert_at_rest(&mut world);
 }
 
+/// Ann talks with Bob, who has called her; the carrier has this script.
+fn talking_beside_a_carrier(carrier: Script) -> (World, String) {
+    let mut world = World::new(ruleset(RULES, &[("ann1", "ann"), ("bob1", "bob")]), CLEAR, 1);
+    for (address, user) in [(ANN, "ann1"), (BOB, "bob1")] {
+        world.add(Phone::new(address, user, Script::Answer { after: s(1) }));
+        world.act(address, Phone::register);
+    }
+    world.add(Phone::new(CARRIER, "carrier", carrier));
+    let addresses = vec![CARRIER.parse().unwrap()];
+    world.input(Input::TrunkResolved { domain: DOMAIN.into(), trunk: "line".into(), addresses });
+    world.run(s(1));
+    let mut call = String::new();
+    world.act(BOB, |bob, now| call = bob.call(now, "100", s(600)));
+    world.run(s(3));
+    (world, call)
+}
+
+#[test]
+fn a_leg_to_the_outside_is_offered_what_the_other_party_has_said() {
+    let (mut world, call) = talking_beside_a_carrier(Script::Answer { after: s(1) });
+    refer(&mut world, BOB, &call, "+12025550150", "");
+    world.run(s(4));
+    assert_told(&mut world, BOB, "SIP/2.0 200 OK");
+    let invite = world.phone(CARRIER).invites[0].clone();
+    assert!(invite.contains("m=audio") && invite.contains("a=sendrecv"), "{invite}");
+    assert_eq!(world.phone(ANN).reinvites.len(), 1, "with what the carrier has answered");
+    assert_eq!((world.phone(CARRIER).acks, world.phone(CARRIER).answered_offers), (1, 0));
+    assert_eq!((world.phone(BOB).byes, world.phone(ANN).byes), (1, 0));
+    let theirs = world.phone(CARRIER).newest_call();
+    hang_up(&mut world, CARRIER, &theirs);
+    world.run(s(1));
+    assert_eq!(world.phone(ANN).byes, 1);
+    assert_at_rest(&mut world);
+}
+
+#[test]
+fn one_outside_who_has_answered_in_vain_is_hung_up_on() {
+    let (mut world, call) = talking_beside_a_carrier(Script::Answer { after: s(1) });
+    world.phone(ANN).reinvite_status = 488;
+    refer(&mut world, BOB, &call, "+12025550150", "");
+    world.run(s(4));
+    assert_told(&mut world, BOB, "SIP/2.0 488 Not Acceptable Here");
+    assert_eq!((world.phone(CARRIER).acks, world.phone(CARRIER).byes), (1, 1));
+    hang_up(&mut world, BOB, &call);
+    assert_at_rest(&mut world);
+}
+
 #[test]
 fn a_carrier_does_not_transfer_our_people() {
     let devices = [("ann1", "ann")];
