@@ -9,7 +9,7 @@ use crate::dialog::{Dialog, Hop};
 use crate::rules::PlannedLeg;
 use crate::rules::model::Diversion;
 use crate::sip::multipart::{self, Part, is_media_type};
-use crate::sip::{Flow, Half, Message, Name, SessionId, Uri, Writer};
+use crate::sip::{Flow, Half, Message, Name, Scheme, SessionId, Transport, Uri, Writer};
 use bytes::Bytes;
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
@@ -330,7 +330,8 @@ pub fn hop<'a>(office: &'a Office, flow: &Flow, branch: &'a str) -> Hop<'a> {
     Hop { transport: flow.transport.via_word(), sent_by: office.sent_by(flow), branch }
 }
 
-/// Where an in-dialog request goes. A phone behind NAT or on a connection is reached by the flow that it came by; any other by its
+/// Where an in-dialog request goes. A phone behind NAT or on a connection is reached by the flow that it came by (and where its connection has
+/// ended, the transaction layer looks for another); any other by its
 /// route set or Contact (RFC 3261 §12.2.1.1), where that is an address.
 #[must_use]
 pub fn flow_towards(dialog: &Dialog, observed: Flow, behind_nat: bool) -> Flow {
@@ -338,6 +339,13 @@ pub fn flow_towards(dialog: &Dialog, observed: Flow, behind_nat: bool) -> Flow {
         return observed;
     }
     address_of(dialog.next_hop()).map_or(observed, |remote| Flow { remote, ..observed })
+}
+
+/// Whether a URI is to be reached by a connection (RFC 3263 §4.1: where it says nothing, by datagrams).
+#[must_use]
+pub fn asks_for_a_stream(uri: &str) -> bool {
+    let transport = |uri: Uri<'_>| Transport::of_uri(uri.param("transport"), uri.scheme == Scheme::Sips);
+    Uri::parse(uri).and_then(transport).is_some_and(Transport::is_reliable)
 }
 
 /// The address that a URI names, where it names one rather than a name.

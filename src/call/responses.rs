@@ -18,6 +18,7 @@ impl Call {
         flow: Flow,
         message: &Message,
     ) {
+        self.answered_on(client, flow, message);
         if self.asking_response(office, now, client, message) {
             return;
         }

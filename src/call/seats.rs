@@ -6,7 +6,8 @@ use super::headers;
 use super::{Call, State};
 use crate::dialog::Dialog;
 use crate::relay::Side;
-use crate::sip::{Flow, Message};
+use crate::sip::{Flow, Message, Transport};
+use crate::transaction::ClientId;
 
 impl Call {
     /// The dialog of that side, and the flow that a request in it takes.
@@ -57,12 +58,49 @@ impl Call {
             && message.from().and_then(|from| from.tag()) == invite.from().and_then(|from| from.tag())
     }
 
-    /// A connection may have been opened anew, a NAT binding may have moved: the newest flow is the one that works.
+    /// A connection may have been opened anew, a NAT binding may have moved: the newest flow is the one that works. Who is reached by
+    /// datagrams and had something to say that is too large for one (RFC 3261 §18.1.1) has not moved; whoever has says so in their
+    /// Contact.
     pub(super) fn seen_on(&mut self, side: Side, flow: Flow) {
-        if self.caller_sits(side) {
-            self.caller.flow = flow;
-        } else if let Some(branch) = self.branch_at(side) {
+        let by_stream = |(dialog, _): (&mut Dialog, Flow)| headers::asks_for_a_stream(dialog.next_hop());
+        let stays = flow.transport.is_reliable() && !self.dialog(side).is_none_or(by_stream);
+        let seat = match self.caller_sits(side) {
+            true => Some(&mut self.caller.flow),
+            false => self.branch_at(side).map(|branch| &mut branch.flow),
+        };
+        if let Some(seat) = seat
+            && !(stays && seat.transport == Transport::Udp)
+        {
+            *seat = flow;
+        }
+    }
+
+    /// A response may come by another connection than its request was meant for, which had ended: what follows it, the ACK before all,
+    /// goes where it came from.
+    pub(super) fn answered_on(&mut self, client: ClientId, flow: Flow, message: &Message) {
+        if !flow.transport.is_reliable() {
+            return;
+        }
+        let is_elsewhere = |meant: &Flow| {
+            meant.transport == flow.transport
+                && meant.connection != flow.connection
+                && (meant.connection.is_some() || meant.remote != flow.remote)
+        };
+        if let Some(branch) = self.branches.iter_mut().find(|branch| branch.client == client)
+            && is_elsewhere(&branch.flow)
+        {
             branch.flow = flow;
+        }
+        let tag = message.from().and_then(|from| from.tag());
+        for side in [Side::A, Side::B] {
+            let of = |(dialog, meant): (&mut Dialog, Flow)| {
+                message.call_id() == dialog.id.call_id
+                    && tag == Some(dialog.id.local_tag.as_str())
+                    && is_elsewhere(&meant)
+            };
+            if self.dialog(side).is_some_and(of) {
+                self.seen_on(side, flow);
+            }
         }
     }
 

@@ -303,7 +303,8 @@ impl Location {
 
     /// Puts back what the store kept; what has expired meanwhile is left out, and so is what is beyond [`CONTACTS_MAX`].
     ///
-    /// Connections don't outlive a restart: a binding that had one is called by a new connection until it registers again.
+    /// Connections don't outlive a restart: a binding that had one is called by a new connection to its
+    /// contact until it registers again, where it is there (see `transaction::next_hop`).
     pub fn restore(&mut self, now: Now, mut binding: Binding) {
         if binding.expires <= now.wall {
             return;
@@ -331,7 +332,8 @@ impl Location {
     }
 
     /// A connection has ended. What outbound keeps by it alone is gone with it (RFC 5626 §6); a phone that can be woken
-    /// stays, asleep; any other contact is called by a new connection.
+    /// stays, asleep; any other contact is called by a new connection to it, where it is not behind NAT
+    /// (see `transaction::next_hop`).
     pub fn flow_ended(&mut self, now: Now, flow: &Flow, changes: &mut Vec<Change>) {
         let ended = Source::of(flow);
         let slots: Vec<u32> = match (flow.connection, self.flows.sole_holder(ended)) {

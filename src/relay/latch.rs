@@ -16,6 +16,7 @@
 //! (exact source) takes the latch back. Forging the exact address as a source turns the media to where the SDP sends it
 //! anyway.
 
+use crate::sip::flow::is_private;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// One party's RTP, or its RTCP.
@@ -94,18 +95,6 @@ impl Latch {
 fn is_unicast(address: &SocketAddr) -> bool {
     let ip = address.ip();
     address.port() != 0 && !ip.is_unspecified() && !ip.is_multicast() && ip != IpAddr::V4(Ipv4Addr::BROADCAST)
-}
-
-/// Whether an address means nothing outside of its own network, so that a phone that names it may well be behind a NAT:
-/// RFC 1918, RFC 6598 (carriers' NAT), loopback, link-local, RFC 4193.
-fn is_private(ip: IpAddr) -> bool {
-    match ip.to_canonical() {
-        IpAddr::V4(ip) => {
-            let [a, b, ..] = ip.octets();
-            ip.is_private() || ip.is_loopback() || ip.is_link_local() || (a == 100 && b & 0xc0 == 64)
-        }
-        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local(),
-    }
 }
 
 #[cfg(test)]

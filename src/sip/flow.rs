@@ -1,6 +1,6 @@
 //! Where a message came from, and where one goes: the flow of RFC 5626 §3.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// The transport protocols of RFC 3261 §18 that the daemon speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -115,6 +115,19 @@ pub struct Flow {
     pub local: SocketAddr,
     pub remote: SocketAddr,
     pub connection: Option<ConnectionId>,
+}
+
+/// Whether an address means nothing outside of its own network, so that whoever names it may well be behind a NAT:
+/// RFC 1918, RFC 6598 (carriers' NAT), loopback, link-local, RFC 4193.
+#[must_use]
+pub fn is_private(ip: IpAddr) -> bool {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => {
+            let [a, b, ..] = ip.octets();
+            ip.is_private() || ip.is_loopback() || ip.is_link_local() || (a == 100 && b & 0xc0 == 64)
+        }
+        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local(),
+    }
 }
 
 #[cfg(test)]

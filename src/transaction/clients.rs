@@ -2,9 +2,9 @@
 
 use super::client::Client;
 use super::client_invite::ClientInvite;
-use super::{ClientId, Event, Failure, Tally, hop_by_hop, key};
+use super::{ClientId, Event, Failure, Tally, hop_by_hop, key, next_hop};
 use crate::deadlines::{Armed, Deadlines};
-use crate::sip::{Flow, Message, Name, Transport};
+use crate::sip::{ConnectionId, Flow, Message, Name, Transport};
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
 use std::net::SocketAddr;
@@ -77,13 +77,17 @@ impl Machine {
         }
     }
 
-    /// Nothing has come back, and nobody has given up: it may begin again by another way.
-    fn is_unheard(&self) -> bool {
-        matches!(
-            self,
-            Machine::Invite(ClientInvite::Calling { cancel: None, .. })
-                | Machine::Other(Client::Trying { .. })
-        )
+    /// The request, where nothing has come back, whether or not somebody has given up meanwhile.
+    fn unheard(&self) -> Option<&Bytes> {
+        match self {
+            Machine::Invite(ClientInvite::Calling { request, .. })
+            | Machine::Other(Client::Trying { request, .. }) => Some(request),
+            Machine::Invite(_) | Machine::Other(_) => None,
+        }
+    }
+
+    fn is_given_up(&self) -> bool {
+        matches!(self, Machine::Invite(ClientInvite::Calling { cancel: Some(_), .. }))
     }
 
     fn is_terminated(&self) -> bool {
@@ -96,10 +100,21 @@ struct Entry {
     flow: Flow,
     /// What it goes on with where no connection can be had (RFC 3261 §18.1.1): it was too large for this.
     datagram: Option<(Flow, Bytes)>,
+    /// The connection that ended, where it goes on by another: what else is told of that one is no news.
+    left: Option<ConnectionId>,
     /// Its place in the list of its peer.
     place: usize,
     machine: Machine,
     armed: Armed,
+}
+
+impl Entry {
+    /// Whether it was sent on the flow that failed: one without a connection stands for any to that peer.
+    fn is_hit(&self, failed: &Flow) -> bool {
+        let known = failed.connection.is_some() && failed.connection == self.left;
+        let any = self.flow.connection.is_none() || failed.connection.is_none();
+        self.flow.local == failed.local && !known && (any || self.flow.connection == failed.connection)
+    }
 }
 
 /// The far end that a flow leads to, whatever the connection.
@@ -151,7 +166,7 @@ impl Clients {
         let peers = self.by_peer.entry((flow.transport, flow.remote)).or_default();
         let place = peers.len();
         peers.push(owner);
-        let mut entry = Entry { key: key.clone(), flow, datagram, place, machine, armed: None };
+        let mut entry = Entry { key: key.clone(), flow, datagram, left: None, place, machine, armed: None };
         self.deadlines.arm(owner, &mut entry.armed, entry.machine.deadline());
         self.by_key.insert(key, owner);
         self.entries.insert(owner, entry);
@@ -199,7 +214,7 @@ impl Clients {
         });
     }
 
-    /// True where a request goes on as a datagram.
+    /// True where a request that would rather have gone as a datagram found nobody.
     pub(super) fn transport_failed(
         &mut self,
         now: Instant,
@@ -208,15 +223,20 @@ impl Clients {
         out: &mut Vec<Event>,
     ) -> bool {
         let Some(owners) = self.by_peer.get(&(flow.transport, flow.remote)) else { return false };
-        let mut fell_back = false;
+        let mut refused = false;
         for owner in owners.clone() {
-            let Some(entry) = self.entries.get_mut(&owner).filter(|entry| same_flow(&entry.flow, &flow))
-            else {
+            let Some(entry) = self.entries.get_mut(&owner).filter(|entry| entry.is_hit(&flow)) else {
                 continue;
             };
-            if let Some(datagram) = entry.datagram.take().filter(|_| entry.machine.is_unheard()) {
+            let unheard = entry.machine.unheard().cloned();
+            let datagram = entry.datagram.take().filter(|_| unheard.is_some());
+            refused |= datagram.is_some();
+            let anew = || unheard.and_then(|bytes| Some((next_hop::anew(&entry.flow, &bytes)?, bytes)));
+            let left = entry.flow.connection;
+            if let Some(way) = datagram.or_else(anew).filter(|_| !entry.machine.is_given_up()) {
                 self.remove(owner);
-                fell_back |= self.start(now, owner, datagram, None, tally, out);
+                self.start(now, owner, way, None, tally, out);
+                self.entries.entry(owner).and_modify(|entry| entry.left = left);
                 continue;
             }
             self.step(now, owner, flow, tally, out, |machine, port| match machine {
@@ -224,7 +244,7 @@ impl Clients {
                 Machine::Other(machine) => Machine::Other(machine.transport_failed(port)),
             });
         }
-        fell_back
+        refused
     }
 
     pub(super) fn timeout(&mut self, now: Instant, tally: &mut Tally, out: &mut Vec<Event>) {
@@ -294,10 +314,4 @@ impl Clients {
     pub(super) fn len(&self) -> usize {
         self.entries.len()
     }
-}
-
-/// Whether what failed on `failed` was sent on `sent`: a flow without a connection stands for any to that peer.
-fn same_flow(sent: &Flow, failed: &Flow) -> bool {
-    sent.local == failed.local
-        && (sent.connection == failed.connection || sent.connection.is_none() || failed.connection.is_none())
 }

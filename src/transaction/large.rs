@@ -4,7 +4,8 @@
 //! than it is reached by; a connection to it would end at its NAT, so it is sent a datagram, large as it is. So is who asks for
 //! `transport=udp`. Who has refused a connection is not asked again for a while.
 
-use crate::sip::{Flow, Message, Name, NameAddr, Scheme, Transport, Uri};
+use super::next_hop::next_hop;
+use crate::sip::{Flow, Message, Scheme, Transport};
 use bytes::Bytes;
 use memchr::memchr;
 use rustc_hash::FxHashMap;
@@ -67,8 +68,7 @@ impl Large {
 /// Whether the next hop of a request is at the address that it gives, and leaves the transport to us.
 fn takes_streams(bytes: &Bytes, remote: SocketAddr) -> bool {
     let Ok(request) = Message::parse(bytes.clone()) else { return false };
-    let route = request.elements(Name::Route).next().and_then(NameAddr::parse).map(|route| route.uri);
-    let Some(hop) = route.or_else(|| Uri::parse(request.request_uri())) else { return false };
+    let Some(hop) = next_hop(&request) else { return false };
     if hop.scheme != Scheme::Sip || hop.param("transport").is_some() {
         return false;
     }

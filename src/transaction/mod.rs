@@ -14,6 +14,7 @@
 //! | `timers`         | the timers A to M in one table                         |
 //! | `clients`, `servers`, `key` | the tables, and what messages are matched by |
 //! | `return_path`    | the flow of responses                                  |
+//! | `next_hop`       | where a request goes on when its connection has ended  |
 //! | `hop_by_hop`     | ACK to a non-2xx, and CANCEL                           |
 //! | `large`          | what is too large for a datagram (RFC 3261 §18.1.1)    |
 //!
@@ -27,6 +28,7 @@ mod clients;
 mod hop_by_hop;
 mod key;
 pub mod large;
+mod next_hop;
 pub mod return_path;
 mod server;
 mod server_invite;
@@ -275,8 +277,8 @@ impl Transactions {
         self.clients.cancel(now, id, reasons, &mut self.tally, out);
     }
 
-    /// The transport could not deliver on this flow. Requests that were sent on it fail; responses are the transaction
-    /// user's to give up, which hears of the flow as well.
+    /// The transport could not deliver on this flow. Requests that were sent on it and not heard of go on by a new connection to their
+    /// next hop, once; all others fail. Responses are the transaction user's to give up, which hears of the flow as well.
     pub fn transport_failed(&mut self, now: Instant, flow: Flow, out: &mut Vec<Event>) {
         if self.clients.transport_failed(now, flow, &mut self.tally, out) {
             self.large.refused(now, flow.remote);

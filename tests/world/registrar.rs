@@ -280,6 +280,66 @@ fn a_connection_that_ends_ends_the_registration_by_it_and_the_calls_on_it_move()
 }
 
 #[test]
+fn a_phone_whose_connection_has_ended_is_called_and_hung_up_on_by_another() {
+    let mut field = Field::new();
+    let contact = "<sip:bob1@127.0.1.2:5070;transport=tcp>";
+    assert_eq!(field.register(tcp(7), "bob1", contact, "").status(), 200);
+    field.input(Input::FlowFailed { flow: tcp(7) });
+    let sent = field.invite("sip:200@pbx.example");
+    assert_eq!(invites(&sent)[0].to, tcp(7), "the edge finds out that it has ended");
+    let sent = field.input(Input::FlowFailed { flow: tcp(7) });
+    let rung = invites(&sent);
+    let anew = Flow { connection: None, ..Flow { remote: "127.0.1.2:5070".parse().unwrap(), ..tcp(7) } };
+    assert_eq!(rung.iter().map(|sent| sent.to).collect::<Vec<_>>(), [anew]);
+    let stands = Flow { connection: Some(ConnectionId(8)), ..anew };
+    let answered = field.reply(&Sent { to: stands, message: rung[0].message.clone() }, 200);
+    let ack = answered.iter().find(|sent| sent.message.is_request()).expect("Bob gets the ACK");
+    assert_eq!((ack.message.method(), ack.to), (Method::Ack, stands));
+    let ok = answered.iter().find(|sent| !sent.message.is_request()).expect("Ann hears of it");
+    assert_eq!(ok.message.status(), 200);
+    let bye = in_dialog("BYE", ok, Name::From, Name::To);
+    field.input(Input::FlowFailed { flow: stands });
+    let sent = field.give(udp(ANN), &bye);
+    assert_eq!(byes(&sent), [stands]);
+    let sent = field.input(Input::FlowFailed { flow: stands });
+    let there = Flow { remote: "127.0.1.77:5060".parse().unwrap(), ..anew };
+    assert_eq!(byes(&sent), [there], "where the Contact of its answer leads");
+}
+
+#[test]
+fn who_calls_by_datagrams_and_has_said_something_by_tcp_is_still_reached_by_datagrams() {
+    let mut field = Field::new();
+    field.register(udp("127.0.1.2:5060"), "bob1", "<sip:bob1@127.0.1.2:5060>", "");
+    let sent = field.invite("sip:200@pbx.example");
+    let rung = invites(&sent)[0];
+    let answered = field.reply(rung, 200);
+    let ok = answered.iter().find(|sent| !sent.message.is_request()).expect("Ann hears of it");
+    let once = Flow { remote: "127.0.1.1:41000".parse().unwrap(), ..tcp(9) };
+    let sent = field.give(once, &in_dialog("OPTIONS", ok, Name::From, Name::To));
+    assert_eq!((statuses(&sent), sent[0].to), (vec![200], once));
+    let tagged = ringtree::sip::Writer::reply(&rung.message, 200, "", Some("phone")).finish();
+    let to_bob = Sent { to: rung.to, message: Message::parse(tagged).unwrap() };
+    let sent = field.give(udp("127.0.1.2:5060"), &in_dialog("BYE", &to_bob, Name::To, Name::From));
+    assert_eq!(byes(&sent), [udp(ANN)]);
+}
+
+/// A request of the dialog that a response has made, of the side that this field of it names.
+fn in_dialog(method: &str, made: &Sent, from: Name, to: Name) -> String {
+    let field = |name| made.message.value(name).unwrap();
+    let (from, to, call_id) = (field(from), field(to), made.message.call_id());
+    format!(
+        "{method} sip:pbx.example SIP/2.0\r\nVia: SIP/2.0/UDP {ANN};rport;branch=z9hG4bK{method}\r\nMax-Forwards: 70\r\n\
+         From: {from}\r\nTo: {to}\r\nCall-ID: {call_id}\r\nCSeq: 2 {method}\r\nContent-Length: 0\r\n\r\n"
+    )
+}
+
+/// The ways that BYEs took.
+fn byes(sent: &[Sent]) -> Vec<Flow> {
+    let is_bye = |sent: &&Sent| sent.message.is_request() && sent.message.method() == Method::Bye;
+    sent.iter().filter(is_bye).map(|sent| sent.to).collect()
+}
+
+#[test]
 fn a_proxy_in_between_that_keeps_no_flows_is_439() {
     let mut field = Field::new();
     let contact = format!("<sip:bob1@10.0.0.7>{UUID};reg-id=1");

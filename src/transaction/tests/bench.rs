@@ -1,6 +1,6 @@
 //! The test bench: a layer, a clock that only the test moves, and messages by a word.
 
-use crate::sip::{Flow, Message, Method, Name, Transport, Writer};
+use crate::sip::{ConnectionId, Flow, Message, Method, Name, Transport, Writer};
 use crate::transaction::{ClientId, Event, ServerId, Transactions};
 use bytes::Bytes;
 use std::time::{Duration, Instant};
@@ -88,6 +88,15 @@ impl Bench {
                 let (title, by) = (title(&message), flow.transport.via_word());
                 Some(format!("{title} by {by}, {} {}", via.transport, via.host))
             }
+            _ => None,
+        });
+        sent.collect()
+    }
+
+    /// By which connections something was sent since the last look.
+    pub(super) fn flows(&mut self) -> Vec<Option<ConnectionId>> {
+        let sent = self.out.drain(..).filter_map(|event| match event {
+            Event::Send { flow, .. } => Some(flow.connection),
             _ => None,
         });
         sent.collect()

@@ -1,7 +1,7 @@
 //! Figures 5 and 6 of RFC 3261, with Accepted of RFC 6026.
 
 use super::bench::Bench;
-use crate::sip::Name;
+use crate::sip::{ConnectionId, Name};
 
 const B: &str = "z9hG4bKone";
 
@@ -283,4 +283,53 @@ fn a_provisional_response_after_the_final_one_is_dropped() {
     bench.seen();
     bench.answered(100, "BYE", B);
     assert_eq!(bench.seen(), [""; 0]);
+}
+
+#[test]
+fn a_request_whose_connection_has_ended_goes_on_by_another_and_once() {
+    for method in ["INVITE", "BYE"] {
+        let mut bench = Bench::tcp();
+        let ended = Some(ConnectionId(9));
+        bench.flow.connection = ended;
+        bench.send(method, B);
+        assert_eq!(bench.flows(), [ended]);
+        bench.transport_failed();
+        assert_eq!(bench.flows(), [None], "nobody heard of a failure");
+        bench.transport_failed();
+        assert_eq!(bench.seen(), [""; 0], "another request found the same connection ended");
+        bench.flow.connection = None;
+        bench.answered(200, method, B);
+        assert_eq!(bench.seen(), [format!("response 200 {method} to 1")]);
+    }
+}
+
+#[test]
+fn a_request_that_no_connection_can_be_had_for_fails() {
+    let mut bench = Bench::tcp();
+    bench.flow.connection = Some(ConnectionId(9));
+    bench.send("BYE", B);
+    bench.transport_failed();
+    bench.seen();
+    bench.flow.connection = None;
+    bench.transport_failed();
+    assert_eq!(bench.seen(), ["failed 1: Transport"]);
+    assert!(bench.layer.is_empty());
+}
+
+#[test]
+fn what_was_given_up_or_heard_of_ends_with_its_connection() {
+    for heard in [false, true] {
+        let mut bench = Bench::tcp();
+        bench.flow.connection = Some(ConnectionId(9));
+        let id = bench.send("INVITE", B);
+        if heard {
+            bench.answered(180, "INVITE", B);
+        }
+        bench.cancel(id, &[]);
+        bench.seen();
+        bench.transport_failed();
+        let seen = bench.seen();
+        assert!(seen.contains(&"failed 1: Transport".to_owned()), "{seen:?}");
+        assert!(!seen.contains(&"send INVITE".to_owned()), "{seen:?}");
+    }
 }

@@ -61,6 +61,8 @@ fn a_request_that_was_given_up_meanwhile_does_not_begin_again() {
     refuse(&mut bench);
     assert_eq!(bench.seen(), ["failed 1: Transport"]);
     assert!(bench.layer.is_empty());
+    bench.send_large("INVITE", "z9hG4bK2");
+    assert_eq!(bench.ways(), ["INVITE by UDP, UDP 198.51.100.9"], "the refusal is remembered all the same");
 }
 
 #[test]
