@@ -11,9 +11,13 @@ pub struct Limits {
     pub of_source_max: usize,
     /// Accepted ones whose TLS or WebSocket handshake is not over; one more is closed at once.
     pub handshakes_max: usize,
+    /// Of these, from the same address; one more is closed at once, so that nobody holds them all. What is honest is over in
+    /// milliseconds.
+    pub handshakes_of_source_max: usize,
     /// A peer that lets more than this wait is closed: it doesn't read.
     pub unsent_bytes_max: usize,
-    /// A connection that we open has to stand by then. Two tries of the system at 0 and 1 s, and time for the second to come back.
+    /// A connection that we open has to stand by then. Two tries of the system at 0 and 1 s, and time for the second to come back. A
+    /// trunk that has another behind it has 4 s to say something (`call::trunk`): a datagram goes to it within them.
     pub connect_within: Duration,
     /// The handshakes of TLS and WebSocket together have to be over by then.
     pub handshake_within: Duration,
@@ -31,8 +35,9 @@ impl Default for Limits {
             connections_max: 20_000,
             of_source_max: 5_000,
             handshakes_max: 1_000,
+            handshakes_of_source_max: 125,
             unsent_bytes_max: 256 * 1024,
-            connect_within: Duration::from_secs(4),
+            connect_within: Duration::from_secs(2),
             handshake_within: Duration::from_secs(10),
             message_within: Duration::from_secs(30),
             silence_max: Duration::from_secs(2 * 3600),

@@ -59,8 +59,6 @@ pub(super) struct Connections {
     /// others nobody knows whose they are.
     by_peer: FxHashMap<(SocketAddr, SocketAddr), ConnectionId>,
     sources: Sources,
-    /// Accepted ones amid a handshake.
-    handshakes: usize,
     next: u64,
     ended: VecDeque<Flow>,
     known: VecDeque<(Flow, Vec<Arc<str>>)>,
@@ -76,7 +74,6 @@ impl Connections {
             live: FxHashMap::default(),
             by_peer: FxHashMap::default(),
             sources: Sources::default(),
-            handshakes: 0,
             next: 1,
             ended: VecDeque::new(),
             known: VecDeque::new(),
@@ -143,8 +140,7 @@ impl Connections {
             };
             let flow = Flow { transport, local, remote, connection: None };
             self.insert(poll, |flow| Connection::new(now, socket, flow, OpenedBy::Peer, phase, stack), flow)?;
-            self.sources.add(remote.ip());
-            self.handshakes += usize::from(matches!(phase, Phase::Handshaking { .. }));
+            self.sources.add(remote.ip(), matches!(phase, Phase::Handshaking { .. }));
             traffic.connections_accepted.add();
             traffic.connections.set(self.live.len());
         }
@@ -153,12 +149,16 @@ impl Connections {
 
     /// What a new connection begins with, if there is room for it.
     fn admit(&self, transport: Transport, remote: SocketAddr) -> Option<Stack> {
-        let limits = &self.limits;
-        if self.live.len() >= limits.connections_max || self.sources.of(remote.ip()) >= limits.of_source_max {
+        let (limits, share) = (&self.limits, self.sources.of(remote.ip()));
+        if self.live.len() >= limits.connections_max || share.connections >= limits.of_source_max {
             return None;
         }
         let stack = Stack::accepted(transport, &self.tls, limits.unsent_bytes_max)?;
-        (stack.is_ready() || self.handshakes < limits.handshakes_max).then_some(stack)
+        let has_room = || {
+            self.sources.handshakes() < limits.handshakes_max
+                && share.handshakes < limits.handshakes_of_source_max
+        };
+        (stack.is_ready() || has_room()).then_some(stack)
     }
 
     /// Sends on the flow's connection; without one, on the newest that stands to that peer, else on one that is opened. A
@@ -229,7 +229,9 @@ impl Connections {
         };
         let flow = connection.flow;
         if connection.is_just_ready(now.mono, matches!(frame, Ok(Some(_)))) {
-            self.handshakes -= usize::from(connection.opened_by == OpenedBy::Peer);
+            if connection.opened_by == OpenedBy::Peer {
+                self.sources.handshake_over(flow.remote.ip());
+            }
             let time = Duration::try_from(now.wall.duration_since(jiff::Timestamp::UNIX_EPOCH));
             let time = UnixTime::since_unix_epoch(time.unwrap_or_default());
             let names = self.tls.names_of(connection.stack.certificates(), time);
@@ -374,7 +376,10 @@ impl Connections {
             self.by_peer.remove(&(flow.local, flow.remote));
         }
         match opened_by {
-            OpenedBy::Peer => self.handshakes -= usize::from(matches!(was, Phase::Handshaking { .. })),
+            OpenedBy::Peer if matches!(was, Phase::Handshaking { .. }) => {
+                self.sources.handshake_over(flow.remote.ip());
+            }
+            OpenedBy::Peer => {}
             // Nothing has arrived of what was sent before the handshake ended.
             OpenedBy::Us => {
                 if !connection.unsent.is_empty() || !matches!(was, Phase::Up) {

@@ -11,6 +11,7 @@ const TIGHT: Limits = Limits {
     connections_max: 4,
     of_source_max: 2,
     handshakes_max: 1,
+    handshakes_of_source_max: 1,
     unsent_bytes_max: 1024,
     connect_within: Duration::from_secs(4),
     handshake_within: Duration::from_secs(10),
@@ -153,6 +154,33 @@ fn a_source_has_its_share_and_no_more() {
     let _again = world.connect();
     assert_eq!(world.connections.live.len(), 3);
     assert_eq!(world.traffic.connections_refused.value(), 1);
+}
+
+#[test]
+fn who_takes_no_connection_is_left_in_time_for_a_datagram() {
+    let mut world = world_of(Transport::Tcp, Limits::default());
+    let flow = Flow { transport: Transport::Tcp, local: world.local, remote: world.local, connection: None };
+    // Nobody looks at the socket, so it never stands.
+    world.connections.send(world.now, &world.poll, flow, Bytes::from_static(b"x"), &world.traffic);
+    assert_eq!(world.after(1), 1);
+    assert_eq!(world.after(2), 0);
+    assert_eq!(world.connections.ended(), Some(flow));
+}
+
+#[test]
+fn one_source_does_not_keep_others_from_their_handshakes() {
+    let limits = Limits { handshakes_max: 3, ..TIGHT };
+    for transport in [Transport::Tls, Transport::Ws] {
+        let mut world = world_of(transport, limits);
+        let _silent = world.connect();
+        assert_eq!(world.connect().read(&mut [0; 1]).unwrap(), 0, "its share is taken");
+        let _other = world.connect_from("127.0.0.2");
+        assert_eq!(world.connections.live.len(), 2);
+        assert_eq!(world.traffic.connections_refused.value(), 1);
+        assert_eq!(world.after(10), 0);
+        let _again = world.connect();
+        assert_eq!(world.connections.live.len(), 1, "a handshake that is over is given back");
+    }
 }
 
 #[test]
