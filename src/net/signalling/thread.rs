@@ -34,7 +34,7 @@ const BLOCK_BYTES: usize = 16 * 1024;
 /// message did. RFC 3261's shortest is 500 ms.
 const TIMER_SLACK: Duration = Duration::from_millis(10);
 /// How often connections are looked at for silence, and a listener that had no file descriptor left is tried again.
-const SWEEP_EVERY: Duration = Duration::from_secs(2);
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// Tokens: what kind of socket in the upper byte, which one below.
 const UDP: u64 = 1 << 56;
@@ -269,10 +269,16 @@ impl<M: Machine, S: Sinks> Edge<M, S> {
             return;
         }
         while let Some((flow, bytes)) = self.connections.message(now, &self.poll, id, &self.traffic) {
-            while let Some((flow, names)) = self.connections.known() {
-                self.input(now, Input::PeerKnown { flow, names });
-            }
+            self.tell_known(now);
             self.message(now, flow, bytes);
+        }
+        // Of one that says nothing more as well: its end is told next.
+        self.tell_known(now);
+    }
+
+    fn tell_known(&mut self, now: Now) {
+        while let Some((flow, names)) = self.connections.known() {
+            self.input(now, Input::PeerKnown { flow, names });
         }
     }
 

@@ -125,6 +125,20 @@ fn a_certificate_that_verifies_makes_its_owner_known_before_the_first_message() 
 }
 
 #[test]
+fn who_is_known_and_says_nothing_is_known_before_their_connection_ends_and_never_after() {
+    let world = World::new();
+    let mut carrier = dial(world.tls, "localhost", Some("carrier"));
+    while carrier.conn.is_handshaking() {
+        carrier.conn.complete_io(&mut carrier.sock).unwrap();
+    }
+    assert_eq!(world.input(), "known as carrier.example");
+    drop(carrier);
+    assert!(world.input().starts_with("failed Some"));
+    echo(&mut dial(world.tls, "localhost", None));
+    assert_eq!(world.input(), "packet by TLS", "and nothing is left over for the next one");
+}
+
+#[test]
 fn a_certificate_that_nobody_we_believe_has_signed_says_nothing_and_costs_nothing() {
     let world = World::new();
     echo(&mut dial(world.tls, "localhost", Some("stranger")));
