@@ -255,6 +255,12 @@ impl Domain {
         crate::number::normalise(raw, locale)
     }
 
+    /// Whether this number, in E.164, is one of the domain's.
+    #[must_use]
+    pub fn has_number(&self, number: &str) -> bool {
+        self.numbers.contains(number)
+    }
+
     pub fn trunks(&self) -> impl Iterator<Item = &TrunkView> {
         self.trunks.values().map(|trunk| &trunk.view)
     }

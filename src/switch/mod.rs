@@ -143,7 +143,7 @@ impl Switch {
     pub fn handle(&mut self, now: Now, input: Input, out: &mut Vec<Action>) {
         match input {
             Input::Packet { flow, message } => self.packet(now, flow, message),
-            Input::PeerKnown { flow, names } => self.certified.learn(&flow, names),
+            Input::PeerKnown { flow, names } => self.certified.learn(&self.rules, &flow, names),
             Input::FlowFailed { flow } => {
                 self.certified.forget(&flow);
                 self.office.transactions.transport_failed(now.mono, flow, &mut self.office.events);
@@ -369,6 +369,7 @@ impl Switch {
             }
         }
         self.strangers.rules_changed();
+        self.certified.rules_changed(&rules);
         self.rules = rules; // calls keep the generation that they began with
         if !self.drain.is_on() {
             self.registrations.publish(&mut self.office, now, &self.rules);

@@ -6,6 +6,7 @@
 mod attended;
 mod behaviour;
 mod carrier;
+mod certified;
 mod early;
 mod events;
 mod guard;
