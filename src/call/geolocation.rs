@@ -61,8 +61,7 @@ pub fn of_rules(
 /// What a caller says themselves.
 #[must_use]
 pub fn given(office: &mut Office, invite: &Message) -> Given {
-    let values: Vec<&str> =
-        invite.fields("Geolocation").flat_map(|value| crate::sip::Elements::new(value)).collect();
+    let values: Vec<&str> = invite.fields("Geolocation").flat_map(crate::sip::Elements::new).collect();
     if values.is_empty() {
         return Given::Nothing;
     }

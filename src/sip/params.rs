@@ -120,13 +120,13 @@ pub(super) fn trimmed(text: &str) -> &str {
 
 /// Without the blanks in front.
 pub(super) fn after_blanks(text: &str) -> &str {
-    let blanks = text.bytes().take_while(|byte| is_blank(byte)).count();
+    let blanks = text.bytes().take_while(is_blank).count();
     text.get(blanks..).unwrap_or("")
 }
 
 /// Without the blanks at the end.
 pub(super) fn before_blanks(text: &str) -> &str {
-    let blanks = text.bytes().rev().take_while(|byte| is_blank(byte)).count();
+    let blanks = text.bytes().rev().take_while(is_blank).count();
     text.get(..text.len() - blanks).unwrap_or("")
 }
 

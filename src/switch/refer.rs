@@ -35,8 +35,8 @@ impl Switch {
             Err(code) => return self.office.respond(now, server, code, response::plain(message, code)),
         };
         let asked = match to.replaces.clone() {
-            Some(dialog) => self.to_party(now, message, key, &by, &to, dialog),
-            None => self.to_call(now, message, &by, to.uri).map(|referral| (referral, None)),
+            Some(dialog) => self.referral_to_party(now, message, key, &by, &to, dialog),
+            None => self.referral_to_call(now, message, &by, to.uri).map(|referral| (referral, None)),
         };
         let (referral, given_up) = match asked {
             Ok(asked) => asked,
@@ -71,7 +71,13 @@ impl Switch {
     }
 
     /// The call that the transferor would make, by the generation of rules that theirs began with.
-    fn to_call(&self, now: Now, message: &Message, by: &Transferor, uri: &str) -> Result<Referral, u16> {
+    fn referral_to_call(
+        &self,
+        now: Now,
+        message: &Message,
+        by: &Transferor,
+        uri: &str,
+    ) -> Result<Referral, u16> {
         let device = by.device.clone().ok_or(403_u16)?;
         let invite = Message::parse(as_invite(message, by, &device, uri)).map_err(|_| 400_u16)?;
         let facts = facts::read(&self.office, now, &invite, &by.domain, Origin::Device(device)).facts;
@@ -83,7 +89,7 @@ impl Switch {
     /// The party of a dialog that the transferor has with us in another call (RFC 5589 §7), theirs or one of another phone of the same
     /// user. A call that nobody has answered yet is made anew as one to be transferred to, in the place of the one that rings (§7.6): that
     /// one is to be given up.
-    fn to_party(
+    fn referral_to_party(
         &mut self,
         now: Now,
         message: &Message,
@@ -109,7 +115,7 @@ impl Switch {
                 return Err(403);
             }
             let uri = call.invite().request_uri().to_owned();
-            return Ok((self.to_call(now, message, by, &uri)?, Some(other)));
+            return Ok((self.referral_to_call(now, message, by, &uri)?, Some(other)));
         }
         let aim = match call.opposite((side, branch), &dialog) {
             Fetched::Unknown => Aim::Nobody,

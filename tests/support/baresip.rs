@@ -1,6 +1,6 @@
 //! baresip as a phone with sound: it plays a tone, and what it hears is recorded and measured.
 
-use super::daemon::{certificate, lines_of};
+use super::daemon::{LINES_MAX, certificate, lines_of};
 use super::phone::{Ears, Heard, Line, Phone, a_second_of, recorded, tone_file};
 use super::sipp::Over;
 use super::{address, port, ports, tone, until};
@@ -10,7 +10,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 use tempfile::TempDir;
 
 /// Where Debian puts the modules of baresip-core.
@@ -135,8 +135,9 @@ impl Baresip {
 
 /// What it prints, and what it says on its control port, in one.
 fn merged(printed: Receiver<String>, mut control: TcpStream) -> Receiver<String> {
-    let (sender, lines) = channel();
-    let prints: Sender<String> = sender.clone();
+    // Whoever prints more than is read waits for the reader.
+    let (sender, lines) = sync_channel(LINES_MAX);
+    let prints = sender.clone();
     std::thread::spawn(move || printed.into_iter().try_for_each(|line| prints.send(line)));
     std::thread::spawn(move || {
         while let Ok(json) = netstring(&mut control) {

@@ -12,7 +12,7 @@ use std::sync::{Mutex, PoisonError};
 use tempfile::TempDir;
 
 /// Lines of output held for a test that does not read them; past it the daemon's pipe fills, and that would show.
-const LINES_MAX: usize = 65_536;
+pub const LINES_MAX: usize = 65_536;
 /// Port pairs of media for one daemon: far more than any of these tests has calls.
 const MEDIA_PORTS: u16 = 160;
 

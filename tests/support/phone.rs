@@ -99,11 +99,14 @@ pub fn a_second_of(hz: u32, samples: impl Fn() -> Option<Vec<i16>>) {
     });
 }
 
+/// Reads a line as what it says was noticed.
+type Reading = dyn FnMut(&str) -> Option<Heard> + Send;
+
 /// What a phone has said, read as what it has noticed.
 pub struct Ears {
     who: String,
     lines: Receiver<String>,
-    read: Box<dyn FnMut(&str) -> Option<Heard> + Send>,
+    read: Box<Reading>,
     /// Makes it say what it has noticed, for those that have to be asked.
     ask: Option<Box<dyn FnMut() + Send>>,
     said: String,

@@ -3,6 +3,7 @@
 //! The commands go by the connection that sipp has for third-party call control (`-3pcc`): blocks of lines with a Call-ID that say which
 //! call is meant. What comes in goes to a scenario of its own (`-oocsf`). Its sound is ours ([`Sound`]): sipp has no ears.
 
+use super::daemon::LINES_MAX;
 use super::phone::{Ears, Heard, Line, Phone, a_second_of};
 use super::sipp::Over;
 use super::sound::Sound;
@@ -11,7 +12,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use tempfile::TempDir;
 
@@ -87,7 +88,7 @@ impl SippPhone {
     pub fn register(line: Line<'_>) -> SippPhone {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let twin = TcpListener::bind((address(), 0)).expect("a socket");
-        let (sender, said) = channel();
+        let (sender, said) = sync_channel(LINES_MAX);
         let digits = sender.clone();
         let sound = Arc::new(Sound::open(address(), line.hz, move |digit| {
             // It fails where the phone is gone.
@@ -165,7 +166,7 @@ fn scenario(text: &str, user: &str, rtp: u16) -> String {
 }
 
 /// Keeps the calls up to date, and passes on what is told.
-fn listen(twin: TcpStream, said: Sender<String>, known: Arc<Mutex<Known>>, sound: Arc<Sound>) {
+fn listen(twin: TcpStream, said: SyncSender<String>, known: Arc<Mutex<Known>>, sound: Arc<Sound>) {
     std::thread::spawn(move || {
         for block in BufReader::new(twin).split(END).map_while(Result::ok) {
             let block = String::from_utf8_lossy(&block).into_owned();

@@ -102,10 +102,9 @@ impl Player {
             if packet.payload_type() == PCMU {
                 locked(&self.shared.heard).extend(packet.payload().iter().map(|byte| tone::linear(*byte)));
             } else if let Some(event) = packet.payload().first().and_then(|e| DIGITS.chars().nth((*e).into()))
+                && newest_event.replace(packet.timestamp()) != Some(packet.timestamp())
             {
-                if newest_event.replace(packet.timestamp()) != Some(packet.timestamp()) {
-                    digit(event);
-                }
+                digit(event);
             }
         }
     }

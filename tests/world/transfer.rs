@@ -282,8 +282,7 @@ fn talking_beside_a_carrier(carrier: Script) -> (World, String) {
         world.act(address, Phone::register);
     }
     world.add(Phone::new(CARRIER, "carrier", carrier));
-    let addresses = vec![CARRIER.parse().unwrap()];
-    world.input(Input::TrunkResolved { domain: DOMAIN.into(), trunk: "line".into(), addresses });
+    world.leads("line", &[CARRIER]);
     world.run(s(1));
     let mut call = String::new();
     world.act(BOB, |bob, now| call = bob.call(now, "100", s(600)));
