@@ -34,18 +34,15 @@ enum Maker {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Lack {
     AttendedTransfer,
-    /// It resumes a call, and neither sends nor hears anything from then on.
+    /// After a description that is not the call's first it neither sends nor records anything.
     SoundAfterHold,
-    /// Its sound stops when it is transferred to another.
-    SoundAfterTransfer,
 }
 
 impl Maker {
     fn lacks(self) -> &'static [Lack] {
         match self {
-            Maker::Baresip => &[Lack::AttendedTransfer, Lack::SoundAfterHold, Lack::SoundAfterTransfer],
-            Maker::Linphone => &[Lack::SoundAfterTransfer],
-            Maker::Pjsua | Maker::Sipp => &[],
+            Maker::Baresip => &[Lack::AttendedTransfer, Lack::SoundAfterHold],
+            Maker::Linphone | Maker::Pjsua | Maker::Sipp => &[],
         }
     }
 
@@ -187,7 +184,7 @@ impl Scene {
 
     fn transferred(&mut self) {
         self.bob.hears(Heard::Ended);
-        if !self.caller.lacks().contains(&Lack::SoundAfterTransfer) {
+        if !self.caller.lacks().contains(&Lack::SoundAfterHold) {
             self.cleo.hears_tone(ANNS);
             self.ann.hears_tone(CLEOS);
         }
