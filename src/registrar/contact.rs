@@ -127,20 +127,26 @@ impl<'a> Wish<'a> {
     /// Where an INVITE for this contact goes (rulings, On the wire): the observed flow where the phone stands behind
     /// something that changes addresses, came by a connection, asks for outbound, or names an address that can't be used
     /// as it is; else the contact's own address and transport. The first proxy of a Path stands before all of that.
-    pub(super) fn flow(&self, observed: Flow, asked: &Asked<'_>, message: &Message) -> Flow {
+    pub(super) fn flow(
+        &self,
+        observed: Flow,
+        asked: &Asked<'_>,
+        message: &Message,
+        bound: &[(Transport, SocketAddr)],
+    ) -> Flow {
         if let Some(proxy) = asked.path.first().and_then(|proxy| NameAddr::parse(proxy)) {
-            return by_uri(&proxy.uri, observed).unwrap_or(observed);
+            return by_uri(&proxy.uri, observed, bound).unwrap_or(observed);
         }
         let as_it_came = observed.transport.is_reliable()
             || self.reg_id.is_some() // RFC 5626 §7: by the flow, and by no other way
             || !sent_by_is(message, observed.remote);
-        if as_it_came { observed } else { by_uri(&self.uri, observed).unwrap_or(observed) }
+        if as_it_came { observed } else { by_uri(&self.uri, observed, bound).unwrap_or(observed) }
     }
 }
 
 /// The address and transport that a URI names, where it names an address that can be sent to; the flow that was observed where
-/// that is the same.
-fn by_uri(uri: &Uri<'_>, observed: Flow) -> Option<Flow> {
+/// that is the same, and where we have no socket for that transport.
+fn by_uri(uri: &Uri<'_>, observed: Flow, bound: &[(Transport, SocketAddr)]) -> Option<Flow> {
     // A secure one can't be expected to be who it says without a name; it is reached by what it registered by.
     let transport = match Transport::of_uri(uri.param("transport"), uri.scheme == Scheme::Sips)? {
         transport @ (Transport::Udp | Transport::Tcp) => transport,
@@ -154,7 +160,24 @@ fn by_uri(uri: &Uri<'_>, observed: Flow) -> Option<Flow> {
     if !usable || (transport, remote) == (observed.transport, observed.remote) {
         return None;
     }
-    Some(Flow { transport, remote, connection: None, ..observed })
+    let local = if transport == observed.transport {
+        observed.local
+    } else {
+        listener(transport, observed.local, bound)?
+    };
+    Some(Flow { transport, local, remote, connection: None })
+}
+
+/// Where our listener of this transport is bound: the one at the same address as that one, else the first of its family.
+fn listener(
+    transport: Transport,
+    beside: SocketAddr,
+    bound: &[(Transport, SocketAddr)],
+) -> Option<SocketAddr> {
+    let fits = |(of, at): &&(Transport, SocketAddr)| *of == transport && at.is_ipv4() == beside.is_ipv4();
+    let mut fitting = bound.iter().filter(fits).map(|(_, at)| *at);
+    let first = fitting.clone().next();
+    fitting.find(|at| at.ip() == beside.ip()).or(first)
 }
 
 /// RFC 5626 §6: whether outbound is applied, and to which flow of the instance.

@@ -15,8 +15,9 @@ use super::flows::Flows;
 use super::texts::Texts;
 use crate::clock::Now;
 use crate::deadlines::Deadlines;
-use crate::sip::{Flow, Message, Name, Refusal};
+use crate::sip::{Flow, Message, Name, Refusal, Transport};
 use rustc_hash::FxHashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -77,6 +78,8 @@ pub struct Terms<'a> {
     pub expiry: Expiry,
     /// The domain that it is for.
     pub domain: &'a str,
+    /// Where our listeners are bound: what goes to a contact by another transport than it came by leaves from another of them.
+    pub bound: &'a [(Transport, SocketAddr)],
     /// A random number of its own.
     pub lot: u64,
 }
@@ -114,6 +117,7 @@ struct Request<'a> {
     message: &'a Message,
     asked: &'a Asked<'a>,
     lot: u64,
+    bound: &'a [(Transport, SocketAddr)],
     call_id: &'a str,
     cseq: u32,
     user_agent: Option<Arc<str>>,
@@ -140,6 +144,10 @@ impl Request<'_> {
             reg_id: wish.reg_id,
             epoch,
         }))
+    }
+
+    fn flow(&self, wish: &Wish<'_>) -> Flow {
+        wish.flow(self.observed, self.asked, self.message, self.bound)
     }
 
     /// RFC 3261 §10.3 step 7: within one Call-ID only a higher CSeq may change a binding.
@@ -179,6 +187,7 @@ impl Location {
             message,
             asked: &asked,
             lot: terms.lot,
+            bound: terms.bound,
             call_id,
             cseq,
             user_agent: None,
@@ -250,7 +259,7 @@ impl Location {
         }
         let extensions = request.extensions(wish, &binding.key.contact, held.as_deref());
         binding.extensions = if extensions == held { held } else { extensions };
-        binding.flow = wish.flow(request.observed, request.asked, request.message);
+        binding.flow = request.flow(wish);
         binding.cseq = request.cseq;
         binding.q = wish.q;
         binding.expires = expires(request.now, wish.expires_s);
@@ -259,7 +268,7 @@ impl Location {
         changes.push(Change::Refreshed(binding.clone()));
         let source = Source::of(&request.observed);
         if source != old {
-            self.flows.release(old);
+            self.flows.release(old, slot);
             self.flows.hold(source, slot);
         }
         if let Some(device) = self.device_mut(slot) {
@@ -274,7 +283,7 @@ impl Location {
             uri: Texts::shared(wish.target, &contact),
             extensions: request.extensions(wish, &contact, None),
             key: BindingKey { device: device.key.clone(), contact },
-            flow: wish.flow(request.observed, request.asked, request.message),
+            flow: request.flow(wish),
             call_id: Arc::from(request.call_id),
             cseq: request.cseq,
             q: wish.q,
@@ -336,13 +345,10 @@ impl Location {
     /// (see `transaction::next_hop`).
     pub fn flow_ended(&mut self, now: Now, flow: &Flow, changes: &mut Vec<Change>) {
         let ended = Source::of(flow);
-        let slots: Vec<u32> = match (flow.connection, self.flows.sole_holder(ended)) {
-            (None, _) => return,
-            (Some(_), Some(slot)) => vec![slot],
-            (Some(_), None) if self.flows.is_held(ended) => self.slots.values().copied().collect(),
-            (Some(_), None) => return,
-        };
-        for slot in slots {
+        if flow.connection.is_none() {
+            return;
+        }
+        for slot in self.flows.of(ended) {
             let came_by = |device: &Device, at: usize| device.source(at) == Some(ended);
             while let Some(at) = self.device(slot).and_then(|device| {
                 let sleeps = |b: &Binding| b.push().is_some() && b.flow.connection == flow.connection;
@@ -366,7 +372,7 @@ impl Location {
         };
         binding.flow.connection = None;
         let source = Source::of(&binding.flow);
-        self.flows.release(old);
+        self.flows.release(old, slot);
         self.flows.hold(source, slot);
         changes.push(Change::Refreshed(binding.clone()));
         if let Some(device) = self.device_mut(slot) {
@@ -489,7 +495,7 @@ impl Location {
         let Some(device) = self.devices.get_mut(slot as usize) else { return };
         while let Some(at) = device.bindings().iter().position(&goes) {
             let Some((binding, source)) = device.take(at) else { break };
-            self.flows.release(source);
+            self.flows.release(source, slot);
             self.len -= 1;
             changes.push(Change::Removed { key: binding.key, why });
         }

@@ -52,7 +52,7 @@ use crate::registrar::gruu::Gruus;
 use crate::registrar::{Binding, Change};
 use crate::relay::{Command, Report, Side};
 use crate::rules::{Ruleset, Status, StatusObject};
-use crate::sip::{Flow, Message, Method};
+use crate::sip::{Flow, Message, Method, Transport};
 use crate::subscription::notice::{Finished, Notices};
 use crate::subscription::summary::Counts;
 use crate::subscription::{self, Notifier};
@@ -62,6 +62,7 @@ use calls::Calls;
 use certified::Certified;
 use date::Date;
 use drain::Drain;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 use strangers::Strangers;
@@ -72,6 +73,8 @@ const GROW_PAIRS: usize = 256;
 pub struct Switch {
     config: Config,
     office: Office,
+    /// Where our listeners are bound.
+    bound: Vec<(Transport, SocketAddr)>,
     digest: Digest,
     gruus: Gruus,
     date: Date,
@@ -113,11 +116,13 @@ impl Switch {
         let strangers = config.strangers;
         let gruus = Gruus::new(&ids);
         let mut office = Office::new(ids, config.listeners.clone(), Transactions::default());
+        let bound = config.listeners.iter().map(|listener| (listener.transport, listener.bound)).collect();
         office.media_advertise = config.media_advertise;
         office.session = config.session;
         Switch {
             config,
             office,
+            bound,
             digest,
             gruus,
             date: Date::default(),

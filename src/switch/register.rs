@@ -90,7 +90,8 @@ impl Switch {
             return (555, response::plain(request, 555), Vec::new());
         }
         let expiry = self.config.expiry;
-        let terms = Terms { expiry, domain: domain.name(), lot: self.office.ids.word() };
+        let lot = self.office.ids.word();
+        let terms = Terms { expiry, domain: domain.name(), bound: &self.bound, lot };
         let mut changes = Vec::new();
         let outcome = self.office.location.register(now, key, flow, request, &terms, &mut changes);
         let added = if self.config.unsolicited_mwi { notify::added(&changes) } else { Vec::new() };

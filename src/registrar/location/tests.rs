@@ -37,6 +37,17 @@ fn tcp(connection: u64) -> Flow {
     }
 }
 
+/// Our listeners. TCP has another port, so that it shows which one is taken.
+fn bound() -> [(Transport, SocketAddr); 4] {
+    let at = |transport, address: &str| (transport, address.parse().unwrap());
+    [
+        at(Transport::Tls, "192.0.2.1:5061"),
+        at(Transport::Udp, "[2001:db8::1]:5060"),
+        at(Transport::Udp, "192.0.2.1:5060"),
+        at(Transport::Tcp, "192.0.2.1:5070"),
+    ]
+}
+
 impl Registrar {
     #[allow(clippy::disallowed_methods)] // an origin for virtual time
     fn new() -> Registrar {
@@ -74,7 +85,7 @@ impl Registrar {
 
     fn take(&mut self, device: &DeviceKey, flow: Flow, message: &Message) -> Result<(), Refusal> {
         self.changes.clear();
-        let terms = Terms { expiry: self.expiry, domain: "harbour.example", lot: self.lot };
+        let terms = Terms { expiry: self.expiry, domain: "harbour.example", bound: &bound(), lot: self.lot };
         self.location.register(self.now, device, flow, message, &terms, &mut self.changes)
     }
 
@@ -116,6 +127,11 @@ impl Registrar {
         }
         assert_eq!((self.location.len(), self.location.iter().count()), (count, count));
         assert_eq!(self.location.flows.bindings() as usize, count);
+        for slot in self.location.slots.values() {
+            let device = &self.location.devices[*slot as usize];
+            let sources = (0..device.bindings().len()).filter_map(|at| device.source(at));
+            sources.for_each(|source| assert!(self.location.flows.of(source).contains(slot)));
+        }
     }
 }
 
@@ -295,7 +311,8 @@ fn a_contact_stands_as_given_where_the_via_names_its_source() {
     let default_port = flow_of("198.51.100.9:5060", "<sip:101@198.51.100.77>", udp(SOURCE));
     assert_eq!(default_port, udp("198.51.100.77:5060"));
     let over_tcp = flow_of("198.51.100.9", "<sip:101@198.51.100.77;transport=tcp>", udp(SOURCE));
-    assert_eq!(over_tcp, Flow { transport: Transport::Tcp, ..udp("198.51.100.77:5060") });
+    let local = "192.0.2.1:5070".parse().unwrap();
+    assert_eq!(over_tcp, Flow { transport: Transport::Tcp, local, ..udp("198.51.100.77:5060") });
 }
 
 #[test]

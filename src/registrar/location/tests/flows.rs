@@ -99,6 +99,62 @@ fn a_connection_that_several_devices_share_ends_for_all_of_them() {
 }
 
 #[test]
+fn a_shared_connection_that_ends_costs_no_other_device_anything() {
+    let mut phone = Registrar::new();
+    for name in ["101a", "102a"] {
+        phone.take(&device(name), tcp(1), &message("c", 1, "10.0.0.7", &["<sip:1@10.0.0.7>"], None)).unwrap();
+    }
+    phone.take(&device("103a"), tcp(2), &message("c", 1, "10.0.0.7", &["<sip:1@10.0.0.7>"], None)).unwrap();
+    // Whoever looks at a device arms it.
+    phone.location.devices.iter_mut().for_each(|device| device.armed = None);
+    let now = phone.now;
+    phone.location.flow_ended(now, &tcp(1), &mut Vec::new());
+    let seen = |phone: &Registrar, name: &str| {
+        let slot = phone.location.slot(&device(name)).unwrap();
+        phone.location.devices[slot as usize].armed.is_some()
+    };
+    assert_eq!(["101a", "102a", "103a"].map(|name| seen(&phone, name)), [true, true, false]);
+    phone.check();
+}
+
+#[test]
+fn a_flow_that_was_shared_is_nobodys_until_all_have_left_it() {
+    let mut phone = Registrar::new();
+    let register = |phone: &mut Registrar, name: &str, expires: &str| {
+        phone.cseq += 1;
+        let request = message("c", phone.cseq, "10.0.0.7", &["<sip:1@10.0.0.7>"], Some(expires));
+        phone.take(&device(name), tcp(1), &request).unwrap();
+        phone.check();
+    };
+    register(&mut phone, "101a", "600");
+    assert_eq!(phone.location.by_flow(&tcp(1)), Some(&device("101a")));
+    register(&mut phone, "102a", "600");
+    register(&mut phone, "102a", "0");
+    assert_eq!((phone.location.by_flow(&tcp(1)), phone.location.knows(&tcp(1))), (None, true));
+    register(&mut phone, "101a", "0");
+    assert!(!phone.location.knows(&tcp(1)));
+    register(&mut phone, "102a", "600");
+    assert_eq!(phone.location.by_flow(&tcp(1)), Some(&device("102a")));
+}
+
+#[test]
+fn a_proxy_by_another_transport_is_sent_to_from_our_listener_of_that() {
+    let mut phone = Registrar::new();
+    let observed = Flow { transport: Transport::Tls, local: "192.0.2.1:5061".parse().unwrap(), ..tcp(1) };
+    let take = |phone: &mut Registrar, path: &str| {
+        phone.cseq += 1;
+        let request = message("c", phone.cseq, "10.0.0.7", &[A], None);
+        let text = String::from_utf8(request.bytes().to_vec()).unwrap();
+        let text = text.replacen("Content-Length", &format!("Path: {path}\r\nContent-Length"), 1);
+        phone.take(&device("101a"), observed, &Message::parse(text.into()).unwrap()).unwrap();
+        phone.location.of(&device("101a"))[0].flow
+    };
+    assert_eq!(take(&mut phone, "<sip:192.0.2.9:5080;lr>"), udp("192.0.2.9:5080"));
+    let by_tcp = take(&mut phone, "<sip:192.0.2.9:5080;transport=tcp;lr>");
+    assert_eq!((by_tcp.transport, by_tcp.local), (Transport::Tcp, "192.0.2.1:5070".parse().unwrap()));
+}
+
+#[test]
 fn a_phone_that_can_be_woken_falls_asleep_with_its_connection() {
     let mut phone = Registrar::new();
     let contact = "<sip:101@10.0.0.7;pn-provider=fcm;pn-prid=abc>";
