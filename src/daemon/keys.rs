@@ -165,15 +165,15 @@ pub const KEYS: &[Key] = &[
         "limits",
         "stranger_messages",
         "100",
-        "Messages a second, with four seconds' worth at once, that a source may send which is neither registered nor an address of a device or trunk; \
-         a source is an IPv4 address or an IPv6 /64. More are not read. 0: no limit.",
+        "Messages a second, with four seconds' worth at once, that a source may send by UDP, and as many by connections, which is neither registered \
+         nor an address of a device or trunk; a source is an IPv4 address or an IPv6 /64. More are not read. 0: no limit.",
     ),
     key(
         "limits",
         "stranger_tries",
         "10",
-        "Wrong credentials, or ten times as many challenges without an answer, after which such a source is shut out. One is forgiven every 15 \
-         seconds, and one with each phone that registers from there. 0: never.",
+        "Wrong answers to challenges that were sent to it, after which such a source is shut out. One is forgiven every 15 seconds, and one with \
+         each phone that registers from there. 0: never.",
     ),
     key(
         "limits",

@@ -3,6 +3,9 @@
 //!
 //! Whether a user exists can't be told from the verdict, nor from the work: a missing user's credentials are computed
 //! against an HA1 that nobody has.
+//!
+//! Whether a secret is right can be told by nobody who has not answered a challenge that was sent to the address that they send from: other
+//! nonces are stale, whatever comes with them. So each guess is one that can be counted, and against whoever made it.
 
 use super::binding::DeviceKey;
 use super::nonce::{Counts, Nonces};
@@ -10,6 +13,7 @@ use crate::clock::Now;
 use crate::sip::auth::{self, Algorithm, Credentials};
 use crate::sip::{Message, Name, Uri};
 use std::fmt::Write;
+use std::net::IpAddr;
 use std::sync::Arc;
 use subtle::ConstantTimeEq;
 
@@ -55,9 +59,10 @@ pub enum Verdict {
     Verified(Account),
     /// None for this realm, or none with an algorithm that we offer: challenge.
     Missing,
-    /// Right secret, nonce too old (or not ours, as after a restart) or its count used: challenge with `stale=true`.
+    /// A nonce that is too old, or not ours for that address (as after a restart), whatever the secret; or the right one, and its count is used:
+    /// challenge with `stale=true` (RFC 7616 §3.3).
     Stale,
-    /// Wrong user or wrong secret (never said which): challenge again, and count it.
+    /// Wrong user or wrong secret (never said which), in answer to a challenge of ours to that address: challenge again, and count it.
     Wrong,
     /// Malformed, or for another URI: 400.
     Malformed,
@@ -77,13 +82,13 @@ impl Digest {
     }
 
     /// The values of the WWW-Authenticate (or Proxy-Authenticate) fields, one an algorithm in the configured order, each with
-    /// a nonce that no other challenge has.
+    /// a nonce that no other challenge has and that is good for this source alone.
     #[must_use]
-    pub fn challenge(&mut self, now: Now, realm: &str, stale: bool) -> Vec<String> {
+    pub fn challenge(&mut self, now: Now, realm: &str, source: IpAddr, stale: bool) -> Vec<String> {
         let now_s = now.wall.as_second();
         let nonces = &mut self.nonces;
         let fields = self.algorithms.iter().map(|algorithm| {
-            let nonce = nonces.make(now_s, realm);
+            let nonce = nonces.make(now_s, realm, source);
             let mut value = String::with_capacity(160);
             value.push_str("Digest realm=\"");
             for c in realm.chars() {
@@ -103,12 +108,13 @@ impl Digest {
         fields.collect()
     }
 
-    /// Judges the credentials of a request for `realm`. `secret` looks a user name up: whose it is, and their HA1.
+    /// Judges the credentials of a request for `realm` that came from this source. `secret` looks a user name up: whose it is, and their HA1.
     /// Digest-uri is held against the Request-URI loosely (the same user and host), as phones and proxies differ.
     pub fn verify(
         &mut self,
         now: Now,
         realm: &str,
+        source: IpAddr,
         request: &Message,
         secret: &dyn Fn(&str) -> Option<(Account, Ha1)>,
     ) -> Verdict {
@@ -123,19 +129,21 @@ impl Digest {
         if !same_resource(credentials.uri, request.request_uri()) {
             return Verdict::Malformed;
         }
+        let now_s = now.wall.as_second();
+        let nonce = self.nonces.read(credentials.nonce, realm, source);
+        let Some(nonce) = nonce.filter(|nonce| nonce.is_fresh(now_s)) else { return Verdict::Stale };
         let known = secret(&credentials.username);
         let ha1 = known.as_ref().and_then(|(_, ha1)| ha1.of(algorithm));
         let expected =
             auth::response(algorithm, ha1.unwrap_or(no_ha1(algorithm)), request.method_text(), &credentials);
         let equal = bool::from(expected.as_bytes().ct_eq(credentials.response.as_bytes()));
-        let nonce = self.nonces.read(credentials.nonce, realm);
         let (Some((account, _)), Some(_), true) = (&known, ha1, equal) else { return Verdict::Wrong };
-        let now_s = now.wall.as_second();
         let nc = credentials.qop.and(credentials.nc);
-        let taken = nonce
-            .filter(|nonce| nonce.is_fresh(now_s))
-            .is_some_and(|nonce| self.counts.take(now_s, account, nonce, nc));
-        if taken { Verdict::Verified(account.clone()) } else { Verdict::Stale }
+        if self.counts.take(now_s, account, nonce, nc) {
+            Verdict::Verified(account.clone())
+        } else {
+            Verdict::Stale
+        }
     }
 
     /// The first credentials for the realm with an algorithm that we offer.

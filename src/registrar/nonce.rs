@@ -1,13 +1,15 @@
 //! Nonces that need no memory until a credential verifies, and then the counts of those in use.
 //!
 //! A nonce is `time counter mac` in hexadecimal: seconds of the wall clock, a counter that no two challenges share, and
-//! a keyed hash of both and the realm, so that nobody else can make one and none is good for another realm.
+//! a keyed hash of both, the realm and the address that was challenged, so that nobody else can make one, none is good for another
+//! realm, and who uses one receives what is sent to that address. The port is not in it: a NAT may give another.
 
 use crate::registrar::digest::Account;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::net::IpAddr;
 use subtle::ConstantTimeEq;
 
 /// How long after its challenge a nonce may be used.
@@ -49,18 +51,18 @@ impl Nonces {
         Nonces { mac, last_counter: 0 }
     }
 
-    pub(super) fn make(&mut self, now_s: i64, realm: &str) -> String {
+    pub(super) fn make(&mut self, now_s: i64, realm: &str, source: IpAddr) -> String {
         self.last_counter += 1;
         let nonce = Nonce { made_s: now_s, counter: self.last_counter };
         let mut text = String::with_capacity(NONCE_CHARS);
-        let mac = u128::from_be_bytes(self.sign(nonce, realm));
+        let mac = u128::from_be_bytes(self.sign(nonce, realm, source));
         // Writing to a String doesn't fail.
         let _ = write!(text, "{:016x}{:016x}{mac:032x}", nonce.made_s, nonce.counter);
         text
     }
 
-    /// `None` where we didn't make it, or for another realm.
-    pub(super) fn read(&self, text: &str, realm: &str) -> Option<Nonce> {
+    /// `None` where we didn't make it, or for another realm or address.
+    pub(super) fn read(&self, text: &str, realm: &str, source: IpAddr) -> Option<Nonce> {
         if text.len() != NONCE_CHARS || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return None;
         }
@@ -68,13 +70,18 @@ impl Nonces {
         let counter = u64::from_str_radix(text.get(16..32)?, 16).ok()?;
         let given = u128::from_str_radix(text.get(32..)?, 16).ok()?.to_be_bytes();
         let nonce = Nonce { made_s, counter };
-        bool::from(given.ct_eq(&self.sign(nonce, realm))).then_some(nonce)
+        bool::from(given.ct_eq(&self.sign(nonce, realm, source))).then_some(nonce)
     }
 
-    fn sign(&self, nonce: Nonce, realm: &str) -> [u8; MAC_BYTES] {
+    fn sign(&self, nonce: Nonce, realm: &str, source: IpAddr) -> [u8; MAC_BYTES] {
         let mut mac = self.mac.clone();
         mac.update(&nonce.made_s.to_be_bytes());
         mac.update(&nonce.counter.to_be_bytes());
+        let source = match source.to_canonical() {
+            IpAddr::V4(source) => source.to_ipv6_mapped(),
+            IpAddr::V6(source) => source,
+        };
+        mac.update(&source.octets());
         mac.update(realm.as_bytes());
         let whole: [u8; 32] = mac.finalize().into_bytes().into();
         let mut cut = [0; MAC_BYTES];

@@ -2,50 +2,57 @@
 
 use super::strangers::ShutOut;
 use super::{Event, Switch};
+use crate::call::office::Office;
 use crate::clock::Now;
 use crate::registrar::digest::Verdict;
-use crate::sip::Flow;
+use crate::rules::Ruleset;
+use crate::sip::{Flow, Message, Name};
+use std::net::SocketAddr;
 
 impl Switch {
     /// Whether a message that came by this flow is to be looked at. The edge asks before it reads one, so that what is refused costs
     /// a look-up. Responses are messages too: whom we call is registered, or a trunk.
     pub fn admits(&mut self, now: Now, flow: &Flow) -> bool {
-        if self.office.location.knows(flow) || self.certified.is_trunk(flow) {
+        if self.is_known(flow) || self.proven.is_used(now.mono, flow) {
             return true;
         }
-        let (rules, office) = (&self.rules, &self.office);
-        let vouched = || {
-            let trunks = || office.lines.leads_to(flow.remote.ip());
-            rules.is_known_source(flow.remote) || trunks()
-        };
-        let admitted = self.strangers.admits(now.mono, flow.remote.ip(), vouched);
+        let vouched = || is_vouched_for(&self.rules, &self.office, flow.remote);
+        let admitted = self.strangers.admits(now.mono, flow.remote.ip(), flow.transport, vouched);
         self.counters.stranger_drops_total += u64::from(!admitted);
         admitted
     }
 
-    /// What a stranger's credentials were counts for or against where they came from.
-    pub(super) fn judged(&mut self, now: Now, flow: &Flow, verdict: &Verdict) {
-        if self.office.location.knows(flow) {
+    /// A flow that has registered, or whose certificate is a trunk's.
+    fn is_known(&self, flow: &Flow) -> bool {
+        self.office.location.knows(flow) || self.certified.is_trunk(flow)
+    }
+
+    /// What a stranger's credentials were counts for or against where they came from. What shows nothing about where that is counts for
+    /// nothing: no credentials, broken ones, and those that answer no challenge of ours that was sent there.
+    pub(super) fn judged(&mut self, now: Now, flow: &Flow, request: &Message, verdict: &Verdict) {
+        if self.is_known(flow) {
             return;
         }
-        let ip = flow.remote.ip();
-        let out = match verdict {
-            Verdict::Missing => self.strangers.challenged(now.mono, ip),
-            Verdict::Stale => {
-                self.strangers.answered(now.mono, ip);
-                None
-            }
+        match verdict {
+            Verdict::Missing | Verdict::Malformed | Verdict::Stale => return,
             Verdict::Verified(_) => {
-                self.strangers.verified(now.mono, ip);
-                None
+                self.strangers.verified(now.mono, flow.remote.ip());
+                return self.proven.learn(now.mono, flow);
             }
-            Verdict::Wrong | Verdict::Malformed => self.strangers.failed(now.mono, ip),
-        };
-        let Some(ShutOut { source, lasts }) = out else { return };
-        if self.rules.is_known_source(flow.remote) {
-            return self.strangers.pardon(ip);
+            Verdict::Wrong => self.proven.forget(flow),
         }
+        if is_vouched_for(&self.rules, &self.office, flow.remote) {
+            return;
+        }
+        let said = request.values(Name::Authorization).chain(request.values(Name::ProxyAuthorization));
+        let out = self.strangers.failed(now.mono, flow.remote.ip(), said.collect::<Vec<_>>());
+        let Some(ShutOut { source, lasts }) = out else { return };
         self.counters.shut_outs_total += 1;
         self.told.push(Event::StrangerShutOut { source: source.to_string(), for_s: lasts.as_secs() });
     }
+}
+
+/// Whether this is an address of the rules, or one that a trunk's name leads to.
+fn is_vouched_for(rules: &Ruleset, office: &Office, remote: SocketAddr) -> bool {
+    rules.is_known_source(remote) || office.lines.leads_to(remote.ip())
 }

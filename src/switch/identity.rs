@@ -76,7 +76,7 @@ impl Switch {
             verdict => match self.by_wire(flow, &from_user, request) {
                 // Its credentials are for somebody else, or stale; its address is enough.
                 Some(sender) => Ok(sender),
-                None => Err(self.challenge(now, &domain, request, verdict)),
+                None => Err(self.challenge(now, flow, &domain, request, verdict)),
             },
         }
     }
@@ -101,11 +101,11 @@ impl Switch {
             let (trunk, ha1) = domain.trunk_by_auth(user)?;
             Some((Account::Trunk { domain: domain.name().clone(), trunk: trunk.clone() }, ha1))
         };
-        let verdict = self.digest.verify(now, domain.name(), request, &secret);
+        let verdict = self.digest.verify(now, domain.name(), flow.remote.ip(), request, &secret);
         if matches!(verdict, Verdict::Wrong) {
             self.counters.auth_failures_total += 1;
         }
-        self.judged(now, flow, &verdict);
+        self.judged(now, flow, request, &verdict);
         verdict
     }
 
@@ -113,6 +113,7 @@ impl Switch {
     pub(super) fn challenge(
         &mut self,
         now: Now,
+        flow: &Flow,
         domain: &Arc<Domain>,
         request: &Message,
         verdict: Verdict,
@@ -127,7 +128,8 @@ impl Switch {
             status::reason_phrase(401),
             Some(&super::response::stateless_tag(request)),
         );
-        let challenges = self.digest.challenge(now, domain.name(), verdict == Verdict::Stale);
+        let challenges =
+            self.digest.challenge(now, domain.name(), flow.remote.ip(), verdict == Verdict::Stale);
         let offered = if takes_one_challenge(request) { 1 } else { challenges.len() };
         for challenge in challenges.into_iter().take(offered) {
             w.header(Name::WwwAuthenticate, challenge);

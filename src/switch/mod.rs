@@ -26,6 +26,7 @@ mod message;
 mod notify;
 mod pickup;
 mod preempt;
+mod proven;
 mod refer;
 mod register;
 mod registered;
@@ -62,6 +63,7 @@ use calls::Calls;
 use certified::Certified;
 use date::Date;
 use drain::Drain;
+use proven::Proven;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -88,6 +90,7 @@ pub struct Switch {
     registrations: Registrations,
     pager: Pager,
     strangers: Strangers,
+    proven: Proven,
     /// Registrations that have changed, for those who watch them.
     moved: Vec<Change>,
     /// Events of our own, to be passed on.
@@ -135,6 +138,7 @@ impl Switch {
             registrations: Registrations::default(),
             pager: Pager::default(),
             strangers: Strangers::new(strangers),
+            proven: Proven::default(),
             moved: Vec::new(),
             told: Vec::new(),
             health: Health::default(),
@@ -151,6 +155,7 @@ impl Switch {
             Input::PeerKnown { flow, names } => self.certified.learn(&self.rules, &flow, names),
             Input::FlowFailed { flow } => {
                 self.certified.forget(&flow);
+                self.proven.forget(&flow);
                 self.office.transactions.transport_failed(now.mono, flow, &mut self.office.events);
                 self.flow_ended(now, &flow);
             }

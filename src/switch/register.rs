@@ -73,7 +73,7 @@ impl Switch {
             Verdict::Malformed => {
                 Err(Unknown::Answer(400, response::with_reason(request, 400, "Bad Credentials")))
             }
-            verdict => Err(self.challenge(now, &domain, request, verdict)),
+            verdict => Err(self.challenge(now, flow, &domain, request, verdict)),
         }
     }
 

@@ -1,5 +1,9 @@
-//! Sources that nobody vouches for, and what each may cost us (RFC 3261 §26.1.5): so many messages a second, so many challenges that it
-//! never answers, so many wrong credentials. Who goes too far is shut out for a while: nothing of theirs is read any more.
+//! Sources that nobody vouches for, and what each may cost us (RFC 3261 §26.1.5): so many messages a second, so many wrong credentials.
+//! Who goes too far is shut out for a while: nothing of theirs is read any more.
+//!
+//! Anybody can write any address above a datagram. So nothing counts towards shutting out but what shows that its sender receives what
+//! is sent there: a wrong answer to a challenge of ours that went to that address (`Verdict::Wrong`). What else comes costs its
+//! rate, and datagrams have one of their own: connections from there, whose ends have shaken hands, don't share in it.
 //!
 //! A source is an IPv4 address or an IPv6 /64: whoever has one address of a /64 has them all. What is written in a message (a User-Agent) is not
 //! looked at: it is the sender's to choose.
@@ -11,7 +15,9 @@
 //! others out of the table of rates, never out of that of the shut-out.
 
 use crate::deadlines::Deadlines;
+use crate::sip::Transport;
 use std::collections::HashMap;
+use std::hash::{BuildHasher, Hash, RandomState};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -23,8 +29,6 @@ pub const SHUT_OUT_MAX: usize = 16_384;
 const BURST_S: u32 = 4;
 /// Each of these a wrong credential is forgiven: a phone that tries an old password twice a minute for ever shuts nobody out.
 const FORGIVEN_EVERY: Duration = Duration::from_secs(15);
-/// Challenges without an answer that count as one wrong credential: who is new to us is challenged before they can answer.
-const UNANSWERED_FOR_A_FAILURE: u32 = 10;
 /// Who is shut out again and again is so for longer, up to so many doublings.
 const DOUBLINGS_MAX: u32 = 4;
 
@@ -77,14 +81,23 @@ pub struct ShutOut {
     pub lasts: Duration,
 }
 
+/// What may still come.
 #[derive(Clone, Copy, Debug)]
-struct Source {
-    /// Messages that may still come, in thousandths, as of `seen`.
+struct Bucket {
+    /// Messages, in thousandths, as of `seen`.
     tokens: u64,
     seen: Instant,
-    /// Wrong credentials not forgiven yet, in units of [`UNANSWERED_FOR_A_FAILURE`], as of `judged`.
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Source {
+    datagrams: Bucket,
+    connections: Bucket,
+    /// Wrong credentials not forgiven yet, as of `judged`.
     failures: u32,
     judged: Instant,
+    /// The wrong credentials that came last, hashed: the same again are a retransmission and tell nobody anything.
+    last: Option<u64>,
     times: u32,
     /// The address that was asked about last, of which rules, and whether it is vouched for.
     vouched: Option<(IpAddr, u64, bool)>,
@@ -105,6 +118,8 @@ pub struct Strangers {
     deadlines: Deadlines<Prefix>,
     /// Which rules say who is vouched for.
     rules: u64,
+    /// Hashes what may come again, so that nobody can make two that look the same.
+    hasher: RandomState,
     sources_max: usize,
 }
 
@@ -118,12 +133,19 @@ impl Strangers {
             shut: HashMap::new(),
             deadlines: Deadlines::new(),
             rules: 0,
+            hasher: RandomState::new(),
             sources_max: SOURCES_MAX,
         }
     }
 
     /// Whether a message from there is to be looked at. `vouched` is asked where it would be refused, once an address.
-    pub fn admits(&mut self, now: Instant, ip: IpAddr, vouched: impl FnOnce() -> bool) -> bool {
+    pub fn admits(
+        &mut self,
+        now: Instant,
+        ip: IpAddr,
+        transport: Transport,
+        vouched: impl FnOnce() -> bool,
+    ) -> bool {
         if self.limits.messages_s == 0 && self.shut.is_empty() {
             return true;
         }
@@ -131,7 +153,8 @@ impl Strangers {
         let out = self.shut.get(&prefix).is_some_and(|shut| shut.until > now);
         let (limits, rules) = (self.limits, self.rules);
         let source = self.source(now, prefix);
-        if source.take(now, limits) && !out {
+        let bucket = if transport.is_reliable() { &mut source.connections } else { &mut source.datagrams };
+        if bucket.take(now, limits) && !out {
             return true;
         }
         match source.vouched {
@@ -144,24 +167,35 @@ impl Strangers {
         }
     }
 
-    /// It was challenged, and has said nothing yet.
-    pub fn challenged(&mut self, now: Instant, ip: IpAddr) -> Option<ShutOut> {
-        self.count(now, ip, 1)
-    }
-
-    /// It has answered a challenge, rightly or wrongly.
-    pub fn answered(&mut self, now: Instant, ip: IpAddr) {
-        self.source(now, Prefix::of(ip)).forgive(now, 1);
-    }
-
-    /// Its credentials were wrong.
-    pub fn failed(&mut self, now: Instant, ip: IpAddr) -> Option<ShutOut> {
-        self.count(now, ip, UNANSWERED_FOR_A_FAILURE)
+    /// It has answered a challenge that was sent there with these credentials, and they were wrong.
+    pub fn failed(&mut self, now: Instant, ip: IpAddr, credentials: impl Hash) -> Option<ShutOut> {
+        let (prefix, said) = (Prefix::of(ip), self.hasher.hash_one(credentials));
+        let (limits, is_out) = (self.limits, self.shut.contains_key(&prefix));
+        let source = self.source(now, prefix);
+        source.forgive(now, 0);
+        if source.last.replace(said) == Some(said) {
+            return None;
+        }
+        source.failures = source.failures.saturating_add(1);
+        if limits.tries == 0 || source.failures < limits.tries || is_out {
+            return None;
+        }
+        source.failures = 0;
+        source.times = (source.times + 1).min(DOUBLINGS_MAX + 1);
+        let times = source.times;
+        if self.shut.len() >= SHUT_OUT_MAX {
+            return None;
+        }
+        let lasts = limits.shut_out.saturating_mul(1 << (times - 1));
+        let until = now + lasts;
+        self.shut.insert(prefix, Shut { until, times });
+        self.deadlines.arm(prefix, &mut None, Some(until));
+        Some(ShutOut { source: prefix, lasts })
     }
 
     /// Its credentials were right: behind one address there may be many phones, and one of them has an old password.
     pub fn verified(&mut self, now: Instant, ip: IpAddr) {
-        self.source(now, Prefix::of(ip)).forgive(now, UNANSWERED_FOR_A_FAILURE);
+        self.source(now, Prefix::of(ip)).forgive(now, 1);
     }
 
     /// The rules have changed, and with them who is vouched for: whoever was shut out may be somebody now.
@@ -188,49 +222,28 @@ impl Strangers {
         self.deadlines.next()
     }
 
-    fn count(&mut self, now: Instant, ip: IpAddr, failures: u32) -> Option<ShutOut> {
-        let prefix = Prefix::of(ip);
-        let (limits, is_out) = (self.limits, self.shut.contains_key(&prefix));
-        let source = self.source(now, prefix);
-        source.forgive(now, 0);
-        source.failures = source.failures.saturating_add(failures);
-        if limits.tries == 0
-            || source.failures < limits.tries.saturating_mul(UNANSWERED_FOR_A_FAILURE)
-            || is_out
-        {
-            return None;
-        }
-        source.failures = 0;
-        source.times = (source.times + 1).min(DOUBLINGS_MAX + 1);
-        let times = source.times;
-        if self.shut.len() >= SHUT_OUT_MAX {
-            return None;
-        }
-        let lasts = limits.shut_out.saturating_mul(1 << (times - 1));
-        let until = now + lasts;
-        self.shut.insert(prefix, Shut { until, times });
-        self.deadlines.arm(prefix, &mut None, Some(until));
-        Some(ShutOut { source: prefix, lasts })
-    }
-
     fn source(&mut self, now: Instant, prefix: Prefix) -> &mut Source {
         if self.young.len() >= self.sources_max / 2 && !self.young.contains_key(&prefix) {
             self.old = std::mem::take(&mut self.young);
         }
         let full = u64::from(self.limits.messages_s) * u64::from(BURST_S) * 1_000;
         let times = self.shut.get(&prefix).map_or(0, |shut| shut.times);
-        let new = Source { tokens: full, seen: now, failures: 0, judged: now, times, vouched: None };
+        let bucket = Bucket { tokens: full, seen: now };
+        let new = Source {
+            datagrams: bucket,
+            connections: bucket,
+            failures: 0,
+            judged: now,
+            last: None,
+            times,
+            vouched: None,
+        };
         let old = &mut self.old;
         self.young.entry(prefix).or_insert_with(|| old.remove(&prefix).unwrap_or(new))
     }
-
-    /// It is vouched for after all.
-    pub fn pardon(&mut self, ip: IpAddr) {
-        self.shut.remove(&Prefix::of(ip));
-    }
 }
 
-impl Source {
+impl Bucket {
     /// Whether one more message is within the rate.
     fn take(&mut self, now: Instant, limits: Limits) -> bool {
         if limits.messages_s == 0 {
@@ -250,11 +263,12 @@ impl Source {
         self.tokens = left.unwrap_or(self.tokens);
         left.is_some()
     }
+}
 
+impl Source {
     /// What time has forgiven, and this.
     fn forgive(&mut self, now: Instant, failures: u32) {
-        let every_ms = FORGIVEN_EVERY.as_millis() / u128::from(UNANSWERED_FOR_A_FAILURE);
-        let passed = now.saturating_duration_since(self.judged).as_millis() / every_ms;
+        let passed = now.saturating_duration_since(self.judged).as_secs() / FORGIVEN_EVERY.as_secs();
         let forgiven = u32::try_from(passed).unwrap_or(u32::MAX);
         if forgiven > 0 {
             self.judged = now;
@@ -266,6 +280,7 @@ impl Source {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sip::Transport::{Tcp, Tls, Udp};
 
     const LIMITS: Limits = Limits { messages_s: 10, tries: 3, shut_out: Duration::from_secs(60) };
 
@@ -284,8 +299,9 @@ mod tests {
     #[test]
     fn a_source_has_its_burst_and_then_its_rate() {
         let (mut strangers, now) = strangers();
-        let mut admitted =
-            |at: Instant, from: &str| (0..1_000).filter(|_| strangers.admits(at, ip(from), || false)).count();
+        let mut admitted = |at: Instant, from: &str| {
+            (0..1_000).filter(|_| strangers.admits(at, ip(from), Udp, || false)).count()
+        };
         assert_eq!(admitted(now, "192.0.2.1"), 40);
         assert_eq!(admitted(now + s(1), "192.0.2.1"), 10);
         assert_eq!(admitted(now + s(1), "192.0.2.2"), 40, "another source has its own");
@@ -306,7 +322,7 @@ mod tests {
         let mut asked = 0;
         let admitted = (0..1_000)
             .filter(|_| {
-                strangers.admits(now, ip("192.0.2.1"), || {
+                strangers.admits(now, ip("192.0.2.1"), Udp, || {
                     asked += 1;
                     true
                 })
@@ -314,21 +330,21 @@ mod tests {
             .count();
         assert_eq!((admitted, asked), (1_000, 1));
         strangers.rules_changed();
-        assert!(!strangers.admits(now, ip("192.0.2.1"), || false), "new rules are asked anew");
+        assert!(!strangers.admits(now, ip("192.0.2.1"), Udp, || false), "new rules are asked anew");
     }
 
     #[test]
     fn wrong_credentials_shut_a_source_out_for_longer_each_time() {
         let (mut strangers, mut now) = strangers();
         for lasts in [60, 120, 240, 480, 960, 960] {
-            let outs: Vec<_> = (0..3).filter_map(|_| strangers.failed(now, ip("192.0.2.1"))).collect();
+            let outs: Vec<_> = (0..3).filter_map(|n| strangers.failed(now, ip("192.0.2.1"), n)).collect();
             assert_eq!(outs, [ShutOut { source: Prefix::of(ip("192.0.2.1")), lasts: s(lasts) }]);
-            assert!(!strangers.admits(now, ip("192.0.2.1"), || false));
-            assert!(strangers.admits(now, ip("192.0.2.2"), || false));
+            assert!(!strangers.admits(now, ip("192.0.2.1"), Udp, || false));
+            assert!(strangers.admits(now, ip("192.0.2.2"), Udp, || false));
             assert_eq!(strangers.deadline(), Some(now + s(lasts)));
             now += s(lasts);
             strangers.timeout(now);
-            assert!(strangers.admits(now, ip("192.0.2.1"), || false));
+            assert!(strangers.admits(now, ip("192.0.2.1"), Udp, || false));
             assert_eq!(strangers.shut_out(), 0);
         }
     }
@@ -336,45 +352,51 @@ mod tests {
     #[test]
     fn a_phone_with_an_old_password_shuts_nobody_out() {
         let (mut strangers, mut now) = strangers();
-        for _ in 0..1_000 {
-            assert_eq!(strangers.failed(now, ip("192.0.2.1")), None);
+        for n in 0..1_000 {
+            assert_eq!(strangers.failed(now, ip("192.0.2.1"), n), None);
             now += s(30);
         }
         // Nor does one in an office whose other phones are right.
-        for _ in 0..1_000 {
-            assert_eq!(strangers.failed(now, ip("192.0.2.1")), None);
+        for n in 0..1_000 {
+            assert_eq!(strangers.failed(now, ip("192.0.2.1"), n), None);
             strangers.verified(now, ip("192.0.2.1"));
         }
     }
 
     #[test]
-    fn challenges_that_are_never_answered_shut_out_and_answered_ones_do_not() {
+    fn the_same_wrong_credentials_again_are_one_try() {
         let (mut strangers, now) = strangers();
-        let outs = (0..40).filter_map(|_| strangers.challenged(now, ip("192.0.2.1"))).count();
-        assert_eq!(outs, 1);
-        for _ in 0..1_000 {
-            assert_eq!(strangers.challenged(now, ip("192.0.2.2")), None);
-            strangers.answered(now, ip("192.0.2.2"));
-        }
+        assert!((0..1_000).all(|_| strangers.failed(now, ip("192.0.2.1"), "guess").is_none()));
+        assert_eq!(strangers.failed(now, ip("192.0.2.1"), "another"), None);
+        assert!(strangers.failed(now, ip("192.0.2.1"), "a third").is_some());
+    }
+
+    #[test]
+    fn what_datagrams_use_up_is_not_missing_where_connections_come_from() {
+        let (mut strangers, now) = strangers();
+        let mut admitted = |transport| {
+            (0..100).filter(|_| strangers.admits(now, ip("192.0.2.1"), transport, || false)).count()
+        };
+        assert_eq!((admitted(Udp), admitted(Tls), admitted(Tcp), admitted(Udp)), (40, 40, 0, 0));
     }
 
     #[test]
     fn a_crowd_pushes_nobody_out_of_the_shut_out_and_the_table_has_an_end() {
         let (mut strangers, now) = strangers();
         strangers.sources_max = 64;
-        assert_eq!((0..3).filter_map(|_| strangers.failed(now, ip("192.0.2.1"))).count(), 1);
+        assert_eq!((0..3).filter_map(|n| strangers.failed(now, ip("192.0.2.1"), n)).count(), 1);
         for n in 0..10_000u32 {
-            strangers.admits(now, IpAddr::V4(std::net::Ipv4Addr::from_bits(0x0a00_0000 + n)), || false);
+            strangers.admits(now, IpAddr::V4(std::net::Ipv4Addr::from_bits(0x0a00_0000 + n)), Udp, || false);
             assert!(strangers.young.len() + strangers.old.len() <= 64);
         }
-        assert!(!strangers.admits(now, ip("192.0.2.1"), || false));
+        assert!(!strangers.admits(now, ip("192.0.2.1"), Udp, || false));
     }
 
     #[test]
     fn limits_of_nought_limit_nothing() {
         let (_, now) = strangers();
         let mut strangers = Strangers::new(Limits { messages_s: 0, tries: 0, ..LIMITS });
-        assert!((0..10_000).all(|_| strangers.admits(now, ip("192.0.2.1"), || false)));
-        assert!((0..1_000).all(|_| strangers.failed(now, ip("192.0.2.1")).is_none()));
+        assert!((0..10_000).all(|_| strangers.admits(now, ip("192.0.2.1"), Udp, || false)));
+        assert!((0..1_000).all(|n| strangers.failed(now, ip("192.0.2.1"), n).is_none()));
     }
 }

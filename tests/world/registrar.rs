@@ -7,6 +7,7 @@ use bytes::Bytes;
 use ringtree::clock::Now;
 use ringtree::relay::{Command, Media, PortPair, Report};
 use ringtree::sip::{ConnectionId, Flow, Message, Method, Name, NameAddr, Transport};
+use ringtree::switch::config::{Config, Listener};
 use ringtree::switch::{Action, Event, Input, Switch};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -54,16 +55,23 @@ pub fn tcp(connection: u64) -> Flow {
 
 impl Field {
     pub fn new() -> Field {
+        Field::with("", configured(|_| ()))
+    }
+
+    /// With these rules beside the usual ones.
+    pub fn with(rules: &str, config: Config) -> Field {
         let mut wall = ringtree::net::clock::now();
         wall.wall = "2026-11-24T15:00:00Z".parse().unwrap();
-        let mut field = Field {
-            switch: Switch::new(configured(|_| ()), [7; 32]),
-            now: wall,
-            events: Vec::new(),
-            count: 0,
-        };
-        field.input(Input::Rules(Arc::new(ruleset(USERS, &[("ann1", "ann"), ("bob1", "bob")]))));
+        let mut field =
+            Field { switch: Switch::new(config, [7; 32]), now: wall, events: Vec::new(), count: 0 };
+        field.publish(rules);
         field
+    }
+
+    /// Other rules beside the usual ones.
+    pub fn publish(&mut self, rules: &str) {
+        let rules = ruleset(&format!("{USERS}{rules}"), &[("ann1", "ann"), ("bob1", "bob")]);
+        self.input(Input::Rules(Arc::new(rules)));
     }
 
     pub fn input(&mut self, input: Input) -> Vec<Sent> {
@@ -217,6 +225,21 @@ fn a_phone_behind_an_edge_proxy_is_called_by_the_way_that_it_registered() {
     assert_eq!(values(&invite.message, Name::Route), way);
     assert_eq!(field.register(udp(EDGE), "bob1", contact, "Path: <sip:no.loose.router>\r\n").status(), 400);
     assert_eq!(field.register(udp(EDGE), "bob1", contact, "Require: path\r\n").status(), 200);
+}
+
+#[test]
+fn what_registered_by_tls_through_an_edge_by_udp_is_called_from_our_socket_for_datagrams() {
+    let tls = SocketAddr::from(([127, 0, 0, 1], 5061));
+    let config = configured(|config| {
+        let advertise = tls.to_string();
+        config.listeners.insert(0, Listener { transport: Transport::Tls, bound: tls, advertise });
+    });
+    let mut field = Field::with("", config);
+    let by_tls = Flow { transport: Transport::Tls, local: tls, ..tcp(1) };
+    let path = format!("Path: <sip:{EDGE};lr>\r\n");
+    assert_eq!(field.register(by_tls, "bob1", "<sip:bob1@10.0.0.7>", &path).status(), 200);
+    let sent = field.invite("sip:200@pbx.example");
+    assert_eq!(invites(&sent)[0].to, udp(EDGE));
 }
 
 #[test]

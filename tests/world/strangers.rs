@@ -1,8 +1,11 @@
 //! Those whom nobody vouches for: what they get, and what they cost everybody else (RFC 3261 §26).
 
-use crate::registrar::{Field, Sent, udp};
+use crate::net::configured;
+use crate::registrar::{Field, Sent, tcp, udp};
 use crate::{DOMAIN, s};
-use ringtree::sip::{Message, Name};
+use ringtree::sip::auth::{self, Algorithm, Credentials};
+use ringtree::sip::{Flow, Message, Name, Transport};
+use ringtree::switch::Input;
 
 const SCANNER: &str = "198.51.100.9:5060";
 const OTHER: &str = "198.51.100.10:5060";
@@ -16,12 +19,42 @@ fn request(method: &str, user: &str, n: u32, fields: &str) -> String {
     )
 }
 
-fn wrong(user: &str) -> String {
-    let response = "0123456789abcdef0123456789abcdef";
-    format!(
-        "Authorization: Digest username=\"{user}\", realm=\"{DOMAIN}\", nonce=\"x\", uri=\"sip:{DOMAIN}\", response=\"{response}\", algorithm=MD5\r\n"
-    )
+/// Credentials for any method's request, with this nonce.
+fn credentials(method: &str, user: &str, password: &str, nonce: &str) -> String {
+    let field = |response: &str| {
+        format!(
+            "Digest username=\"{user}\", realm=\"{DOMAIN}\", nonce=\"{nonce}\", uri=\"sip:{DOMAIN}\", response=\"{response}\", algorithm=MD5"
+        )
+    };
+    let ha1 = auth::ha1(Algorithm::Md5, user, DOMAIN, password);
+    let unsigned = field("");
+    let response =
+        auth::response(Algorithm::Md5, &ha1, method, &Credentials::parse(&unsigned).expect("credentials"));
+    format!("Authorization: {}\r\n", field(&response))
 }
+
+/// The nonce that whoever is there is challenged with.
+fn nonce(field: &mut Field, flow: Flow, n: u32) -> String {
+    let sent = field.give(flow, &request("REGISTER", "200", n, ""));
+    assert_eq!(statuses(&sent), [401]);
+    let challenge = sent[0].message.value(Name::WwwAuthenticate).expect("a challenge");
+    let (_, nonce) = challenge.split_once("nonce=\"").expect("a nonce");
+    nonce.split('"').next().expect("its end").to_owned()
+}
+
+/// A REGISTER with a password that is nobody's, and another each time.
+fn guess(field: &mut Field, flow: Flow, n: u32, nonce: &str) -> Vec<u16> {
+    let credentials = credentials("REGISTER", "away", &format!("guess {n}"), nonce);
+    statuses(&field.give(flow, &request("REGISTER", "200", n, &credentials)))
+}
+
+/// The scanner's address by another way.
+fn stream(transport: Transport, connection: u64) -> Flow {
+    Flow { transport, remote: "198.51.100.9:40000".parse().unwrap(), ..tcp(connection) }
+}
+
+/// A phone that is known by its password.
+const AWAY: &str = "[device.away]\nuser = \"ann\"\nauth = { user = \"away\", secret = \"plain:tea\" }\n";
 
 fn statuses(sent: &[Sent]) -> Vec<u16> {
     sent.iter().map(|sent| sent.message.status()).collect()
@@ -70,7 +103,8 @@ fn said(message: &Message) -> Vec<String> {
 
 #[test]
 fn users_that_exist_and_users_that_do_not_get_the_same_answer() {
-    let mut field = Field::new();
+    let mut field = Field::with(AWAY, configured(|_| ()));
+    let nonce = nonce(&mut field, udp(SCANNER), 9);
     for (method, fields) in
         [("INVITE", ""), ("REGISTER", ""), ("SUBSCRIBE", "Event: dialog\r\n"), ("OPTIONS", "")]
     {
@@ -79,8 +113,11 @@ fn users_that_exist_and_users_that_do_not_get_the_same_answer() {
             field.give(udp(SCANNER), &text).remove(0).message
         };
         assert_eq!(said(&ask(1, "200", "")), said(&ask(2, "nobody", "")), "{method}");
-        let (known, unknown) = (ask(3, "200", &wrong("bob1")), ask(4, "nobody", &wrong("nobody")));
-        assert_eq!(said(&known), said(&unknown), "{method}, with credentials");
+        for (n, nonce) in [(3, "x"), (5, &*nonce)] {
+            let wrong = |user| credentials(method, user, "guess", nonce);
+            let (known, unknown) = (ask(n, "200", &wrong("away")), ask(n + 1, "nobody", &wrong("nobody")));
+            assert_eq!(said(&known), said(&unknown), "{method}, with credentials by the nonce {nonce}");
+        }
     }
 }
 
@@ -101,42 +138,149 @@ fn a_flood_from_one_source_is_not_read_and_everybody_else_is_served() {
 }
 
 #[test]
-fn who_guesses_passwords_is_shut_out_and_let_in_again() {
+fn a_flood_of_forged_datagrams_leaves_connections_from_there_alone() {
     let mut field = Field::new();
-    let guess =
-        |field: &mut Field, n: u32| field.give(udp(SCANNER), &request("REGISTER", "200", n, &wrong("bob1")));
-    for n in 0..10 {
-        assert_eq!(statuses(&guess(&mut field, n)), [401], "the tenth is answered still");
+    for n in 0..5_000 {
+        field.give(udp(SCANNER), &request("OPTIONS", "200", n, ""));
     }
-    let events = field.events_named("stranger.shut_out");
-    assert_eq!((&events[0]["source"], &events[0]["for_s"]), (&"198.51.100.9".into(), &600.into()));
-    assert_eq!(field.switch.counters().strangers_shut_out, 1);
-    assert!(guess(&mut field, 11).is_empty());
-    assert!(
-        field.give(udp("198.51.100.9:7"), &request("OPTIONS", "200", 12, "")).is_empty(),
-        "from any port"
-    );
-    assert_eq!(statuses(&field.give(udp(OTHER), &request("OPTIONS", "200", 13, ""))), [200]);
-    field.pass(s(601));
-    assert_eq!(field.switch.counters().strangers_shut_out, 0);
-    assert_eq!(statuses(&guess(&mut field, 14)), [401]);
+    assert!(field.give(udp(SCANNER), &request("OPTIONS", "200", 6_000, "")).is_empty());
+    for transport in [Transport::Tcp, Transport::Tls, Transport::Wss] {
+        let sent = field.give(stream(transport, 1), &request("OPTIONS", "200", 7_000, ""));
+        assert_eq!(statuses(&sent), [200], "{transport:?}");
+    }
 }
 
 #[test]
-fn who_never_answers_a_challenge_is_shut_out() {
-    let mut field = Field::new();
-    let asked =
-        (0..300).filter(|n| !field.give(udp(SCANNER), &request("INVITE", &n.to_string(), *n, "")).is_empty());
-    assert_eq!(asked.count(), 100);
+fn who_guesses_passwords_is_shut_out_and_let_in_again() {
+    for flow in [udp(SCANNER), stream(Transport::Tls, 1)] {
+        let mut field = Field::with(AWAY, configured(|_| ()));
+        let nonce = nonce(&mut field, flow, 100);
+        for n in 0..10 {
+            assert_eq!(guess(&mut field, flow, n, &nonce), [401], "the tenth is answered still");
+        }
+        let events = field.events_named("stranger.shut_out");
+        assert_eq!((&events[0]["source"], &events[0]["for_s"]), (&"198.51.100.9".into(), &600.into()));
+        assert_eq!(field.switch.counters().strangers_shut_out, 1);
+        assert!(guess(&mut field, flow, 11, &nonce).is_empty());
+        for flow in [udp("198.51.100.9:7"), stream(Transport::Tcp, 2)] {
+            let sent = field.give(flow, &request("OPTIONS", "200", 12, ""));
+            assert!(sent.is_empty(), "from any port, by whatever way");
+        }
+        assert_eq!(statuses(&field.give(udp(OTHER), &request("OPTIONS", "200", 13, ""))), [200]);
+        field.pass(s(601));
+        assert_eq!(field.switch.counters().strangers_shut_out, 0);
+        assert_eq!(guess(&mut field, flow, 14, &nonce), [401]);
+    }
+}
+
+#[test]
+fn credentials_that_answer_no_challenge_sent_there_shut_nobody_out() {
+    let mut field = Field::with(AWAY, configured(|_| ()));
+    // What somebody can write who receives nothing of what is sent to the scanner's address.
+    let others = nonce(&mut field, udp(OTHER), 1_000);
+    for n in 0..100 {
+        assert_eq!(guess(&mut field, udp(SCANNER), 3 * n, "x"), [401]);
+        assert_eq!(guess(&mut field, udp(SCANNER), 3 * n + 1, &others), [401]);
+        let broken = "Authorization: Digest username=\"away\"\r\n";
+        let sent = field.give(udp(SCANNER), &request("REGISTER", "200", 3 * n + 2, broken));
+        assert_eq!(statuses(&sent), [400]);
+    }
+    assert_eq!(field.events_named("stranger.shut_out").len(), 0);
+    let sent = field.give(udp("198.51.100.9:7"), &request("OPTIONS", "200", 1_001, ""));
+    assert_eq!(statuses(&sent), [200], "whoever is there is served");
+}
+
+#[test]
+fn nobody_learns_whether_a_password_is_right_by_a_nonce_that_was_not_sent_to_them() {
+    let mut field = Field::with(AWAY, configured(|_| ()));
+    let others = nonce(&mut field, udp(OTHER), 1);
+    for (n, nonce) in [(2, "x"), (4, &*others)] {
+        let mut ask = |n, password| {
+            let credentials = credentials("REGISTER", "away", password, nonce);
+            field.give(udp(SCANNER), &request("REGISTER", "200", n, &credentials)).remove(0).message
+        };
+        assert_eq!(said(&ask(n, "tea")), said(&ask(n + 1, "coffee")));
+    }
+}
+
+#[test]
+fn an_office_whose_phones_all_come_back_at_once_is_not_shut_out() {
+    let mut field = Field::with(AWAY, configured(|_| ()));
+    for n in 0..200u16 {
+        let phone = udp(&format!("198.51.100.9:{}", 10_000 + n));
+        nonce(&mut field, phone, n.into());
+        nonce(&mut field, stream(Transport::Tls, n.into()), u32::from(n) + 1_000);
+    }
+    assert_eq!(field.events_named("stranger.shut_out").len(), 0);
+    let phone = stream(Transport::Tls, 500);
+    field.pass(s(1));
+    let nonce = nonce(&mut field, phone, 2_000);
+    let right = credentials("REGISTER", "away", "tea", &nonce);
+    assert_ne!(statuses(&field.give(phone, &request("REGISTER", "away", 2_001, &right))), [401]);
+}
+
+#[test]
+fn the_same_wrong_credentials_sent_again_are_one_try() {
+    let mut field = Field::with(AWAY, configured(|_| ()));
+    let nonce = nonce(&mut field, udp(SCANNER), 1);
+    for _ in 0..50 {
+        assert_eq!(guess(&mut field, udp(SCANNER), 2, &nonce), [401], "its answers are lost");
+    }
+    assert_eq!(field.events_named("stranger.shut_out").len(), 0);
+}
+
+#[test]
+fn a_flow_that_has_proved_itself_goes_on_where_its_address_is_shut_out() {
+    let mut field = Field::with(AWAY, configured(|_| ()));
+    let mut n = 100;
+    let own = [stream(Transport::Tls, 1), udp("198.51.100.9:7")];
+    for flow in own {
+        n += 2;
+        let nonce = nonce(&mut field, flow, n);
+        let right = credentials("INVITE", "away", "tea", &nonce);
+        let sent = field.give(flow, &request("INVITE", "999", n + 1, &right));
+        assert!(!statuses(&sent).contains(&401), "it calls and doesn't register");
+    }
+    let guesser = nonce(&mut field, udp(SCANNER), 200);
+    for n in 0..10 {
+        guess(&mut field, udp(SCANNER), n, &guesser);
+    }
     assert_eq!(field.events_named("stranger.shut_out").len(), 1);
+    for flow in own {
+        n += 1;
+        assert_eq!(statuses(&field.give(flow, &request("OPTIONS", "200", n, ""))), [200], "{flow:?}");
+    }
+    let new = stream(Transport::Tls, 2);
+    assert!(field.give(new, &request("OPTIONS", "200", 300, "")).is_empty(), "who is new waits");
+    let first_guess = guess(&mut field, own[0], 301, &guesser);
+    assert_eq!(first_guess, [401]);
+    assert!(guess(&mut field, own[0], 302, &guesser).is_empty(), "who guesses is a stranger again");
+    field.input(Input::FlowFailed { flow: own[1] });
+}
+
+#[test]
+fn a_trunk_that_is_known_by_its_certificate_has_no_limit() {
+    let carrier = "[trunk.carrier]\nproxy = \"carrier.example\"\ntransport = \"tls\"\n";
+    let mut field = Field::with(carrier, configured(|_| ()));
+    for (n, name, answered) in [(1, "carrier.example", 5_000), (2, "other.example", 400)] {
+        let flow = stream(Transport::Tls, n);
+        field.input(Input::PeerKnown { flow, names: vec![name.into()] });
+        let sent = |n: &u32| !field.give(flow, &request("OPTIONS", "200", *n, "")).is_empty();
+        assert_eq!((0..5_000).filter(sent).count(), answered, "{name}");
+    }
+    // A trunk that is in the rules no longer is a stranger.
+    let flow = stream(Transport::Tls, 1);
+    field.publish("");
+    assert!(field.give(flow, &request("OPTIONS", "200", 9_000, "")).is_empty());
 }
 
 #[test]
 fn an_address_of_the_rules_is_never_shut_out() {
-    let mut field = Field::new();
+    let mut field = Field::with(AWAY, configured(|_| ()));
+    let known = udp("127.0.1.77:5060");
+    let nonce = nonce(&mut field, known, 1_000);
     for n in 0..200 {
-        let text = request("REGISTER", "nobody", n, &wrong("nobody"));
-        assert_eq!(statuses(&field.give(udp("127.0.1.77:5060"), &text)), [401]);
+        assert_eq!(guess(&mut field, known, n, &nonce), [401]);
     }
     assert_eq!(field.events_named("stranger.shut_out").len(), 0);
 }

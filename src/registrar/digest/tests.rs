@@ -7,6 +7,8 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 const REALM: &str = "harbour.example";
+const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 9));
+const ELSEWHERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 10));
 
 struct Guard {
     digest: Digest,
@@ -38,7 +40,7 @@ impl Guard {
     }
 
     fn nonce(&mut self, realm: &str) -> String {
-        let challenge = self.digest.challenge(self.now, realm, false).remove(0);
+        let challenge = self.digest.challenge(self.now, realm, HERE, false).remove(0);
         Credentials::parse(&format!("{challenge}, username=u, uri=u, response=r, nc=1, cnonce=c"))
             .unwrap()
             .nonce
@@ -56,7 +58,7 @@ impl Guard {
     }
 
     fn judge(&mut self, request: &Message) -> Verdict {
-        self.digest.verify(self.now, REALM, request, &secret)
+        self.digest.verify(self.now, REALM, HERE, request, &secret)
     }
 }
 
@@ -97,10 +99,10 @@ fn secret(user: &str) -> Option<(Account, Ha1)> {
 #[test]
 fn challenges_stand_in_the_configured_order_and_offer_auth() {
     let mut guard = Guard::new();
-    let fields = guard.digest.challenge(guard.now, REALM, false);
+    let fields = guard.digest.challenge(guard.now, REALM, HERE, false);
     assert!(fields[0].contains("algorithm=MD5") && fields[1].contains("algorithm=SHA-256"));
     assert!(fields.iter().all(|field| field.contains("qop=\"auth\"") && !field.contains("stale")));
-    let stale = guard.digest.challenge(guard.now, REALM, true);
+    let stale = guard.digest.challenge(guard.now, REALM, HERE, true);
     assert!(stale.iter().all(|field| field.ends_with("stale=true")));
 }
 
@@ -126,10 +128,34 @@ fn a_wrong_secret_and_a_missing_user_get_the_same_verdict() {
     let answer = guard.answer();
     assert_eq!(guard.verify(&Answer { password: "guess", ..answer.clone() }), Verdict::Wrong);
     assert_eq!(guard.verify(&Answer { user: "nobody", ..answer.clone() }), Verdict::Wrong);
-    // Also with a nonce that is too old: `stale` would tell that the secret was right.
+}
+
+#[test]
+fn a_secret_is_judged_by_an_answer_to_our_challenge_alone() {
+    let mut guard = Guard::new();
+    let answer = guard.answer();
+    let right = register(&[answer.field()]);
+    let wrong = register(&[Answer { password: "guess", ..answer.clone() }.field()]);
+    // A nonce that was sent to another address, whose answer shows nothing about the sender: right and wrong look the same.
+    for request in [&right, &wrong] {
+        assert_eq!(guard.digest.verify(guard.now, REALM, ELSEWHERE, request, &secret), Verdict::Stale);
+    }
+    let mapped = "::ffff:198.51.100.9".parse().unwrap();
+    assert_eq!(
+        guard.digest.verify(guard.now, REALM, mapped, &wrong, &secret),
+        Verdict::Wrong,
+        "the same host"
+    );
+    for nonce in ["x".to_owned(), "0".repeat(64)] {
+        for password in ["guess", "secret"] {
+            let answer = Answer { nonce: nonce.clone(), password, ..answer.clone() };
+            assert_eq!(guard.verify(&answer), Verdict::Stale, "not ours");
+        }
+    }
     guard.pass_s(NONCE_LIFETIME_S + 1);
-    assert_eq!(guard.verify(&Answer { password: "guess", ..answer.clone() }), Verdict::Wrong);
-    assert_eq!(guard.verify(&Answer { user: "nobody", ..answer }), Verdict::Wrong);
+    for request in [&right, &wrong] {
+        assert_eq!(guard.judge(request), Verdict::Stale, "too old");
+    }
 }
 
 #[test]
@@ -247,8 +273,8 @@ fn a_forgotten_count_makes_its_nonce_stale_and_never_good_again() {
     let nonces = &mut guard.digest.nonces;
     let now_s = guard.now.wall.as_second();
     for _ in 0..COUNTS_MAX {
-        let nonce = nonces.make(now_s, REALM);
-        let nonce = nonces.read(&nonce, REALM).unwrap();
+        let nonce = nonces.make(now_s, REALM, HERE);
+        let nonce = nonces.read(&nonce, REALM, HERE).unwrap();
         assert!(guard.digest.counts.take(now_s, &device(), nonce, Some(1)));
     }
     assert_eq!(guard.digest.counts.len(), COUNTS_MAX);
@@ -277,15 +303,15 @@ proptest::proptest! {
     #[test]
     fn no_text_is_a_nonce_but_ours(text in ".{0,80}") {
         let nonces = crate::registrar::nonce::Nonces::new(&[1; 32]);
-        proptest::prop_assert_eq!(nonces.read(&text, REALM), None);
+        proptest::prop_assert_eq!(nonces.read(&text, REALM, HERE), None);
     }
 
     #[test]
     fn any_change_of_a_nonce_breaks_it(at in 0..64usize, digit in "[0-9a-f]") {
         let mut nonces = crate::registrar::nonce::Nonces::new(&[1; 32]);
-        let mut text = nonces.make(1_800_000_000, REALM);
+        let mut text = nonces.make(1_800_000_000, REALM, HERE);
         let same = text[at..=at] == digit;
         text.replace_range(at..=at, &digit);
-        proptest::prop_assert_eq!(nonces.read(&text, REALM).is_some(), same);
+        proptest::prop_assert_eq!(nonces.read(&text, REALM, HERE).is_some(), same);
     }
 }
