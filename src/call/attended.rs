@@ -2,13 +2,14 @@
 //! other. The party of the other call comes over with its dialog ([`super::guest`]); it is asked for its session by a re-INVITE
 //! without one, and from there on all is as when a blind transfer is answered ([`super::join`]).
 //!
-//! Invariant: a party that has come over is either put in the place of whoever transfers, or given back with the session that it had.
+//! Invariants: a party that has come over is either put in the place of whoever transfers, or given back with the session that it had; a
+//! re-INVITE that gets no final response is cancelled after [`ANSWER_WITHIN`].
 
 use super::branch::State as BranchState;
 use super::errand::{Errand, Note};
 use super::guest::{Guest, Home};
 use super::headers::{self, AGENT};
-use super::join::{GLARES_MAX, Joining, after_glare};
+use super::join::{ANSWER_WITHIN, GLARES_MAX, Joining, after_glare};
 use super::office::{Effect, Office};
 use super::peer::Peer;
 use super::transfer::{Stage, Transfer};
@@ -27,11 +28,13 @@ pub struct Asking {
     pub branch: usize,
     /// Where it has come from; `None`: by itself, with a Replaces of its own.
     pub home: Option<Home>,
-    client: ClientId,
+    pub(super) client: ClientId,
     cseq: u32,
     glares: u32,
     /// When it is asked again.
     pub again: Option<Instant>,
+    /// When our re-INVITE is cancelled.
+    pub until: Option<Instant>,
     /// It has hung up.
     pub lost: bool,
 }
@@ -81,6 +84,7 @@ impl Call {
         self.name_referrer(&mut w, Some(&callee));
         if let Some(asking) = self.transfer_mut().and_then(Transfer::asking) {
             (asking.client, asking.cseq, asking.again) = (client, cseq, None);
+            asking.until = Some(now.mono + ANSWER_WITHIN);
         }
         office.request(now, client, flow, w.finish());
     }
@@ -123,7 +127,7 @@ impl Call {
                 let ours = self.branches.get(index).is_some_and(|branch| branch.is_ours());
                 let wait = after_glare(office, ours);
                 if let Some(asking) = self.transfer_mut().and_then(Transfer::asking) {
-                    asking.again = Some(now.mono + wait);
+                    (asking.again, asking.until) = (Some(now.mono + wait), None);
                 }
             }
             code => {
@@ -152,7 +156,7 @@ impl Call {
         let Some(transfer) = self.transfer_mut() else { return };
         let (index, home, lost, cseq, answered, pending) = match &mut transfer.stage {
             Stage::Joining(it) => (it.branch, it.home.take(), it.lost, it.ack_cseq, !it.acked, false),
-            Stage::Asking(it) => (it.branch, it.home.take(), it.lost, it.cseq, false, it.again.is_none()),
+            Stage::Asking(it) => (it.branch, it.home.take(), it.lost, it.cseq, false, it.is_pending()),
             Stage::Deciding | Stage::Ringing(_) | Stage::Fetching { .. } => return,
         };
         let Some(branch) = self.branches.get_mut(index) else { return };
@@ -164,6 +168,9 @@ impl Call {
         if branch.owes_ack() {
             branch.state = BranchState::Leaving; // BYE, once it has come
             return;
+        }
+        if pending {
+            office.cancel(now, branch.client, &[]); // else nobody would wait for its end
         }
         branch.arrived = None;
         // What it was told last holds again: the same version of the same session.
@@ -241,6 +248,11 @@ impl Call {
 
 impl Asking {
     pub(super) fn new(client: ClientId, branch: usize, home: Option<Home>) -> Asking {
-        Asking { branch, home, client, cseq: 0, glares: 0, again: None, lost: false }
+        Asking { branch, home, client, cseq: 0, glares: 0, again: None, until: None, lost: false }
+    }
+
+    /// Our re-INVITE is on its way.
+    fn is_pending(&self) -> bool {
+        self.cseq != 0 && self.again.is_none()
     }
 }

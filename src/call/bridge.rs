@@ -261,7 +261,10 @@ impl Call {
             if let Some(description) = &description {
                 self.point(office, side, description);
             }
-            let rewritten = description.and_then(|description| self.describe(office, to, &description).ok());
+            // RFC 3262 §5: a caller that was made another leg's offer has answered in a PRACK, and its ACK is empty.
+            let early = || self.offer.clone().filter(|_| client.is_none() && to == Side::B);
+            let answer = description.or_else(early);
+            let rewritten = answer.and_then(|answer| self.describe(office, to, &answer).ok());
             self.acknowledge_passed(office, to, cseq, rewritten.as_deref(), client);
         }
         if side == Side::A {
@@ -459,9 +462,15 @@ impl Call {
     /// Requests that are on their way when the call ends get a final response all the same.
     pub(super) fn answer_passes(&mut self, office: &mut Office, now: Now, code: u16) {
         let State::Answered(bridge) = &mut self.state else { return };
-        for pass in std::mem::take(&mut bridge.passes) {
+        let own = bridge.own.take_if(|own| own.method == Method::Invite).map(|own| own.client);
+        let passes = std::mem::take(&mut bridge.passes);
+        for pass in &passes {
             office.pending.remove(&pass.server);
             office.respond(now, pass.server, code, plain_response(&pass.request, code, None));
+        }
+        let passed = passes.iter().filter(|pass| pass.method == Method::Invite).map(|pass| pass.client);
+        for invite in passed.chain(own) {
+            self.forgo(office, now, invite); // whoever has said 100 may say nothing more
         }
     }
 

@@ -78,6 +78,14 @@ impl Call {
         self.sent.iter().find(|sent| sent.first == first).map_or(first, |sent| sent.client)
     }
 
+    /// An INVITE in a dialog that is about to end: CANCEL, and its final response is waited for like that of a BYE. A challenge is not
+    /// answered any more.
+    pub(super) fn forgo(&mut self, office: &mut Office, now: Now, first: ClientId) {
+        office.cancel(now, self.last_name(first), &[]);
+        self.sent.retain(|sent| sent.first != first);
+        self.byes += 1;
+    }
+
     /// A request has its final response. That of an INVITE may come again.
     pub(super) fn answered_finally(&mut self, first: ClientId) {
         self.sent.retain(|sent| sent.first != first || sent.request.method() == Method::Invite);

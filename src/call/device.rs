@@ -120,6 +120,29 @@ impl Call {
         self.ring_phone(office, now, (leg, &planned), &device, others).is_ok()
     }
 
+    /// A flow that wakes while its phone is rung by another one waits behind that. `false`: no other flow of it is rung.
+    pub(super) fn stands_behind(
+        &mut self,
+        now: Now,
+        (stage, leg): (u32, usize),
+        held: &[Binding],
+        flow: &Binding,
+    ) -> bool {
+        let is_other = |key: &BindingKey| {
+            *key != flow.key && held.iter().any(|held| held.key == *key && is_one_phone(held, flow))
+        };
+        let rung = self.branches.iter_mut().find(|branch| {
+            let of_leg = branch.stage == stage && branch.leg == leg && branch.is_calling();
+            of_leg && branch.reach.contact.as_ref().is_some_and(is_other)
+        });
+        let Some(branch) = rung else { return false };
+        if !branch.reach.others.iter().any(|other| other.key == flow.key) {
+            branch.reach.others.push(flow.clone());
+            branch.patience.get_or_insert(now.mono + SILENCE);
+        }
+        true
+    }
+
     /// 430: the proxy in front of the phone has lost the flow, so the registration that came by it is worth nothing (RFC 5626 §11.5).
     pub(super) fn flow_failed(&mut self, office: &mut Office, now: Now, index: usize) {
         if let Some(contact) = self.branches[index].reach.contact.clone() {
@@ -132,20 +155,19 @@ impl Call {
 pub fn by_phone(bindings: Vec<Binding>) -> Vec<Vec<Binding>> {
     let mut phones: Vec<Vec<Binding>> = Vec::with_capacity(bindings.len());
     for binding in bindings {
-        let same = |phone: &&mut Vec<Binding>| {
-            let first = phone.first();
-            first.is_some_and(|first| {
-                first.reg_id().is_some()
-                    && binding.reg_id().is_some()
-                    && first.instance() == binding.instance()
-            })
-        };
+        let same =
+            |phone: &&mut Vec<Binding>| phone.first().is_some_and(|first| is_one_phone(first, &binding));
         match phones.iter_mut().find(same) {
             Some(phone) => phone.push(binding),
             None => phones.push(vec![binding]),
         }
     }
     phones
+}
+
+/// Whether these are flows of one phone.
+pub(super) fn is_one_phone(one: &Binding, other: &Binding) -> bool {
+    one.reg_id().is_some() && other.reg_id().is_some() && one.instance() == other.instance()
 }
 
 #[cfg(test)]

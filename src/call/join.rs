@@ -21,6 +21,8 @@ use std::time::{Duration, Instant};
 
 /// Re-INVITEs that met one of the other party's own (RFC 3261 §14.1) before the transfer is given up.
 pub(super) const GLARES_MAX: u32 = 3;
+/// How long a re-INVITE may go without a final response, and the transfer with it: as long as a transaction that hears nothing at all.
+pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(32);
 
 /// Somebody has answered a transfer, and the other party is asked.
 #[derive(Debug)]
@@ -40,6 +42,8 @@ pub struct Joining {
     pub glares: u32,
     /// When it is asked again.
     pub again: Option<Instant>,
+    /// When our re-INVITE is cancelled.
+    pub until: Option<Instant>,
     /// Whoever answered has hung up meanwhile.
     pub lost: bool,
 }
@@ -47,8 +51,19 @@ pub struct Joining {
 impl Joining {
     /// Whoever is in that branch offers this.
     pub(super) fn of(branch: usize, offer: Bytes, ack_cseq: u32) -> Joining {
-        let (acked, home, again, lost) = (false, None, None, false);
-        Joining { branch, offer, client: ClientId(0), cseq: 0, ack_cseq, acked, home, glares: 0, again, lost }
+        Joining {
+            branch,
+            offer,
+            client: ClientId(0),
+            cseq: 0,
+            ack_cseq,
+            acked: false,
+            home: None,
+            glares: 0,
+            again: None,
+            until: None,
+            lost: false,
+        }
     }
 }
 
@@ -131,6 +146,7 @@ impl Call {
         self.tell_referrer(&mut w, from.other());
         if let Some(joining) = self.transfer_mut().and_then(Transfer::joining) {
             (joining.client, joining.cseq, joining.again) = (client, cseq, None);
+            joining.until = Some(now.mono + ANSWER_WITHIN);
         }
         let bytes = w.body("application/sdp", &rewritten);
         self.send(office, now, from.other(), client, flow, bytes);
@@ -165,10 +181,13 @@ impl Call {
                 let ours = !self.caller_sits(other) && self.branch_at(other).is_some_and(|b| b.is_ours());
                 let again = now.mono + after_glare(office, ours);
                 if let Some(joining) = self.transfer_mut().and_then(Transfer::joining) {
-                    joining.again = Some(again);
+                    (joining.again, joining.until) = (Some(again), None);
                 }
             }
-            408 | 481 => self.hang_up(office, now), // RFC 3261 §12.2.1.2
+            408 | 481 => {
+                joining.again = Some(now.mono); // nothing is on its way any more
+                self.hang_up(office, now); // RFC 3261 §12.2.1.2
+            }
             code => {
                 self.abandon(office, now);
                 self.transfer_failed(office, now, code);
@@ -180,11 +199,25 @@ impl Call {
     /// The re-INVITE got no final response: the other party is gone.
     pub(super) fn join_failed(&mut self, office: &mut Office, now: Now, client: ClientId) -> bool {
         let ours = |joining: &&mut Joining| joining.client == client;
-        let found = self.transfer_mut().and_then(Transfer::joining).filter(ours).is_some();
-        if found {
-            self.hang_up(office, now); // RFC 3261 §12.2.1.2
+        let Some(joining) = self.transfer_mut().and_then(Transfer::joining).filter(ours) else {
+            return false;
+        };
+        joining.again = Some(now.mono); // nothing is on its way any more
+        self.hang_up(office, now); // RFC 3261 §12.2.1.2
+        true
+    }
+
+    /// Cancels a re-INVITE that has waited for long enough: its final response, 487 or another, says what becomes of the transfer.
+    pub(super) fn give_up_asking(&mut self, office: &mut Office, now: Now) {
+        let (client, until) = match self.transfer_mut().map(|transfer| &mut transfer.stage) {
+            Some(Stage::Joining(joining)) => (joining.client, &mut joining.until),
+            Some(Stage::Asking(asking)) => (asking.client, &mut asking.until),
+            _ => return,
+        };
+        if until.take_if(|at| *at <= now.mono).is_none() {
+            return;
         }
-        found
+        office.cancel(now, self.last_name(client), &[]);
     }
 
     /// The other party has agreed: the new leg gets its answer and takes its place; whoever transferred hears so and leaves.
@@ -267,6 +300,13 @@ impl Call {
         if let Some(before) = std::mem::replace(place, user) {
             office.release(&before);
         }
+    }
+}
+
+impl Joining {
+    /// Our re-INVITE, where that is on its way.
+    pub(super) fn pending(&self) -> Option<ClientId> {
+        Some(self.client).filter(|_| self.cseq != 0 && self.again.is_none())
     }
 }
 

@@ -12,6 +12,7 @@
 use super::attended::Asking;
 use super::branch::{Callee, State as BranchState};
 use super::caller::plain_response;
+use super::device::Only;
 use super::errand::Errand;
 use super::headers::{self, AGENT};
 use super::join::Joining;
@@ -64,12 +65,23 @@ pub struct Referral {
 
 /// Whom the other party is to be connected with.
 pub enum Aim {
-    /// Whoever takes the call that they would make: its INVITE, and how the rules begin to see it.
-    Call(Box<(Message, Walk)>),
+    /// Whoever takes the call that they would make.
+    Call(Box<Dialled>),
     /// The party of a dialog of theirs, in another call; their user.
     Party(DialogId, Named),
     /// Nobody: there is no such dialog.
     Nobody,
+}
+
+/// A call that whoever transfers would make.
+#[derive(Debug)]
+pub struct Dialled {
+    /// The INVITE that they would have sent.
+    pub invite: Message,
+    /// How the rules see it. While it is decided, that of the call itself, which comes back when the transfer is over.
+    pub walk: Walk,
+    /// The one phone that it is for, where a GRUU is called; kept like the walk.
+    pub only: Option<Only>,
 }
 
 /// A transfer on its way.
@@ -79,9 +91,8 @@ pub struct Transfer {
     pub from: Side,
     referred_by: String,
     pub(super) record: TransferRecord,
-    /// Of a blind transfer: the INVITE that whoever transfers would have sent, and the walk of the call itself, which comes back when
-    /// the transfer is over.
-    dialled: Option<Box<(Message, Walk)>>,
+    /// Of a blind transfer.
+    dialled: Option<Box<Dialled>>,
     /// It is none that the party on that side has asked for: somebody takes their place.
     takes_over: bool,
     /// Whether they want to hear of it, and the `id` of their subscription.
@@ -150,13 +161,13 @@ impl Transfer {
     /// The walk of the call itself.
     #[must_use]
     pub fn before(&self) -> Option<&Walk> {
-        self.dialled.as_deref().map(|(_, before)| before)
+        self.dialled.as_deref().map(|dialled| &dialled.walk)
     }
 
     /// The INVITE that whoever transfers would have sent.
     #[must_use]
     pub fn invite(&self) -> Option<&Message> {
-        self.dialled.as_deref().map(|(invite, _)| invite)
+        self.dialled.as_deref().map(|dialled| &dialled.invite)
     }
 
     #[must_use]
@@ -220,7 +231,23 @@ impl Call {
         Some(Transferor { side, domain: self.domain.clone(), device, flow })
     }
 
-    /// Takes a REFER of whoever is on that side.
+    /// Whether a REFER of whoever is on that side can be taken now.
+    ///
+    /// # Errors
+    /// The status that refuses it; nothing has happened then.
+    pub fn may_take_refer(&mut self, side: Side, message: &Message) -> Result<(), u16> {
+        let State::Answered(bridge) = &self.state else { return Err(481) };
+        if bridge.is_unsettled() || self.leaver.is_some() {
+            return Err(491); // one after the other
+        }
+        if self.log.transfers.len() >= TRANSFERS_MAX {
+            return Err(403);
+        }
+        let Some((dialog, _)) = self.dialog(side) else { return Err(481) };
+        dialog.receive(message).map_err(|_| 500_u16) // RFC 3261 §12.2.2
+    }
+
+    /// Takes a REFER of whoever is on that side, see [`Call::may_take_refer`].
     #[allow(clippy::too_many_arguments)] // a request, as every other comes in, and what the switch has read of it
     pub fn refer(
         &mut self,
@@ -232,22 +259,9 @@ impl Call {
         message: &Message,
         referral: Referral,
     ) {
-        let refuse = |office: &mut Office, code| {
-            office.respond(now, server, code, plain_response(message, code, None))
-        };
-        let State::Answered(bridge) = &mut self.state else { return refuse(office, 481) };
-        if bridge.is_unsettled() || self.leaver.is_some() {
-            return refuse(office, 491); // one after the other
-        }
-        if self.log.transfers.len() >= TRANSFERS_MAX {
-            return refuse(office, 403);
-        }
+        let State::Answered(bridge) = &mut self.state else { return };
         let first = bridge.refers == 0;
         bridge.refers += 1;
-        let Some((dialog, _)) = self.dialog(side) else { return refuse(office, 481) };
-        if dialog.receive(message).is_err() {
-            return refuse(office, 500); // RFC 3261 §12.2.2
-        }
         self.seen_on(side, flow);
         let wanted = referral::wants_notice(message);
         let mut w = Writer::reply(message, 202, status::reason_phrase(202), None);
@@ -276,13 +290,13 @@ impl Call {
         let takes_over = false;
         let mut transfer = Transfer { from, referred_by, record, dialled: None, takes_over, notice, stage };
         match aim {
-            Aim::Call(call) => {
-                let (invite, walk) = *call;
-                self.loop_token = headers::loop_token(&invite, &transfer.record.by);
+            Aim::Call(mut dialled) => {
+                self.loop_token = headers::loop_token(&dialled.invite, &transfer.record.by);
                 self.offer = None;
                 self.history = super::History::default(); // of the call before; this one begins here
-                let before = std::mem::replace(&mut self.walk, walk);
-                transfer.dialled = Some(Box::new((invite, before)));
+                std::mem::swap(&mut self.walk, &mut dialled.walk);
+                std::mem::swap(&mut self.only, &mut dialled.only);
+                transfer.dialled = Some(dialled);
                 self.begun(office, now, transfer);
                 let own = self.asks().cloned();
                 let next = self.walk.start(&office.live(&self.domain, now, own.as_ref()));
@@ -366,6 +380,9 @@ impl Call {
         if self.transfer().is_none() {
             return;
         }
+        if let Some(client) = self.transfer_mut().and_then(Transfer::joining).and_then(|it| it.pending()) {
+            self.forgo(office, now, client);
+        }
         self.abandon(office, now);
         self.leave_all(office, now, &[], "caller_gone");
         self.notify(office, now, 487);
@@ -386,8 +403,9 @@ impl Call {
             return self.log.pickups.push(Step { tag, why, ..Step::default() });
         }
         let mut decided = Vec::new();
-        if let Some((_, before)) = dialled.map(|dialled| *dialled) {
-            decided = std::mem::replace(&mut self.walk, before).explanation().steps;
+        if let Some(Dialled { walk, only, .. }) = dialled.map(|dialled| *dialled) {
+            decided = std::mem::replace(&mut self.walk, walk).explanation().steps;
+            self.only = only;
         }
         let tag = format!("transfer:{}", record.to);
         let mut asked = format!("{} transfers the other party to {}", record.by, record.to);
@@ -482,11 +500,13 @@ impl Call {
             return;
         }
         self.lose_patience(office, now);
+        self.give_up_sleepers(office, now);
         if let Some(ring) = self.state.ring_mut() {
             let mut orders = Vec::new();
             ring.poll(now.mono, &mut orders);
             self.ring_on(office, now, orders);
         }
+        self.give_up_asking(office, now);
         let due = |again: Option<Instant>| again.is_some_and(|at| at <= now.mono);
         match self.transfer().map(|transfer| &transfer.stage) {
             Some(Stage::Joining(joining)) if due(joining.again) => {
@@ -504,10 +524,10 @@ impl Call {
             Stage::Deciding => None,
             Stage::Ringing(ring) => {
                 let patience = self.branches.iter().filter_map(|branch| branch.patience);
-                ring.deadline().into_iter().chain(patience).min()
+                ring.deadline().into_iter().chain(patience).chain(self.sleepers_deadline()).min()
             }
-            Stage::Joining(joining) => joining.again,
-            Stage::Asking(asking) => asking.again,
+            Stage::Joining(joining) => joining.again.into_iter().chain(joining.until).min(),
+            Stage::Asking(asking) => asking.again.into_iter().chain(asking.until).min(),
             Stage::Fetching { until } => Some(*until),
         }
     }

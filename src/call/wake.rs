@@ -94,7 +94,8 @@ impl Call {
         let Some(leg) = self.sleepers.iter().find(of).map(|sleeper| sleeper.leg) else { return };
         let Some(ring) = self.state.ring().filter(|ring| ring.is_ringing(leg)) else { return };
         let planned = ring.plan().legs[leg].clone();
-        for binding in self.contacts(office, device) {
+        let held = self.contacts(office, device);
+        for binding in held.iter().cloned() {
             let rung = |branch: &Branch| {
                 branch.stage == stage
                     && branch.leg == leg
@@ -102,6 +103,10 @@ impl Call {
                     && branch.is_calling()
             };
             if binding.is_asleep() || self.branches.iter().any(rung) {
+                continue;
+            }
+            if self.stands_behind(now, (stage, leg), &held, &binding) {
+                self.awake(stage, leg);
                 continue;
             }
             // Where it was before it slept it isn't any more.
@@ -116,12 +121,14 @@ impl Call {
             }
             let rung = self.ring_phone(office, now, (leg, &planned), device, vec![binding]);
             if rung.is_ok() {
-                self.sleepers
-                    .iter_mut()
-                    .filter(|s| s.leg == leg && s.stage == stage)
-                    .for_each(|s| s.holds = false);
+                self.awake(stage, leg);
             }
         }
+    }
+
+    /// The leg waits for nobody any more.
+    fn awake(&mut self, stage: u32, leg: usize) {
+        self.sleepers.iter_mut().filter(|it| it.is_of(stage, leg)).for_each(|it| it.holds = false);
     }
 
     /// Whether a leg still waits for a device to wake.

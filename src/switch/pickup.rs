@@ -81,27 +81,40 @@ impl Switch {
         dialog: DialogId,
         early_only: bool,
     ) -> Result<(), u16> {
-        // Phones that read a dialog's tags the other way round mean the same dialog: there is no other that these name.
-        let turned = || DialogId {
-            call_id: dialog.call_id.clone(),
-            local_tag: dialog.remote_tag.clone(),
-            remote_tag: dialog.local_tag.clone(),
+        let found = match self.place_of(domain, &dialog) {
+            // Phones that read a dialog's tags the other way round mean the same dialog. A tag of theirs may look like one of ours.
+            Err(481) => self.place_of(
+                domain,
+                &DialogId {
+                    call_id: dialog.call_id,
+                    local_tag: dialog.remote_tag,
+                    remote_tag: dialog.local_tag,
+                },
+            ),
+            found => found,
         };
-        let dialog = if self.calls.place(&dialog.local_tag).is_some() { dialog } else { turned() };
-        let (key, side, branch) = self.calls.place(&dialog.local_tag).ok_or(481_u16)?;
-        let call =
-            self.calls.get_mut(key).filter(|call| call.domain().name() == domain.name()).ok_or(481_u16)?;
-        let place = call.replaceable((side, branch), &dialog)?;
+        let (key, place) = found?;
         if let Place::Talking(side) = place {
             if early_only {
                 return Err(486); // RFC 3891 §3
             }
+            let call = self.calls.get_mut(key).ok_or(481_u16)?;
             let own = call.user_on(side).is_some_and(|(_, user)| *user == newcomer.user);
             if !own {
                 return Err(403);
             }
         }
         self.let_in(now, key, place, newcomer).map(drop)
+    }
+
+    /// Whose place a Replaces names, and in which call.
+    ///
+    /// # Errors
+    /// The status that refuses it; 481: there is no such dialog.
+    fn place_of(&mut self, domain: &Domain, dialog: &DialogId) -> Result<(CallKey, Place), u16> {
+        let (key, side, branch) = self.calls.place(&dialog.local_tag).ok_or(481_u16)?;
+        let call = self.calls.get_mut(key).filter(|call| call.domain().name() == domain.name());
+        Ok((key, call.ok_or(481_u16)?.replaceable((side, branch), dialog)?))
     }
 
     /// The id of the call that they are in now.

@@ -3,11 +3,12 @@
 
 use super::identity::{Sender, Unknown};
 use super::{Switch, facts, response};
+use crate::call::caller::plain_response;
 use crate::call::guest::Fetched;
 use crate::call::headers::{MAX_FORWARDS, escape_user};
 use crate::call::office::CallKey;
 use crate::call::referral::{self, ReferTo};
-use crate::call::transfer::{Aim, Referral, Transferor};
+use crate::call::transfer::{Aim, Dialled, Referral, Transferor};
 use crate::clock::Now;
 use crate::dialog::DialogId;
 use crate::relay::Side;
@@ -42,10 +43,16 @@ impl Switch {
             Ok(asked) => asked,
             Err(code) => return self.office.respond(now, server, code, response::plain(message, code)),
         };
-        self.with_call(key, |call, office| call.refer(office, now, server, flow, by.side, message, referral));
+        let taken =
+            self.calls.get_mut(key).ok_or(481_u16).and_then(|call| call.may_take_refer(by.side, message));
+        if let Err(code) = taken {
+            return self.office.respond(now, server, code, plain_response(message, code, None));
+        }
         if let Some(ringing) = given_up {
+            // Before the call in its place is made: that may need the channel of the trunk.
             self.with_call(ringing, |call, office| call.give_up(office, now));
         }
+        self.with_call(key, |call, office| call.refer(office, now, server, flow, by.side, message, referral));
     }
 
     /// A REFER makes calls in somebody's name: it counts by the flow that the dialog is known on, or with their credentials. A trunk is
@@ -80,9 +87,11 @@ impl Switch {
     ) -> Result<Referral, u16> {
         let device = by.device.clone().ok_or(403_u16)?;
         let invite = Message::parse(as_invite(message, by, &device, uri)).map_err(|_| 400_u16)?;
-        let facts = facts::read(&self.office, now, &invite, &by.domain, Origin::Device(device)).facts;
+        let mut facts = facts::read(&self.office, now, &invite, &by.domain, Origin::Device(device)).facts;
         let to = Uri::parse(uri).ok_or(400_u16)?.user_unescaped().into_owned();
-        let aim = Aim::Call(Box::new((invite, Walk::new(by.domain.clone(), facts))));
+        let only = self.called_phone(now, &by.domain, &invite, &mut facts)?;
+        let walk = Walk::new(by.domain.clone(), facts);
+        let aim = Aim::Call(Box::new(Dialled { invite, walk, only }));
         self.referral_of(now, by, aim, to)
     }
 

@@ -48,12 +48,16 @@ pub fn the(sent: &[(u16, Message)], port: u16, method: Method, status: u16) -> M
 }
 
 pub fn register(desk: &mut Desk) {
+    register_at(desk, PHONE);
+}
+
+pub fn register_at(desk: &mut Desk, port: u16) {
     let mut w = Writer::request("REGISTER", "sip:example.com");
-    w.header(Name::Via, "SIP/2.0/UDP 192.0.2.200:5070;branch=z9hG4bKr");
+    w.header(Name::Via, format_args!("SIP/2.0/UDP 192.0.2.200:{port};branch=z9hG4bKr{port}"));
     w.header(Name::From, "<sip:user@example.com>;tag=r").header(Name::To, "<sip:user@example.com>");
-    w.header(Name::CallId, "r").header(Name::CSeq, "1 REGISTER");
-    w.header(Name::Contact, "<sip:user@192.0.2.200:5070>");
-    the(&desk.take_from(PHONE, &w.finish()), PHONE, Method::Register, 200);
+    w.header(Name::CallId, format_args!("r{port}")).header(Name::CSeq, "1 REGISTER");
+    w.header(Name::Contact, format_args!("<sip:user@192.0.2.200:{port}>"));
+    the(&desk.take_from(port, &w.finish()), port, Method::Register, 200);
 }
 
 /// The caller's INVITE.
@@ -74,7 +78,7 @@ pub fn reply(request: &Message, status: u16, body: Option<(&str, &[u8])>) -> byt
     reply_of(PHONE, request, status, body)
 }
 
-fn reply_of(port: u16, request: &Message, status: u16, body: Option<(&str, &[u8])>) -> bytes::Bytes {
+pub fn reply_of(port: u16, request: &Message, status: u16, body: Option<(&str, &[u8])>) -> bytes::Bytes {
     let mut w = Writer::reply(request, status, "", Some("phone"));
     w.header(Name::Contact, format_args!("<sip:user@192.0.2.200:{port}>"));
     match body {

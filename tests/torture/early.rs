@@ -1,6 +1,6 @@
 //! Dialogs before the answer (RFC 3262), message by message: a caller and a phone written by hand.
 
-use super::dialogs::{CALLER, PHONE, SDP, Talk, Who, register, sdp, text, the};
+use super::dialogs::{CALLER, PHONE, SDP, Talk, Who, register, register_at, reply_of, sdp, text, the};
 use super::switch::Desk;
 use ringtree::sip::{Message, Method, Name, Writer};
 use std::time::Duration;
@@ -195,4 +195,45 @@ fn a_call_that_ends_while_its_200_waits_for_a_prack_is_487_to_the_caller() {
 fn who_requires_it_without_an_offer_is_told_nothing_but_an_offer() {
     let (_, sent) = ringing((Name::Require, "100rel"), None);
     assert!(sent.is_empty(), "{sent:?}");
+}
+
+/// RFC 3262 §5: what was answered reliably need not be said again, and it holds for the caller whether they heard it early or not.
+#[test]
+fn the_answer_that_a_phone_gives_in_a_reliable_response_alone_comes_to_the_caller_with_the_200() {
+    let mut talk = Talk::ringing(Some(&offer()));
+    let leg = talk.leg.clone();
+    let answer = sdp(5000, "sendrecv");
+    let sent = talk.desk.take_from(PHONE, &provisional(&leg, 183, "phone", Some(1), Some(&answer)));
+    the(&sent, PHONE, Method::Prack, 0);
+    let sent = talk.desk.take_from(PHONE, &super::dialogs::reply(&leg, 200, None));
+    the(&sent, PHONE, Method::Ack, 0);
+    let answered = text(&the(&sent, CALLER, Method::Invite, 200));
+    assert!(answered.contains("c=IN IP4 192.0.2.100") && answered.contains("m=audio"), "{answered}");
+}
+
+/// RFC 3261 §13.2.2.4: an offer in a 200 is answered in its ACK. The caller has answered another phone's, in a PRACK, and its ACK is empty.
+#[test]
+fn a_phone_that_offers_in_its_200_gets_the_answer_that_the_caller_gave_to_another_ones_offer() {
+    const OTHER: u16 = 5071;
+    let mut desk = Desk::new();
+    register(&mut desk);
+    register_at(&mut desk, OTHER);
+    let sent = desk.take_from(CALLER, &invite((Name::Supported, "100rel"), None));
+    let legs = [PHONE, OTHER].map(|port| (port, the(&sent, port, Method::Invite, 0)));
+    let is_able = |(_, leg): &&(u16, Message)| leg.elements(Name::Supported).any(|tag| tag == "100rel");
+    let (able, early) = legs.iter().find(is_able).cloned().expect("one may offer early");
+    let (port, late) = legs.iter().find(|leg| !is_able(leg)).cloned().expect("and no other");
+    let offered = sdp(5000, "sendrecv");
+    let sent = desk.take_from(able, &provisional(&early, 183, "early", Some(1), Some(&offered)));
+    let offered = the(&sent, CALLER, Method::Invite, 183);
+    desk.take_from(able, &reply_of(able, &early, 486, None));
+    let sent =
+        desk.take_from(port, &reply_of(port, &late, 200, Some((SDP, sdp(6000, "sendrecv").as_bytes()))));
+    assert!(sent.iter().all(|(_, message)| message.method() != Method::Ack), "{sent:?}");
+    let mut talk = Talk { desk, leg: late, answer: offered.clone(), sent: 0 };
+    let sent = prack(&mut talk, 2, &offered, Some(&offer()));
+    assert!(the(&sent, CALLER, Method::Invite, 200).body().is_empty());
+    let sent = talk.request(Who::Caller, "ACK", 1, &[], None);
+    let answer = text(&the(&sent, port, Method::Ack, 0));
+    assert!(answer.contains("c=IN IP4 192.0.2.100") && answer.contains("m=audio"), "{answer}");
 }

@@ -35,8 +35,12 @@ voicemail = { enabled = false }
 
 /// Everybody has registered; Cid has this script, all others answer after a second.
 fn office(weather: Weather, seed: u64, cid: Script) -> World {
+    office_of(RULES, weather, seed, cid)
+}
+
+fn office_of(rules: &str, weather: Weather, seed: u64, cid: Script) -> World {
     let devices = [("ann1", "ann"), ("bob1", "bob"), ("cid1", "cid"), ("dot1", "dot")];
-    let mut world = World::new(ruleset(RULES, &devices), weather, seed);
+    let mut world = World::new(ruleset(rules, &devices), weather, seed);
     let answers = Script::Answer { after: s(1) };
     for (address, device, script) in
         [(ANN, "ann1", answers), (BOB, "bob1", answers), (CID, "cid1", cid), (DOT, "dot1", answers)]
@@ -291,6 +295,84 @@ fn one_who_still_hears_it_ring_transfers_to_a_call_of_its_own() {
     assert_joined(&mut world, (ANN, &anns), (CID, &cids));
     hang_up(&mut world, ANN, &anns);
     assert_at_rest(&mut world);
+}
+
+#[test]
+fn what_rings_rings_on_where_the_transfer_is_refused() {
+    let mut world = office(CLEAR, 1, Script::Answer { after: s(9) });
+    let anns = call(&mut world, ANN, "200");
+    let first = world.phone(BOB).newest_call();
+    let mut second = String::new();
+    world.act(BOB, |bob, now| second = bob.call(now, "300", s(600)));
+    world.run(s(1));
+    // Dot rings already, so that this one is refused.
+    world.act(BOB, |bob, now| bob.within(now, &first, "REFER", "Refer-To: <sip:400@pbx.example>\r\n"));
+    world.run(std::time::Duration::from_millis(100));
+    refer(&mut world, BOB, &first, &second);
+    assert!(world.phone(BOB).told.contains(&("REFER".to_owned(), 491)));
+    assert!(world.phone(CID).cancels.is_empty() && world.phone(BOB).finals[&second].is_empty());
+    world.run(s(5));
+    assert_eq!(world.phone(BOB).finals[&second], [200]);
+    let cids = world.phone(CID).newest_call();
+    assert_joined(&mut world, (BOB, &second), (CID, &cids));
+    hang_up(&mut world, BOB, &second);
+    hang_up(&mut world, ANN, &anns);
+    assert_at_rest(&mut world);
+}
+
+#[test]
+fn what_rings_gives_its_channel_of_a_full_trunk_to_the_call_in_its_place() {
+    let rules = RULES.replace("[trunk.line]\n", "[trunk.line]\nchannels = 1\n");
+    let mut world = office_of(&rules, CLEAR, 1, Script::Ring);
+    world.phone(CARRIER).script = Script::Answer { after: s(4) };
+    let anns = call(&mut world, ANN, "200");
+    let first = world.phone(BOB).newest_call();
+    let mut second = String::new();
+    world.act(BOB, |bob, now| second = bob.call(now, "+12025550177", s(600)));
+    world.run(s(2));
+    refer(&mut world, BOB, &first, &second);
+    world.run(s(5));
+    assert_eq!(told(&mut world, BOB), ["SIP/2.0 100 Trying", "SIP/2.0 200 OK"]);
+    assert_eq!(world.phone(BOB).finals[&second], [487]);
+    let called = world.phone(CARRIER).newest_call();
+    assert_joined(&mut world, (ANN, &anns), (CARRIER, &called));
+    hang_up(&mut world, ANN, &anns);
+    assert_at_rest(&mut world);
+}
+
+#[test]
+fn one_who_only_says_that_it_tries_is_waited_for_as_long_as_one_who_says_nothing() {
+    for who in [ANN, CID] {
+        let (mut world, first, second) = two_calls(CLEAR, 1);
+        world.phone(who).reinvite_status = 180;
+        refer(&mut world, BOB, &first, &second);
+        world.run(s(25));
+        assert_eq!(told(&mut world, BOB), ["SIP/2.0 100 Trying"]);
+        world.run(s(5));
+        assert_eq!(told(&mut world, BOB), ["SIP/2.0 100 Trying", "SIP/2.0 487 Request Terminated"], "{who}");
+        assert_eq!(world.phone(who).cancels.len(), 1);
+        let (anns, cids) =
+            (world.phone(ANN).finals.keys().next().unwrap().clone(), world.phone(CID).newest_call());
+        assert_joined(&mut world, (ANN, &anns), (BOB, &first));
+        assert_joined(&mut world, (CID, &cids), (BOB, &second));
+        hang_up(&mut world, BOB, &first);
+        hang_up(&mut world, CID, &cids);
+        assert_at_rest(&mut world);
+    }
+}
+
+#[test]
+fn one_who_never_answers_keeps_nothing_alive_once_all_have_hung_up() {
+    for who in [ANN, CID] {
+        let (mut world, first, second) = two_calls(CLEAR, 1);
+        world.phone(who).reinvite_status = 100;
+        refer(&mut world, BOB, &first, &second);
+        let anns = world.phone(ANN).finals.keys().next().unwrap().clone();
+        hang_up(&mut world, ANN, &anns);
+        hang_up(&mut world, BOB, &second);
+        assert_eq!((world.phone(BOB).byes, world.phone(CID).byes), (1, 1), "{who}");
+        assert_at_rest(&mut world);
+    }
 }
 
 #[test]

@@ -88,7 +88,12 @@ pub struct Phone {
     pub invites: Vec<String>,
     /// The re-INVITEs that came, each once, as text; and what it answers to them.
     pub reinvites: Vec<String>,
+    /// 100: that and nothing more; 180: that until it is cancelled.
     pub reinvite_status: u16,
+    /// A re-INVITE that waits for its CANCEL.
+    asked: Option<rsip::Request>,
+    /// Its tag in calls that come; else one that is new each time.
+    pub own_tag: Option<String>,
     /// Final responses to its other requests within calls, in order: method and status.
     pub told: Vec<(String, u16)>,
     /// The ACKs that came with a description.
@@ -147,6 +152,8 @@ impl Phone {
             invites: Vec::new(),
             reinvites: Vec::new(),
             reinvite_status: 200,
+            asked: None,
+            own_tag: None,
             told: Vec::new(),
             answered_offers: 0,
             notifies: Vec::new(),
@@ -400,6 +407,11 @@ impl Phone {
                     request.headers().iter().map(ToString::to_string).filter(|h| h.starts_with("Reason:"));
                 self.cancels.push(reasons.map(|h| h["Reason:".len()..].trim().to_owned()).collect());
                 self.reply(&request, 200, "x", "", &branch);
+                if let Some(invite) = self.asked.take() {
+                    let key = format!("{}INVITE", branch_of(&invite));
+                    let bytes = self.reply(&invite, 487, "x", "", &key);
+                    return self.send_again(format!("{call_id} final"), bytes);
+                }
                 if let Some(call) = self.incoming.get_mut(&call_id)
                     && !call.finished
                 {
@@ -476,7 +488,7 @@ impl Phone {
         if self.script == Script::Dead {
             return;
         }
-        let tag = self.fresh("tag");
+        let tag = self.own_tag.clone().unwrap_or_else(|| self.fresh("tag"));
         let due = match self.script {
             Script::Answer { after } | Script::Refuse { after, .. } | Script::EarlyAnswer { after } => {
                 Some(self.now + after)
@@ -516,7 +528,11 @@ impl Phone {
         let status = self.reinvite_status;
         let body = if status == 200 { self.offer() } else { String::new() };
         let bytes = self.reply(request, status, "x", &body, branch);
-        self.send_again(format!("{call_id} final"), bytes);
+        match status {
+            100 => {}
+            ..200 => self.asked = Some(request.clone()),
+            _ => self.send_again(format!("{call_id} final"), bytes),
+        }
     }
 
     fn answer(&mut self, call_id: &str) {

@@ -159,6 +159,22 @@ fn a_lamp_names_what_can_be_picked_up() {
 }
 
 #[test]
+fn tags_that_are_turned_are_understood_where_the_phones_looks_like_one_of_ours() {
+    for tag in ["a3f09", "a1", "b1.0.1"] {
+        let mut world = office(CLEAR, 1, Script::Ring);
+        world.phone(BOB).own_tag = Some(tag.to_owned());
+        let anns = call(&mut world, ANN, "200");
+        let ringing = world.phone(BOB).newest_call();
+        let named = world.phone(BOB).replaces(&ringing).replace("to-tag", "x").replace("from-tag", "to-tag");
+        let cids = take_named(&mut world, CID, &named.replace("x=", "from-tag="));
+        assert_eq!(finals(&mut world, CID), [200], "{tag}");
+        assert_joined(&mut world, (ANN, &anns), (CID, &cids));
+        hang_up(&mut world, ANN, &anns);
+        assert_at_rest(&mut world);
+    }
+}
+
+#[test]
 fn a_phone_takes_over_what_its_user_has_on_another_one() {
     let mut world = office(CLEAR, 1, Script::Answer { after: s(1) });
     let anns = call(&mut world, ANN, "200");

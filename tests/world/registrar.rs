@@ -397,6 +397,60 @@ fn a_gruu_rings_the_one_phone_that_it_was_given_to() {
     assert_eq!(invites(&field.invite("sip:200@pbx.example")).len(), 3, "the extension rings all of them");
 }
 
+/// Ann's next request in the call that this answer has made.
+fn within(field: &mut Field, answer: &Message, method: &str, cseq: u32, fields: &str) -> Vec<Sent> {
+    let [from, to, call_id] =
+        [Name::From, Name::To, Name::CallId].map(|name| answer.value(name).unwrap().to_owned());
+    let uri = answer.addresses(Name::Contact).next().unwrap().uri.text.to_owned();
+    let text = format!(
+        "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {ANN};branch=z9hG4bKw{cseq}{method}\r\nMax-Forwards: 70\r\n\
+         From: {from}\r\nTo: {to}\r\nCall-ID: {call_id}\r\nCSeq: {cseq} {method}\r\nContact: <sip:ann1@{ANN}>\r\n\
+         {fields}Content-Length: 0\r\n\r\n"
+    );
+    field.give(udp(ANN), &text)
+}
+
+/// Ann calls somebody, who answers; the answer that she got.
+fn talking(field: &mut Field, uri: &str) -> Message {
+    let sent = field.invite(uri);
+    let sent = field.reply(invites(&sent)[0], 200);
+    let is_answer = |sent: &Sent| !sent.message.is_request() && sent.message.status() == 200;
+    let answer = sent.into_iter().find(is_answer).expect("Ann hears of it").message;
+    within(field, &answer, "ACK", 1, "");
+    answer
+}
+
+#[test]
+fn a_transfer_to_a_gruu_rings_that_one_phone_and_the_call_goes_back_to_its_own() {
+    let mut field = Field::new();
+    let register = |field: &mut Field, port: u16, uuid: u32| {
+        let contact = format!("<sip:bob@127.0.1.2:{port}>;+sip.instance=\"<urn:uuid:{uuid}>\"");
+        field.register(udp(&format!("127.0.1.2:{port}")), "bob1", &contact, "Supported: gruu\r\n")
+    };
+    let answer = register(&mut field, 5061, 1);
+    let first = gruu(&answer, "<urn:uuid:1>", "temp-gruu");
+    let answer = register(&mut field, 5062, 2);
+    let (public, temporary) =
+        (gruu(&answer, "<urn:uuid:2>", "pub-gruu"), gruu(&answer, "<urn:uuid:2>", "temp-gruu"));
+    let call = talking(&mut field, &first);
+    let mut cseq = 1;
+    for (to, ports) in
+        [(&*temporary, &[5062][..]), (&public, &[5062]), ("sip:200@pbx.example", &[5061, 5062])]
+    {
+        cseq += 1;
+        let sent = within(&mut field, &call, "REFER", cseq, &format!("Refer-To: <{to}>\r\n"));
+        assert_eq!(statuses(&sent), [202], "{to}");
+        let mut rung: Vec<u16> = invites(&sent).iter().map(|sent| sent.to.remote.port()).collect();
+        rung.sort_unstable();
+        assert_eq!(rung, ports, "{to}");
+        for leg in invites(&sent) {
+            field.reply(leg, 486);
+        }
+    }
+    let sent = within(&mut field, &call, "REFER", cseq + 1, "Refer-To: <sip:0@pbx.example;gr>\r\n");
+    assert_eq!(statuses(&sent), [404], "nobody's");
+}
+
 #[test]
 fn a_gruu_ends_with_its_registration() {
     let mut field = Field::new();
@@ -456,6 +510,47 @@ fn a_phone_that_does_not_wake_is_offline_after_its_wait() {
     assert_eq!(statuses(&field.invite("sip:200@pbx.example")), [0u16; 0]);
     assert_eq!(statuses(&field.pass(s(5))), [0u16; 0]);
     assert_eq!(statuses(&field.pass(s(2))).first(), Some(&480));
+}
+
+#[test]
+fn a_transfer_waits_for_a_phone_that_does_not_wake_no_longer_than_a_call() {
+    let mut field = Field::new();
+    let desk = udp("127.0.1.3:5060");
+    field.register(desk, "bob1", "<sip:bob1@127.0.1.3>", "");
+    let call = talking(&mut field, "sip:200@pbx.example");
+    field.register(desk, "bob1", "<sip:bob1@127.0.1.3>;expires=0", "");
+    field.register(tcp(1), "app", APP, "");
+    field.input(Input::FlowFailed { flow: tcp(1) });
+    let sent = within(&mut field, &call, "REFER", 2, "Refer-To: <sip:200@pbx.example>\r\n");
+    assert_eq!((statuses(&sent), field.events_named("push.wanted").len()), (vec![202], 1));
+    let told = |sent: &[Sent], what: &str| sent.iter().any(|sent| body(sent).starts_with(what));
+    assert!(told(&sent, "SIP/2.0 100"));
+    assert!(!told(&field.pass(s(5)), "SIP/2.0 480"));
+    assert!(told(&field.pass(s(2)), "SIP/2.0 480"));
+}
+
+#[test]
+fn a_flow_that_wakes_while_its_phone_rings_by_another_one_is_rung_only_where_that_one_is_silent() {
+    for rings in [true, false] {
+        let mut field = Field::new();
+        let contact = |reg_id: u32| format!("{APP}{UUID};reg-id={reg_id}");
+        let outbound = "Supported: path, outbound\r\n";
+        for reg_id in [1, 2] {
+            field.register(tcp(u64::from(reg_id)), "app", &contact(reg_id), outbound);
+            field.pass(s(1));
+        }
+        field.input(Input::FlowFailed { flow: tcp(1) });
+        let sent = field.invite("sip:200@pbx.example");
+        assert_eq!(invites(&sent).iter().map(|sent| sent.to).collect::<Vec<_>>(), [tcp(2)]);
+        assert_eq!(field.events_named("push.wanted").len(), 1);
+        if rings {
+            field.reply(invites(&sent)[0], 180);
+        }
+        let (_, sent) = field.register_in(tcp(3), "app", &contact(1), outbound);
+        assert_eq!(invites(&sent).len(), 0, "one flow at a time");
+        let later: Vec<Flow> = invites(&field.pass(s(5))).iter().map(|sent| sent.to).collect();
+        assert_eq!(later, if rings { vec![] } else { vec![tcp(3)] });
+    }
 }
 
 #[test]
