@@ -38,8 +38,8 @@ mod tests {
 
     #[test]
     fn every_direction_gives_way_to_one_before_the_streams() {
-        let offer = b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nt=0 0\r\na=sendrecv\r\nm=audio 4000 RTP/AVP 0\r\na=sendonly\r\na=ptime:20\r\n";
-        let held = b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nt=0 0\r\na=inactive\r\nm=audio 4000 RTP/AVP 0\r\na=ptime:20\r\n";
+        let offer = b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\na=sendrecv\r\nm=audio 4000 RTP/AVP 0\r\na=sendonly\r\na=ptime:20\r\n";
+        let held = b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\na=inactive\r\nm=audio 4000 RTP/AVP 0\r\na=ptime:20\r\n";
         assert_eq!(inactive(offer), &held[..]);
         assert_eq!(
             super::super::audio(&both_ways(held)).unwrap().direction,
