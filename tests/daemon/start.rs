@@ -248,7 +248,8 @@ fn a_registration_survives_a_restart() {
     assert_eq!(running.stop(), 0);
     let mut after = registered(&place.start());
     // A refresh that moved the end by less than a minute may not have been written: none is forgotten that was promised more.
-    let ends = |of: &serde_json::Value| of[0]["expires"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+    let ends =
+        |of: &serde_json::Value| of[0]["expires"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
     let longer = ends(&after).duration_since(ends(&before)).as_secs();
     assert!((0..=60).contains(&longer), "{longer} s longer than it was");
     after[0]["expires"] = before[0]["expires"].clone();

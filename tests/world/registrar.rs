@@ -337,6 +337,8 @@ fn who_calls_by_datagrams_and_has_said_something_by_tcp_is_still_reached_by_data
     let rung = invites(&sent)[0];
     let answered = field.reply(rung, 200);
     let ok = answered.iter().find(|sent| !sent.message.is_request()).expect("Ann hears of it");
+    // RFC 3261 §15: whoever is called hangs up only once their answer is acknowledged.
+    field.give(udp(ANN), &in_dialog("ACK", ok, Name::From, Name::To).replace("CSeq: 2", "CSeq: 1"));
     let once = Flow { remote: "127.0.1.1:41000".parse().unwrap(), ..tcp(9) };
     let sent = field.give(once, &in_dialog("OPTIONS", ok, Name::From, Name::To));
     assert_eq!((statuses(&sent), sent[0].to), (vec![200], once));
