@@ -276,8 +276,9 @@ fn a_trunk_that_is_known_by_its_certificate_has_no_limit() {
 
 #[test]
 fn an_address_of_the_rules_is_never_shut_out() {
-    let mut field = Field::with(AWAY, configured(|_| ()));
-    let known = udp("127.0.1.77:5060");
+    let rules = format!("{AWAY}[trunk.line]\nproxy = \"203.0.113.5\"\naccept_from = [\"203.0.113.5\"]\n");
+    let mut field = Field::with(&rules, configured(|_| ()));
+    let known = udp("203.0.113.5:5060");
     let nonce = nonce(&mut field, known, 1_000);
     for n in 0..200 {
         assert_eq!(guess(&mut field, known, n, &nonce), [401]);
