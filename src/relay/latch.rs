@@ -9,6 +9,10 @@
 //! | its IP address, another port | until the latch is locked: a port that a NAT rewrote |
 //! | another IP address, the SDP's being private | until the latch is locked: a phone behind a NAT |
 //! | another IP address, the SDP's being public | never |
+//! | the source that was heard before, once another party is pointed at | not among the first [`LINGERING`] packets |
+//!
+//! After a transfer the one who has left still sends for a moment, to the port that is the newcomer's now. Where the newcomer stands
+//! behind a NAT, that would be the first packet that fits, and the newcomer would never be heard.
 //!
 //! What somebody off the path gains: nothing once the party itself has been heard, because no other source unlocks the
 //! latch, however many packets it sends; only a `Point` with another address does, and that needs the signalling. Before
@@ -19,6 +23,10 @@
 use crate::sip::flow::is_private;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+/// So many packets of a source that another party has taken the place of are dropped: two seconds of audio, far more than come until its
+/// BYE has arrived. After them it counts like any other, for it may be the same phone that names another address of its own.
+const LINGERING: u8 = 100;
+
 /// One party's RTP, or its RTCP.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Latch {
@@ -26,11 +34,18 @@ pub enum Latch {
     #[default]
     Unpointed,
     /// Pointed, not heard yet: packets go where the SDP says.
-    Open { pointed: SocketAddr },
+    Open { pointed: SocketAddr, former: Option<Former> },
     /// Heard: packets go where they come from.
     Locked { pointed: SocketAddr, source: SocketAddr },
     /// Pointed away (hold) after it had been locked: the source is still heard (its music on hold), nothing is sent.
     Held { pointed: SocketAddr, source: SocketAddr },
+}
+
+/// Who was heard before another address was named, and how many of their packets are still dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Former {
+    source: SocketAddr,
+    left: u8,
 }
 
 impl Latch {
@@ -47,7 +62,11 @@ impl Latch {
             {
                 Latch::Locked { pointed, source }
             }
-            (_, Some(to)) => Latch::Open { pointed: to },
+            (Latch::Locked { source, .. } | Latch::Held { source, .. }, Some(to)) => {
+                Latch::Open { pointed: to, former: Some(Former { source, left: LINGERING }) }
+            }
+            (Latch::Open { former, .. }, Some(to)) => Latch::Open { pointed: to, former },
+            (Latch::Unpointed, Some(to)) => Latch::Open { pointed: to, former: None },
         }
     }
 
@@ -55,7 +74,13 @@ impl Latch {
     pub fn admit(&mut self, from: SocketAddr) -> bool {
         match *self {
             Latch::Unpointed => false,
-            Latch::Open { pointed } => {
+            Latch::Open { pointed, former: Some(Former { source, left }) }
+                if from == source && from != pointed && left > 0 =>
+            {
+                *self = Latch::Open { pointed, former: Some(Former { source, left: left - 1 }) };
+                false
+            }
+            Latch::Open { pointed, .. } => {
                 let fits = from.ip() == pointed.ip() || is_private(pointed.ip());
                 if fits {
                     *self = Latch::Locked { pointed, source: from };
@@ -76,7 +101,7 @@ impl Latch {
     pub fn destination(&self) -> Option<SocketAddr> {
         match *self {
             Latch::Unpointed | Latch::Held { .. } => None,
-            Latch::Open { pointed } => Some(pointed),
+            Latch::Open { pointed, .. } => Some(pointed),
             Latch::Locked { source, .. } => Some(source),
         }
     }
@@ -134,6 +159,27 @@ mod tests {
             assert!(!latch.admit(at(stranger)), "{stranger}");
         }
         assert_eq!(latch.source(), Some(at("198.51.100.7:61000")));
+    }
+
+    #[test]
+    fn who_has_left_does_not_take_the_place_of_a_newcomer_behind_a_nat() {
+        let (bob, cleo) = (at("10.0.0.50:4000"), at("198.51.100.7:61000"));
+        let mut latch = pointed("10.0.0.50:4000");
+        assert!(latch.admit(bob));
+        latch.point(Some(at("192.168.1.5:4000")));
+        assert!(!latch.admit(bob), "bob has been transferred away, and has not heard of it yet");
+        assert!(latch.admit(cleo));
+        assert_eq!(latch.destination(), Some(cleo));
+    }
+
+    #[test]
+    fn a_phone_that_names_another_address_of_its_own_is_heard_again_after_a_while() {
+        let phone = at("198.51.100.7:61000");
+        let mut latch = pointed("192.168.1.5:4000");
+        assert!(latch.admit(phone));
+        latch.point(Some(at("192.168.1.5:4002")));
+        assert!((0..LINGERING).all(|_| !latch.admit(phone)));
+        assert!(latch.admit(phone));
     }
 
     #[test]
