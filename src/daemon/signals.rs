@@ -5,6 +5,7 @@ use super::{log, notify, rulesets};
 use crate::admin::Admin;
 use crate::net::tls::Tls;
 use crate::switch::Input;
+use futures_util::FutureExt;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -35,12 +36,17 @@ impl Signals {
     /// Reloads until it is time to stop.
     pub async fn until_stop(&mut self, config: &Config, level: &log::Level, admin: &Arc<Admin>) {
         loop {
-            tokio::select! {
-                // In this order: a reload that was asked for before the stop is still made.
-                biased;
-                _ = self.hang_up.recv() => reload(config, level, admin).await,
-                _ = self.terminate.recv() => return,
-                _ = self.interrupt.recv() => return,
+            let stop = tokio::select! {
+                _ = self.hang_up.recv() => false,
+                _ = self.terminate.recv() => true,
+                _ = self.interrupt.recv() => true,
+            };
+            // A reload that was asked for before the stop is still made, where both have come by now.
+            if !stop || self.hang_up.recv().now_or_never().is_some() {
+                reload(config, level, admin).await;
+            }
+            if stop {
+                return;
             }
         }
     }
