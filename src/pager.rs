@@ -6,6 +6,7 @@
 
 use crate::call::headers::{self, AGENT};
 use crate::call::office::Office;
+use crate::call::out_of_dialog::OutOfDialog;
 use crate::clock::Now;
 use crate::registrar::Binding;
 use crate::sip::{Message, Name, Writer, status};
@@ -111,22 +112,11 @@ pub fn answer(request: &Message, code: u16) -> Bytes {
 /// The MESSAGE for one phone: without a Contact (RFC 3428 §4).
 fn copy(office: &mut Office, page: &Page<'_>, contact: &Binding) -> Bytes {
     let Page { request, from, loop_token, .. } = page;
-    let flow = &contact.flow;
     let branch = headers::first_branch(office, *loop_token);
-    let (tag, call_id) = (office.ids.word(), office.ids.call_id());
-    let target = contact.target();
-    let mut w = Writer::request("MESSAGE", target);
-    let (via, sent_by) = (flow.transport.via_word(), office.sent_by(flow));
-    w.header(Name::Via, format_args!("SIP/2.0/{via} {sent_by};rport;branch={branch}"));
+    let (target, path) = (contact.target(), contact.path());
     let hops = request.max_forwards().unwrap_or(headers::MAX_FORWARDS).saturating_sub(1);
-    w.header(Name::MaxForwards, hops);
-    for proxy in contact.path() {
-        w.header(Name::Route, proxy);
-    }
-    w.header(Name::From, format_args!("{from};tag={tag:016x}"));
-    w.header(Name::To, format_args!("<{target}>"));
-    w.header(Name::CallId, call_id);
-    w.header(Name::CSeq, "1 MESSAGE");
+    let head = OutOfDialog { method: "MESSAGE", target, path, from, to: target, hops };
+    let mut w = head.begin(office, &contact.flow, &branch);
     for name in [Name::Date, Name::Expires, Name::Priority, Name::Subject] {
         w.copy(request, name);
     }

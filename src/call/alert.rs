@@ -5,10 +5,11 @@
 use super::Call;
 use super::headers::{self, AGENT};
 use super::office::{Effect, Office};
+use super::out_of_dialog::OutOfDialog;
 use crate::clock::Now;
 use crate::registrar::Binding;
 use crate::rules::model::Destination;
-use crate::sip::{Name, Writer};
+use crate::sip::Name;
 use crate::transaction::ClientId;
 use bytes::Bytes;
 use serde::Serialize;
@@ -100,19 +101,11 @@ fn in_one_line(elements: &[(std::sync::Arc<str>, std::sync::Arc<str>)]) -> Strin
 /// RFC 3428 §4.
 fn message(office: &mut Office, binding: &Binding, domain: &str, text: &str) -> Bytes {
     let branch = headers::branch(office);
-    let (call_id, tag) = (office.ids.call_id(), office.ids.word());
-    let flow = binding.flow;
-    let target = binding.target();
-    let mut w = Writer::request("MESSAGE", target);
-    w.header(
-        Name::Via,
-        format_args!("SIP/2.0/{} {};rport;branch={branch}", flow.transport.via_word(), office.sent_by(&flow)),
-    );
-    w.header(Name::MaxForwards, 70);
-    w.header(Name::From, format_args!("\"Emergency\" <sip:{domain}>;tag={tag:016x}"));
-    w.header(Name::To, format_args!("<{target}>"));
-    w.header(Name::CallId, call_id);
-    w.header(Name::CSeq, "1 MESSAGE");
+    let (target, path) = (binding.target(), binding.path());
+    let from = format!("\"Emergency\" <sip:{domain}>");
+    let head =
+        OutOfDialog { method: "MESSAGE", target, path, from: &from, to: target, hops: headers::MAX_FORWARDS };
+    let mut w = head.begin(office, &binding.flow, &branch);
     w.header(Name::Priority, "emergency");
     w.header(Name::UserAgent, AGENT);
     w.body("text/plain;charset=UTF-8", text.as_bytes())

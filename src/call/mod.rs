@@ -28,6 +28,7 @@ pub mod lines;
 pub mod log;
 pub mod media;
 pub mod office;
+pub mod out_of_dialog;
 mod parting;
 mod peer;
 pub mod pickup;

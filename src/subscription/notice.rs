@@ -11,9 +11,10 @@ use super::notifier::Answered;
 use super::summary::{self, Counts};
 use crate::call::headers;
 use crate::call::office::Office;
+use crate::call::out_of_dialog::OutOfDialog;
 use crate::clock::Now;
 use crate::registrar::Binding;
-use crate::sip::{Name, Writer};
+use crate::sip::Name;
 use crate::transaction::{ClientId, Failure};
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
@@ -230,18 +231,13 @@ fn of_failure(why: Failure) -> End {
 /// The NOTIFY. `user` is whom the phone registered for: many look at the To to find their account.
 fn request(office: &mut Office, domain: &str, user: &str, binding: &Binding, word: Word) -> Bytes {
     let branch = headers::branch(office);
-    let (tag, call_id) = (office.ids.word(), office.ids.call_id());
     let flow = &binding.flow;
     let account = format!("sip:{}@{domain}", headers::escape_user(user));
-    let mut w = Writer::request("NOTIFY", binding.target());
-    let via = flow.transport.via_word();
-    w.header(Name::Via, format_args!("SIP/2.0/{via} {};rport;branch={branch}", office.sent_by(flow)));
-    w.header(Name::MaxForwards, headers::MAX_FORWARDS);
-    headers::visit(&mut w, binding.path());
-    w.header(Name::From, format_args!("<{account}>;tag={tag:016x}"));
-    w.header(Name::To, format_args!("<{account}>"));
-    w.header(Name::CallId, call_id);
-    w.header(Name::CSeq, "1 NOTIFY");
+    let (target, path) = (binding.target(), binding.path());
+    let from = format!("<{account}>");
+    let hops = headers::MAX_FORWARDS;
+    let head = OutOfDialog { method: "NOTIFY", target, path, from: &from, to: &account, hops };
+    let mut w = head.begin(office, flow, &branch);
     w.header(Name::Contact, office.contact(flow));
     // RFC 6665 §8.2.1 has no NOTIFY without it, and there is no subscription that could go on.
     w.field("Subscription-State", "terminated;reason=noresource");

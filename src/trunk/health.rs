@@ -9,10 +9,11 @@ use super::{CLIENTS_END, News, PINGS_FROM};
 use crate::call::headers::{self, AGENT, ALLOW};
 use crate::call::lines::Target;
 use crate::call::office::{Named, Office};
+use crate::call::out_of_dialog::OutOfDialog;
 use crate::clock::Now;
 use crate::deadlines::{Armed, Deadlines};
 use crate::rules::Ruleset;
-use crate::sip::{Flow, Name, Writer};
+use crate::sip::{Flow, Name};
 use crate::transaction::ClientId;
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
@@ -212,15 +213,10 @@ fn spread(every: Duration, word: u64) -> Duration {
 /// RFC 3261 §11.1: what an INVITE would be, without a call.
 fn options(office: &mut Office, flow: &Flow, uri: &str, domain: &str) -> Bytes {
     let branch = headers::branch(office);
-    let (call_id, tag) = (office.ids.call_id(), office.ids.word());
-    let (via, sent_by) = (flow.transport.via_word(), office.sent_by(flow));
-    let mut w = Writer::request("OPTIONS", uri);
-    w.header(Name::Via, format_args!("SIP/2.0/{via} {sent_by};rport;branch={branch}"));
-    w.header(Name::MaxForwards, 70);
-    w.header(Name::From, format_args!("<sip:{domain}>;tag={tag:016x}"));
-    w.header(Name::To, format_args!("<{uri}>"));
-    w.header(Name::CallId, call_id);
-    w.header(Name::CSeq, "1 OPTIONS");
+    let from = format!("<sip:{domain}>");
+    let hops = headers::MAX_FORWARDS;
+    let head = OutOfDialog { method: "OPTIONS", target: uri, path: &[], from: &from, to: uri, hops };
+    let mut w = head.begin(office, flow, &branch);
     w.header(Name::Contact, office.contact(flow));
     w.header(Name::Accept, "application/sdp");
     w.header(Name::Allow, ALLOW);

@@ -277,7 +277,7 @@ impl Entry {
         let (via, sent_by) = (flow.transport.via_word(), office.sent_by(flow));
         let mut w = Writer::request("REGISTER", &self.uri);
         w.header(Name::Via, format_args!("SIP/2.0/{via} {sent_by};rport;branch={branch}"));
-        w.header(Name::MaxForwards, 70);
+        w.header(Name::MaxForwards, headers::MAX_FORWARDS);
         w.header(Name::From, format_args!("<{}>;tag={}", self.address_of_record, self.tag));
         w.header(Name::To, format_args!("<{}>", self.address_of_record));
         w.header(Name::CallId, &self.call_id);
