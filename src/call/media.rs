@@ -12,8 +12,6 @@ pub struct Anchor {
     id: RelayId,
     a: PortPair,
     b: PortPair,
-    /// What each side has last said of itself.
-    said: [Option<Bytes>; 2],
     state: State,
 }
 
@@ -35,7 +33,7 @@ impl Anchor {
             return None;
         };
         let state = State::Reserved(Vec::new());
-        Some(Anchor { id: RelayId(call.0), a, b, said: [None, None], state })
+        Some(Anchor { id: RelayId(call.0), a, b, state })
     }
 
     /// The description as a party on side `to` gets it, in the dialog of that origin: audio at our port that faces it.
@@ -60,9 +58,6 @@ impl Anchor {
     /// The party on that side has said where it receives. The callee's word opens the relay.
     pub fn point(&mut self, office: &mut Office, side: Side, description: &[u8]) {
         let Ok(audio) = sdp::audio(description) else { return };
-        let [a, b] = &mut self.said;
-        let said = if side == Side::A { a } else { b };
-        *said = Some(Bytes::copy_from_slice(description));
         let (rtp, rtcp) = if audio.on_hold { (None, None) } else { (Some(audio.rtp), Some(audio.rtcp)) };
         let command = Command::Point { id: self.id, side, rtp, rtcp };
         match (&mut self.state, side) {
@@ -77,13 +72,6 @@ impl Anchor {
                 }
             }
         }
-    }
-
-    /// The newest description that the party on that side has given of itself.
-    #[must_use]
-    pub fn said(&self, side: Side) -> Option<&Bytes> {
-        let [a, b] = &self.said;
-        if side == Side::A { a.as_ref() } else { b.as_ref() }
     }
 
     /// Stops relaying. `true`: the media plane will report, and the pairs are free only then (see [`Anchor::free`]).

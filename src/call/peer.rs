@@ -1,9 +1,9 @@
 //! What we keep of a party in one dialog beside the dialog itself: the caller, or whoever a branch leads to.
 
+use super::Call;
 use super::headers;
 use super::office::Office;
 use super::session_timer::SessionTimer;
-use super::{Call, State};
 use crate::clock::Now;
 use crate::relay::Side;
 use crate::sdp::{Origin, SdpError};
@@ -61,12 +61,7 @@ impl Peer {
 impl Call {
     /// Who is on that side.
     pub(super) fn peer(&mut self, side: Side) -> &mut Peer {
-        let index = match (&self.state, side) {
-            (State::Answered(bridge), Side::A) => bridge.near,
-            (State::Answered(bridge), Side::B) => Some(bridge.winner),
-            (State::Ringing(_) | State::Over(_), _) => None,
-        };
-        match index.and_then(|index| self.branches.get_mut(index)) {
+        match self.index_at(side).and_then(|index| self.branches.get_mut(index)) {
             Some(branch) => &mut branch.peer,
             None => &mut self.caller.peer,
         }

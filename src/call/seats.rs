@@ -111,12 +111,17 @@ impl Call {
 
     /// The branch on that side: it is there as long as the call is answered.
     pub(super) fn branch_at(&mut self, side: Side) -> Option<&mut Branch> {
-        let State::Answered(bridge) = &self.state else { return None };
-        let index = match side {
-            Side::A => bridge.near?,
-            Side::B => bridge.winner,
-        };
+        let index = self.index_at(side)?;
         self.branches.get_mut(index)
+    }
+
+    /// Which branch that is.
+    pub(super) fn index_at(&self, side: Side) -> Option<usize> {
+        let State::Answered(bridge) = &self.state else { return None };
+        match side {
+            Side::A => bridge.near,
+            Side::B => Some(bridge.winner),
+        }
     }
 }
 

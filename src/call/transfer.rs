@@ -317,12 +317,13 @@ impl Call {
     /// What a leg is offered, and which side of the relay it faces: what the caller has offered. The leg of a transfer offers itself, but
     /// for one to the outside, where many don't take an INVITE without a description: that gets what the other party has last said of
     /// itself.
-    pub(super) fn offers(&self, callee: &Callee) -> Option<(Side, Bytes)> {
+    pub(super) fn offers(&mut self, callee: &Callee) -> Option<(Side, Bytes)> {
         match (self.transfer(), callee) {
             (None, _) => Some((Side::B, self.offer.clone()?)),
             (Some(transfer), Callee::Trunk { .. }) => {
-                let said = self.anchor.as_ref()?.said(transfer.from.other())?;
-                Some((transfer.from, sdp::both_ways(said)))
+                let from = transfer.from;
+                let said = self.peer(from.other()).heard.as_ref()?;
+                Some((from, sdp::both_ways(said)))
             }
             (Some(_), Callee::Device { .. }) => None,
         }
