@@ -38,6 +38,22 @@ pub enum Heard {
     Ended,
 }
 
+/// Reads what those phones say that are scripts of our own: a star and a word.
+pub fn heard(line: &str) -> Option<Heard> {
+    Some(match line.strip_prefix("* ")? {
+        "registered" => Heard::Registered,
+        "ringback" => Heard::Ringback,
+        "rings" => Heard::Rings,
+        "answered" => Heard::Answered,
+        "held" => Heard::Held,
+        "resumed" => Heard::Resumed,
+        "busy" => Heard::Busy,
+        "declined" => Heard::Declined,
+        "ended" => Heard::Ended,
+        other => Heard::Dtmf(other.strip_prefix("dtmf ")?.chars().next()?),
+    })
+}
+
 /// Where a phone registers, and as whom.
 #[derive(Clone, Copy)]
 pub struct Line<'a> {

@@ -1,6 +1,6 @@
 //! pjsua as a phone: pjsip's own library under `pjsua.py`, which is spoken to by lines.
 
-use super::phone::{Ears, Heard, Line, Phone, a_second_of, recorded, tone_file};
+use super::phone::{Ears, Heard, Line, Phone, a_second_of, heard, recorded, tone_file};
 use super::sipp::Over;
 use super::{address, ports};
 use std::io::Write;
@@ -58,21 +58,6 @@ impl Pjsua {
         let uri = format!("sip:{extension}@{}{}", self.domain, self.parameters);
         self.says(&format!("{word} {uri}"));
     }
-}
-
-fn heard(line: &str) -> Option<Heard> {
-    Some(match line.strip_prefix("* ")? {
-        "registered" => Heard::Registered,
-        "ringback" => Heard::Ringback,
-        "rings" => Heard::Rings,
-        "answered" => Heard::Answered,
-        "held" => Heard::Held,
-        "resumed" => Heard::Resumed,
-        "busy" => Heard::Busy,
-        "declined" => Heard::Declined,
-        "ended" => Heard::Ended,
-        other => Heard::Dtmf(other.strip_prefix("dtmf ")?.chars().next()?),
-    })
 }
 
 impl Phone for Pjsua {

@@ -4,7 +4,7 @@
 //! call is meant. What comes in goes to a scenario of its own (`-oocsf`). Its sound is ours ([`Sound`]): sipp has no ears.
 
 use super::daemon::LINES_MAX;
-use super::phone::{Ears, Heard, Line, Phone, a_second_of};
+use super::phone::{Ears, Heard, Line, Phone, a_second_of, heard};
 use super::sipp::Over;
 use super::sound::Sound;
 use super::{address, port, ports};
@@ -200,21 +200,6 @@ fn learn(block: &str, known: &mut Known, sound: &Sound) {
     {
         sound.plays_to(SocketAddr::new(ip, port), event);
     }
-}
-
-fn heard(line: &str) -> Option<Heard> {
-    Some(match line.strip_prefix("* ")? {
-        "registered" => Heard::Registered,
-        "ringback" => Heard::Ringback,
-        "rings" => Heard::Rings,
-        "answered" => Heard::Answered,
-        "held" => Heard::Held,
-        "resumed" => Heard::Resumed,
-        "busy" => Heard::Busy,
-        "declined" => Heard::Declined,
-        "ended" => Heard::Ended,
-        other => Heard::Dtmf(other.strip_prefix("dtmf ")?.chars().next()?),
-    })
 }
 
 fn tag(of: &str) -> &str {
