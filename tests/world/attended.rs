@@ -2,7 +2,7 @@
 
 use super::net::{CLEAR, Weather, World};
 use super::phone::{Phone, Script};
-use super::{ANN, BOB, assert_at_rest, finals, ruleset, s};
+use super::{ANN, BOB, assert_at_rest, assert_joined, finals, hang_up, ruleset, s};
 
 const CID: &str = "127.0.1.4:5060";
 const DOT: &str = "127.0.1.5:5060";
@@ -83,25 +83,10 @@ fn refer_to(world: &mut World, by: &str, call: &str, replaces: &str) {
     world.run(s(5));
 }
 
-fn hang_up(world: &mut World, by: &str, call: &str) {
-    world.act(by, |phone, now| phone.within(now, call, "BYE", ""));
-    world.run(s(2));
-}
-
 /// The last line of each NOTIFY that the phone got.
 fn told(world: &mut World, address: &str) -> Vec<String> {
     let last = |notify: &String| notify.lines().last().unwrap_or_default().to_owned();
     world.phone(address).notifies.iter().map(last).collect()
-}
-
-/// A request of the one crosses to the other: they are in one call.
-fn assert_joined(world: &mut World, one: (&str, &str), other: (&str, &str)) {
-    for (by, call) in [one, other] {
-        world.act(by, |phone, now| phone.within(now, call, "INFO", ""));
-        world.run(s(1));
-        let told = world.phone(by).told.last().cloned().unwrap();
-        assert_eq!(told, ("INFO".to_owned(), 200), "{by}");
-    }
 }
 
 #[test]

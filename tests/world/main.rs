@@ -99,6 +99,21 @@ fn finals(world: &mut World, address: &str) -> Vec<u16> {
     world.phone(address).finals.values().flatten().copied().collect()
 }
 
+fn hang_up(world: &mut World, by: &str, call: &str) {
+    world.act(by, |phone, now| phone.within(now, call, "BYE", ""));
+    world.run(s(2));
+}
+
+/// A request of each crosses to the other: they are in one call.
+fn assert_joined(world: &mut World, one: (&str, &str), other: (&str, &str)) {
+    for (by, call) in [one, other] {
+        world.act(by, |phone, now| phone.within(now, call, "INFO", ""));
+        world.run(s(1));
+        let told = world.phone(by).told.last().cloned().unwrap();
+        assert_eq!(told, ("INFO".to_owned(), 200), "{by}");
+    }
+}
+
 #[test]
 fn a_call_is_answered_talked_through_and_hung_up() {
     let mut world = ann_and_bob(Script::Answer { after: s(3) }, CLEAR, 1);

@@ -2,7 +2,7 @@
 
 use super::net::{CLEAR, Weather, World};
 use super::phone::{Phone, Script};
-use super::{ANN, BOB, assert_at_rest, finals, ruleset, s};
+use super::{ANN, BOB, assert_at_rest, assert_joined, finals, hang_up, ruleset, s};
 use std::time::Duration;
 
 /// Bob's other phone.
@@ -88,21 +88,6 @@ fn take_named(world: &mut World, by: &str, replaces: &str) -> String {
     let call = call(world, by, "200");
     world.phone(by).extra.clear();
     call
-}
-
-fn hang_up(world: &mut World, by: &str, call: &str) {
-    world.act(by, |phone, now| phone.within(now, call, "BYE", ""));
-    world.run(s(2));
-}
-
-/// A request of each crosses to the other: they are in one call.
-fn assert_joined(world: &mut World, one: (&str, &str), other: (&str, &str)) {
-    for (by, call) in [one, other] {
-        world.act(by, |phone, now| phone.within(now, call, "INFO", ""));
-        world.run(s(1));
-        let told = world.phone(by).told.last().cloned().unwrap();
-        assert_eq!(told, ("INFO".to_owned(), 200), "{by}");
-    }
 }
 
 const ELSEWHERE: &str = "SIP;cause=200;text=\"Call completed elsewhere\"";
