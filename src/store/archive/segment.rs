@@ -54,7 +54,7 @@ impl Segment {
     pub(super) fn entries(&self) -> Vec<Entry> {
         let mut entries: Vec<Entry> = Vec::new();
         let mut at = MAGIC_LEN as u64;
-        while let Some(entry) = self.copies.iter().find_map(|(file, len)| entry(file, *len, at)) {
+        while let Some(entry) = self.entry(at) {
             // Generations rise; anything else is left from another life of this name.
             if entries.last().is_some_and(|last| last.info.generation >= entry.info.generation) {
                 break;
@@ -63,6 +63,22 @@ impl Segment {
             entries.push(entry);
         }
         entries
+    }
+
+    /// The generation that begins at `at`. No checksum covers how long the text of one is said to be, so where the copies don't agree on
+    /// that the text decides.
+    fn entry(&self, at: u64) -> Option<Entry> {
+        let mut said = self.copies.iter().filter_map(|copy| Some((copy, entry(&copy.0, copy.1, at)?)));
+        let (copy, first) = said.next()?;
+        let Some((other, second)) = said.next().filter(|(_, second)| *second != first) else {
+            return Some(first);
+        };
+        let proves =
+            |(file, len): &(File, u64), entry: &Entry| frame::read_at(file, *len, entry.body).is_ok();
+        if proves(copy, &first) {
+            return Some(first);
+        }
+        proves(other, &second).then_some(second)
     }
 
     /// How many of these generations can be read, from the first on: a later one changes what stands before it. Proved by the checksums.

@@ -175,3 +175,27 @@ fn names_of_domains_make_folders_that_differ_and_stay_inside() {
     folders.dedup();
     assert_eq!(folders.len(), names.len());
 }
+
+#[test]
+fn each_bit_of_one_copy_may_flip() {
+    let (_dir, archive) = archive();
+    let all = some_generations(4);
+    write(&archive, &all);
+    let folder = archive.folder("harbour.test");
+    let [path, _] = segment::paths(&folder, segments(&folder).unwrap()[0]);
+    let whole = std::fs::read(&path).unwrap();
+    for bit in 0..whole.len() * 8 {
+        let mut damaged = whole.clone();
+        damaged[bit / 8] ^= 1 << (bit % 8);
+        std::fs::write(&path, &damaged).unwrap();
+        for (files, generation) in all.iter().zip(1..) {
+            let read = archive.read("harbour.test", generation).unwrap();
+            assert_eq!(
+                read.map(|(_, files)| files).as_ref(),
+                Some(files),
+                "generation {generation}, bit {bit}"
+            );
+        }
+        assert_eq!(archive.history("harbour.test", 99, 99).unwrap().len(), all.len(), "bit {bit}");
+    }
+}
