@@ -1,7 +1,7 @@
 //! baresip as a phone with sound: it plays a tone, and what it hears is recorded and measured.
 
 use super::daemon::{LINES_MAX, certificate, lines_of};
-use super::phone::{Ears, Heard, Line, Phone, a_second_of, recorded, tone_file};
+use super::phone::{Ears, Heard, Line, Listening, Phone, a_second_of, recorded, tone_file};
 use super::sipp::Over;
 use super::{address, port, ports, tone, until};
 use serde_json::Value;
@@ -265,8 +265,8 @@ impl Phone for Baresip {
         &mut self.ears
     }
 
-    fn hears_tone(&self, hz: u32) {
-        a_second_of(hz, || recorded(&self.heard()?));
+    fn listens_for(&self, hz: u32) -> Listening<'_> {
+        a_second_of(hz, || recorded(&self.heard()?))
     }
 }
 

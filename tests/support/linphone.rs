@@ -1,8 +1,9 @@
 //! linphone as a phone: its daemon, which takes commands on its standard input and is asked there for what has happened.
 
-use super::phone::{Ears, Heard, Line, Phone, tone_file};
+use super::daemon::certificate;
+use super::phone::{Ears, Heard, Line, Listening, Phone, tone_file};
 use super::sipp::Over;
-use super::{address, port, ports, until};
+use super::{address, port, ports};
 use std::fs;
 use std::io::Write;
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -31,18 +32,28 @@ impl Linphone {
         // It does not make the folder of its database, and keeps nothing without one.
         fs::create_dir_all(dir.path().join(".local/share/linphone")).expect("created");
         let tone = tone_file(dir.path(), line.hz);
-        let (sip, rtp, user, daemon) = (port(), ports(16), line.user, line.daemon);
-        let (udp, tcp) = if line.over == Over::Udp { (sip, 0) } else { (0, sip) };
+        let (sip, rtp, user) = (port(), ports(16), line.user);
+        // It knows a server by a name in its certificate, never by an address.
+        let domain = match line.over {
+            Over::Tls => format!("localhost:{}", line.daemon.port()),
+            Over::Udp | Over::Tcp => line.daemon.to_string(),
+        };
+        let port_of = |over| if line.over == over { sip } else { 0 };
         // `auto_net_state_mon`: it takes a machine with nothing but loopback for one without a network, and would open no socket.
         // `hold_music`: without a sound card that is what it plays, held or not.
         let config = format!(
-            "[sip]\nauto_net_state_mon=0\nbind_address={ip}\nsip_port={udp}\nsip_tcp_port={tcp}\nsip_tls_port=0\n\
+            "[sip]\nauto_net_state_mon=0\nbind_address={ip}\nsip_port={udp}\nsip_tcp_port={tcp}\nsip_tls_port={tls}\n\
+             root_ca={authority}\nverify_server_certs=1\nverify_server_cn=1\n\
              guess_hostname=0\nuse_info=0\nuse_rfc2833=1\nregister_only_when_network_is_up=0\ndefault_proxy=0\n\
              [rtp]\naudio_rtp_port={rtp}-{last}\n[misc]\nmax_calls={calls_max}\n\
              [sound]\ntone_indications=0\nhold_music={tone}\n\
              [auth_info_0]\nusername={user}\npasswd=pw-{user}\n\
-             [proxy_0]\nreg_proxy=<sip:{daemon}{parameters}>\nreg_identity=sip:{user}@{daemon}\nreg_expires=600\n\
+             [proxy_0]\nreg_proxy=<sip:{domain}{parameters}>\nreg_identity=sip:{user}@{domain}\nreg_expires=600\n\
              reg_sendregister=1\npublish=0\n",
+            udp = port_of(Over::Udp),
+            tcp = port_of(Over::Tcp),
+            tls = port_of(Over::Tls),
+            authority = certificate("authority.pem"),
             ip = address(),
             last = rtp + 15,
             tone = tone.display(),
@@ -63,7 +74,7 @@ impl Linphone {
         let asked = Arc::clone(&input);
         // A registration is no event: it is asked for.
         let ears = ears.asking(move || say(&asked, "pop-event\nregister-status ALL"));
-        let (domain, parameters) = (daemon.to_string(), line.parameters());
+        let parameters = line.parameters();
         let mut phone = Linphone { child, input, ears, dir, domain, parameters, call: 0 };
         phone.hears(Heard::Registered);
         phone
@@ -160,16 +171,16 @@ impl Phone for Linphone {
     }
 
     /// Without a sound card it plays a file, and throws away what it hears: it only says each second how much came.
-    fn hears_tone(&self, _: u32) {
-        let log = || fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
+    fn listens_for(&self, _: u32) -> Listening<'_> {
+        let log = move || fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
         let before = log().len();
-        until("sound to come in", || {
+        Box::new(move || {
             let log = log();
             let kbits = |line: &str| -> Option<f64> {
                 line.split_once("(audio)")?.1.split_once("RTP : [d=")?.1.split(',').next()?.parse().ok()
             };
             log.get(before..)?.lines().filter_map(kbits).any(|kbits| kbits > KBITS_MIN).then_some(())
-        });
+        })
     }
 
     fn hears(&mut self, wanted: Heard) {

@@ -94,8 +94,8 @@ pub trait Phone {
     /// Connects whom it holds with whom it consulted.
     fn join(&mut self);
     fn ears(&mut self) -> &mut Ears;
-    /// Waits until it has heard a second of this tone that was not there before.
-    fn hears_tone(&self, hz: u32);
+    /// Listens from now on, for a second of this tone.
+    fn listens_for(&self, hz: u32) -> Listening<'_>;
 
     /// Waits until it notices `wanted`.
     fn hears(&mut self, wanted: Heard) {
@@ -103,16 +103,27 @@ pub trait Phone {
     }
 }
 
-/// Waits until a second more of `samples` has come, and it is this tone.
-pub fn a_second_of(hz: u32, samples: impl Fn() -> Option<Vec<i16>>) {
+/// Says whether it has heard what it listens for.
+pub type Listening<'a> = Box<dyn Fn() -> Option<()> + 'a>;
+
+/// Waits until each has heard the other's tone. They listen at once, as people do.
+pub fn hear_each_other((one, its): (&dyn Phone, u32), (other, others): (&dyn Phone, u32)) {
+    let listening = [(others, one.listens_for(others)), (its, other.listens_for(its))];
+    for (hz, heard) in listening {
+        until(&format!("{hz} Hz to be heard"), heard);
+    }
+}
+
+/// Until a second more of `samples` has come, and it is this tone.
+pub fn a_second_of<'a>(hz: u32, samples: impl Fn() -> Option<Vec<i16>> + 'a) -> Listening<'a> {
     let before = samples().map_or(0, |samples| samples.len());
-    until(&format!("{hz} Hz to be heard"), || {
+    Box::new(move || {
         let samples = samples()?;
         // A new call may begin a new recording.
         let fresh = if samples.len() < before { samples.len() } else { samples.len() - before };
         let heard = tone::measure(&samples, hz);
         (fresh > LISTENED && heard.level > 0.1 && heard.share > 0.9).then_some(())
-    });
+    })
 }
 
 /// Reads a line as what it says was noticed.

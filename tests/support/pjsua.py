@@ -1,6 +1,6 @@
 """A phone of pjsip's making, spoken to by lines.
 
-    python3 pjsua.py USER PASSWORD DAEMON udp|tcp IP RTP_PORT TONE.wav HEARD.wav
+    python3 pjsua.py USER PASSWORD DAEMON udp|tcp|tls AUTHORITY.pem IP RTP_PORT TONE.wav HEARD.wav
 
 It takes `call URI`, `answer`, `busy`, `hangup`, `hold`, `resume`, `dtmf DIGIT`, `transfer URI`, `consult URI` and `join` on its standard
 input, one a line, and says what it notices as `* WORD` on its standard output. The newest call is the one that is meant; `join` connects
@@ -12,8 +12,8 @@ import sys
 
 import pjsua2 as pj
 
-USER, PASSWORD, DAEMON, OVER, IP, RTP_PORT, TONE, HEARD = sys.argv[1:]
-PARAMETERS = {"udp": "", "tcp": ";transport=tcp"}[OVER]
+USER, PASSWORD, DAEMON, OVER, AUTHORITY, IP, RTP_PORT, TONE, HEARD = sys.argv[1:]
+PARAMETERS = {"udp": "", "tcp": ";transport=tcp", "tls": ";transport=tls"}[OVER]
 calls = []
 
 
@@ -124,7 +124,9 @@ config.medConfig.ecTailLen = 0
 endpoint.libInit(config)
 transport = pj.TransportConfig()
 transport.boundAddress = IP
-kind = {"udp": pj.PJSIP_TRANSPORT_UDP, "tcp": pj.PJSIP_TRANSPORT_TCP}[OVER]
+transport.tlsConfig.CaListFile = AUTHORITY
+transport.tlsConfig.verifyServer = True
+kind = {"udp": pj.PJSIP_TRANSPORT_UDP, "tcp": pj.PJSIP_TRANSPORT_TCP, "tls": pj.PJSIP_TRANSPORT_TLS}[OVER]
 endpoint.transportCreate(kind, transport)
 endpoint.libStart()
 endpoint.audDevManager().setNullDev()

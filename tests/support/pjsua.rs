@@ -1,6 +1,7 @@
 //! pjsua as a phone: pjsip's own library under `pjsua.py`, which is spoken to by lines.
 
-use super::phone::{Ears, Heard, Line, Phone, a_second_of, heard, recorded, tone_file};
+use super::daemon::certificate;
+use super::phone::{Ears, Heard, Line, Listening, Phone, a_second_of, heard, recorded, tone_file};
 use super::sipp::Over;
 use super::{address, ports};
 use std::io::Write;
@@ -31,10 +32,15 @@ impl Pjsua {
     pub fn register(line: Line<'_>) -> Pjsua {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let tone = tone_file(dir.path(), line.hz);
-        let over = if line.over == Over::Udp { "udp" } else { "tcp" };
+        let over = match line.over {
+            Over::Udp => "udp",
+            Over::Tcp => "tcp",
+            Over::Tls => "tls",
+        };
         let mut child = Command::new(python())
             .arg(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/support/pjsua.py"))
             .args([line.user, &format!("pw-{}", line.user), &line.daemon.to_string(), over])
+            .arg(certificate("authority.pem"))
             .args([address().to_string(), ports(RTP_PORTS).to_string()])
             .args([&tone, &dir.path().join("heard.wav")])
             .stdin(Stdio::piped())
@@ -108,8 +114,8 @@ impl Phone for Pjsua {
         &mut self.ears
     }
 
-    fn hears_tone(&self, hz: u32) {
-        a_second_of(hz, || recorded(&self.dir.path().join("heard.wav")));
+    fn listens_for(&self, hz: u32) -> Listening<'_> {
+        a_second_of(hz, || recorded(&self.dir.path().join("heard.wav")))
     }
 }
 

@@ -14,12 +14,13 @@ use tempfile::TempDir;
 pub enum Over {
     Udp,
     Tcp,
-    /// baresip alone: Debian's sipp is built without it.
+    /// Not sipp: Debian's is built without it.
     Tls,
 }
 
 impl Over {
-    fn mode(self) -> &'static str {
+    /// As sipp calls it.
+    pub fn mode(self) -> &'static str {
         match self {
             Over::Udp => "u1",
             Over::Tcp => "t1",

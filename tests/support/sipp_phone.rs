@@ -4,8 +4,7 @@
 //! call is meant. What comes in goes to a scenario of its own (`-oocsf`). Its sound is ours ([`Sound`]): sipp has no ears.
 
 use super::daemon::LINES_MAX;
-use super::phone::{Ears, Heard, Line, Phone, a_second_of, heard};
-use super::sipp::Over;
+use super::phone::{Ears, Heard, Line, Listening, Phone, a_second_of, heard};
 use super::sound::Sound;
 use super::{address, port, ports};
 use std::fs;
@@ -112,7 +111,7 @@ impl SippPhone {
             ])
             .args(["-default_behaviors", "none", "-m", &LINES.to_string(), "-r", &LINES.to_string()])
             .args(["-i", &address().to_string(), "-p", &port().to_string(), "-mp", &ports(8).to_string()])
-            .args(["-t", if line.over == Over::Tcp { "t1" } else { "u1" }])
+            .args(["-t", line.over.mode()])
             .args(["-au", line.user, "-ap", &format!("pw-{}", line.user)])
             .current_dir(dir.path())
             .stdin(Stdio::null())
@@ -268,8 +267,8 @@ impl Phone for SippPhone {
         &mut self.ears
     }
 
-    fn hears_tone(&self, hz: u32) {
-        a_second_of(hz, || Some(self.sound.heard()));
+    fn listens_for(&self, hz: u32) -> Listening<'_> {
+        a_second_of(hz, || Some(self.sound.heard()))
     }
 }
 

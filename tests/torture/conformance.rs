@@ -4,21 +4,29 @@ use std::collections::BTreeSet;
 
 const PAGE: &str = "docs/conformance.md";
 
-fn project(path: &str) -> String {
+pub(crate) fn project(path: &str) -> String {
     format!("{}/{path}", env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The tables of a page: their rows, the headings first, as cells.
+pub(crate) fn tables(page: &str) -> Vec<Vec<Vec<String>>> {
+    let text = std::fs::read_to_string(project(page)).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    let tables = lines.split(|line| !line.starts_with("| ")).filter(|table| !table.is_empty());
+    let cells = |line: &&str| {
+        let inside = line.trim_start_matches('|');
+        inside.strip_suffix('|').unwrap_or(inside).split('|').map(|cell| cell.trim().to_owned()).collect()
+    };
+    tables.map(|rows| rows.iter().filter(|row| !row.starts_with("| ---")).map(cells).collect()).collect()
 }
 
 /// The cells of every row of the page's tables, headings left out.
 fn rows() -> Vec<Vec<String>> {
-    let text = std::fs::read_to_string(project(PAGE)).unwrap();
-    let lines = text.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| ---"));
-    let inside = lines.map(|line| line.trim_start_matches('|').strip_suffix('|').unwrap_or(line));
-    let cells = inside.map(|line| line.split('|').map(|cell| cell.trim().to_owned()).collect());
-    cells.filter(|cells: &Vec<String>| !matches!(cells[0].as_str(), "RFC" | "figure")).collect()
+    tables(PAGE).into_iter().flat_map(|table| table.into_iter().skip(1)).collect()
 }
 
 /// Every `file: test, test` of a cell has its file and its tests. How many there are.
-fn named_tests_exist(row: &str, cell: &str) -> usize {
+pub(crate) fn named_tests_exist(row: &str, cell: &str) -> usize {
     let mut count = 0;
     for span in cell.split('`').skip(1).step_by(2) {
         let Some((file, names)) = span.split_once(": ") else { continue };
