@@ -207,6 +207,7 @@ mod tests {
             tone: crate::rules::model::RingTone::Urn,
             inside: true,
             diversions: Vec::new(),
+            charge: None,
         }
     }
 

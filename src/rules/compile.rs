@@ -294,6 +294,7 @@ fn user_entry(model: &Model, name: &Name, user: &User, devices: &[Name]) -> User
         ignore_caller_id: user.ignore_caller_id.is_some(),
         vanity: user.vanity,
         restrict: user.restrict.clone(),
+        budget: user.budget.clone(),
         emergency: user.emergency.clone(),
         mailbox: user.mailbox,
         primary: primary.or(only).cloned(),

@@ -271,6 +271,12 @@ impl Domain {
         self.user_entry(name).map(|user| &user.view)
     }
 
+    /// What a user may spend on calls of a class; `None`: it has no limit.
+    #[must_use]
+    pub fn budget(&self, user: &str, class: &str) -> Option<&super::model::Budget> {
+        self.user_entry(user)?.budget.get(class)
+    }
+
     /// All of them, decoded and kept: for those who show a domain, not for calls.
     pub fn users(&self) -> impl Iterator<Item = &UserView> {
         (0..self.user_count()).filter_map(|index| Some(&self.user_at(u32::try_from(index).ok()?)?.entry.view))

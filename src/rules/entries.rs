@@ -2,7 +2,7 @@
 
 use super::diagnostic::Span;
 use super::model::{
-    AcceptFrom, At, Auth, CallerId, Destination, EmergencyKeys, Name, Permission, Push, Registration,
+    AcceptFrom, At, Auth, Budget, CallerId, Destination, EmergencyKeys, Name, Permission, Push, Registration,
     RingTone, TrunkTransport,
 };
 use super::tree::{RingTemplate, Tree};
@@ -52,6 +52,7 @@ pub(super) struct UserEntry {
     pub ignore_caller_id: bool,
     pub vanity: Option<Span>,
     pub restrict: BTreeMap<Name, Permission>,
+    pub budget: BTreeMap<Name, Budget>,
     pub emergency: EmergencyKeys,
     pub mailbox: bool,
     /// The device that `self` means.

@@ -1,6 +1,6 @@
 //! What a decision is made from: the call as it came, and live state.
 
-use super::model::Destination;
+use super::model::{Destination, Spent};
 use super::tree::Tree;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -86,6 +86,11 @@ pub trait Live {
     fn trunk_full(&self, trunk: &str) -> bool {
         let _ = trunk;
         false
+    }
+    /// What the user has used of their budget of this class.
+    fn spent(&self, user: &str, class: &str) -> Spent {
+        let _ = (user, class);
+        Spent::default()
     }
     /// The user who has logged in to this hot-desk phone.
     fn seated(&self, device: &str) -> Option<&str> {

@@ -2,7 +2,7 @@
 
 use super::domain::Domain;
 use super::facts::{Live, UserStatus};
-use super::model::{Given, Name};
+use super::model::{Given, Name, Spent};
 use super::route::{RouteError, known_user};
 use super::source;
 use std::collections::BTreeMap;
@@ -56,6 +56,7 @@ fn check(domain: &Domain, given: &Given) -> Result<(), RouteError> {
         .dnd
         .iter()
         .chain(given.active_calls.keys())
+        .chain(given.spent.keys())
         .chain(given.forward.keys())
         .chain(given.hotdesk.values());
     for user in users {
@@ -66,6 +67,11 @@ fn check(domain: &Domain, given: &Given) -> Result<(), RouteError> {
         let tree = domain.user_tree(user);
         if !tree.is_some_and(|tree| tree.rules.iter().any(|r| r.name.as_ref() == Some(rule))) {
             return unknown("rule", rule);
+        }
+    }
+    for class in given.spent.values().flat_map(BTreeMap::keys) {
+        if !domain.classes.iter().any(|known| known.name == *class) {
+            return unknown("class", class);
         }
     }
     for frame in given.time_frame.keys() {
@@ -110,6 +116,11 @@ impl Live for GivenLive<'_> {
         self.below.is_some_and(|live| live.trunk_full(trunk))
     }
 
+    fn spent(&self, user: &str, class: &str) -> Spent {
+        let given = self.given.spent.get(user).and_then(|classes| classes.get(class)).copied();
+        given.or_else(|| self.below.map(|live| live.spent(user, class))).unwrap_or_default()
+    }
+
     fn seated(&self, device: &str) -> Option<&str> {
         let given = self.given.hotdesk.get(device).map(|user| &**user);
         given.or_else(|| self.below.and_then(|live| live.seated(device)))
@@ -147,6 +158,7 @@ fn merge(given: &mut Given, more: Given) {
         no_answer,
         declined,
         active_calls,
+        spent,
         dnd,
         forward,
         rule,
@@ -167,6 +179,9 @@ fn merge(given: &mut Given, more: Given) {
     given.trunk_down.extend(trunk_down);
     given.dnd.extend(dnd);
     given.active_calls.extend(active_calls);
+    for (user, classes) in spent {
+        given.spent.entry(user).or_default().extend(classes);
+    }
     given.forward.extend(forward);
     given.rule.extend(rule);
     given.time_frame.extend(time_frame);
@@ -180,6 +195,7 @@ fn merge(given: &mut Given, more: Given) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     #[test]
     fn repeated_keys_of_given_merge() {
@@ -188,6 +204,20 @@ mod tests {
                 .unwrap();
         assert_eq!(given.offline, ["201a".into(), "201b".into()]);
         assert_eq!(given.time_frame.get("storm"), Some(&true));
+    }
+
+    #[test]
+    fn what_is_spent_is_given_by_user_and_class() {
+        let texts = [
+            r#"spent={osei={premium={calls_at_once=1}}}"#,
+            r#"spent={osei={world={time_per_day="1h30m", calls_per_hour=4}}}"#,
+        ];
+        let given = parse_given(&texts).unwrap();
+        let world = Spent { calls_per_hour: 4, time_per_day: Duration::from_secs(5400), ..Spent::default() };
+        assert_eq!(given.spent["osei"]["world"], world);
+        assert_eq!(given.spent["osei"]["premium"].calls_at_once, 1);
+        let wrong = parse_given(&[r#"spent={osei={world={minutes=3}}}"#]).unwrap_err().to_string();
+        assert!(wrong.contains("calls_per_hour"), "{wrong}");
     }
 
     #[test]

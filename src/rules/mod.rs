@@ -55,5 +55,5 @@ pub use facts::{
     CallFacts, Caller, Dialled, FrameStatus, Live, Origin, SeatStatus, Status, StatusKey, StatusObject,
     UserStatus, Verified,
 };
-pub use plan::{Diverter, LegEnd, LegOutcome, LegTarget, PlannedLeg, RingPlan};
-pub use walk::{Next, Walk};
+pub use plan::{Charge, Diverter, LegEnd, LegOutcome, LegTarget, PlannedLeg, RingPlan};
+pub use walk::{Next, Stop, Walk};

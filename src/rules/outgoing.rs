@@ -4,8 +4,9 @@ use super::caller::Party;
 use super::diagnostic::Span;
 use super::domain::{ClassEntry, DeviceEntry, Domain, SiteEntry, UserEntry};
 use super::facts::Live;
-use super::model::{At, CallerId, EmergencyKeys, Name, Permission, Route};
+use super::model::{At, CallerId, EmergencyKeys, Limit, Name, Permission, Route};
 use super::patterns::Match;
+use super::plan::Charge;
 use crate::number::Locale;
 use std::collections::BTreeMap;
 
@@ -51,6 +52,11 @@ pub(super) enum Denied {
         device: Name,
         class: Name,
     },
+    /// Their budget is used up.
+    Budget {
+        charge: Box<Charge>,
+        limit: Limit,
+    },
 }
 
 /// The way out.
@@ -65,6 +71,19 @@ pub(super) struct Way {
     pub down: Vec<Name>,
     /// On this route, up, and without a free channel.
     pub full: Vec<Name>,
+    /// Whose budget it counts against.
+    pub charge: Option<Box<Charge>>,
+}
+
+impl Denied {
+    /// # Errors
+    /// The budget is used up.
+    pub fn unless_within(charge: Box<Charge>) -> Result<Box<Charge>, Denied> {
+        match charge.stopped_by() {
+            Some(limit) => Err(Denied::Budget { charge, limit }),
+            None => Ok(charge),
+        }
+    }
 }
 
 impl<'d> Sender<'d> {
@@ -143,6 +162,24 @@ impl Domain {
         denied.then(|| Denied::Device { device: device.view.key.device.clone(), class: class.into() })
     }
 
+    /// Whose budget a call of this class counts against, and how it stands. An emergency call counts against none.
+    ///
+    /// # Errors
+    /// There is nothing left of it.
+    pub(super) fn charge(
+        &self,
+        sender: Sender<'_>,
+        class: &Name,
+        live: &dyn Live,
+    ) -> Result<Option<Box<Charge>>, Denied> {
+        let Some(user) = sender.user.filter(|_| &**class != EMERGENCY) else { return Ok(None) };
+        let Some(budget) = user.budget.get(class) else { return Ok(None) };
+        let name = &user.view.name;
+        let spent = live.spent(name, class);
+        let charge = Charge { user: name.clone(), class: class.clone(), budget: budget.clone(), spent };
+        Denied::unless_within(Box::new(charge)).map(Some)
+    }
+
     /// The first route for this class and site, with those of its trunks that are up.
     pub(super) fn way(&self, class: &Name, site: Option<&Name>, live: &dyn Live) -> Option<Way> {
         let fits = |route: &Route| {
@@ -153,13 +190,13 @@ impl Domain {
             route.via.iter().cloned().partition(|trunk| live.trunk_down(trunk));
         let counts = &**class != EMERGENCY;
         let (full, trunks) = up.into_iter().partition(|trunk| counts && live.trunk_full(trunk));
-        Some(Way { route: Some(index), class: class.clone(), trunks, down, full })
+        Some(Way { route: Some(index), class: class.clone(), trunks, down, full, charge: None })
     }
 
     /// For an emergency call without a route: any trunk is better than none.
     pub(super) fn any_way(&self, live: &dyn Live) -> Way {
         let (down, trunks) = self.trunks.keys().cloned().partition(|trunk| live.trunk_down(trunk));
-        Way { route: None, class: EMERGENCY.into(), trunks, down, full: Vec::new() }
+        Way { route: None, class: EMERGENCY.into(), trunks, down, full: Vec::new(), charge: None }
     }
 
     /// What the route itself shows outside.

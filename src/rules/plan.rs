@@ -1,6 +1,6 @@
 //! Ring plans as values: which legs ring when, and what their ends mean together.
 
-use super::model::{CallerId, Confirm, Decline, MissedCalls, RingTone};
+use super::model::{Budget, CallerId, Confirm, Decline, Limit, MissedCalls, RingTone, Spent};
 use smallvec::SmallVec;
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,6 +43,47 @@ pub struct PlannedLeg {
     pub inside: bool,
     /// Of a leg to the outside: whoever diverted the call on its way here, the first one first. For trunks that want to hear of it.
     pub diversions: Vec<Diverter>,
+    /// Of a leg to the outside: whose budget it counts against, where there is one.
+    pub charge: Option<Box<Charge>>,
+}
+
+/// A leg that counts against a budget: whose, and what was used of it when that was decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Charge {
+    pub user: Arc<str>,
+    pub class: Arc<str>,
+    pub budget: Budget,
+    pub spent: Spent,
+}
+
+impl Charge {
+    /// What does not let it begin, if anything does not.
+    #[must_use]
+    pub fn stopped_by(&self) -> Option<Limit> {
+        self.budget.stops(&self.spent)
+    }
+
+    /// As it will stand at that time of a plan, when these legs of it will have begun.
+    #[must_use]
+    pub fn beside(
+        mut self: Box<Self>,
+        legs: &[PlannedLeg],
+        start: Duration,
+        ring_for: Duration,
+    ) -> Box<Self> {
+        let counts = |leg: &&PlannedLeg| {
+            leg.charge.as_ref().is_some_and(|other| other.user == self.user && other.class == self.class)
+        };
+        let overlaps = |leg: &&PlannedLeg| leg.start < start + ring_for && start < leg.start + leg.ring_for;
+        let count = |legs: usize| u32::try_from(legs).unwrap_or(u32::MAX);
+        let (all, beside) = (
+            count(legs.iter().filter(counts).count()),
+            count(legs.iter().filter(counts).filter(overlaps).count()),
+        );
+        self.spent.calls_per_hour = self.spent.calls_per_hour.saturating_add(all);
+        self.spent.calls_at_once = self.spent.calls_at_once.saturating_add(beside);
+        self
+    }
 }
 
 /// Who sent a call on to somebody else, and why (RFC 5806).

@@ -9,8 +9,8 @@ use super::caller::Party;
 use super::domain::{Domain, UserEntry};
 use super::facts::{CallFacts, Live};
 use super::model::{CallerId, CallerIdChoice, Confirm, Destination, MissedCalls, Name, RingTone, Strategy};
-use super::outgoing::{Sender, Way};
-use super::plan::{Diverter, LegOutcome, LegTarget, Legs, PlannedLeg, RingPlan};
+use super::outgoing::{Denied, Sender, Way};
+use super::plan::{Charge, Diverter, LegOutcome, LegTarget, Legs, PlannedLeg, RingPlan};
 use super::trail::{Follow, Ringing, SkipWhy, Skipped};
 use super::tree::{Facts as _, RingTemplate, TargetPlace, TemplateTarget};
 use super::user_facts::{Clock, UserFacts};
@@ -41,8 +41,9 @@ pub(super) struct Planner<'a> {
 /// A place that can ring.
 struct Ready {
     to: LegTarget,
-    /// The route of an outside leg.
+    /// The route of an outside leg, and whose budget it counts against.
     route: Option<u32>,
+    charge: Option<Box<Charge>>,
 }
 
 type ReadyList = SmallVec<[Ready; 4]>;
@@ -352,7 +353,7 @@ impl<'a> Planner<'a> {
                 let what = Destination::Device(device.clone());
                 draft.skip(what, LegOutcome::Offline, SkipWhy::NotRegistered);
             } else {
-                ready.push(Ready { to: LegTarget::Device(device.clone()), route: None });
+                ready.push(Ready { to: LegTarget::Device(device.clone()), route: None, charge: None });
             }
         }
     }
@@ -382,10 +383,11 @@ impl<'a> Planner<'a> {
         if let Some(denied) = self.domain.denied(sender, &class.name, true) {
             return Err(SkipWhy::Denied(denied));
         }
+        let charge = self.domain.charge(sender, &class.name, self.live).map_err(SkipWhy::Denied)?;
         match self.domain.way(&class.name, sender.site(), self.live) {
             Some(way) if !way.trunks.is_empty() => {
                 let to = LegTarget::Outside { number: number.clone(), trunks: way.trunks };
-                Ok(Ready { to, route: way.route })
+                Ok(Ready { to, route: way.route, charge })
             }
             Some(_) => Err(SkipWhy::TrunksDown),
             None => Err(SkipWhy::NoRoute(class.name.clone())),
@@ -439,6 +441,7 @@ impl<'a> Planner<'a> {
             tone: RingTone::default(),
             inside: self.party.inside,
             diversions: Vec::new(),
+            charge: way.charge.clone(),
         };
         let mut ringing = self.stage(MissedCalls::IfUnanswered);
         ringing.plan.legs.push(leg);
@@ -450,10 +453,20 @@ impl<'a> Planner<'a> {
     /// Legs for what can ring; what rings at that time already keeps its one leg.
     fn add(&self, owner: Option<&UserEntry>, ready: ReadyList, slot: &Slot<'_>, draft: &mut Draft<'_>) {
         let sender = Sender { user: owner, device: None };
-        for ready in ready {
+        for mut ready in ready {
             let rings = |leg: &PlannedLeg| leg.to == ready.to && leg.start + leg.ring_for > slot.start;
             if draft.ringing.plan.legs.iter().any(rings) {
                 continue;
+            }
+            // What rings beside it counts, too: a list is no way around a budget.
+            let beside =
+                ready.charge.take().map(|c| c.beside(&draft.ringing.plan.legs, slot.start, slot.ring_for));
+            match beside.map(Denied::unless_within).transpose() {
+                Ok(charge) => ready.charge = charge,
+                Err(denied) => {
+                    draft.skip(place_of(&ready.to), LegOutcome::Failed, SkipWhy::Denied(denied));
+                    continue;
+                }
             }
             let choice = slot.target.and_then(|t| t.caller_id.as_ref());
             let prefix = slot.target.and_then(|t| t.caller_id_prefix.as_ref()).filter(|p| !p.is_empty());
@@ -507,6 +520,7 @@ impl<'a> Planner<'a> {
             tone,
             inside: self.party.inside,
             diversions: diverters.to_vec(),
+            charge: ready.charge,
         }
     }
 

@@ -8,6 +8,7 @@
 //! Live state takes no part: nobody has switched anything by hand. Invariant: the work is bounded by [`DECISIONS_MAX`];
 //! [`Comparison::not_compared`] says what was left out.
 
+mod budgets;
 mod changed;
 mod course;
 mod moments;
@@ -109,6 +110,7 @@ pub fn compare_changed(before: &Side<'_>, after: &Side<'_>, differ: &Changed, no
         return comparison;
     }
     sentences::objects(before, after, differ, &mut comparison.differences);
+    budgets::compare(before, after, &mut comparison.differences);
     let zone = TimeZone::get(&after.model.domain.zone).unwrap_or(TimeZone::UTC);
     let horizon = horizon(&zone, now);
     let mut work = Work {

@@ -27,8 +27,10 @@ pub enum Style {
 }
 
 /// Keys that hold whole numbers: everywhere else bare digits are something that people dial.
-const WHOLE_NUMBERS: [&str; 10] = [
+const WHOLE_NUMBERS: [&str; 12] = [
     "call_paths",
+    "calls_at_once",
+    "calls_per_hour",
     "channels",
     "limit",
     "limit_bytes",
@@ -165,8 +167,8 @@ static NAME_NUMBER: Shape = Shape::keys(&["name", "number"]);
 
 static SITES: Shape = Shape::named(&SITE);
 static SITE: Shape = Shape::of(
-    &["timezone", "country", "area_code", "emergency", "caller_id", "restrict"],
-    &[("emergency", &CALLBACK_LOCATION), ("caller_id", &NAME_NUMBER)],
+    &["timezone", "country", "area_code", "emergency", "caller_id", "restrict", "budget"],
+    &[("emergency", &CALLBACK_LOCATION), ("caller_id", &NAME_NUMBER), ("budget", &BUDGETS)],
 );
 static ROLES: Shape = Shape::named(&ROLE);
 static ROLE: Shape = Shape::keys(&["inherit", "may", "may_not"]);
@@ -256,6 +258,7 @@ static USER: Shape = Shape::of(
         "call_paths",
         "busy_when",
         "restrict",
+        "budget",
         "emergency",
         "hotdesk",
         "moh",
@@ -269,6 +272,7 @@ static USER: Shape = Shape::of(
         ("name", &PERSON),
         ("directory", &DIRECTORY_FLAGS),
         ("caller_id", &CALLER_IDS),
+        ("budget", &BUDGETS),
         ("emergency", &CALLBACK_LOCATION),
         ("hotdesk", &HOTDESK),
         ("screen_pop", &SCREEN_POP),
@@ -276,6 +280,9 @@ static USER: Shape = Shape::of(
         ("rule", &RULE),
     ],
 );
+/// By class.
+static BUDGETS: Shape = Shape::named(&BUDGET);
+static BUDGET: Shape = Shape::keys(&["calls_at_once", "calls_per_hour", "time_per_day"]);
 static PERSON: Shape = Shape::keys(&["first", "last"]);
 static DIRECTORY_FLAGS: Shape = Shape::keys(&["announce", "list"]);
 static CALLER_IDS: Shape =

@@ -4,9 +4,9 @@ use super::PassedOver;
 use super::render::tag_name;
 use crate::rules::diagnostic::Span;
 use crate::rules::domain::{Domain, UserEntry};
-use crate::rules::model::Name;
+use crate::rules::model::{Name, in_words};
 use crate::rules::outgoing::{Denied, Way};
-use crate::rules::plan::{LegEnd, LegOutcome};
+use crate::rules::plan::{Charge, LegEnd, LegOutcome};
 use crate::rules::trail::{Because, Branch, Ringing, Service, SkipWhy, Takes};
 use crate::rules::tree::{TreeCondition, TreeRule};
 use std::borrow::Cow;
@@ -114,6 +114,9 @@ pub(super) fn denied(domain: &Domain, denied: &Denied) -> (String, Option<Span>,
         Denied::Device { device, class } => {
             (format!("denied:class:{class}"), domain.device_entry(device).map(|device| device.span))
         }
+        Denied::Budget { charge, .. } => {
+            (format!("denied:budget:{}", charge.class), Some(charge.budget.span))
+        }
     };
     (tag, span, denied_why(denied))
 }
@@ -124,7 +127,28 @@ fn denied_why(denied: &Denied) -> Words {
         Denied::Vanity { user } => format!("{user} only receives calls (vanity)").into(),
         Denied::User { user, class } => format!("{user} may not dial {class}").into(),
         Denied::Device { device, class } => format!("phone {device} may not dial {class}").into(),
+        Denied::Budget { charge, limit } => format!(
+            "{}'s {} of {} is used up: {}",
+            charge.user,
+            limit.key(),
+            charge.class,
+            charge.budget.used(&charge.spent)
+        )
+        .into(),
     }
+}
+
+/// How a budget stands that lets a leg begin.
+pub(super) fn within(charge: &Charge) -> Words {
+    let used = charge.budget.used(&charge.spent);
+    let before = format!("{} has used {used}", charge.user);
+    match charge.budget.time_left(&charge.spent) {
+        Some(left) => {
+            format!("{before}; calls are ended when the time is used up, in {} of talking", in_words(left))
+        }
+        None => before,
+    }
+    .into()
 }
 
 /// Tag and words of a branch.

@@ -386,6 +386,10 @@ impl Telling<'_> {
                 let why = format!("the trunk is told that {} forwards{before}", last.who);
                 self.say(format!("diversion:{}", last.reason), None, why);
             }
+            if let Some(charge) = &leg.charge {
+                let why = reasons::within(charge);
+                self.say(format!("budget:{}", charge.class), Some(charge.budget.span), why);
+            }
             for (index, trunk) in trunks.iter().enumerate() {
                 let span = self.domain.trunks.get(trunk).map(|trunk| trunk.span);
                 let why = match index {

@@ -1,12 +1,14 @@
 //! The rule language as typed values (every name resolved, every number normalised, every duration parsed), each with the
 //! place that it came from. What `source` and `check` make and `compile` reads.
 
+mod budget;
 mod device;
 mod outbound;
 mod people;
 mod role;
 mod service;
 
+pub use budget::{Allotted, Budget, Limit, Spent, in_words};
 pub use device::{Auth, Device, DeviceKind, DeviceRecord, Push, RingTone, SecretRef, Srtp};
 pub use outbound::{
     AcceptFrom, Called, Dial, Diversion, PassedIdentity, Registration, Route, Trunk, TrunkTransport,
@@ -136,6 +138,7 @@ pub struct Site {
     pub emergency: EmergencyKeys,
     pub caller_id: Option<CallerId>,
     pub restrict: BTreeMap<Name, Permission>,
+    pub budget: BTreeMap<Name, Allotted>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -259,6 +262,8 @@ pub struct Given {
     pub no_answer: Vec<Name>,
     pub declined: Vec<Name>,
     pub active_calls: BTreeMap<Name, u32>,
+    /// What users have used of their budgets, by class.
+    pub spent: BTreeMap<Name, BTreeMap<Name, Spent>>,
     pub dnd: Vec<Name>,
     pub forward: BTreeMap<Name, Destination>,
     pub rule: BTreeMap<Name, Name>,

@@ -1,6 +1,8 @@
 //! Users, and the answering rules of each.
 
-use super::{At, CallerId, Destination, EmergencyKeys, Name, Permission, Pin, ScreenPop, Voicemail, When};
+use super::{
+    At, Budget, CallerId, Destination, EmergencyKeys, Name, Permission, Pin, ScreenPop, Voicemail, When,
+};
 use crate::number::Pattern;
 use crate::rules::diagnostic::Span;
 use serde::{Deserialize, Serialize};
@@ -44,6 +46,8 @@ pub struct User {
     pub ignore_caller_id: Option<Span>,
     pub vanity: Option<Span>,
     pub restrict: BTreeMap<Name, Permission>,
+    /// By class; those that are not named have no limit.
+    pub budget: BTreeMap<Name, Budget>,
     pub emergency: EmergencyKeys,
     /// The mailbox exists and is enabled.
     pub mailbox: bool,

@@ -15,12 +15,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What generated calls must come by, by how their tags begin: a generator that no longer leads there would prove nothing.
-const MET: [&str; 40] = [
+const MET: [&str; 42] = [
     "allow:",
     "announce:",
     "anonymous",
     "attendant:",
     "block:",
+    "budget:",
     "busy",
     "callback:",
     "caller_id:",
@@ -29,6 +30,7 @@ const MET: [&str; 40] = [
     "code:",
     "confirm:",
     "declined",
+    "denied:budget:",
     "denied:class:",
     "denied:spare",
     "device:",

@@ -58,6 +58,11 @@ impl Page<'_> {
             self.say(denied);
             return self.reject(403);
         }
+        let beyond = self.beyond(user.as_ref(), &class, (0, 0));
+        if beyond == Some(true) {
+            self.say(format!("denied:budget:{class}"));
+            return self.reject(403);
+        }
         if let Some(over) = self.hop() {
             return over;
         }
@@ -66,16 +71,24 @@ impl Page<'_> {
         let route = route.cloned();
         self.say(format!("tel:{number}"));
         let id = self.external(user.as_ref(), device.as_ref(), route.as_ref());
-        self.out(&number, &id, self.caller.anonymous, &trunks)
+        let counts = beyond.map(|_| format!("budget:{class}"));
+        self.out(&number, &id, self.caller.anonymous, counts, &trunks)
     }
 
     /// Leaves by the trunks; how the network ends it.
-    fn out(&mut self, number: &str, id: &CallerId, withheld: bool, trunks: &[Name]) -> Next {
+    fn out(
+        &mut self,
+        number: &str,
+        id: &CallerId,
+        withheld: bool,
+        counts: Option<String>,
+        trunks: &[Name],
+    ) -> Next {
         if trunks.is_empty() {
             self.say("failed");
             return self.reject(500);
         }
-        let shows = self.shows_outgoing(id, withheld, trunks);
+        let shows = self.shows_outgoing(id, withheld, counts, trunks);
         self.tags.extend(shows);
         let tel = format!("tel:{number}");
         let given = self.given;
@@ -157,6 +170,6 @@ impl Page<'_> {
         let any = self.model.trunks.keys().filter(|trunk| !self.given.trunk_down.contains(trunk));
         let any: Vec<Name> = any.cloned().collect();
         let trunks = by_route.filter(|trunks| !trunks.is_empty()).unwrap_or(any);
-        self.out(number, &id, false, &trunks)
+        self.out(number, &id, false, None, &trunks)
     }
 }

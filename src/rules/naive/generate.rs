@@ -1,9 +1,10 @@
 //! Rule sets and calls drawn from bytes, as TOML text, so that what is compared has come through the loader. A byte of 0 is the
 //! plainest choice, which is what a failing case shrinks to.
 
-use crate::rules::model::{Given, Name};
+use crate::rules::model::{Given, Name, Spent};
 use crate::rules::route::Query;
 use std::fmt::Write;
+use std::time::Duration;
 
 pub(super) struct Draw<'b>(std::slice::Iter<'b, u8>);
 
@@ -149,6 +150,7 @@ fn site_and_trunks(d: &mut Draw<'_>, text: &mut String) {
     *text += "[site.dc]\n";
     *text += &d.maybe(2, "caller_id = { number = \"+12025550103\" }");
     *text += &d.maybe(6, "restrict = { international = \"deny\" }");
+    *text += &d.maybe(4, "budget = { national = { calls_per_hour = 1 } }");
     *text += &d.maybe(3, "emergency = { callback = \"dc\", location = \"there\" }");
     *text += &d.maybe(3, "country = \"GB\"");
     for trunk in ["t", "u"] {
@@ -229,6 +231,12 @@ fn user(d: &mut Draw<'_>, name: &str, ext: &str, text: &mut String) {
     if d.once_in(5) {
         let class = d.of(&["international", "national", "internal", "premium"]);
         let _ = writeln!(text, "restrict = {{ {class} = \"{}\" }}", d.of(&["allow", "deny", "inherit"]));
+    }
+    if d.once_in(3) {
+        let class = d.of(&["international", "national", "local", "premium"]);
+        let limit =
+            d.of(&["calls_at_once = 1", "calls_per_hour = 2", "time_per_day = \"30m\"", "calls_at_once = 2"]);
+        let _ = writeln!(text, "budget = {{ {class} = {{ {limit} }} }}");
     }
     let first = d.below(FRAMES.len());
     for index in 0..d.below(3) {
@@ -430,6 +438,17 @@ pub(super) fn given(d: &mut Draw<'_>) -> Given {
             }
             11 => _ = given.rule.insert(name.clone(), "Else".into()),
             _ => {}
+        }
+    }
+    for (user, _) in USERS {
+        if d.once_in(4) {
+            let class = d.of(&["international", "national", "local"]);
+            let spent = Spent {
+                calls_at_once: d.below(2) as u32,
+                calls_per_hour: d.below(3) as u32,
+                time_per_day: Duration::from_secs(1200 * d.below(3) as u64),
+            };
+            given.spent.entry(user.into()).or_default().insert(class.into(), spent);
         }
     }
     if d.once_in(4) {

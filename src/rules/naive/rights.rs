@@ -31,6 +31,25 @@ impl Page<'_> {
         (by_user || by_device).then(|| format!("denied:class:{class}"))
     }
 
+    /// Whether a call of this class would go beyond its user's budget, with what of the same list rings then and before; `None`: there
+    /// is no budget.
+    pub(super) fn beyond(
+        &self,
+        user: Option<&Name>,
+        class: &str,
+        (at_once, before): (u32, u32),
+    ) -> Option<bool> {
+        let budget = self.model.users[user?].budget.get(class)?;
+        let spent = self.given.spent.get(user?).and_then(|classes| classes.get(class)).copied();
+        let spent = spent.unwrap_or_default();
+        let full = [
+            budget.calls_at_once.is_some_and(|limit| spent.calls_at_once + at_once >= limit),
+            budget.calls_per_hour.is_some_and(|limit| spent.calls_per_hour + before >= limit),
+            budget.time_per_day.is_some_and(|limit| spent.time_per_day >= limit),
+        ];
+        Some(full.contains(&true))
+    }
+
     /// Trunks of the first route for the class and site; `None`: no route.
     pub(super) fn trunks(&self, class: &str, site: Option<&Name>) -> Option<(Vec<Name>, Option<&CallerId>)> {
         let route = self.model.routes.iter().find(|route| {

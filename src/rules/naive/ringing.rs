@@ -14,6 +14,8 @@ struct Leg {
     target: usize,
     start: u64,
     ring_for: u64,
+    /// The class that it counts against its owner's budget of.
+    class: Option<Name>,
     /// What follows its own tag.
     shows: Vec<String>,
 }
@@ -22,7 +24,7 @@ struct Leg {
 #[derive(Clone, Debug)]
 enum Ready {
     Phone(Name),
-    Outside { number: Name, trunks: Vec<Name>, route: CallerId },
+    Outside { number: Name, class: Option<Name>, trunks: Vec<Name>, route: CallerId },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +53,13 @@ impl Ready {
             Ready::Outside { number, .. } => format!("tel:{number}"),
         }
     }
+
+    fn class(&self) -> Option<Name> {
+        match self {
+            Ready::Phone(_) => None,
+            Ready::Outside { class, .. } => class.clone(),
+        }
+    }
 }
 
 impl Page<'_> {
@@ -65,7 +74,7 @@ impl Page<'_> {
         let default = ring.ring_for.as_secs();
         if ring.strategy == Strategy::Own {
             let ready = self.ready(owner, own.iter(), usize::MAX, &mut looked);
-            self.start(owner, &mut legs, ready, None, usize::MAX, 0, timeout.unwrap_or(default));
+            self.start(owner, &mut legs, ready, None, usize::MAX, 0, timeout.unwrap_or(default), &mut looked);
         } else if sequence {
             let lasts = |target: &Target| target.for_.or(ring.each).map_or(default, |time| time.as_secs());
             let mut steps = Vec::new();
@@ -79,14 +88,14 @@ impl Page<'_> {
             let total = timeout.unwrap_or(alone + sum);
             if ring.initial.is_some() {
                 let ready = self.ready(owner, own.iter(), usize::MAX, &mut looked);
-                self.start(owner, &mut legs, ready, None, usize::MAX, 0, total);
+                self.start(owner, &mut legs, ready, None, usize::MAX, 0, total, &mut looked);
             }
             let mut at = alone;
             for (index, target, ready) in steps {
                 if at < total {
                     let memory = ring.strategy == Strategy::SequentialMemory;
                     let ring_for = if memory { total - at } else { lasts(target).min(total - at) };
-                    self.start(owner, &mut legs, ready, Some(target), index, at, ring_for);
+                    self.start(owner, &mut legs, ready, Some(target), index, at, ring_for, &mut looked);
                 }
                 at += lasts(target);
             }
@@ -94,14 +103,14 @@ impl Page<'_> {
             let total = timeout.unwrap_or(default);
             if ring.initial.is_some() {
                 let ready = self.ready(owner, own.iter(), usize::MAX, &mut looked);
-                self.start(owner, &mut legs, ready, None, usize::MAX, 0, total);
+                self.start(owner, &mut legs, ready, None, usize::MAX, 0, total, &mut looked);
             }
             for (index, target) in ring.targets.iter().enumerate() {
                 let ready = self.ready(owner, target.to.iter().map(|to| &to.value), index, &mut looked);
                 let at = alone + target.delay.as_secs();
                 if at < total {
                     let ring_for = target.for_.map_or(total - at, |time| time.as_secs().min(total - at));
-                    self.start(owner, &mut legs, ready, Some(target), index, at, ring_for);
+                    self.start(owner, &mut legs, ready, Some(target), index, at, ring_for, &mut looked);
                 }
             }
         }
@@ -303,12 +312,17 @@ impl Page<'_> {
         if let Some(denied) = self.denied(owner, None, &class, true) {
             return Err(Some(denied));
         }
+        let beyond = self.beyond(owner, &class, (0, 0));
+        if beyond == Some(true) {
+            return Err(Some(format!("denied:budget:{class}")));
+        }
         let site = owner.and_then(|owner| self.model.users[owner].site.as_ref());
         let (trunks, route) = self.trunks(&class, site).ok_or(None)?;
         if trunks.is_empty() {
             return Err(None);
         }
-        Ok(Ready::Outside { number: number.clone(), trunks, route: route.cloned().unwrap_or_default() })
+        let route = route.cloned().unwrap_or_default();
+        Ok(Ready::Outside { number: number.clone(), class: beyond.map(|_| class), trunks, route })
     }
 
     #[allow(clippy::too_many_arguments)] // a test's own
@@ -321,11 +335,23 @@ impl Page<'_> {
         index: usize,
         start: u64,
         ring_for: u64,
+        looked: &mut Looked,
     ) {
         for ready in ready {
             let name = ready.name();
             if legs.iter().any(|leg| leg.name == name && leg.start + leg.ring_for > start) {
                 continue;
+            }
+            if let Some(class) = ready.class() {
+                let counts = || legs.iter().filter(|leg| leg.class.as_ref() == Some(&class));
+                let at_once = counts()
+                    .filter(|leg| leg.start < start + ring_for && start < leg.start + leg.ring_for)
+                    .count();
+                if self.beyond(owner, &class, (at_once as u32, counts().count() as u32)) == Some(true) {
+                    looked.skipped.push(End::Failed);
+                    looked.denied.push(format!("denied:budget:{class}"));
+                    continue;
+                }
             }
             let outside = matches!(ready, Ready::Outside { .. });
             let confirm = target.filter(|target| outside || target.confirm_on_net);
@@ -333,17 +359,24 @@ impl Page<'_> {
             let choice = target.and_then(|target| target.caller_id.as_ref());
             let prefix = target.and_then(|target| target.caller_id_prefix.as_deref()).unwrap_or_default();
             let shows = self.shows(owner, &ready, confirm, choice, prefix, true);
-            legs.push(Leg { name, target: index, start, ring_for, shows });
+            legs.push(Leg { name, target: index, start, ring_for, class: ready.class(), shows });
         }
     }
 
     /// The tags behind a leg's own.
-    pub(super) fn shows_outgoing(&self, id: &CallerId, withheld: bool, trunks: &[Name]) -> Vec<String> {
+    pub(super) fn shows_outgoing(
+        &self,
+        id: &CallerId,
+        withheld: bool,
+        counts: Option<String>,
+        trunks: &[Name],
+    ) -> Vec<String> {
         let mut shows = Vec::new();
         if !withheld {
             shows.extend(id.number.iter().map(|number| format!("caller_id:{number}")));
             shows.extend(id.name.iter().map(|name| format!("caller_id_name:{name}")));
         }
+        shows.extend(counts);
         shows.extend(trunks.iter().map(|trunk| format!("route:{trunk}")));
         shows
     }
@@ -404,6 +437,7 @@ impl Page<'_> {
             let follows = listed && owner.is_some_and(|owner| self.can_be_named(owner));
             let reason = if follows { Some("follow-me") } else { self.diverted };
             shows.extend(reason.filter(|_| told).map(|reason| format!("diversion:{reason}")));
+            shows.extend(ready.class().map(|class| format!("budget:{class}")));
             shows.extend(trunks.iter().map(|trunk| format!("route:{trunk}")));
         }
         shows
@@ -432,7 +466,7 @@ impl Page<'_> {
         let leg = |ready: Ready| {
             let confirm = confirm.filter(|_| matches!(ready, Ready::Outside { .. }));
             let shows = self.shows(owner, &ready, confirm, choice, "", false);
-            Leg { name: ready.name(), target: 0, start: 0, ring_for, shows }
+            Leg { name: ready.name(), target: 0, start: 0, ring_for, class: ready.class(), shows }
         };
         let legs = ready.into_iter().map(leg).collect();
         match self.rang(legs, looked, &[]) {

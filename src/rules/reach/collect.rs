@@ -16,7 +16,8 @@ pub(super) fn references(model: &Model) -> Vec<Reference> {
     for (name, site) in &model.sites {
         let from = Object::new(Kind::Site, name);
         collected.emergency(&from, &site.emergency);
-        collected.classes(&from, site.restrict.keys(), site.span);
+        collected.classes(&from, "restrict", site.restrict.keys(), site.span);
+        collected.classes(&from, "budget", site.budget.keys(), site.span);
     }
     for (name, frame) in &model.time_frames {
         // Calendars stand among the frames, too.
@@ -101,9 +102,15 @@ impl Collected<'_> {
         }
     }
 
-    fn classes<'n>(&mut self, from: &Object, classes: impl Iterator<Item = &'n Name>, span: Span) {
+    fn classes<'n>(
+        &mut self,
+        from: &Object,
+        by: &'static str,
+        classes: impl Iterator<Item = &'n Name>,
+        span: Span,
+    ) {
         for class in classes {
-            self.uses(from, Kind::Class, class, "restrict", span);
+            self.uses(from, Kind::Class, class, by, span);
         }
     }
 
@@ -168,7 +175,8 @@ impl Collected<'_> {
             self.uses(&from, Kind::Role, role, "role", user.span);
         }
         self.emergency(&from, &user.emergency);
-        self.classes(&from, user.restrict.keys(), user.span);
+        self.classes(&from, "restrict", user.restrict.keys(), user.span);
+        self.classes(&from, "budget", user.budget.keys(), user.span);
         for (by, list) in [("allow", &user.allow), ("block", &user.block)] {
             for entry in list {
                 if let ListEntry::List(list) = &entry.value {
@@ -282,7 +290,7 @@ impl Collected<'_> {
         if let Some(location) = &device.location {
             self.uses(from, Kind::Location, &location.value, "location", location.span);
         }
-        self.classes(from, device.restrict.keys(), device.span);
+        self.classes(from, "restrict", device.restrict.keys(), device.span);
     }
 
     fn outbound(&mut self) {

@@ -4,6 +4,7 @@ use super::super::diagnostic::Span;
 use super::super::model::{
     At, Decline, DomainTable, Name, Permission, Policy, Refuse, Site, UnknownSource, WhenFull,
 };
+use super::budgets::budgets;
 use super::emergency::emergency_keys;
 use super::mailbox::when_full;
 use super::names::{Kind, Objects};
@@ -171,8 +172,11 @@ pub(super) fn sites<'t>(r: &mut Reader<'t>, objects: &Objects<'t>) -> BTreeMap<N
             area_code,
             emergency: emergency_keys(r, &mut t),
             caller_id: t.caller_id(r, "caller_id"),
+            budget: BTreeMap::new(),
             restrict: restrict(r, &mut t, None),
         };
+        let budget = budgets(r, &mut t, None, (&site.restrict, None));
+        let site = Site { budget, ..site };
         t.finish(r);
         sites.insert(name.into(), site);
     }

@@ -1,7 +1,7 @@
 //! Live state set by hand: `given` of a golden test, and what stands in its place on the command line and in a request.
 
 use super::super::diagnostic::{Files, Span};
-use super::super::model::{At, Destination, Given, Name};
+use super::super::model::{At, Destination, Given, Name, Spent};
 use super::names::Kind;
 use super::reader::{Item, Reader, Table, span};
 use super::value::e164;
@@ -41,6 +41,7 @@ pub(super) fn given_of<'t>(r: &mut Reader<'t>, mut t: Table<'t>) -> Given {
         declined: legs(r, &mut t, "declined"),
         unconfirmed: legs(r, &mut t, "unconfirmed"),
         active_calls: map(r, &mut t, "active_calls", Kind::User, |r, item| item.count(r, 0..=1_000_000)),
+        spent: map(r, &mut t, "spent", Kind::User, spent),
         dnd: names(r, &mut t, "dnd", Kind::User),
         forward: map(r, &mut t, "forward", Kind::User, |r, item| {
             item.destination(r, None).map(|to: At<Destination>| to.value)
@@ -67,6 +68,24 @@ pub(super) fn given_of<'t>(r: &mut Reader<'t>, mut t: Table<'t>) -> Given {
     };
     t.finish(r);
     given
+}
+
+/// `{ international = { calls_at_once = 1, time_per_day = "55m" } }`: what is not named is unused.
+fn spent<'t>(r: &mut Reader<'t>, item: Item<'t>) -> Option<BTreeMap<Name, Spent>> {
+    let classes = item.table(r, "spent")?;
+    let mut all = BTreeMap::new();
+    for (class, place, value) in classes.entries() {
+        let name = r.reference(Kind::Class, class, place);
+        let Some(mut t) = value.table(r, "spent") else { continue };
+        let spent = Spent {
+            calls_at_once: t.count(r, "calls_at_once", 0..=1_000_000).unwrap_or(0),
+            calls_per_hour: t.count(r, "calls_per_hour", 0..=1_000_000).unwrap_or(0),
+            time_per_day: t.duration(r, "time_per_day").unwrap_or_default(),
+        };
+        t.finish(r);
+        all.extend(name.map(|name| (name, spent)));
+    }
+    Some(all)
 }
 
 fn names<'t>(r: &mut Reader<'t>, t: &mut Table<'t>, key: &'static str, kind: Kind) -> Vec<Name> {

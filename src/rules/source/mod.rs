@@ -6,6 +6,7 @@
 
 mod again;
 mod answering;
+mod budgets;
 mod codes;
 mod devices;
 mod domain;

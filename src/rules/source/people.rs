@@ -6,6 +6,7 @@ use super::super::model::{
     Site, User, Voicemail,
 };
 use super::answering;
+use super::budgets::budgets;
 use super::domain::{required, restrict};
 use super::emergency::emergency_keys;
 use super::lists::{entries, white_list};
@@ -58,11 +59,12 @@ pub(super) fn defaults<'t>(r: &mut Reader<'t>, around: &Surroundings<'_, 't>) {
         for own in ["ext", "exts", "name", "email", "rule", "hotdesk", "sms_number"] {
             t.own(r, own);
         }
-        common(r, around, &mut t, None);
+        let vanity = common(r, around, &mut t, None).vanity;
         entries(r, &mut t, "allow");
         entries(r, &mut t, "block");
         white_list(r, &mut t, around.lists);
-        restrict(r, &mut t, None);
+        let restrict = restrict(r, &mut t, None);
+        budgets(r, &mut t, None, (&restrict, vanity));
         emergency_keys(r, &mut t);
         t.finish(r);
     }
@@ -216,6 +218,8 @@ fn user<'t>(r: &mut Reader<'t>, around: &Surroundings<'_, 't>, name: &'t str, ob
     let rules = answering::rules(r, &mut t, name, common.ring_for, around.forward_excludes_follow);
     let (internal, external) = common.caller_id;
     let outward = [at_site.and_then(|site| site.caller_id.clone()), around.domain.caller_id.clone()];
+    let restrict = restrict(r, &mut t, at_site.map(|site| &site.restrict));
+    let budget = budgets(r, &mut t, at_site.map(|site| &site.budget), (&restrict, common.vanity));
     let user = User {
         span: object.span,
         caller_id_internal: CallerId {
@@ -254,7 +258,11 @@ fn user<'t>(r: &mut Reader<'t>, around: &Surroundings<'_, 't>, name: &'t str, ob
         white_list: white_list(r, &mut t, around.lists),
         white_list_covers_all: common.white_list_covers_all,
         vanity: common.vanity,
-        restrict: restrict(r, &mut t, at_site.map(|site| &site.restrict)),
+        restrict,
+        budget: budget
+            .into_iter()
+            .filter_map(|(class, allotted)| Some((class, allotted.budget()?)))
+            .collect(),
         emergency: emergency_keys(r, &mut t),
         mailbox: !r.names.mailboxes_off.contains_key(name),
         rules: if rules.is_empty() { vec![Rule::implied(object.span, common.ring_for)] } else { rules },

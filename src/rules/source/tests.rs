@@ -94,6 +94,18 @@ const CASES: &[(&str, &str, &str)] = &[
     ("empty", "«[time_frame.x]\n", "no times"),
     ("always-not-alone", "[number.\"+12025550100\"]\nrule = [{ when = [«\"always\"], to = \"reject:486\" }, { when = \"always\", to = \"reject:486\" }]\n", "stands alone"),
     ("emergency-restricted", "[site.x]\nrestrict = { «emergency = \"deny\" }\n", "always allowed"),
+    ("budget-uncounted", "[user.ann]\next = \"1\"\nbudget = { «emergency = { calls_at_once = 1 } }\n", "counts against no budget"),
+    ("budget-uncounted", "[site.x]\nbudget = { «internal = { calls_at_once = 1 } }\n", "costs nothing"),
+    ("bad-budget", "[class.a]\nmatch = [\"+1.\"]\n[user.ann]\next = \"1\"\nbudget = { a = { calls_at_once = «0 } }\n", "`restrict = { CLASS = \"deny\" }`"),
+    ("bad-budget", "[class.a]\nmatch = [\"+1.\"]\n[defaults.user]\nbudget = { a = { time_per_day = «\"0s\" } }\n", "lets no call through|to forbid such calls"),
+    ("bad-budget", "[class.a]\nmatch = [\"+1.\"]\n[user.ann]\next = \"1\"\nbudget = { a = «{} }\n", "or write `\"unlimited\"`"),
+    ("out-of-range", "[class.a]\nmatch = [\"+1.\"]\n[user.ann]\next = \"1\"\nbudget = { a = { calls_per_hour = «1001 } }\n", "from 0 to 1000"),
+    ("dangling", "[user.ann]\next = \"1\"\nbudget = { «intrenational = { calls_at_once = 1 } }\n[class.international]\nmatch = [\"+.\"]\n", "did you mean `international`"),
+    ("unknown-key", "[class.a]\nmatch = [\"+1.\"]\n[user.ann]\next = \"1\"\nbudget = { a = { «minutes_per_day = 3 } }\n", "calls_at_once, calls_per_hour, time_per_day"),
+    ("unknown-value", "[class.a]\nmatch = [\"+1.\"]\n[user.ann]\next = \"1\"\nbudget = { a = «\"none\" }\n", "`\"unlimited\"`"),
+    ("budget-unreachable", "[class.a]\nmatch = [\"+1.\"]\n[user.ann]\next = \"1\"\nrestrict = { a = \"deny\" }\nbudget = { a = «{ calls_at_once = 1 } }\n", "is denied here"),
+    ("budget-unreachable", "[class.a]\nmatch = [\"+1.\"]\n[user.ann]\next = \"1\"\nvanity = true\nbudget = { a = «{ calls_at_once = 1 } }\n", "a vanity user"),
+    ("budget-unreachable", "[class.a]\nmatch = [\"+1.\"]\n[defaults.user]\nbudget = { a = «{ calls_at_once = 1, time_per_day = \"25h\" } }\n", "so few calls at once"),
     ("role-loop", "«[role.a]\ninherit = \"b\"\n[role.b]\ninherit = \"a\"\n", "inherits itself"),
     ("own-key", "[defaults.user]\n«ext = \"100\"\n", "`[user.NAME]`"),
     ("bad-extension", "[user.ann]\next = «\"1 0\"\n", "can't be an extension"),
@@ -466,4 +478,19 @@ proptest! {
         prop_assert_eq!(loaded.model.is_none(), has_errors(&loaded.diagnostics));
         let _ = render(&files, &loaded.diagnostics, false);
     }
+}
+
+#[test]
+fn budgets_come_through_the_layers_class_by_class() {
+    let model = model(
+        "[class.a]\nmatch = [\"+1.\"]\n[class.b]\nmatch = [\"+44.\"]\n[class.c]\nmatch = [\"+49.\"]\n[class.d]\nmatch = [\"+33.\"]\n\
+         [defaults.user.budget]\na = { calls_at_once = 1, time_per_day = \"1h\" }\nb = { calls_per_hour = 2 }\nc = { calls_per_hour = 3 }\n\
+         d = { calls_per_hour = 4 }\n\
+         [site.x]\nbudget = { b = \"unlimited\", d = { time_per_day = \"10m\" } }\n\
+         [user.ann]\next = \"1\"\nsite = \"x\"\n[user.ann.budget.a]\ncalls_at_once = 7\n[user.ann.budget]\nc = \"inherit\"\nd = \"unlimited\"\n",
+    );
+    let budget = &model.users["ann"].budget;
+    assert_eq!(budget.keys().map(|class| &**class).collect::<Vec<_>>(), ["a", "c"]);
+    assert_eq!((budget["a"].calls_at_once, budget["a"].time_per_day), (Some(7), None), "as a whole");
+    assert_eq!(budget["c"].calls_per_hour, Some(3));
 }

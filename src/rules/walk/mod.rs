@@ -17,9 +17,9 @@ use super::caller::Party;
 use super::domain::Domain;
 use super::explain::{Explanation, render};
 use super::facts::{CallFacts, Dialled, Live, Origin};
-use super::model::{CallerIdChoice, Confirm, Destination, Name};
-use super::outgoing::Sender;
-use super::plan::{Diverter, LegEnd, RingPlan};
+use super::model::{CallerIdChoice, Confirm, Destination, Limit, Name};
+use super::outgoing::{Denied, Sender};
+use super::plan::{Charge, Diverter, LegEnd, RingPlan};
 use super::planner::Planner;
 use super::trail::{Because, By, Greeting, Object, Service, Standing, Step, Takes, Trail, Unbuilt};
 use super::tree::{ForwardKey, RingOutcome};
@@ -47,6 +47,13 @@ mod cause {
     pub const NETWORK_OUT_OF_ORDER: u8 = 38;
     pub const TEMPORARY_FAILURE: u8 = 41;
     pub const NOT_IMPLEMENTED: u8 = 79;
+}
+
+/// A leg that did not begin, because a budget is used up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stop {
+    pub charge: Box<Charge>,
+    pub limit: Limit,
 }
 
 /// What the call is to do next.
@@ -91,6 +98,8 @@ struct Journey {
     diverters: Vec<Diverter>,
     alert: Option<Name>,
     emergency: bool,
+    /// Budgets that have let a leg not begin, and whom nobody has told of yet.
+    stops: Vec<Stop>,
 }
 
 /// A walk at work: from one event of its call to what the call does next. What it decides by stands still meanwhile.
@@ -247,6 +256,11 @@ impl Walk {
     /// No leg was answered: the caller hung up before, or somebody else has taken the call.
     pub fn leave(&mut self) {
         self.journey.state = State::Over;
+    }
+
+    /// What budgets have stopped since this was last asked.
+    pub fn take_stops(&mut self) -> Vec<Stop> {
+        std::mem::take(&mut self.journey.stops)
     }
 
     /// Forwards taken so far, for the record: (user, reason, where to).
@@ -439,6 +453,9 @@ impl<'a> Turn<'a> {
     }
 
     fn tell(&mut self, step: Step) {
+        if let Step::Denied(Denied::Budget { charge, limit }) = &step {
+            self.journey.stops.push(Stop { charge: charge.clone(), limit: *limit });
+        }
         self.journey.trail.push(step);
     }
 

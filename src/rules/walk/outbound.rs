@@ -114,6 +114,10 @@ impl<'a> Turn<'a> {
         if let Some(denied) = domain.denied(self.sender(), &class, true) {
             return self.deny(denied);
         }
+        let charge = match domain.charge(self.sender(), &class, self.live) {
+            Ok(charge) => charge,
+            Err(denied) => return self.deny(denied),
+        };
         if let Some(over) = self.hop() {
             return over;
         }
@@ -121,7 +125,7 @@ impl<'a> Turn<'a> {
             let because = Because::NoRoute(class);
             return Move::Stop(self.reject(404, Some(cause::UNALLOCATED), None, because));
         };
-        Move::Stop(self.leave(number, way, None))
+        Move::Stop(self.leave(number, Way { charge, ..way }, None))
     }
 
     /// By these trunks, with this identity.

@@ -60,6 +60,7 @@ fn face(user: &User) -> User {
         ignore_caller_id,
         vanity,
         restrict: _,
+        budget,
         emergency,
         mailbox: _,
         voicemail,
@@ -75,6 +76,7 @@ fn face(user: &User) -> User {
     email.clear();
     tags.clear();
     allow.clear();
+    budget.clear();
     block.clear();
     (*directory, *record) = (Listing { announce: true, list: true }, Record::Never);
     (*ring_for, *call_paths, *call_waiting, *busy_when) = (Duration::ZERO, 0, true, BusyWhen::AllPaths);

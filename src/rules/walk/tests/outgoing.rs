@@ -129,3 +129,85 @@ fn u11_a_vanity_user_calls_inside_but_not_outside() {
     goes(&tags(&d, "device:a1", "+12125550000", &[]), &["denied:vanity", "reject:403"]);
     goes(&tags(&d, "device:a1", "102", &[]), &["ring:b1"]);
 }
+
+const ABROAD: &str = "+442079460123";
+
+#[test]
+fn a_budget_is_told_while_it_lasts_and_then_refuses_the_call() {
+    let d = domain("budget = { international = { calls_at_once = 2, time_per_day = \"1h\" } }", "", "");
+    let used = |text: &str| explained(&d, "device:a1", ABROAD, super::TUESDAY, &[text]);
+    let within = used("spent={ann={international={calls_at_once=1, time_per_day=\"42m\"}}}");
+    goes(&within.tags, &["class:international", "tel:+442079460123", "budget:international", "route:t"]);
+    let step = within.steps.iter().find(|step| step.tag == "budget:international").unwrap();
+    assert_eq!(
+        step.why,
+        "ann has used 1 of 2 calls at once, 42m of 1h today; calls are ended when the time is used up, in 18m of talking"
+    );
+    assert!(step.at.starts_with("domain.toml:"), "it says where the budget stands");
+    for (spent, key) in [("calls_at_once=2", "calls_at_once"), ("time_per_day=\"1h\"", "time_per_day")] {
+        let over = used(&format!("spent={{ann={{international={{{spent}}}}}}}"));
+        goes(&over.tags, &["class:international", "denied:budget:international", "reject:403"]);
+        never(&over.tags, &["tel:*", "route:*"]);
+        let step = over.steps.iter().find(|step| step.tag == "denied:budget:international").unwrap();
+        assert!(step.why.starts_with(&format!("ann's {key} of international is used up: ")), "{}", step.why);
+    }
+    let other = used("spent={ann={national={calls_at_once=9}}, bob={international={calls_at_once=9}}}");
+    goes(&other.tags, &["route:t"]);
+}
+
+#[test]
+fn a_budget_comes_from_defaults_site_and_user_class_by_class() {
+    let more = "[defaults.user]\nbudget = { international = { calls_per_hour = 3 }, national = { calls_per_hour = 5 } }\n\
+                [site.dc]\nbudget = { international = { calls_per_hour = 1 } }\n";
+    let d = with(
+        more,
+        "",
+        "site = \"dc\"",
+        "site = \"dc\"\nbudget = { international = \"unlimited\", national = \"inherit\" }",
+    );
+    let spent = "spent={ann={international={calls_per_hour=1}, national={calls_per_hour=5}}, \
+                 bob={international={calls_per_hour=1}}, cat={international={calls_per_hour=99}, national={calls_per_hour=5}}}";
+    goes(&tags(&d, "device:a1", ABROAD, &[spent]), &["budget:international", "route:t"]);
+    goes(&tags(&d, "device:a1", "+12125550000", &[spent]), &["denied:budget:national"]);
+    goes(&tags(&d, "device:b1", ABROAD, &[spent]), &["denied:budget:international"]);
+    let free = tags(&d, "device:c1", ABROAD, &[spent]);
+    goes(&free, &["route:t"]);
+    never(&free, &["budget:*"]);
+    goes(&tags(&d, "device:c1", "+12125550000", &[spent]), &["denied:budget:national"]);
+}
+
+#[test]
+fn an_emergency_call_counts_against_no_budget() {
+    let d = domain("budget = { national = { calls_at_once = 1 } }", "", "");
+    let t = tags(&d, "device:a1", "911", &["spent={ann={national={calls_at_once=5}}}"]);
+    goes(&t, &["emergency", "tel:911", "route:t"]);
+    never(&t, &["budget:*", "denied:*"]);
+}
+
+#[test]
+fn a_forward_spends_the_budget_of_whoever_forwards() {
+    let keys = "budget = { international = { calls_at_once = 1 } }\nvoicemail = { enabled = true }\n\
+                [[user.ann.rule]]\nname = \"Away\"\nwhen = \"always\"\nforward.always = \"tel:+442079460123\"\n";
+    let d = domain(keys, "", "");
+    let out = tags(&d, super::OUTSIDE, super::ANN, &[]);
+    goes(&out, &["forward:always", "tel:+442079460123", "budget:international", "route:t"]);
+    let spent = ["spent={ann={international={calls_at_once=1}}, bob={international={calls_at_once=0}}}"];
+    let over = tags(&d, "device:b1", "101", &spent);
+    goes(&over, &["forward:always", "denied:budget:international", "voicemail:ann/unavailable"]);
+}
+
+#[test]
+fn legs_that_ring_beside_each_other_count_together() {
+    let rule = |strategy: &str| {
+        format!(
+            "budget = {{ international = {{ calls_at_once = 1 }} }}\n[[user.ann.rule]]\nname = \"All\"\nwhen = \"always\"\n\
+             ring.strategy = \"{strategy}\"\nring.targets = [\"self:all\", \"tel:+442079460123\", \"tel:+442079460124\"]\n"
+        )
+    };
+    let together = tags(&domain(&rule("simultaneous"), "", ""), super::OUTSIDE, super::ANN, &[]);
+    goes(&together, &["denied:budget:international", "ring:a1", "ring:tel:+442079460123"]);
+    never(&together, &["ring:tel:+442079460124"]);
+    let in_turn = tags(&domain(&rule("sequential"), "", ""), super::OUTSIDE, super::ANN, &[]);
+    goes(&in_turn, &["ring:tel:+442079460123", "ring:tel:+442079460124"]);
+    never(&in_turn, &["denied:*"]);
+}
