@@ -17,6 +17,8 @@ pub enum Errand {
     Gone { home: Home },
     /// Whoever makes this call wants to take somebody's place in another one.
     PickUp { by: CallKey },
+    /// An emergency call goes out by this trunk, which is full: another call there makes way (RFC 4411).
+    MakeWay { on: Named },
     /// It stays: the call that it came from is over.
     Kept { home: Home, note: Note },
 }

@@ -432,6 +432,7 @@ impl Call {
         let callee = branch.callee.clone();
         let reasons: &[&str] = if always_missed { &[] } else { &COMPLETED_ELSEWHERE };
         self.leave_all(office, now, reasons, "answered_elsewhere");
+        self.talks(office, now, index);
         self.caller.far = self.branches[index].peer.half;
         let answer = self.caller.answer(office, now, description);
         match self.branches[index].arrived {

@@ -105,6 +105,7 @@ impl Call {
         branch.peer.answered(now, message);
         branch.peer.heard = Some(offer);
         branch.state = BranchState::Answered { dialog: Box::new(dialog), ack };
+        self.talks(office, now, index);
         self.leave_all(office, now, &COMPLETED_ELSEWHERE, "answered_elsewhere");
         self.walk.answered(leg);
         self.join(office, now, joining);

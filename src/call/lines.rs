@@ -4,6 +4,7 @@
 //!
 //! Invariant: what is said of a place is forgotten with the place, so a trunk holds no more than its places do.
 
+use super::budgets::Ticket;
 use super::office::Named;
 use crate::rules::Domain;
 use crate::sip::{Flow, Transport};
@@ -42,6 +43,8 @@ pub struct Channel {
     trunk: Named,
     /// Held for its count alone.
     _held: Arc<()>,
+    /// What it counts for against a budget.
+    ticket: Option<Arc<Ticket>>,
 }
 
 impl Channel {
@@ -49,6 +52,22 @@ impl Channel {
     #[must_use]
     pub fn trunk(&self) -> &Named {
         &self.trunk
+    }
+
+    /// What the call counts for against a budget goes where its channel goes.
+    #[must_use]
+    pub fn charged(self, ticket: Option<Arc<Ticket>>) -> Channel {
+        Channel { ticket, ..self }
+    }
+
+    #[must_use]
+    pub fn ticket(&self) -> Option<&Ticket> {
+        self.ticket.as_deref()
+    }
+
+    /// Another way takes the call over, and what it counts for.
+    pub fn uncharge(&mut self) {
+        self.ticket = None;
     }
 }
 
@@ -193,7 +212,7 @@ impl Lines {
     pub fn channel(&mut self, trunk: &Named) -> Channel {
         let line = self.line(trunk);
         line.tally.calls += 1;
-        Channel { trunk: trunk.clone(), _held: line.held.clone() }
+        Channel { trunk: trunk.clone(), _held: line.held.clone(), ticket: None }
     }
 
     /// The trunk did not take the call: nobody there, or it can't.

@@ -35,8 +35,8 @@ pub struct Log {
     pub media: Option<Media>,
     /// Who speaks with whom (RFC 7989), once somebody has answered.
     pub session_id: Option<SessionId>,
-    /// Why it ended, where nobody hung up.
-    pub why: Option<String>,
+    /// Why it ended, where nobody hung up: a tag and words.
+    pub why: Option<(&'static str, String)>,
 }
 
 impl Log {
@@ -86,8 +86,8 @@ impl Log {
             explanation.tags.push(format!("transfer:{}", transfer.to));
             explanation.steps.extend(steps.iter().cloned());
         }
-        if let Some(why) = &self.why {
-            let step = Step { tag: "session_expired".to_owned(), why: why.clone(), ..Step::default() };
+        if let Some((tag, why)) = &self.why {
+            let step = Step { tag: (*tag).to_owned(), why: why.clone(), ..Step::default() };
             explanation.steps.push(step);
         }
         let forwards = walk.forwards().into_iter();
@@ -117,7 +117,7 @@ impl Log {
                 })
                 .collect(),
             transfers: self.transfers.iter().map(|(transfer, _)| transfer.clone()).collect(),
-            ended_because: self.why.clone(),
+            ended_because: self.why.as_ref().map(|(_, why)| why.clone()),
             emergency: walk.is_emergency(),
             screen_pop: None,
             explanation,

@@ -10,8 +10,10 @@ pub mod alert;
 mod attended;
 pub mod branch;
 pub mod bridge;
+pub mod budgets;
 pub mod caller;
 mod challenged;
+pub mod charged;
 pub mod device;
 pub mod dialogs;
 pub mod early;
@@ -222,11 +224,16 @@ impl Call {
     fn proceed(&mut self, office: &mut Office, now: Now, next: Next) {
         let mut next = next;
         loop {
+            let stopped = self.tell_of_stops(office);
             match next {
                 Next::Reject { status, cause } => {
                     let rang = self.stage > 0;
                     let outcome = verdict::outcome_word(status, cause, rang);
-                    let reason = cause.map(|cause| (Name::Reason, format!("Q.850;cause={cause}")));
+                    let reason = cause.map(|cause| match &stopped {
+                        Some(words) if status == 403 => charged::reason(cause, words),
+                        Some(_) | None => format!("Q.850;cause={cause}"),
+                    });
+                    let reason = reason.map(|reason| (Name::Reason, reason));
                     return self.refuse(office, now, status, outcome, reason.into_iter().collect());
                 }
                 Next::Service { what } if &*what == PICKUP && !matches!(self.state, State::Answered(_)) => {

@@ -2,6 +2,8 @@
 //! effects go, in order.
 
 use super::alert::Alert;
+use super::budgets::Budgets;
+use super::charged::BudgetStop;
 use super::dialogs::Dialogs;
 use super::errand::Errand;
 use super::folds::Folds;
@@ -17,6 +19,7 @@ use crate::registrar::location::Removal;
 use crate::registrar::{Binding, Change, Location};
 use crate::relay::Command;
 use crate::relay::pool::Pool;
+use crate::rules::model::Spent;
 use crate::rules::tree::Tree;
 use crate::rules::{Domain, Live, UserStatus};
 use crate::sip::{Flow, Message, Transport};
@@ -100,6 +103,8 @@ pub enum Effect {
     Push(Push),
     /// An emergency call goes out.
     Emergency(Alert),
+    /// A budget is used up.
+    Stopped(BudgetStop),
 }
 
 pub struct Office {
@@ -113,6 +118,8 @@ pub struct Office {
     pub folds: Folds,
     /// Trunks: where they lead, how they fare.
     pub lines: Lines,
+    /// What users have spent.
+    pub budgets: Budgets,
     /// Call-back numbers of recent emergency calls, by domain, and until when.
     callbacks: FxHashMap<Named, Instant>,
     /// Calls that each user is part of: made by them, or answered by them.
@@ -147,6 +154,7 @@ impl Office {
             statuses: Statuses::default(),
             folds: Folds::default(),
             lines: Lines::default(),
+            budgets: Budgets::default(),
             callbacks: FxHashMap::default(),
             active: FxHashMap::default(),
             dialogs: Dialogs::default(),
@@ -340,6 +348,10 @@ impl Live for OfficeLive<'_> {
     fn trunk_down(&self, trunk: &str) -> bool {
         let key = (self.domain.name().clone(), Arc::from(trunk));
         self.office.lines.leads_nowhere(&key)
+    }
+
+    fn spent(&self, user: &str, class: &str) -> Spent {
+        self.office.budgets.spent(self.now, self.domain.name(), user, class)
     }
 
     fn trunk_full(&self, trunk: &str) -> bool {

@@ -212,7 +212,7 @@ impl Call {
     /// The party on that side is gone: the call ends for both, and its record says why.
     fn lost(&mut self, office: &mut Office, now: Now, side: Side, why: &str) {
         let who = self.label_at(side);
-        self.log.why = Some(format!("{who} {why}"));
+        self.log.why = Some(("session_expired", format!("{who} {why}")));
         self.drop_transfer(office, now);
         self.answer_passes(office, now, 487);
         self.part(office, now, Side::A, &[EXPIRED]);

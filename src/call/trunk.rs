@@ -3,6 +3,7 @@
 use super::Call;
 use super::branch::{Callee, Progress};
 use super::device::Reach;
+use super::errand::Errand;
 use super::fork::Invitation;
 use super::geolocation::{self, Carried, Given};
 use super::headers::{self, Onward};
@@ -111,7 +112,8 @@ impl Call {
         let mut full: Option<&Arc<str>> = None;
         for (index, Way { trunk: name, target: place }) in ways.iter().enumerate() {
             let Some(trunk) = domain.trunk(name) else { continue };
-            if office.lines.is_full(&domain, name) && !self.walk.is_emergency() {
+            let is_full = office.lines.is_full(&domain, name);
+            if is_full && !self.walk.is_emergency() {
                 if full.replace(name) != Some(name) {
                     let entry = self.log.leg(now, format!("tel:{number}"));
                     self.log.leg_ended(now, entry, None, &format!("trunk {name} is full"));
@@ -120,6 +122,10 @@ impl Call {
             }
             let Some(flow) = office.flow_to(place) else { continue };
             let key = (domain.name().clone(), name.clone());
+            // No limit keeps an emergency call from going out, but the carrier has limits of its own.
+            if is_full && !self.holds(&key) {
+                office.errands.push(Errand::MakeWay { on: key.clone() });
+            }
             let host = trunk.proxy.clone().unwrap_or_else(|| flow.remote.to_string());
             let target = format!("sip:{}@{host}", headers::escape_user(number));
             let history = self.onward(planned, &target);
@@ -133,7 +139,8 @@ impl Call {
             let next = ways.get(index + 1..).unwrap_or_default().to_vec();
             let patience = (!next.is_empty()).then(|| now.mono + SILENCE);
             let callee = Callee::Trunk { trunk: name.clone(), number: number.clone(), next };
-            let channel = Some(office.lines.channel(&key));
+            let ticket = self.charge(office, now, (leg, planned))?;
+            let channel = Some(office.lines.channel(&key).charged(ticket));
             let reach = Reach::default();
             let invitation =
                 Invitation { leg, planned, callee, target: &target, flow, onward, channel, patience, reach };
@@ -256,8 +263,9 @@ impl Call {
             self.passes_over(office, now, index, None);
             let branch = &mut self.branches[index];
             self.log.leg_ended(now, branch.entry, None, "no response");
-            if let Some(channel) = &branch.channel {
+            if let Some(channel) = &mut branch.channel {
                 office.lines.failed(channel);
+                channel.uncharge();
             }
             branch.leave(office, now, &[]); // should it wake up: CANCEL, or ACK and BYE
         }

@@ -33,6 +33,8 @@ pub fn render<'a>(
         retransmissions_total,
         stray_responses_total,
         shed_total,
+        budget_refusals_total,
+        budget_ends_total,
     } = *counters;
     let mut out = String::new();
     for (name, value, help) in [
@@ -61,6 +63,12 @@ pub fn render<'a>(
         ),
         ("retransmissions", retransmissions_total, "SIP messages sent again, and retransmissions absorbed."),
         ("stray_responses", stray_responses_total, "SIP responses that match no transaction."),
+        (
+            "budget_refusals",
+            budget_refusals_total,
+            "Legs to the outside that did not begin because a budget was used up.",
+        ),
+        ("budget_ends", budget_ends_total, "Calls that were ended because a budget was used up."),
         ("shed", shed_total, "SIP requests refused because a table of transactions was full."),
     ] {
         family(&mut out, name, "counter", help);

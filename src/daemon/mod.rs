@@ -290,6 +290,7 @@ fn first_inputs(
     let domains = generations.all().into_iter().map(|l| l.domain.clone());
     let mut first = vec![Input::Rules(Arc::new(Ruleset::new(domains)))];
     first.extend(statuses.all().into_iter().map(|(key, status)| Input::Status { key, status: Some(status) }));
+    first.extend(store.usages()?.into_iter().map(Input::Spent));
     first.extend(store.bindings()?.into_iter().map(refreshes::restored).map(Input::Restore));
     Ok(first)
 }

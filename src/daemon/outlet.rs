@@ -4,6 +4,7 @@
 use super::refreshes::Refreshes;
 use crate::admin::events::Announcer;
 use crate::admin::notices::Notices;
+use crate::call::budgets::Usage;
 use crate::net::signalling::Sinks;
 use crate::registrar::Change;
 use crate::store::Store;
@@ -47,6 +48,10 @@ impl Sinks for Outlet {
         }
     }
 
+    fn spent(&mut self, usage: Usage) {
+        self.store.put_usage(usage);
+    }
+
     fn event(&mut self, event: Event) {
         match &event {
             Event::CallEnded(record) => self.store.put_record(record.clone()),
@@ -54,6 +59,14 @@ impl Sinks for Outlet {
                 tracing::warn!(call = alert.id, from = alert.from, dialled = alert.dialled, "emergency call")
             }
             Event::Alarm { what } => tracing::warn!("{what}"),
+            Event::BudgetStopped(stop) => tracing::warn!(
+                call = stop.call,
+                user = stop.user,
+                class = stop.class,
+                used = stop.used,
+                ended = stop.ended,
+                "a budget is used up"
+            ),
             Event::StrangerShutOut { source, for_s } => {
                 tracing::info!(%source, for_s, "shut out: too many tries");
             }

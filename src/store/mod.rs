@@ -16,6 +16,7 @@
 //! | `edits.journal` | every edit of head or status since the newest snapshot | before an edit is acknowledged |
 //! | `manifest` | count and checksum of all keys, by kind | after each commit, so at most one commit behind |
 //! | `damaged-TIME/` | a database that was damaged, whole | never again; delete it by hand |
+//! | `spending` | what users have spent of their budgets | within 250 ms |
 //! | `trials` | generations that are taken back by themselves (`trial`) | before such a generation, and when it is settled |
 //! | `lock` | held by the process that has the store open | never |
 //!
@@ -63,6 +64,7 @@ pub mod report;
 mod settle;
 pub mod sled_store;
 pub mod snapshot;
+pub mod spending;
 pub mod trial;
 pub mod value;
 mod writer;
@@ -70,6 +72,7 @@ mod writer;
 pub use report::{OpenEvent, OpenReport};
 pub use sled_store::SledStore;
 
+use crate::call::budgets::Usage;
 use crate::call::record::CallRecord;
 use crate::registrar::{Binding, BindingKey};
 use crate::rules::Status;
@@ -189,6 +192,10 @@ pub trait Store: Send + Sync + 'static {
     /// Queued; durable within 250 ms. Never blocks for long; what can't be queued is counted and logged.
     fn put_binding(&self, binding: Binding);
     fn remove_binding(&self, key: BindingKey);
+    /// What users had spent of their budgets when it was last noted.
+    fn usages(&self) -> Result<Vec<Usage>, StoreError>;
+    /// Queued; durable within 250 ms. What can't be queued is counted and logged, and noted again with the next call.
+    fn put_usage(&self, usage: Usage);
     /// Queued; durable within 250 ms.
     fn put_record(&self, record: Arc<CallRecord>);
     /// By its id or its Call-ID.

@@ -6,6 +6,7 @@
 //! is not written, which is counted and logged too.
 
 use super::{StoreError, StoredRules};
+use crate::call::budgets::{AccountKey, Usage};
 use crate::call::record::CallRecord;
 use crate::registrar::{Binding, BindingKey};
 use crate::rules::Status;
@@ -20,6 +21,8 @@ use std::time::Duration;
 pub const EDITS_MAX: usize = 256;
 /// Registrations that wait, by key.
 pub const BINDINGS_MAX: usize = 1 << 16;
+/// Accounts of budgets that wait, by key.
+pub const USAGES_MAX: usize = 1 << 16;
 /// Call records that wait.
 pub const RECORDS_MAX: usize = 1 << 13;
 /// How long registrations and records are gathered before they are written: the rest of the 250 ms is for the writing.
@@ -56,13 +59,15 @@ pub struct Work {
     pub edits: VecDeque<Edit>,
     /// `None`: removed.
     pub bindings: HashMap<BindingKey, Option<Binding>>,
+    /// The last note of each.
+    pub usages: HashMap<AccountKey, Usage>,
     /// By id.
     pub records: BTreeMap<String, Arc<CallRecord>>,
 }
 
 impl Work {
     fn is_empty(&self) -> bool {
-        self.edits.is_empty() && self.bindings.is_empty() && self.records.is_empty()
+        self.edits.is_empty() && self.bindings.is_empty() && self.usages.is_empty() && self.records.is_empty()
     }
 }
 
@@ -119,6 +124,17 @@ impl Queue {
         }
         let first = state.work.is_empty();
         state.work.bindings.insert(key, binding);
+        self.gather(first);
+    }
+
+    pub fn push_usage(&self, usage: Usage) {
+        let mut state = self.state();
+        let full = state.work.usages.len() >= USAGES_MAX && !state.work.usages.contains_key(&usage.key);
+        if self.drops(&mut state, full, "what a user has spent") {
+            return;
+        }
+        let first = state.work.is_empty();
+        state.work.usages.insert(usage.key.clone(), usage);
         self.gather(first);
     }
 
@@ -190,7 +206,7 @@ impl Queue {
         let mut state = self.state();
         state.refused.get_or_insert(why);
         let dropped = std::mem::take(&mut state.work);
-        state.dropped += (dropped.bindings.len() + dropped.records.len()) as u64;
+        state.dropped += (dropped.bindings.len() + dropped.usages.len() + dropped.records.len()) as u64;
         self.room.notify_all();
     }
 

@@ -6,9 +6,11 @@ use super::open::{self, Opened};
 use super::queue::{Edit, Queue};
 use super::reference;
 use super::report::OpenReport;
+use super::spending::{self, Spending};
 use super::value::{self, Kind, ValueError};
 use super::writer::Writer;
 use super::{GenerationInfo, Store, StoreError, StoredRules, compiled};
+use crate::call::budgets::Usage;
 use crate::call::record::CallRecord;
 use crate::registrar::{Binding, BindingKey};
 use crate::rules::Status;
@@ -57,11 +59,17 @@ impl SledStore {
         let (Opened { engine, ledger, journal, journalled, lock }, report) = open::open(&directory)?;
         let queue = Arc::new(Queue::default());
         let archive = Archive::of(&directory);
+        let (spending, trouble) = Spending::open(&directory)
+            .map_err(|e| StoreError::Open { path: directory.display().to_string(), why: e.to_string() })?;
+        if let Some(trouble) = trouble {
+            tracing::error!("{trouble}");
+        }
         let writer = Writer {
             directory: directory.clone(),
             ledger,
             archive: ArchiveWriter::new(archive.clone()),
             journal,
+            spending,
             journalled,
             records_kept,
             queue: Arc::clone(&queue),
@@ -236,6 +244,15 @@ impl Store for SledStore {
 
     fn remove_binding(&self, key: BindingKey) {
         self.queue.push_binding(key, None);
+    }
+
+    fn usages(&self) -> Result<Vec<Usage>, StoreError> {
+        self.settle();
+        spending::read(&self.directory).map_err(|e| StoreError::Read(e.to_string()))
+    }
+
+    fn put_usage(&self, usage: Usage) {
+        self.queue.push_usage(usage);
     }
 
     fn put_record(&self, record: Arc<CallRecord>) {

@@ -9,6 +9,7 @@ use super::journal::{Journal, JournalEntry};
 use super::ledger::{COMMIT_KEYS_MAX, Change, Ledger};
 use super::open::snapshot_of;
 use super::queue::{Edit, Queue, Work};
+use super::spending::Spending;
 use super::value::{self, Kind, ValueError};
 use super::{GenerationInfo, StoreError, StoredRules, compiled, snapshot};
 use crate::rules::Status;
@@ -30,6 +31,7 @@ pub struct Writer {
     pub ledger: Ledger,
     pub archive: ArchiveWriter,
     pub journal: Journal,
+    pub spending: Spending,
     /// Edits in the journal.
     pub journalled: u64,
     /// The newest so many call records are kept.
@@ -58,7 +60,7 @@ impl Writer {
                 refuse(work, &why);
                 continue;
             }
-            let Work { edits, bindings, records } = work;
+            let Work { edits, bindings, usages, records } = work;
             let mut changes = Vec::new();
             for (key, binding) in bindings {
                 let sealed = binding.map(|binding| value::encode_binding(&binding)).transpose();
@@ -74,7 +76,9 @@ impl Writer {
                     changes.push(Change { key, value: Some(sealed) });
                 }
             }
-            let state = self.state(changes);
+            let spent = self.spending.append(usages.into_values());
+            let spent = spent.map_err(|e| self.fail("what users have spent", e));
+            let state = spent.and_then(|()| self.state(changes));
             self.edits(edits, state);
         }
     }

@@ -1,6 +1,7 @@
 //! What the switch wants done: effects as values.
 
 use super::event::Event;
+use crate::call::budgets::Usage;
 use crate::registrar::Change;
 use crate::relay::Command;
 use crate::sip::Flow;
@@ -17,6 +18,8 @@ pub enum Action {
     Media(Command),
     /// Keep this change of a registration (durable within 250 ms).
     Binding(Change),
+    /// Keep what a user has spent (durable within 250 ms).
+    Spent(Usage),
     /// To the event stream; a finished call's record comes as `Event::CallEnded` and is to be kept (within 250 ms).
     Event(Event),
     /// What came of `Input::Notice`; once each.

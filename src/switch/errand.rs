@@ -54,6 +54,7 @@ impl Switch {
                     None => self.settle_at(home, side, &tag),
                 }
             }
+            Errand::MakeWay { on } => self.make_way(now, &on),
             Errand::PickUp { by } => self.pick_up(now, by),
             Errand::Gone { home } => {
                 self.with_call(home.call, |call, office| call.bereft(office, now, home.side, None));

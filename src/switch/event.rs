@@ -2,6 +2,7 @@
 
 use super::StatusKey;
 use crate::call::alert::Alert;
+use crate::call::charged::BudgetStop;
 use crate::call::record::CallRecord;
 use crate::rules::Status;
 use serde::Serialize;
@@ -19,6 +20,9 @@ pub enum Event {
     /// An emergency call goes out: staff may want to know at once.
     #[serde(rename = "emergency")]
     Emergency(Alert),
+    /// A budget has kept a call from beginning, or has ended one.
+    #[serde(rename = "budget.stopped")]
+    BudgetStopped(BudgetStop),
     #[serde(rename = "call.ended")]
     CallEnded(Arc<CallRecord>),
     #[serde(rename = "registration.added")]

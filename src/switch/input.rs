@@ -1,5 +1,6 @@
 //! What drives the switch.
 
+use crate::call::budgets::Usage;
 use crate::call::lines::Server;
 use crate::registrar::Binding;
 use crate::relay::Report;
@@ -35,6 +36,8 @@ pub enum Input {
     },
     /// A registration from before the restart.
     Restore(Binding),
+    /// What a user had spent before the restart.
+    Spent(Usage),
     /// Where a trunk's proxy leads, resolved at the edge by RFC 3263 (again whenever it changes).
     TrunkResolved {
         domain: Arc<str>,

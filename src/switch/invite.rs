@@ -77,7 +77,6 @@ impl Switch {
         if let Some((code, bytes)) = self.no_entry(now, &domain, &facts, trunk.as_deref(), &message) {
             return self.office.respond(now, server, code, bytes);
         }
-        self.make_way(now, &domain, &facts);
         self.office.trying(now, server, &message);
         let walk = Walk::new(domain.clone(), facts);
         self.counters.calls_total += 1;

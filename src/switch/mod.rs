@@ -10,6 +10,7 @@
 
 pub mod action;
 mod admission;
+mod budgets;
 pub mod calls;
 mod certified;
 pub mod config;
@@ -162,6 +163,7 @@ impl Switch {
             Input::Rules(rules) => self.publish(now, rules, out),
             Input::Status { key, status } => self.set_status(now, key, status, out),
             Input::Restore(binding) => self.office.location.restore(now, binding),
+            Input::Spent(usage) => self.office.budgets.restore(usage),
             Input::TrunkResolved { domain, trunk, servers } => {
                 let key = (domain, trunk);
                 self.office.lines.resolved(&key, servers);
@@ -195,6 +197,7 @@ impl Switch {
             self.registrations.deadline(),
             self.strangers.deadline(),
             self.health.deadline(),
+            self.office.budgets.deadline(),
             self.drain.deadline(),
         ];
         deadlines.into_iter().flatten().min()
@@ -206,6 +209,7 @@ impl Switch {
             self.run_errands(now);
             self.tell_watchers(now);
             self.tell_of_registrations(now);
+            self.office.budgets.settle(now);
             self.flush(out);
             let mut events = std::mem::take(&mut self.office.events);
             if events.is_empty() && self.moved.is_empty() {
@@ -366,6 +370,7 @@ impl Switch {
         while let Some(key) = self.calls.due(now.mono) {
             self.with_call(key, |call, office| call.timeout(office, now));
         }
+        self.end_overspent(now);
     }
 
     fn publish(&mut self, now: Now, rules: Arc<Ruleset>, out: &mut Vec<Action>) {
@@ -380,6 +385,7 @@ impl Switch {
         }
         self.strangers.rules_changed();
         self.certified.rules_changed(&rules);
+        self.office.budgets.rules_changed(now, &rules);
         self.rules = rules; // calls keep the generation that they began with
         if !self.drain.is_on() {
             self.registrations.publish(&mut self.office, now, &self.rules);
@@ -468,6 +474,7 @@ impl Switch {
     fn flush(&mut self, out: &mut Vec<Action>) {
         out.extend(self.finished.drain(..).map(Action::Noticed));
         out.extend(self.told.drain(..).map(Action::Event));
+        out.extend(self.office.budgets.take_notes().into_iter().map(Action::Spent));
         for effect in self.office.effects.drain(..) {
             match effect {
                 Effect::Send { flow, bytes } => out.push(Action::Send { flow, bytes }),
@@ -489,6 +496,10 @@ impl Switch {
                     out.push(Action::Event(Event::CallAnswered { id, answered_by }));
                 }
                 Effect::Emergency(alert) => out.push(Action::Event(Event::Emergency(alert))),
+                Effect::Stopped(stop) => {
+                    self.counters.count_stop(&stop);
+                    out.push(Action::Event(Event::BudgetStopped(stop)));
+                }
                 Effect::Ended(record) => out.push(Action::Event(Event::CallEnded(record))),
                 Effect::Push(push) => out.push(Action::Event(push_event(push))),
             }
@@ -636,4 +647,7 @@ pub struct Counters {
     pub stray_responses_total: u64,
     /// Requests refused or not sent because a table of transactions was full.
     pub shed_total: u64,
+    /// Legs that did not begin because a budget was used up, and calls that were ended for it.
+    pub budget_refusals_total: u64,
+    pub budget_ends_total: u64,
 }

@@ -1,37 +1,19 @@
-//! Pre-emption: an emergency call that finds its trunk full takes the channel of the youngest other call.
+//! Pre-emption: an emergency call that finds a trunk of its route full takes the channel of the youngest other call there.
 //!
-//! What it is not: no limit keeps an emergency call from going out (`call::trunk`). But the carrier has limits of its own, and the
-//! call that makes room has to be gone before the emergency call comes: so this happens before that is begun.
+//! What it is not: no limit keeps an emergency call from going out (`call::trunk`). But the carrier has limits of its own, so the call
+//! that makes room is told that it is over before the emergency call is on its way.
 
 use super::Switch;
 use crate::call::office::{CallKey, Named};
 use crate::clock::Now;
-use crate::rules::{CallFacts, Domain, LegTarget, Walk};
-use std::sync::Arc;
 
 impl Switch {
-    /// Makes way for an emergency call, where the rules take this for one and its trunk is full. Costs nothing while no trunk is.
-    pub(super) fn make_way(&mut self, now: Now, domain: &Arc<Domain>, facts: &CallFacts) {
-        if !domain.trunks().any(|trunk| self.office.lines.is_full(domain, &trunk.name)) {
-            return;
-        }
-        let mut walk = Walk::new(domain.clone(), facts.clone());
-        walk.start(&self.office.live(domain, now, None));
-        if !walk.is_emergency() {
-            return;
-        }
-        let outside = walk.plan().into_iter().flat_map(|plan| &plan.legs).find_map(|leg| match &leg.to {
-            LegTarget::Outside { trunks, .. } => Some(trunks),
-            LegTarget::Device(_) => None,
-        });
-        let ordered = outside.map(|trunks| self.office.lines.registered_first(domain, trunks));
-        let Some(first) = ordered.and_then(|trunks| trunks.first().cloned()) else { return };
-        if self.office.lines.is_full(domain, &first) {
-            let trunk = (domain.name().clone(), first);
-            if let Some(key) = self.youngest_on(&trunk) {
-                self.with_call(key, |call, office| call.preempt(office, now));
-            }
-        }
+    /// Ends the youngest other call on a trunk. What it says goes out before what waits to be sent: the emergency call among it.
+    pub(super) fn make_way(&mut self, now: Now, on: &Named) {
+        let Some(key) = self.youngest_on(on) else { return };
+        let waiting = std::mem::take(&mut self.office.events);
+        self.with_call(key, |call, office| call.preempt(office, now));
+        self.office.events.extend(waiting);
     }
 
     /// The call that has been on a trunk for the shortest time and is no emergency.

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The sections and how many rows each has.
 const SECTIONS: [(char, u8); 8] =
-    [('U', 17), ('N', 12), ('A', 11), ('T', 8), ('F', 13), ('R', 14), ('O', 5), ('H', 5)];
+    [('U', 17), ('N', 12), ('A', 11), ('T', 8), ('F', 13), ('R', 14), ('O', 6), ('H', 5)];
 /// Complaints A to G.
 const COMPLAINTS: u8 = 40;
 

@@ -5,6 +5,7 @@
 
 mod attended;
 mod behaviour;
+mod budgets;
 mod carrier;
 mod certified;
 mod early;

@@ -3,6 +3,7 @@
 
 use crate::phone::Phone;
 use bytes::Bytes;
+use ringtree::call::budgets::Usage;
 use ringtree::call::lines::Server;
 use ringtree::call::record::CallRecord;
 use ringtree::clock::Now;
@@ -69,6 +70,8 @@ pub struct World {
     pub records: Vec<CallRecord>,
     /// What the event stream would show of trunks and emergencies, in order.
     pub events: Vec<Event>,
+    /// What is to be stored of budgets, in order.
+    pub spent: Vec<Usage>,
     /// The notices that are over, in order.
     pub noticed: Vec<Finished>,
     /// Relays that are open.
@@ -100,6 +103,7 @@ impl World {
             phones: BTreeMap::new(),
             records: Vec::new(),
             events: Vec::new(),
+            spent: Vec::new(),
             noticed: Vec::new(),
             relays: BTreeSet::new(),
             began: ringtree::net::clock::now().mono, // only differences count
@@ -287,8 +291,12 @@ impl World {
             Action::Event(Event::CallEnded(record)) => self.records.push((*record).clone()),
             Action::Noticed(finished) => self.noticed.push(finished),
             Action::Event(
-                event @ (Event::TrunkUp { .. } | Event::TrunkDown { .. } | Event::Emergency(_)),
+                event @ (Event::TrunkUp { .. }
+                | Event::TrunkDown { .. }
+                | Event::Emergency(_)
+                | Event::BudgetStopped(_)),
             ) => self.events.push(event),
+            Action::Spent(usage) => self.spent.push(usage),
             Action::Event(_) | Action::Binding(_) | Action::Drained => {}
         }
     }

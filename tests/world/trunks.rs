@@ -454,6 +454,39 @@ fn an_emergency_call_takes_the_channel_of_the_youngest_other_call() {
 }
 
 #[test]
+fn an_emergency_call_takes_a_channel_of_the_next_trunk_too() {
+    let users = "[user.ann]\next = \"100\"\n[user.bob]\next = \"200\"\n[trunk.one]\nproxy = \"127.0.1.8\"\n\
+                 [trunk.two]\nproxy = \"127.0.1.9\"\nchannels = 1\n\
+                 [class.national]\nmatch = [\"+1.\"]\n[class.emergency]\nmatch = [\"911\"]\n\
+                 [[route]]\nclasses = [\"national\", \"emergency\"]\nvia = [\"one\", \"two\"]\n";
+    let mut world = World::new(ruleset(users, &[("ann1", "ann"), ("bob1", "bob")]), CLEAR, 1);
+    let (fails, answers) = (Script::Fails(503), Script::Answer { after: s(1) });
+    for (address, user, script) in
+        [(ANN, "ann1", Script::Ring), (BOB, "bob1", Script::Ring), (ONE, "one", fails), (TWO, "two", answers)]
+    {
+        world.add(Phone::new(address, user, script));
+    }
+    for (trunk, address) in [("one", ONE), ("two", TWO)] {
+        world.leads(trunk, &[address]);
+    }
+    for address in [ANN, BOB] {
+        world.act(address, Phone::register);
+    }
+    world.run(s(1));
+    world.act(BOB, |bob, now| drop(bob.call(now, "+12025550199", s(100))));
+    world.run(s(3));
+    assert_eq!(finals(&mut world, BOB), [200], "by the second trunk");
+    world.act(ANN, |ann, now| drop(ann.call(now, "911", s(20))));
+    world.run(s(3));
+    assert_eq!(finals(&mut world, ANN), [200]);
+    assert_eq!((world.phone(BOB).byes, world.phone(TWO).byes), (1, 1), "the call there has made way");
+    let heard: Vec<String> = world.phone(TWO).heard.iter().filter(|m| *m != "ACK").cloned().collect();
+    assert_eq!(heard, ["INVITE", "BYE", "INVITE"], "there is room before it comes");
+    world.run(s(100));
+    assert_at_rest(&mut world);
+}
+
+#[test]
 fn an_emergency_call_says_where_it_comes_from_and_staff_are_told_at_once() {
     for dialled in ["911", "urn:service:sos", "urn:service:sos.fire"] {
         let mut world = emergency("", LOCATED);

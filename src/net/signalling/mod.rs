@@ -12,6 +12,7 @@ pub mod connections;
 mod pace;
 mod thread;
 
+use crate::call::budgets::Usage;
 use crate::clock::Now;
 use crate::net::listen::Bound;
 use crate::net::media::{self, Ports, Reporter};
@@ -35,6 +36,8 @@ pub const WORK_MAX: usize = 4096;
 pub trait Sinks {
     /// A change of a registration, to be kept within 250 ms.
     fn binding(&mut self, change: Change);
+    /// What a user has spent, to be kept within 250 ms.
+    fn spent(&mut self, usage: Usage);
     /// For the event stream and the call records.
     fn event(&mut self, event: Event);
     /// A notice is over: every phone that was told has answered, or never will.

@@ -348,6 +348,7 @@ impl<M: Machine, S: Sinks> Edge<M, S> {
                 Action::Send { flow, bytes } => self.send(now, flow, bytes),
                 Action::Media(command) => self.media_broken |= self.media.queue(command).is_err(),
                 Action::Binding(change) => self.sinks.binding(change),
+                Action::Spent(usage) => self.sinks.spent(usage),
                 Action::Event(event) => self.sinks.event(event),
                 Action::Noticed(finished) => self.sinks.noticed(finished),
                 Action::Drained => self.sinks.drained(),

@@ -71,6 +71,7 @@ struct Quiet;
 
 impl Sinks for Quiet {
     fn binding(&mut self, _: Change) {}
+    fn spent(&mut self, _: crate::call::budgets::Usage) {}
     fn event(&mut self, _: Event) {}
     fn noticed(&mut self, _: Finished) {}
     fn drained(&mut self) {}
