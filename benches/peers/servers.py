@@ -51,7 +51,7 @@ def kamailio_rtpengine(cpu, auth, phones=None):
     return [process] + kamailio(cpu, auth, rtpengine_too=True)
 
 
-def floor(cpu, auth):
+def floor(cpu, auth, users):
     process = spawn([floor.binary, f"{SERVER_IP}:{SIP_PORT}"], cpu, "floor.log")
     _answers_sip(process, "floor.log")
     return [process]

@@ -121,7 +121,8 @@ impl<'a> Wish<'a> {
             return Err(Refusal { status: 423, reason: "Interval Too Brief" });
         }
         let q = contact.param("q").and_then(thousandths).unwrap_or(1_000);
-        Ok(Wish { uri, target, key, q, expires_s: terms.grant(wished), instance, reg_id })
+        let expires_s = terms.grant(wished, &key);
+        Ok(Wish { uri, target, key, q, expires_s, instance, reg_id })
     }
 
     /// Where an INVITE for this contact goes (rulings, On the wire): the observed flow where the phone stands behind

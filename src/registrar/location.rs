@@ -67,8 +67,8 @@ pub struct Expiry {
     pub min_s: u32,
     pub max_s: u32,
     pub default_s: u32,
-    /// Up to so many hundredths less are granted than were wished for, drawn each time: phones that registered together don't
-    /// come back together.
+    /// Up to so many hundredths less are granted than were wished for, to each contact a share of its own: phones that registered
+    /// together don't come back together. To one contact it is the same each time, so that a refresh moves nothing but the end.
     pub spread_percent: u8,
 }
 
@@ -85,14 +85,14 @@ pub struct Terms<'a> {
 }
 
 impl Terms<'_> {
-    /// The seconds that a wish gets; 0 stays 0.
+    /// The seconds that a wish for the contact of this key gets; 0 stays 0.
     #[must_use]
-    pub fn grant(&self, wished_s: u32) -> u32 {
+    pub fn grant(&self, wished_s: u32, key: &str) -> u32 {
         let wished_s = wished_s.min(self.expiry.max_s);
         let share = u64::from(wished_s) * u64::from(self.expiry.spread_percent.min(100)) / 100;
         // Never below the least that we take ourselves.
         let room = share.min(wished_s.saturating_sub(self.expiry.min_s).into());
-        let less = self.lot % (room + 1);
+        let less = u64::from(crc32fast::hash(key.as_bytes())) % (room + 1);
         wished_s.saturating_sub(u32::try_from(less).unwrap_or(0))
     }
 }

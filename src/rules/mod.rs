@@ -41,6 +41,7 @@ pub mod ruleset;
 pub mod set_forward;
 mod shares;
 pub mod source;
+mod sources;
 mod table;
 mod trail;
 pub mod tree;

@@ -3,6 +3,7 @@
 use super::diagnostic::{Diagnostic, Severity, Span};
 use super::domain::Domain;
 use super::model::AcceptFrom;
+use super::sources::{self, Sources};
 use crate::registrar::binding::DeviceKey;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -12,6 +13,7 @@ use std::sync::Arc;
 pub struct Ruleset {
     /// By name in lower case.
     domains: BTreeMap<Arc<str>, Arc<Domain>>,
+    sources: Arc<Sources>,
 }
 
 /// Who a request is from, by its source address alone.
@@ -33,14 +35,20 @@ pub struct Overlap {
 impl Ruleset {
     #[must_use]
     pub fn new(domains: impl IntoIterator<Item = Arc<Domain>>) -> Ruleset {
-        let by_name = |domain: Arc<Domain>| (Arc::from(domain.name().to_lowercase()), domain);
-        Ruleset { domains: domains.into_iter().map(by_name).collect() }
+        let domains: BTreeMap<Arc<str>, Arc<Domain>> = domains.into_iter().map(by_name).collect();
+        let sources = Arc::new(Sources::of(domains.iter()));
+        Ruleset { domains, sources }
     }
 
     /// This one with the domain put in place of its earlier generation.
     #[must_use]
     pub fn with(&self, domain: Arc<Domain>) -> Ruleset {
-        Ruleset::new(self.domains.values().cloned().chain([domain]))
+        let (name, domain) = by_name(domain);
+        let unmoved = self.domains.get(&name).is_some_and(|old| sources::same(old, &domain));
+        let mut domains = self.domains.clone();
+        domains.insert(name, domain);
+        let sources = if unmoved { self.sources.clone() } else { Arc::new(Sources::of(domains.iter())) };
+        Ruleset { domains, sources }
     }
 
     /// Compared without case.
@@ -57,22 +65,26 @@ impl Ruleset {
     /// trunks.
     #[must_use]
     pub fn by_source(&self, source: SocketAddr, from_user: &str) -> Option<BySource> {
-        for domain in self.domains.values() {
-            if let Some(device) = device_from(domain, source, from_user) {
-                return Some(BySource::Device(device));
-            }
+        let mut devices = self.claiming(source).filter_map(|domain| device_from(domain, source, from_user));
+        if let Some(device) = devices.next() {
+            return Some(BySource::Device(device));
         }
-        self.domains.values().find_map(|domain| {
+        self.claiming(source).find_map(|domain| {
             let (trunk, _) =
                 domain.trunks.iter().find(|(_, t)| t.accept_from.iter().any(|a| covers(a, source)))?;
             Some(BySource::Trunk { domain: domain.name.clone(), trunk: trunk.clone() })
         })
     }
 
+    /// The domains that may know this source.
+    fn claiming(&self, source: SocketAddr) -> impl Iterator<Item = &Arc<Domain>> {
+        self.sources.claiming(source).filter_map(|name| self.domains.get(name))
+    }
+
     /// Whether any trunk or device accepts this address at all: such sources are never shut out.
     #[must_use]
     pub fn is_known_source(&self, source: SocketAddr) -> bool {
-        self.domains.values().any(|domain| domain.claims.iter().any(|(_, range)| covers(range, source)))
+        self.claiming(source).any(|domain| domain.claims.iter().any(|(_, range)| covers(range, source)))
     }
 
     /// The ranges that two domains both claim: a request from there would have no one domain.
@@ -92,6 +104,10 @@ impl Ruleset {
         }
         overlaps
     }
+}
+
+fn by_name(domain: Arc<Domain>) -> (Arc<str>, Arc<Domain>) {
+    (Arc::from(domain.name().to_lowercase()), domain)
 }
 
 impl Domain {
@@ -204,6 +220,24 @@ mod tests {
         assert!(both("\"198.51.100.1:5060\"", "\"198.51.100.1:5070\"").is_empty());
         assert_eq!(both("\"198.51.100.1\"", "\"198.51.100.1:5070\"").len(), 1);
         assert!(both("\"0.0.0.0/0\"", "\"2001:db8::/32\"").is_empty());
+    }
+
+    #[test]
+    fn a_source_is_found_among_many_domains_by_its_narrowest_range_and_after_each_edit() {
+        let range = |n: u32| format!("\"10.{}.{}.0/24\", \"[2001:db8:{n:x}::]/48\"", n / 256, n % 256);
+        let named = |n: u32, range: &str| domain(&format!("d{n}.test"), range, "");
+        let rules = Ruleset::new((0..300).map(|n| named(n, &range(n))));
+        assert_eq!(from(&rules, "10.1.2.3:5060", "x").unwrap(), "d258.test trunk t");
+        assert_eq!(from(&rules, "[2001:db8:fe:1::1]:5060", "x").unwrap(), "d254.test trunk t");
+        assert_eq!(from(&rules, "10.2.0.1:5060", "x"), None);
+        let moved = rules.with(named(258, "\"10.2.0.1:5070\""));
+        assert_eq!(from(&moved, "10.1.2.3:5060", "x"), None);
+        assert_eq!(from(&moved, "10.2.0.1:5060", "x"), None);
+        assert_eq!(from(&moved, "10.2.0.1:5070", "x").unwrap(), "d258.test trunk t");
+        let unmoved = moved.with(named(258, "\"10.2.0.1:5071\""));
+        assert_eq!(from(&unmoved, "10.2.0.1:5071", "x").unwrap(), "d258.test trunk t");
+        let everybody = unmoved.with(domain("e.test", "\"0.0.0.0/0\"", ""));
+        assert_eq!(from(&everybody, "203.0.113.9:1", "x").unwrap(), "e.test trunk t");
     }
 
     #[test]
