@@ -3,12 +3,14 @@
 //! Invariants: the bytes never change; every span lies in the header section. Text is read with folds as spaces and stray
 //! bytes that are no UTF-8 as `?` (RFC 3261 §7.3.1 lets a fold be a space; Latin-1 in a display name must not cost the
 //! call). Such a message keeps a readable copy of its header section, of the same length, so that one set of spans fits
-//! both; all others have no copy. [`Message::headers`] gives the bytes as they came.
+//! both; all others share the bytes. [`Message::headers`] gives the bytes as they came.
 
+use super::marks::{AddressMark, Marks, ViaMark};
 use super::params::Elements;
 use super::parse::{Defect, Field, Fields, HEADERS_MAX, Length, Span, StartLine, decimal, start_line};
 use super::{Method, Name, NameAddr, ParseError, Via};
 use bytes::Bytes;
+use bytestring::ByteString;
 use smallvec::SmallVec;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,7 +25,9 @@ pub struct CSeq {
 #[derive(Clone, Debug)]
 pub struct Message {
     bytes: Bytes,
-    readable: Option<Bytes>,
+    /// The header section as text.
+    section: ByteString,
+    marks: Option<Marks>,
     pub(super) start: StartLine,
     pub(super) version_known: bool,
     pub(super) fields: Arc<[Field]>,
@@ -66,9 +70,9 @@ impl Message {
             Some(_) => None,
         });
         let body_at = end.unwrap_or(bytes.len());
-        let section = bytes.get(..body_at).unwrap_or_default();
         Ok(Message {
-            readable: readable(section, &fields, folded),
+            section: readable(bytes.slice(..body_at), &fields, folded),
+            marks: None,
             start: start.line,
             version_known: start.version_known,
             fields: Arc::from(fields.as_slice()),
@@ -78,6 +82,14 @@ impl Message {
             source: None,
             bytes,
         })
+    }
+
+    /// Finds what every layer asks for, once. Without it each reads for itself.
+    pub fn mark(&mut self) {
+        let text = &*self.section;
+        let address = |address: Option<NameAddr<'_>>| address.map(|address| AddressMark::of(&address, text));
+        let via = self.top_via().map(|via| ViaMark::of(&via, text));
+        self.marks = Some(Marks { via, from: address(self.from()), to: address(self.to()) });
     }
 
     /// Notes where a request came from: [`Writer::reply`](super::Writer::reply) then adds `received` and `rport` to the
@@ -193,17 +205,26 @@ impl Message {
 
     #[must_use]
     pub fn top_via(&self) -> Option<Via<'_>> {
-        self.elements(Name::Via).next().and_then(Via::parse)
+        match &self.marks {
+            Some(marks) => marks.via.map(|via| via.in_text(&self.section)),
+            None => self.elements(Name::Via).next().and_then(Via::parse),
+        }
     }
 
     #[must_use]
     pub fn from(&self) -> Option<NameAddr<'_>> {
-        self.value(Name::From).and_then(NameAddr::parse)
+        match &self.marks {
+            Some(marks) => marks.from.map(|address| address.in_text(&self.section)),
+            None => self.value(Name::From).and_then(NameAddr::parse),
+        }
     }
 
     #[must_use]
     pub fn to(&self) -> Option<NameAddr<'_>> {
-        self.value(Name::To).and_then(NameAddr::parse)
+        match &self.marks {
+            Some(marks) => marks.to.map(|address| address.in_text(&self.section)),
+            None => self.value(Name::To).and_then(NameAddr::parse),
+        }
     }
 
     /// The Call-ID; empty where there is none.
@@ -265,16 +286,15 @@ impl Message {
         self.bytes.len() - self.body_at
     }
 
-    /// The text at a span. The readable copy is UTF-8 throughout, so this fails for no span.
     pub(super) fn text(&self, span: Span) -> &str {
-        std::str::from_utf8(span.of(self.readable.as_ref().unwrap_or(&self.bytes))).unwrap_or("")
+        span.in_text(&self.section)
     }
 }
 
-/// A copy of the header section that can be read as text, where the bytes can't.
-fn readable(section: &[u8], fields: &[Field], folded: bool) -> Option<Bytes> {
-    if !folded && (section.is_ascii() || std::str::from_utf8(section).is_ok()) {
-        return None;
+/// The header section as text; a copy where the bytes can't be read so.
+fn readable(section: Bytes, fields: &[Field], folded: bool) -> ByteString {
+    if !folded && let Ok(text) = ByteString::try_from(section.clone()) {
+        return text;
     }
     let mut copy = section.to_vec();
     for field in fields.iter().filter(|_| folded) {
@@ -290,7 +310,7 @@ fn readable(section: &[u8], fields: &[Field], folded: bool) -> Option<Bytes> {
         at = stray.error_len().map_or(copy.len(), |length| from + length);
         copy.get_mut(from..at).unwrap_or_default().fill(b'?');
     }
-    Some(copy.into())
+    String::from_utf8(copy).unwrap_or_default().into() // proved above
 }
 
 #[cfg(test)]
@@ -328,6 +348,21 @@ mod tests {
         assert_eq!(invite.addresses(Name::Contact).map(|c| c.uri.user).collect::<Vec<_>>(), ["alice", "b,c"]);
         assert_eq!(invite.other("x-other"), Some("one"));
         assert_eq!(invite.body(), "body");
+    }
+
+    #[test]
+    fn what_is_found_once_reads_as_what_is_read_each_time() {
+        let latin = INVITE.replace("t: Bob", "t: B\u{f6}b").replace("\u{f6}", "\u{1}").into_bytes();
+        let latin: Vec<u8> = latin.into_iter().map(|b| if b == 1 { 0xf6 } else { b }).collect();
+        let tel = INVITE.replace("<sip:bob@biloxi.com>", "tel:+12025550100;ext=7").into_bytes();
+        let broken =
+            INVITE.replace("Via: SIP/2.0", "Via: HTTP/2.0").replace("t: Bob", "t: \"Bob").into_bytes();
+        for text in [INVITE.as_bytes(), &latin, &tel, &broken] {
+            let read = message(text);
+            let mut found = read.clone();
+            found.mark();
+            assert_eq!((found.top_via(), found.from(), found.to()), (read.top_via(), read.from(), read.to()));
+        }
     }
 
     #[test]

@@ -67,6 +67,19 @@ impl Span {
     pub(super) fn of(self, bytes: &[u8]) -> &[u8] {
         bytes.get(self.range()).unwrap_or_default()
     }
+
+    /// Where `part` stands, which was cut from `text`, a header section. What is empty stands nowhere.
+    pub(super) fn within(text: &str, part: &str) -> Span {
+        let start = part.as_ptr().addr().wrapping_sub(text.as_ptr().addr());
+        match start.checked_add(part.len()).filter(|end| *end <= text.len() && !part.is_empty()) {
+            Some(end) => Span::new(start, end),
+            None => Span::default(),
+        }
+    }
+
+    pub(super) fn in_text(self, text: &str) -> &str {
+        text.get(self.range()).unwrap_or("")
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

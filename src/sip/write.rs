@@ -40,7 +40,7 @@ impl Writer {
         let mut writer = Writer::response(status, reason);
         match (request.source(), request.value(Name::Via)) {
             (Some(source), Some(first)) => {
-                writer.topmost_via(first, source);
+                writer.topmost_via(first, request.top_via(), source);
                 request.raw_values(Name::Via).skip(1).for_each(|via| writer.copied(Name::Via, via));
             }
             _ => {
@@ -102,10 +102,11 @@ impl Writer {
 
     /// RFC 3581 §4: `rport` is filled where it was asked for, and `received` added then, or where the sent-by is not the
     /// source's address (RFC 3261 §18.2.1). What the sender wrote there itself is dropped.
-    fn topmost_via(&mut self, value: &str, source: SocketAddr) {
+    fn topmost_via(&mut self, value: &str, via: Option<Via<'_>>, source: SocketAddr) {
         let mut elements = Elements::new(value);
         let top = elements.next().unwrap_or("");
-        let Some(via) = Via::parse(top) else { return self.line("Via", value) };
+        // Where the first field holds none, the topmost stands in another.
+        let Some(via) = via.filter(|_| !top.is_empty()) else { return self.line("Via", value) };
         let rport = via.param("rport").is_some();
         let received = rport || via.host.parse() != Ok(source.ip());
         let sent_by = top.get(..top.len() - via.params.len()).unwrap_or(top).trim_end();

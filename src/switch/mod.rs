@@ -287,6 +287,7 @@ impl Switch {
     }
 
     fn packet(&mut self, now: Now, flow: Flow, mut message: Message) {
+        message.mark();
         if let Err(refusal) = message.check() {
             self.counters.bad_requests_total += 1;
             if message.is_request() && message.method() != Method::Ack {
@@ -472,6 +473,10 @@ impl Switch {
     }
 
     fn flush(&mut self, out: &mut Vec<Action>) {
+        let nothing = self.finished.is_empty() && self.told.is_empty() && self.office.effects.is_empty();
+        if nothing && !self.registrations.has_news() && !self.health.has_news() {
+            return;
+        }
         out.extend(self.finished.drain(..).map(Action::Noticed));
         out.extend(self.told.drain(..).map(Action::Event));
         out.extend(self.office.budgets.take_notes().into_iter().map(Action::Spent));

@@ -70,7 +70,7 @@ impl Switch {
                 w.field("Flow-Timer", FLOW_TIMER_S);
             }
         }
-        w.header(Name::Supported, response::SUPPORTED.join(", "));
+        response::write_supported(&mut w);
         if let Some(provider) = self.push_service(domain, key, request) {
             w.field("Feature-Caps", format_args!("*;+sip.pns=\"{provider}\"")); // RFC 8599 §5.6.1
         }
@@ -80,11 +80,9 @@ impl Switch {
 
     /// The push service that wakes this phone, where it has asked for one by `pn-provider`.
     fn push_service(&self, domain: &Domain, key: &DeviceKey, request: &Message) -> Option<Arc<str>> {
+        let provider = domain.device(&key.device)?.push.as_ref().map(|push| push.provider.clone())?;
         let asks = request.addresses(Name::Contact).any(|contact| contact.uri.param("pn-provider").is_some());
-        if !asks {
-            return None;
-        }
-        domain.device(&key.device)?.push.as_ref().map(|push| push.provider.clone())
+        asks.then_some(provider)
     }
 
     /// RFC 8599 §5.3.1: a phone that wants to be woken by another service than its rules name is told so.

@@ -147,6 +147,10 @@ impl Health {
         self.deadlines.next()
     }
 
+    pub fn has_news(&self) -> bool {
+        !self.news.is_empty()
+    }
+
     /// What is to be told since the last time, in order.
     pub fn take_news(&mut self) -> Vec<News> {
         std::mem::take(&mut self.news)

@@ -167,6 +167,10 @@ impl Registrations {
         Some(self.entries.get(self.by_trunk.get(trunk)?)?.registration.standing())
     }
 
+    pub fn has_news(&self) -> bool {
+        !self.news.is_empty()
+    }
+
     /// What is to be told since the last time, in order.
     pub fn take_news(&mut self) -> Vec<News> {
         std::mem::take(&mut self.news)
