@@ -132,12 +132,14 @@ impl Relay {
     }
 
     /// RTCP has no latch of its own against the RTP's: it is taken from the IP address that RTP comes from, and on the RTP
-    /// port only from the very source of the RTP, so that it can't lock what RTP has to lock.
+    /// port only from the very source of the RTP, so that it can't lock what RTP has to lock. Where another party's RTP is awaited, after a
+    /// transfer, the one who has left says their RTCP goodbye (RFC 3550 §6.6) to nobody: it would draw the newcomer's reports to them.
     fn rtcp(&mut self, side: Side, channel: Channel, from: SocketAddr) -> Forward {
         let party = self.party(side);
         let source = party.rtp.source();
         let taken = match channel {
             Channel::Rtp => source == Some(from),
+            Channel::Rtcp if party.rtp.has_left(from.ip()) && party.rtcp.destination() != Some(from) => false,
             Channel::Rtcp => source.is_none_or(|source| source.ip() == from.ip()) && party.rtcp.admit(from),
         };
         if !taken {
@@ -251,6 +253,22 @@ mod tests {
         let forward = relay.packet(now, Side::A, Channel::Rtcp, at("203.0.113.9:4001"), &RTCP);
         assert_eq!(forward, Forward::Drop(Why::Stranger));
         let forward = relay.packet(now, Side::A, Channel::Rtcp, at("198.51.100.7:61007"), &RTCP);
+        assert_eq!(forward, send_to(Side::B, Channel::Rtcp, "10.0.0.2:5001"));
+    }
+
+    #[test]
+    fn the_goodbye_of_who_has_left_draws_no_reports_to_them() {
+        let now = Instant::now();
+        let mut relay = pointed(now);
+        relay.packet(now, Side::A, Channel::Rtp, at("10.0.0.1:4000"), &RTP);
+        // Transferred: somebody else is on side A, and the one before has sent no RTCP so far.
+        relay.point(now, Side::A, Some(at("10.0.0.3:6000")), None);
+        let forward = relay.packet(now, Side::A, Channel::Rtcp, at("10.0.0.1:4001"), &RTCP);
+        assert_eq!(forward, Forward::Drop(Why::Stranger));
+        let forward = relay.packet(now, Side::B, Channel::Rtcp, at("10.0.0.2:5001"), &RTCP);
+        assert_eq!(forward, send_to(Side::A, Channel::Rtcp, "10.0.0.3:6001"));
+        // The newcomer's are taken, before its RTP as well.
+        let forward = relay.packet(now, Side::A, Channel::Rtcp, at("10.0.0.3:6001"), &RTCP);
         assert_eq!(forward, send_to(Side::B, Channel::Rtcp, "10.0.0.2:5001"));
     }
 

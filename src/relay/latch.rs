@@ -96,6 +96,12 @@ impl Latch {
         }
     }
 
+    /// Whether the party that was heard before from that IP address has given way to another, which is still to be heard.
+    #[must_use]
+    pub fn has_left(&self, ip: IpAddr) -> bool {
+        matches!(*self, Latch::Open { former: Some(Former { source, .. }), .. } if source.ip() == ip)
+    }
+
     /// Where packets for this party go.
     #[must_use]
     pub fn destination(&self) -> Option<SocketAddr> {
