@@ -16,6 +16,7 @@ mod certified;
 pub mod config;
 mod date;
 pub mod drain;
+mod effects;
 mod errand;
 pub mod event;
 mod facts;
@@ -26,52 +27,49 @@ mod invite;
 mod message;
 mod notify;
 mod pickup;
+mod ports;
 mod preempt;
 mod proven;
+mod publish;
 mod refer;
 mod register;
 mod registered;
+mod request;
 mod response;
 pub mod strangers;
 mod subscribe;
+mod view;
 
 pub use action::Action;
 pub use config::Config;
 pub use event::Event;
 pub use input::{Input, StatusKey};
+pub use view::Counters;
 
 use crate::call::Call;
-use crate::call::office::{CallKey, Effect, Named, Office};
-use crate::call::record::CallRecord;
-use crate::call::statuses::DomainStatuses;
-use crate::call::wake::Push;
+use crate::call::office::{CallKey, Effect, Office};
 use crate::clock::Now;
 use crate::ids::Ids;
 use crate::pager::{self, Pager};
-use crate::registrar::binding::DeviceKey;
+use crate::registrar::Change;
 use crate::registrar::digest::Digest;
 use crate::registrar::gruu::Gruus;
-use crate::registrar::{Binding, Change};
-use crate::relay::{Command, Report, Side};
-use crate::rules::{Ruleset, Status, StatusObject};
+use crate::rules::Ruleset;
 use crate::sip::{Flow, Message, Method, Transport};
 use crate::subscription::notice::{Finished, Notices};
-use crate::subscription::summary::Counts;
 use crate::subscription::{self, Notifier};
-use crate::transaction::{self, ServerId, Transactions};
-use crate::trunk::{self, Health, News, Registrations, Standing};
+use crate::transaction::{self, Transactions};
+use crate::trunk::{self, Health, Registrations};
 use calls::Calls;
 use certified::Certified;
 use date::Date;
 use drain::Drain;
+use ports::Growth;
 use proven::Proven;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 use strangers::Strangers;
-
-/// Pairs that the media plane is asked to open at a time.
-const GROW_PAIRS: usize = 256;
 
 pub struct Switch {
     config: Config,
@@ -100,15 +98,6 @@ pub struct Switch {
     drain: Drain,
     growth: Growth,
     counters: Counters,
-}
-
-/// Whether more relay ports are to be had.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Growth {
-    Possible,
-    /// Asked for; the report is awaited.
-    Asked,
-    Exhausted,
 }
 
 impl Switch {
@@ -303,57 +292,6 @@ impl Switch {
         self.office.transactions.receive(now.mono, flow, message, &mut self.office.events);
     }
 
-    /// A new request (RFC 3261 §8.2, §12.2.2).
-    fn request(&mut self, now: Now, server: ServerId, flow: Flow, message: Message) {
-        if let Some(bytes) = response::unsupported(&message) {
-            return self.office.respond(now, server, 420, bytes);
-        }
-        if message.to().is_some_and(|to| to.tag().is_some()) {
-            return self.request_in_dialog(now, server, flow, &message);
-        }
-        let (code, bytes) = match message.method() {
-            Method::Invite if message.max_forwards() == Some(0) => (483, response::plain(&message, 483)), // RFC 7332
-            Method::Invite => return self.invite(now, server, flow, message),
-            Method::Register => return self.register(now, server, flow, &message),
-            Method::Subscribe => return self.subscribe(now, server, flow, &message),
-            Method::Options => (200, response::options(&message)),
-            Method::Bye | Method::Cancel | Method::Update | Method::Info | Method::Prack | Method::Notify => {
-                (481, response::plain(&message, 481)) // RFC 3261 §12.2.2
-            }
-            Method::Refer => (403, response::plain(&message, 403)), // transfers are made within their call
-            Method::Message => return self.message(now, server, flow, &message),
-            Method::Publish => (405, response::not_allowed(&message, 405)),
-            Method::Ack => return,
-            Method::Other => (501, response::not_allowed(&message, 501)), // RFC 3261 §21.5.2
-        };
-        self.office.respond(now, server, code, bytes);
-    }
-
-    fn request_in_dialog(&mut self, now: Now, server: ServerId, flow: Flow, message: &Message) {
-        if message.method() == Method::Subscribe {
-            let tag = message.to().and_then(|to| to.tag()).unwrap_or_default();
-            return match subscription::of_tag(tag) {
-                Some(key) => self.resubscribe(now, key, server, flow, message),
-                None => self.office.respond(now, server, 481, response::plain(message, 481)),
-            };
-        }
-        if message.method() == Method::Refer {
-            return self.refer(now, server, flow, message);
-        }
-        let found = self.in_dialog(message).is_some_and(|(key, side)| {
-            self.with_call(key, |call, office| call.request(office, now, server, flow, side, message))
-        });
-        if !found {
-            self.office.respond(now, server, 481, response::plain(message, 481));
-        }
-    }
-
-    /// Which call an in-dialog request is for, by our tag in its To.
-    fn in_dialog(&self, message: &Message) -> Option<(CallKey, (Side, usize))> {
-        let (key, side, branch) = self.calls.place(message.to()?.tag()?)?;
-        Some((key, (side, branch)))
-    }
-
     fn timeout(&mut self, now: Now, out: &mut Vec<Action>) {
         self.office.transactions.timeout(now.mono, &mut self.office.events);
         let mut changes = Vec::new();
@@ -372,72 +310,6 @@ impl Switch {
             self.with_call(key, |call, office| call.timeout(office, now));
         }
         self.end_overspent(now);
-    }
-
-    fn publish(&mut self, now: Now, rules: Arc<Ruleset>, out: &mut Vec<Action>) {
-        for domain in rules.domains() {
-            let (name, generation) = (domain.name(), domain.generation());
-            if self.rules.domain(name).is_none_or(|old| old.generation() != generation) {
-                let applied = Event::RulesApplied { domain: name.to_string(), generation };
-                out.push(Action::Event(applied));
-                let set = self.office.statuses.domain(name);
-                self.office.folds.refold(domain, set.into_iter().flat_map(DomainStatuses::users));
-            }
-        }
-        self.strangers.rules_changed();
-        self.certified.rules_changed(&rules);
-        self.office.budgets.rules_changed(now, &rules);
-        self.rules = rules; // calls keep the generation that they began with
-        if !self.drain.is_on() {
-            self.registrations.publish(&mut self.office, now, &self.rules);
-            self.health.publish(&mut self.office, now, &self.rules);
-        }
-        let rules = &self.rules;
-        self.office
-            .lines
-            .keep(|(domain, trunk)| rules.domain(domain).is_some_and(|d| d.trunk(trunk).is_some()));
-        self.review_subscriptions(now, None);
-    }
-
-    fn set_status(&mut self, now: Now, key: StatusKey, status: Option<Status>, out: &mut Vec<Action>) {
-        self.office.statuses.set(now, key.clone(), status.clone());
-        self.fold(&key);
-        if let StatusObject::Device(device) = &key.object {
-            let device = DeviceKey { domain: key.domain.clone(), device: device.clone() };
-            self.review_subscriptions(now, Some(&device));
-        }
-        out.push(Action::Event(Event::StatusChanged { key, status }));
-    }
-
-    /// The tree of a user whose status has changed is folded again, and no other.
-    fn fold(&mut self, key: &StatusKey) {
-        if let (StatusObject::User(user), Some(domain)) = (&key.object, self.rules.domain(&key.domain)) {
-            let status = match self.office.statuses.of(key) {
-                Some(Status::User(status)) => Some(status),
-                _ => None,
-            };
-            self.office.folds.fold(domain, user, status.as_ref());
-        }
-    }
-
-    fn media(&mut self, report: Report) {
-        match report {
-            Report::Opened { pairs, exhausted } => {
-                self.office.ports.add(pairs);
-                self.growth = if exhausted { Growth::Exhausted } else { Growth::Possible };
-            }
-            Report::Closed { id, media } => {
-                self.with_call(CallKey(id.0), |call, office| call.relay_closed(office, media));
-            }
-        }
-    }
-
-    /// Asks for more relay ports before they run out.
-    fn grow(&mut self, out: &mut Vec<Action>) {
-        if self.growth == Growth::Possible && self.office.ports.len() < self.config.ports_low {
-            self.growth = Growth::Asked;
-            out.push(Action::Media(Command::Grow { pairs: GROW_PAIRS.max(self.config.ports_low) }));
-        }
     }
 
     fn hang_up(&mut self, now: Now, id: &str) {
@@ -466,193 +338,4 @@ impl Switch {
         self.office.location.flow_ended(now, flow, &mut changes);
         self.changed(changes);
     }
-
-    /// Passes changes of registrations on.
-    fn changed(&mut self, changes: Vec<Change>) {
-        self.office.effects.extend(changes.into_iter().map(Effect::Binding));
-    }
-
-    fn flush(&mut self, out: &mut Vec<Action>) {
-        let nothing = self.finished.is_empty() && self.told.is_empty() && self.office.effects.is_empty();
-        if nothing && !self.registrations.has_news() && !self.health.has_news() {
-            return;
-        }
-        out.extend(self.finished.drain(..).map(Action::Noticed));
-        out.extend(self.told.drain(..).map(Action::Event));
-        out.extend(self.office.budgets.take_notes().into_iter().map(Action::Spent));
-        for effect in self.office.effects.drain(..) {
-            match effect {
-                Effect::Send { flow, bytes } => out.push(Action::Send { flow, bytes }),
-                Effect::Media(command) => out.push(Action::Media(command)),
-                Effect::Binding(change) => {
-                    out.extend(registration_event(&change).map(Action::Event));
-                    let is_told =
-                        !matches!(change, Change::Refreshed(_)) && self.notifier.watches_registrations();
-                    if is_told {
-                        self.moved.push(change.clone());
-                    }
-                    out.push(Action::Binding(change));
-                }
-                Effect::Started { id, domain, from, to } => {
-                    out.push(Action::Event(Event::CallStarted { id, domain, from, to }));
-                }
-                Effect::Ringing { id, leg } => out.push(Action::Event(Event::CallRinging { id, leg })),
-                Effect::Answered { id, answered_by } => {
-                    out.push(Action::Event(Event::CallAnswered { id, answered_by }));
-                }
-                Effect::Emergency(alert) => out.push(Action::Event(Event::Emergency(alert))),
-                Effect::Stopped(stop) => {
-                    self.counters.count_stop(&stop);
-                    out.push(Action::Event(Event::BudgetStopped(stop)));
-                }
-                Effect::Ended(record) => out.push(Action::Event(Event::CallEnded(record))),
-                Effect::Push(push) => out.push(Action::Event(push_event(push))),
-            }
-        }
-        let news = self.registrations.take_news().into_iter().chain(self.health.take_news());
-        out.extend(news.flat_map(trunk_events).map(Action::Event));
-    }
-
-    /// How our registration at a trunk stands; `None` where the rules want none.
-    #[must_use]
-    pub fn trunk_registration(&self, trunk: &Named) -> Option<Standing> {
-        self.registrations.standing(trunk)
-    }
-
-    /// The calls that are up, oldest first, as the admin shows them (`GET /v1/calls`).
-    #[must_use]
-    pub fn calls(&self) -> Vec<CallRecord> {
-        let mut calls: Vec<CallRecord> =
-            self.calls.iter().filter(|(_, call)| !call.is_over()).map(|(_, call)| call.record()).collect();
-        calls.sort_by(|a, b| a.id.cmp(&b.id));
-        calls
-    }
-
-    /// Every registration in force (`GET /v1/registrations`).
-    pub fn registrations(&self) -> impl Iterator<Item = &Binding> {
-        self.office.location.iter()
-    }
-
-    /// What waits in a mailbox.
-    #[must_use]
-    pub fn messages(&self, mailbox: &Named) -> Counts {
-        self.notifier.messages(mailbox)
-    }
-
-    /// The bindings of one device.
-    #[must_use]
-    pub fn bindings(&self, device: &DeviceKey) -> &[Binding] {
-        self.office.location.of(device)
-    }
-
-    /// Gauges and counters for `GET /v1/status` and `/metrics`.
-    #[must_use]
-    pub fn counters(&self) -> Counters {
-        let (clients, servers) = self.office.transactions.len();
-        let tally = self.office.transactions.tally();
-        Counters {
-            calls_active: self.calls.iter().filter(|(_, call)| !call.is_over()).count() as u64,
-            registrations: self.office.location.len() as u64,
-            subscriptions: self.notifier.len() as u64,
-            strangers_shut_out: self.strangers.shut_out() as u64,
-            transactions: (clients + servers) as u64,
-            ports_free: self.office.ports.len() as u64,
-            retransmissions_total: tally.retransmissions,
-            stray_responses_total: tally.stray_responses,
-            shed_total: tally.refused,
-            ..self.counters
-        }
-    }
-
-    /// The rules in force.
-    #[must_use]
-    pub fn ruleset(&self) -> &Arc<Ruleset> {
-        &self.rules
-    }
-
-    /// A live status, as it was set.
-    #[must_use]
-    pub fn status(&self, key: &StatusKey) -> Option<Status> {
-        self.office.statuses.of(key)
-    }
-
-    /// What all calls share: for a decision about a call that never was, with live state as it is (`POST /v1/route`).
-    #[must_use]
-    pub fn office(&self) -> &Office {
-        &self.office
-    }
-}
-
-/// A refresh is no event.
-fn registration_event(change: &Change) -> Option<Event> {
-    match change {
-        Change::Added(binding) => Some(Event::RegistrationAdded {
-            domain: binding.key.device.domain.to_string(),
-            device: binding.key.device.device.to_string(),
-            contact: binding.uri.to_string(),
-        }),
-        Change::Refreshed(_) => None,
-        Change::Removed { key, why } => Some(Event::RegistrationRemoved {
-            domain: key.device.domain.to_string(),
-            device: key.device.device.to_string(),
-            contact: key.contact.to_string(),
-            why: why.word().to_owned(),
-        }),
-    }
-}
-
-fn push_event(push: Push) -> Event {
-    let Push { device, provider, prid, param, call } = push;
-    let (domain, device) = (device.domain.to_string(), device.device.to_string());
-    Event::PushWanted { domain, device, provider, prid, param, call }
-}
-
-/// A trunk that has refused us needs somebody to see to it: an alarm as well.
-fn trunk_events(news: News) -> Vec<Event> {
-    match news {
-        News::Up { trunk: (domain, trunk) } => {
-            vec![Event::TrunkUp { domain: domain.to_string(), trunk: trunk.to_string() }]
-        }
-        News::Down { trunk: (domain, trunk), why, refused } => {
-            let down =
-                Event::TrunkDown { domain: domain.to_string(), trunk: trunk.to_string(), why: why.clone() };
-            let what = format!(
-                "{domain}: trunk {trunk} refuses our registration ({why}); it is tried again when the rules are next applied"
-            );
-            if refused { vec![down, Event::Alarm { what }] } else { vec![down] }
-        }
-    }
-}
-
-/// What the switch counts. Names are those of the metrics.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Counters {
-    pub calls_active: u64,
-    pub calls_total: u64,
-    pub registrations: u64,
-    pub subscriptions: u64,
-    pub requests_total: u64,
-    pub responses_total: u64,
-    /// Messages refused by their form: requests answered with 400 and the like, responses dropped.
-    pub bad_requests_total: u64,
-    pub challenges_total: u64,
-    /// Sources that are shut out now, and how often any was.
-    pub strangers_shut_out: u64,
-    pub shut_outs_total: u64,
-    /// Messages of strangers that were not looked at: shut out, or more than they may send.
-    pub stranger_drops_total: u64,
-    pub auth_failures_total: u64,
-    /// Live transactions, client and server.
-    pub transactions: u64,
-    /// Port pairs that are open and unused.
-    pub ports_free: u64,
-    /// Messages sent again, and retransmissions absorbed.
-    pub retransmissions_total: u64,
-    /// Responses that match no transaction.
-    pub stray_responses_total: u64,
-    /// Requests refused or not sent because a table of transactions was full.
-    pub shed_total: u64,
-    /// Legs that did not begin because a budget was used up, and calls that were ended for it.
-    pub budget_refusals_total: u64,
-    pub budget_ends_total: u64,
 }
