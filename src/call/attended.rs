@@ -1,11 +1,13 @@
 //! Attended transfer (RFC 5589 §7): whoever transfers speaks with both parties, in two calls with us, and wants them to speak with each
 //! other. The party of the other call comes over with its dialog ([`super::guest`]); it is asked for its session by a re-INVITE
-//! without one, and from there on all is as when a blind transfer is answered ([`super::join`]).
+//! without one, and from there on all is as when a blind transfer is answered ([`super::join`]). A trunk gets an offer instead, of what the
+//! other party has last said of itself: many refuse a re-INVITE without a description, or answer it with the session as it was.
 //!
-//! Invariants: a party that has come over is either put in the place of whoever transfers, or given back with the session that it had; a
-//! re-INVITE that gets no final response is cancelled after [`ANSWER_WITHIN`].
+//! Invariants: a party that has come over is either put in the place of whoever transfers, or given back with the session that it had, which
+//! it is offered anew where it was offered another; a re-INVITE that gets no final response is cancelled after [`ANSWER_WITHIN`].
 
 use super::branch::State as BranchState;
+use super::challenged::Within;
 use super::errand::{Errand, Note};
 use super::guest::{Guest, Home};
 use super::headers::{self, AGENT};
@@ -29,7 +31,9 @@ pub struct Asking {
     /// Where it has come from; `None`: by itself, with a Replaces of its own.
     pub home: Option<Home>,
     pub(super) client: ClientId,
-    cseq: u32,
+    pub(super) cseq: u32,
+    /// It was made an offer, and what it says is the answer.
+    offered: bool,
     glares: u32,
     /// When it is asked again.
     pub again: Option<Instant>,
@@ -65,13 +69,17 @@ impl Call {
         Some(branch)
     }
 
-    /// A re-INVITE without a description: the answer to it is an offer (RFC 3264 §5).
+    /// A re-INVITE without a description: the answer to it is an offer (RFC 3264 §5). To a trunk one with an offer, where there is one to
+    /// make.
     pub(super) fn ask_for_session(&mut self, office: &mut Office, now: Now) {
         let client = self.next_client();
         let name = headers::branch(office);
         let Some(index) = self.transfer_mut().and_then(Transfer::asking).map(|asking| asking.branch) else {
             return;
         };
+        let callee = self.branches.get(index).map(|branch| branch.callee.clone());
+        let offer = callee.and_then(|callee| self.offers(&callee));
+        let described = offer.and_then(|(side, offer)| self.describe_to(office, index, side, &offer).ok());
         let Some(branch) = self.branches.get_mut(index) else { return };
         let BranchState::Answered { dialog, .. } = &mut branch.state else { return };
         branch.client = client; // its 2xx may come again later
@@ -85,8 +93,30 @@ impl Call {
         if let Some(asking) = self.transfer_mut().and_then(Transfer::asking) {
             (asking.client, asking.cseq, asking.again) = (client, cseq, None);
             asking.until = Some(now.mono + ANSWER_WITHIN);
+            asking.offered = described.is_some();
         }
-        office.request(now, client, flow, w.finish());
+        let bytes = match described {
+            Some(described) => w.body("application/sdp", &described),
+            None => w.finish(),
+        };
+        self.send_within(office, now, Within::Branch(index), client, flow, bytes);
+    }
+
+    /// ACK to the answer of whoever was made an offer.
+    fn acknowledge_asked(&mut self, office: &mut Office, index: usize, client: ClientId, cseq: u32) {
+        let name = headers::branch(office);
+        let Some(branch) = self.branches.get_mut(index) else { return };
+        let BranchState::Answered { dialog, .. } = &mut branch.state else { return };
+        let flow = headers::flow_towards(dialog, branch.flow, branch.behind_nat);
+        let mut w = dialog.request(Method::Ack, Some(cseq), headers::hop(office, &flow, &name));
+        self.write_credentials(Side::B, Some(client), &mut w);
+        let bytes = w.finish();
+        office.effect(Effect::Send { flow, bytes: bytes.clone() });
+        if let Some(BranchState::Answered { ack, .. }) =
+            self.branches.get_mut(index).map(|branch| &mut branch.state)
+        {
+            *ack = Some(bytes);
+        }
     }
 
     /// What the party says to it. `false`: this is no response to that.
@@ -101,25 +131,33 @@ impl Call {
         if asking.client != client || asking.again.is_some() {
             return false;
         }
-        let (index, cseq) = (asking.branch, asking.cseq);
+        let (index, cseq, offered) = (asking.branch, asking.cseq, asking.offered);
         match message.status() {
             ..200 => {}
             200..=299 => {
+                if offered {
+                    asking.again = Some(now.mono); // nothing is on its way any more
+                }
                 if let Some(branch) = self.branches.get_mut(index)
                     && let BranchState::Answered { dialog, .. } = &mut branch.state
                 {
                     dialog.refresh(message);
                     branch.peer.answered(now, message);
                 }
+                if offered {
+                    self.acknowledge_asked(office, index, client, cseq);
+                }
                 let Some(offer) = headers::description(message) else {
                     self.abandon(office, now);
                     self.transfer_failed(office, now, 488);
                     return true;
                 };
+                if let Some(branch) = self.branches.get_mut(index) {
+                    branch.peer.heard = Some(offer.clone());
+                }
                 let home =
                     self.transfer_mut().and_then(Transfer::asking).and_then(|asking| asking.home.take());
-                let mut joining = Joining::of(index, offer, cseq);
-                joining.home = home;
+                let joining = Joining { home, acked: offered, ..Joining::of(index, offer, cseq) };
                 self.join(office, now, joining);
             }
             491 if asking.glares < GLARES_MAX => {
@@ -153,16 +191,23 @@ impl Call {
     /// A new party that has answered in vain: one that was called gets its ACK and a BYE, one that has come from another call goes back to
     /// the session that it had there.
     pub(super) fn abandon(&mut self, office: &mut Office, now: Now) {
+        if let Some(client) = self.transfer_mut().and_then(Transfer::asking).map(|asking| asking.client) {
+            self.forget(client);
+        }
         let Some(transfer) = self.transfer_mut() else { return };
-        let (index, home, lost, cseq, answered, pending) = match &mut transfer.stage {
-            Stage::Joining(it) => (it.branch, it.home.take(), it.lost, it.ack_cseq, !it.acked, false),
-            Stage::Asking(it) => (it.branch, it.home.take(), it.lost, it.cseq, false, it.is_pending()),
+        let (index, home, lost, cseq, answered, pending, offered) = match &mut transfer.stage {
+            Stage::Joining(it) => {
+                (it.branch, it.home.take(), it.lost, it.ack_cseq, !it.acked, false, it.acked)
+            }
+            Stage::Asking(it) => {
+                (it.branch, it.home.take(), it.lost, it.cseq, false, it.is_pending(), it.offered)
+            }
             Stage::Deciding | Stage::Ringing(_) | Stage::Fetching { .. } => return,
         };
         let Some(branch) = self.branches.get_mut(index) else { return };
         // Where its response is still to come, that is acknowledged all the same.
         let after = if pending { BranchState::Leaving } else { BranchState::Ended(LegOutcome::Failed) };
-        let BranchState::Answered { mut dialog, .. } = std::mem::replace(&mut branch.state, after) else {
+        let BranchState::Answered { mut dialog, ack } = std::mem::replace(&mut branch.state, after) else {
             return;
         };
         if branch.owes_ack() {
@@ -173,8 +218,12 @@ impl Call {
             office.cancel(now, branch.client, &[]); // else nobody would wait for its end
         }
         branch.arrived = None;
+        if let Some(ack) = ack {
+            let flow = headers::flow_towards(&dialog, branch.flow, branch.behind_nat);
+            branch.dismissed.push((dialog.id.remote_tag.clone(), flow, ack)); // should its 2xx come again
+        }
         // What it was told last holds again: the same version of the same session.
-        let session = branch.peer.origin.last().filter(|_| home.is_some()).cloned();
+        let session = branch.peer.origin.last().filter(|_| home.is_some() && !offered).cloned();
         if answered || pending {
             let (flow, ack) = branch.ack_of(office, &mut dialog, cseq, session.as_deref());
             branch.dismissed.push((dialog.id.remote_tag.clone(), flow, ack.clone()));
@@ -201,6 +250,7 @@ impl Call {
                     peer,
                     request,
                     channel,
+                    unsettled: offered,
                 };
                 office.errands.push(Errand::Return { from: self.key, guest: Box::new(guest) });
             }
@@ -248,7 +298,17 @@ impl Call {
 
 impl Asking {
     pub(super) fn new(client: ClientId, branch: usize, home: Option<Home>) -> Asking {
-        Asking { branch, home, client, cseq: 0, glares: 0, again: None, until: None, lost: false }
+        Asking {
+            branch,
+            home,
+            client,
+            cseq: 0,
+            offered: false,
+            glares: 0,
+            again: None,
+            until: None,
+            lost: false,
+        }
     }
 
     /// Our re-INVITE is on its way.

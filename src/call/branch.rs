@@ -35,6 +35,17 @@ pub enum Callee {
     },
 }
 
+impl Callee {
+    /// As it stands in records and events.
+    #[must_use]
+    pub fn label(&self) -> String {
+        match self {
+            Callee::Device { device, .. } => format!("device:{device}"),
+            Callee::Trunk { number, .. } => format!("tel:{number}"),
+        }
+    }
+}
+
 #[derive(Debug)]
 pub struct Branch {
     pub client: ClientId,
@@ -171,6 +182,15 @@ impl Branch {
         match &mut self.state {
             State::Answered { dialog, .. } => Some(dialog),
             State::Calling(_) | State::Leaving | State::Ended(_) => None,
+        }
+    }
+
+    /// The early dialog at that index, or what has become of it.
+    pub fn early_dialog_mut(&mut self, at: usize) -> Option<&mut Dialog> {
+        let early = self.early.get_mut(at)?;
+        match &mut self.state {
+            State::Answered { dialog, .. } if dialog.id == early.dialog.id => Some(dialog),
+            _ => Some(&mut early.dialog),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The caller's side: the INVITE that began the call, the one early dialog that it sees, and its final response.
 
-use super::headers::{self, AGENT, ALLOW, REPLACES};
+use super::capabilities::{ALLOW, OF_DIALOGS};
+use super::headers::{self, AGENT};
 use super::office::{CallKey, Office};
 use super::peer::Peer;
 use super::reliable::{self, Manner, Reliable};
@@ -274,7 +275,7 @@ impl Caller {
         w.header(Name::Contact, office.contact(&self.flow));
         w.header(Name::Allow, ALLOW);
         let (reliable, timer) = (reliable::TAG, session_timer::TAG);
-        w.header(Name::Supported, format_args!("{reliable}, {REPLACES}, {timer}"));
+        w.header(Name::Supported, format_args!("{reliable}, {OF_DIALOGS}, {timer}"));
         w.header(Name::Server, AGENT);
         w
     }

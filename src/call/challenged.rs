@@ -6,6 +6,7 @@ use super::headers;
 use super::office::Office;
 use super::{Call, State};
 use crate::clock::Now;
+use crate::dialog::Dialog;
 use crate::relay::Side;
 use crate::sip::challenge::{Answered, Login};
 use crate::sip::{Flow, Message, Method, Name, Writer};
@@ -15,14 +16,22 @@ use bytes::Bytes;
 /// Requests of one call that are kept for a challenge; of more, the oldest is not answered for.
 const SENT_MAX: usize = 16;
 
+/// In which of a call's dialogs a request goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Within {
+    Caller,
+    Branch(usize),
+    /// The early dialog at that index of a branch.
+    Early(usize, usize),
+}
+
 /// A request in a dialog with a trunk that we have credentials for.
 #[derive(Debug)]
 pub struct Sent {
     /// What the call knows it by, and its transaction now.
     first: ClientId,
     client: ClientId,
-    /// The branch that leads there; `None`: it is the caller.
-    branch: Option<usize>,
+    within: Within,
     flow: Flow,
     request: Message,
     answered: Answered,
@@ -39,31 +48,40 @@ impl Call {
         flow: Flow,
         bytes: Bytes,
     ) {
-        let branch = match &self.state {
-            State::Answered(bridge) if side == Side::B => Some(bridge.winner),
-            State::Answered(bridge) => bridge.near,
-            State::Ringing(_) | State::Over(_) => None,
-        };
-        if self.login_of(branch).is_some()
+        let within = self.index_at(side).map_or(Within::Caller, Within::Branch);
+        self.send_within(office, now, within, client, flow, bytes);
+    }
+
+    /// Sends a request in that dialog.
+    pub(super) fn send_within(
+        &mut self,
+        office: &mut Office,
+        now: Now,
+        within: Within,
+        client: ClientId,
+        flow: Flow,
+        bytes: Bytes,
+    ) {
+        if self.login_of(within).is_some()
             && let Ok(request) = Message::parse(bytes.clone())
         {
             if self.sent.len() >= SENT_MAX {
                 self.sent.remove(0);
             }
             let answered = Answered::default();
-            self.sent.push(Sent { first: client, client, branch, flow, request, answered });
+            self.sent.push(Sent { first: client, client, within, flow, request, answered });
         }
         office.request(now, client, flow, bytes);
     }
 
     /// Who we are to the trunk there, where it is one that may want to know.
-    fn login_of(&self, branch: Option<usize>) -> Option<Login> {
-        let trunk = match branch {
-            Some(index) => match &self.branches.get(index)?.callee {
+    fn login_of(&self, within: Within) -> Option<Login> {
+        let trunk = match within {
+            Within::Branch(index) | Within::Early(index, _) => match &self.branches.get(index)?.callee {
                 Callee::Trunk { trunk, .. } => trunk,
                 Callee::Device { .. } => return None,
             },
-            None => self.log.from.origin.strip_prefix("trunk:")?,
+            Within::Caller => self.log.from.origin.strip_prefix("trunk:")?,
         };
         self.domain.login(trunk)
     }
@@ -82,8 +100,13 @@ impl Call {
     /// answered any more.
     pub(super) fn forgo(&mut self, office: &mut Office, now: Now, first: ClientId) {
         office.cancel(now, self.last_name(first), &[]);
-        self.sent.retain(|sent| sent.first != first);
+        self.forget(first);
         self.byes += 1;
+    }
+
+    /// A challenge to that request is not answered any more.
+    pub(super) fn forget(&mut self, first: ClientId) {
+        self.sent.retain(|sent| sent.first != first);
     }
 
     /// A request has its final response. That of an INVITE may come again.
@@ -100,13 +123,10 @@ impl Call {
         response: &Message,
     ) -> bool {
         let Some(at) = self.sent.iter().position(|sent| sent.client == client) else { return false };
-        let Some(login) = self.login_of(self.sent[at].branch) else { return false };
+        let within = self.sent[at].within;
+        let Some(login) = self.login_of(within) else { return false };
         let Some(mut session) = self.sent[at].answered.answer(&login, response) else { return false };
-        let dialog = match self.sent[at].branch {
-            Some(index) => self.branches.get_mut(index).and_then(|branch| branch.dialog_mut()),
-            None => self.caller.dialog.as_deref_mut(),
-        };
-        let Some(cseq) = dialog.map(|dialog| dialog.count()) else { return false };
+        let Some(cseq) = self.dialog_within(within).map(|dialog| dialog.count()) else { return false };
         self.clients += 1;
         let client = self.key.client(self.clients);
         let sent = &mut self.sent[at];
@@ -116,11 +136,23 @@ impl Call {
         let name = headers::branch(office);
         let bytes = headers::again(office, &name, &sent.flow, &sent.request, cseq, &[(field, &credentials)]);
         let Ok(request) = Message::parse(bytes.clone()) else { return false };
-        (sent.client, sent.request) = (client, request);
+        let before = std::mem::replace(&mut sent.client, client);
+        sent.request = request;
         let (first, flow) = (sent.first, sent.flow);
+        if let Some(branch) = self.branches.iter_mut().find(|branch| branch.client == before) {
+            branch.client = client; // its 2xx may come again later
+        }
         self.renumber(first, cseq);
         office.request(now, client, flow, bytes);
         true
+    }
+
+    fn dialog_within(&mut self, within: Within) -> Option<&mut Dialog> {
+        match within {
+            Within::Caller => self.caller.dialog.as_deref_mut(),
+            Within::Branch(index) => self.branches.get_mut(index)?.dialog_mut(),
+            Within::Early(index, at) => self.branches.get_mut(index)?.early_dialog_mut(at),
+        }
     }
 
     /// The ACK to a 2xx has the number of the INVITE that was let in.
@@ -131,6 +163,11 @@ impl Call {
             && joining.client == first
         {
             joining.cseq = cseq;
+        }
+        if let Some(asking) = self.transfer_mut().and_then(|transfer| transfer.asking())
+            && asking.client == first
+        {
+            asking.cseq = cseq;
         }
     }
 

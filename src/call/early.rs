@@ -6,7 +6,9 @@
 
 use super::branch::State as BranchState;
 use super::caller::plain_response;
-use super::headers::{self, AGENT, ALLOW};
+use super::capabilities::{self, ALLOW};
+use super::challenged::Within;
+use super::headers::{self, AGENT};
 use super::log::Ending;
 use super::media::Anchor;
 use super::office::Office;
@@ -139,7 +141,7 @@ impl Call {
             None => w.finish(),
         };
         self.byes += 1;
-        office.request(now, client, flow, bytes);
+        self.send_within(office, now, Within::Early(index, at), client, flow, bytes);
     }
 
     /// PRACK of the caller, whatever has become of the call since.
@@ -158,15 +160,7 @@ impl Call {
                 refuse(office, 200);
                 self.answer_early(office, now, answer);
             }
-            (Some(offer), Some(given)) => {
-                // RFC 3262 §5: an offer in a PRACK is answered in its 2xx. The session that was given goes on.
-                let w = Writer::reply(message, 200, status::reason_phrase(200), None);
-                let bytes = w.body("application/sdp", given);
-                office.respond(now, server, 200, bytes);
-                if let Some(anchor) = &mut self.anchor {
-                    anchor.point(office, Side::A, &offer);
-                }
-            }
+            (Some(offer), Some(_)) => self.prack_offers(office, now, server, message, &offer),
             (Some(_), None) => refuse(office, 488), // the offer of the INVITE has no answer yet
             (None, _) => refuse(office, 200),
         }
@@ -216,7 +210,7 @@ impl Call {
         let late = self.caller.dialog.as_mut().is_some_and(|dialog| dialog.receive(message).is_err());
         let code = match message.method() {
             _ if late => 500, // RFC 3261 §12.2.2
-            Method::Options => 200,
+            Method::Options => return office.respond(now, server, 200, capabilities::answer(message, None)),
             Method::Refer => 403,
             Method::Update => return self.update_of_caller(office, now, server, message),
             _ => 405,

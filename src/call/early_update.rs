@@ -1,8 +1,10 @@
 //! UPDATE before the answer (RFC 3311 §5): an early session changed or held, by the caller or by a leg, and passed to the other where both
-//! have agreed on a session by reliable responses.
+//! have agreed on a session by reliable responses. So is an offer in a PRACK of the caller's (RFC 3262 §5), which the leg gets as an UPDATE.
 //!
-//! Invariant: at most one such change at a time; whoever meets it is told when to try again.
+//! Invariants: at most one such change at a time; whoever meets it is told when to try again. A PRACK is answered with 200 whatever the leg
+//! says to its offer: with the leg's answer, else with the session that was given before.
 
+use super::challenged::Within;
 use super::headers::{self, AGENT};
 use super::office::Office;
 use super::seats::is_of;
@@ -43,17 +45,55 @@ impl Call {
         let Some(offer) = headers::description(message) else {
             return updated(office, now, server, message, &flow, None); // its target is noted
         };
-        let leg = self.branches.iter().enumerate().find_map(|(index, branch)| {
-            let at = branch.early.iter().position(|early| early.agreed)?;
-            (branch.is_calling() && branch.peer.updates).then_some((index, at))
-        });
-        match (self.meets_update(Side::A), leg) {
+        match (self.meets_update(Side::A), self.early_leg()) {
             (Some(code), _) => not_now(office, now, server, message, code),
             // An offer of ours has no answer yet, or an offer of theirs.
             (None, _) if self.caller.owes_answer() => not_now(office, now, server, message, 491),
             (None, _) if !self.caller.has_agreed() => not_now(office, now, server, message, 500),
             (None, None) => not_now(office, now, server, message, 500),
             (None, Some(leg)) => self.pass_early(office, now, Side::A, leg, server, message, &offer),
+        }
+    }
+
+    /// The leg that an early session of the caller's is with, where it takes another offer.
+    fn early_leg(&self) -> Option<(usize, usize)> {
+        self.branches.iter().enumerate().find_map(|(index, branch)| {
+            let at = branch.early.iter().position(|early| early.agreed)?;
+            (branch.is_calling() && branch.peer.updates).then_some((index, at))
+        })
+    }
+
+    /// A PRACK of the caller's that makes an offer once more: the one before is answered.
+    pub(super) fn prack_offers(
+        &mut self,
+        office: &mut Office,
+        now: Now,
+        server: ServerId,
+        message: &Message,
+        offer: &Bytes,
+    ) {
+        match self.early_leg() {
+            Some(leg) if self.early_update.is_none() && self.caller.has_agreed() => {
+                self.pass_early(office, now, Side::A, leg, server, message, offer);
+            }
+            _ => self.answer_prack(office, now, server, message, offer),
+        }
+    }
+
+    /// 200 to such a PRACK with the session that was given before, which goes on.
+    fn answer_prack(
+        &mut self,
+        office: &mut Office,
+        now: Now,
+        server: ServerId,
+        message: &Message,
+        offer: &Bytes,
+    ) {
+        let given = self.caller.given().cloned();
+        pracked(office, now, server, message, given.as_deref());
+        self.caller.peer.heard = Some(offer.clone());
+        if let Some(anchor) = &mut self.anchor {
+            anchor.point(office, Side::A, offer);
         }
     }
 
@@ -112,18 +152,22 @@ impl Call {
             Side::A => self.describe_to(office, leg.0, Side::B, offer),
             Side::B => self.describe(office, Side::A, offer),
         };
-        let Ok(described) = described else { return not_now(office, now, server, message, 488) };
+        let described = match (described, message.method()) {
+            (Ok(described), _) => described,
+            (Err(_), Method::Prack) => return self.answer_prack(office, now, server, message, offer),
+            (Err(_), _) => return not_now(office, now, server, message, 488),
+        };
         let client = self.next_client();
         let name = headers::branch(office);
-        let (dialog, observed, behind_nat) = match from {
+        let (dialog, observed, behind_nat, within) = match from {
             Side::A => {
                 let Some(branch) = self.branches.get_mut(leg.0) else { return };
                 let Some(early) = branch.early.get_mut(leg.1) else { return };
-                (&mut early.dialog, branch.flow, branch.behind_nat)
+                (&mut early.dialog, branch.flow, branch.behind_nat, Within::Early(leg.0, leg.1))
             }
             Side::B => {
                 let Some(dialog) = self.caller.dialog.as_mut() else { return };
-                (dialog, self.caller.flow, self.caller.behind_nat)
+                (dialog, self.caller.flow, self.caller.behind_nat, Within::Caller)
             }
         };
         let flow = headers::flow_towards(dialog, observed, behind_nat);
@@ -133,7 +177,7 @@ impl Call {
         let bytes = w.body("application/sdp", &described);
         let request = message.clone();
         self.early_update = Some(Box::new(EarlyUpdate { from, leg, server, client, request, described }));
-        office.request(now, client, flow, bytes);
+        self.send_within(office, now, within, client, flow, bytes);
     }
 
     /// What the other side says to it. `false`: this is no response to such a request.
@@ -186,7 +230,10 @@ impl Call {
                 early.description = Some(heard);
             }
         }
-        updated(office, now, update.server, &update.request, &flow, Some(&described));
+        match update.request.method() {
+            Method::Prack => pracked(office, now, update.server, &update.request, Some(&described)),
+            _ => updated(office, now, update.server, &update.request, &flow, Some(&described)),
+        }
         true
     }
 
@@ -197,7 +244,10 @@ impl Call {
         update: &EarlyUpdate,
         code: u16,
     ) -> bool {
-        not_now(office, now, update.server, &update.request, code);
+        match headers::description(&update.request).filter(|_| update.request.method() == Method::Prack) {
+            Some(offer) => self.answer_prack(office, now, update.server, &update.request, &offer),
+            None => not_now(office, now, update.server, &update.request, code),
+        }
         true
     }
 
@@ -207,6 +257,18 @@ impl Call {
         office.transactions.forget(update.server); // RFC 4320 §4.2: by now nobody waits for a 408
         true
     }
+}
+
+/// 200 to a PRACK that offers (RFC 3262 §5): neither makes the dialog's target anew.
+fn pracked(office: &mut Office, now: Now, server: ServerId, message: &Message, description: Option<&[u8]>) {
+    let mut w = Writer::reply(message, 200, status::reason_phrase(200), None);
+    headers::turn_session_id(&mut w, message);
+    w.header(Name::Server, AGENT);
+    let bytes = match description {
+        Some(description) => w.body("application/sdp", description),
+        None => w.finish(),
+    };
+    office.respond(now, server, 200, bytes);
 }
 
 /// 200 to an UPDATE.

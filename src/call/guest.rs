@@ -43,6 +43,8 @@ pub struct Guest {
     /// The INVITE that began it: of the party, or ours.
     pub request: Message,
     pub channel: Option<Channel>,
+    /// It was offered another session than it had at home.
+    pub unsettled: bool,
 }
 
 /// Whether a party may be had.
@@ -120,7 +122,20 @@ impl Call {
             let peer = std::mem::replace(&mut self.caller.peer, Peer::new(office));
             let channel = self.channel.take();
             let (withheld, direction) = (self.log.from.privacy, Direction::Initiator);
-            Guest { home, callee, withheld, direction, dialog, flow, behind_nat, peer, request, channel }
+            let unsettled = false;
+            Guest {
+                home,
+                callee,
+                withheld,
+                direction,
+                dialog,
+                flow,
+                behind_nat,
+                peer,
+                request,
+                channel,
+                unsettled,
+            }
         } else {
             let branch = self.branch_at(side)?;
             let state = std::mem::replace(&mut branch.state, BranchState::Ended(LegOutcome::Answered));
@@ -141,6 +156,7 @@ impl Call {
                 peer: std::mem::replace(&mut branch.peer, Peer::new(office)),
                 request: branch.request.clone(),
                 channel: branch.channel.take(),
+                unsettled: false,
             }
         };
         if let State::Answered(bridge) = &mut self.state {
@@ -150,13 +166,13 @@ impl Call {
     }
 
     /// Takes back what it has lent. `Some`: it has ended meanwhile.
-    pub fn take_back(&mut self, guest: Box<Guest>) -> Option<Box<Guest>> {
+    pub fn take_back(&mut self, office: &mut Office, now: Now, guest: Box<Guest>) -> Option<Box<Guest>> {
         let side = guest.home.side;
         match &mut self.state {
             State::Answered(bridge) if bridge.lent == Some(side) => bridge.lent = None,
             _ => return Some(guest),
         }
-        let Guest { dialog, flow, peer, channel, .. } = *guest;
+        let Guest { dialog, flow, peer, channel, unsettled, .. } = *guest;
         if self.caller_sits(side) {
             self.caller.dialog = Some(dialog);
             self.caller.peer = peer;
@@ -168,6 +184,9 @@ impl Call {
             branch.channel = channel;
         }
         self.seen_on(side, flow);
+        if unsettled {
+            self.settle(office, now, side);
+        }
         None
     }
 
@@ -192,8 +211,9 @@ impl Call {
 
     /// A party of another call comes in: an answered branch of no ring stage. Its index.
     pub(super) fn seat_guest(&mut self, now: Now, guest: Guest) -> (usize, Home) {
-        let Guest { home, callee, withheld, direction, dialog, flow, behind_nat, peer, request, channel } =
-            guest;
+        let Guest {
+            home, callee, withheld, direction, dialog, flow, behind_nat, peer, request, channel, ..
+        } = guest;
         let entry = self.log.leg(now, callee.label());
         self.log.leg_answered(entry);
         self.branches.push(Branch {

@@ -1,5 +1,6 @@
 //! What crosses the back-to-back user agent, and what we say of ourselves: the header fields of requests that we make.
 
+use super::capabilities::{ALLOW, OF_DIALOGS};
 use super::geolocation::Carried;
 use super::history::History;
 use super::office::{Listener, Office};
@@ -15,11 +16,6 @@ use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-/// Methods that we take (RFC 3261 §20.5).
-pub const ALLOW: &str =
-    "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, INFO, SUBSCRIBE, REFER, MESSAGE";
-/// In what makes dialogs: their place may be taken (RFC 3891 §6.2), so they may be transferred to (RFC 5589 §7.2).
-pub const REPLACES: &str = "replaces";
 /// RFC 3261 §8.1.1.6.
 pub const MAX_FORWARDS: u8 = 70;
 /// User-Agent and Server.
@@ -109,8 +105,8 @@ pub fn invite(office: &mut Office, outgoing: &Outgoing<'_>) -> Bytes {
     w.header(Name::Allow, ALLOW);
     let (reliable, timer) = (reliable::TAG, session_timer::TAG);
     match outgoing.reliable {
-        true => w.header(Name::Supported, format_args!("{reliable}, {REPLACES}, {timer}")),
-        false => w.header(Name::Supported, format_args!("{REPLACES}, {timer}")),
+        true => w.header(Name::Supported, format_args!("{reliable}, {OF_DIALOGS}, {timer}")),
+        false => w.header(Name::Supported, format_args!("{OF_DIALOGS}, {timer}")),
     };
     outgoing.session.write_request(&mut w);
     w.header(Name::SessionId, SessionId { local: outgoing.half, remote: Half::NIL });

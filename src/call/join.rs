@@ -6,9 +6,10 @@
 use super::branch::{Callee, State as BranchState};
 use super::guest::Home;
 use super::headers::{self, AGENT};
+use super::leaver::Leaver;
 use super::media::Anchor;
 use super::office::{Effect, Office};
-use super::transfer::{Leaver, Stage, Transfer};
+use super::transfer::{Stage, Transfer};
 use super::{COMPLETED_ELSEWHERE, Call, State};
 use crate::clock::Now;
 use crate::relay::Side;

@@ -12,12 +12,14 @@ pub mod branch;
 pub mod bridge;
 pub mod budgets;
 pub mod caller;
+pub mod capabilities;
 mod challenged;
 pub mod charged;
 pub mod device;
 pub mod dialogs;
 pub mod early;
 mod early_update;
+mod ending;
 pub mod errand;
 pub mod folds;
 pub mod fork;
@@ -26,12 +28,15 @@ pub mod guest;
 pub mod headers;
 pub mod history;
 mod join;
+mod leaver;
 pub mod lines;
 pub mod log;
 pub mod media;
+pub mod notice;
 pub mod office;
 pub mod out_of_dialog;
 mod parting;
+mod pass;
 mod peer;
 pub mod pickup;
 pub mod record;
@@ -40,7 +45,7 @@ mod refresh;
 pub mod reliable;
 mod responses;
 pub mod ring;
-mod seats;
+pub mod seats;
 pub mod session_timer;
 mod state;
 pub mod statuses;
@@ -50,9 +55,10 @@ mod trunk;
 pub mod unacked;
 pub mod verdict;
 pub mod wake;
+mod winner;
 
 use crate::clock::Now;
-use crate::relay::{Media, Side};
+use crate::relay::Side;
 use crate::rules::{Domain, Next, Walk};
 use crate::sdp;
 use crate::sip::{Flow, Message, Name};
@@ -63,8 +69,9 @@ use challenged::Sent;
 use device::Only;
 use early_update::EarlyUpdate;
 use history::History;
+use leaver::Leaver;
 use lines::Channel;
-use log::{Ending, Log};
+use log::Log;
 use media::Anchor;
 use office::{CallKey, Effect, Named, Office};
 use record::{CallRecord, Party};
@@ -73,7 +80,7 @@ use state::State;
 use std::sync::Arc;
 use tag::tag;
 pub use tag::{Place, of_tag};
-use transfer::{Leaver, Transfer};
+use transfer::Transfer;
 use wake::Sleeper;
 
 /// The caller gave up, or somebody else answered: words of RFC 3326 and RFC 9366.
@@ -329,56 +336,6 @@ impl Call {
         self.state.ring().is_some_and(|ring| ring.plan().missed_calls == MissedCalls::Never)
     }
 
-    /// Ends an unanswered call with a final response to the caller, or a transfer that nobody answers.
-    fn refuse(
-        &mut self,
-        office: &mut Office,
-        now: Now,
-        status: u16,
-        outcome: &'static str,
-        fields: Vec<(Name, String)>,
-    ) {
-        if let State::Answered(_) = self.state {
-            return self.transfer_failed(office, now, status);
-        }
-        self.caller.reject(office, now, status, &fields);
-        self.leave_all(office, now, &[], "cancelled");
-        self.over(office, now, Ending { outcome, status });
-    }
-
-    /// CANCEL to every branch that still rings.
-    fn leave_all(&mut self, office: &mut Office, now: Now, reasons: &[&str], why: &str) {
-        self.sleepers.clear();
-        for branch in &mut self.branches {
-            if branch.is_calling() {
-                self.log.leg_ended(now, branch.entry, None, why);
-                branch.leave(office, now, reasons);
-            }
-        }
-    }
-
-    /// The call is over for its caller: media stops, the users are free, the record is on its way.
-    fn over(&mut self, office: &mut Office, now: Now, ending: Ending) {
-        self.state = match std::mem::replace(&mut self.state, State::Over(None)) {
-            State::Answered(bridge) if bridge.unsaid.is_some() => {
-                self.caller.reject(office, now, 487, &[]);
-                State::Over(None)
-            }
-            State::Answered(bridge) => State::Over(bridge.farewell()),
-            State::Ringing(_) | State::Over(_) => State::Over(None),
-        };
-        self.log.ended(now, ending);
-        for user in [self.maker.take(), self.taker.take()].into_iter().flatten() {
-            office.release(&user);
-        }
-        self.channel = None;
-        self.branches.iter_mut().for_each(|branch| branch.channel = None);
-        let relaying = self.anchor.as_ref().is_some_and(|anchor| anchor.close(office));
-        if !relaying {
-            self.closed(office, None);
-        } // else the record waits for what the relay counted
-    }
-
     fn open_media(&mut self, office: &mut Office) -> bool {
         if self.anchor.is_none() {
             self.anchor = Anchor::reserve(office, self.key);
@@ -387,74 +344,6 @@ impl Call {
             }
         }
         self.anchor.is_some()
-    }
-
-    /// The media plane has closed the relay: the record is complete, the ports are free.
-    pub fn relay_closed(&mut self, office: &mut Office, media: Media) {
-        if self.anchor.is_some() {
-            self.closed(office, Some(media));
-        }
-    }
-
-    fn closed(&mut self, office: &mut Office, media: Option<Media>) {
-        if let Some(anchor) = self.anchor.take() {
-            anchor.free(office);
-        }
-        self.log.media = media;
-        office.effect(Effect::Ended(Arc::new(self.record())));
-    }
-
-    /// CANCEL of the caller (RFC 3261 §9.2): already answered with 200; its Reasons go to every leg.
-    pub fn cancelled(&mut self, office: &mut Office, now: Now, invite: ServerId, cancel: &Message) {
-        if self.cancel_unsaid(office, now, invite, cancel) {
-            return;
-        }
-        if let State::Answered(_) = self.state {
-            return self.cancel_passed(office, now, invite, cancel);
-        }
-        let State::Ringing(_) = self.state else { return };
-        let reasons: Vec<&str> = cancel.values(Name::Reason).collect();
-        let hides = self.hides_missed_calls() && reasons.is_empty();
-        let reasons: &[&str] = if hides { &COMPLETED_ELSEWHERE } else { &reasons };
-        self.walk.leave();
-        self.caller.reject(office, now, 487, &[]);
-        self.leave_all(office, now, reasons, "caller_gone");
-        self.over(office, now, Ending { outcome: "caller_gone", status: 487 });
-    }
-
-    /// The admin ends the call, or the daemon does at the end of a drain.
-    pub fn hang_up(&mut self, office: &mut Office, now: Now) {
-        self.hang_up_for(office, now, &[]);
-    }
-
-    /// Ends the call on both sides, for these Reasons (RFC 3326).
-    fn hang_up_for(&mut self, office: &mut Office, now: Now, reasons: &[&str]) {
-        match self.state {
-            State::Ringing(_) => {
-                self.leave_all(office, now, reasons, "cancelled");
-                let fields = reasons.iter().map(|reason| (Name::Reason, (*reason).to_owned())).collect();
-                self.refuse(office, now, 480, "failed", fields);
-            }
-            State::Answered(_) => {
-                self.drop_transfer(office, now);
-                self.answer_passes(office, now, 487);
-                self.part(office, now, Side::A, reasons);
-                self.part(office, now, Side::B, reasons);
-                self.over(office, now, Ending { outcome: "answered", status: 200 });
-            }
-            State::Over(_) => {}
-        }
-    }
-
-    /// Nothing is awaited any more: no branch, no BYE, no relay.
-    #[must_use]
-    pub fn is_finished(&self) -> bool {
-        matches!(self.state, State::Over(None))
-            && self.log.end.is_some()
-            && self.anchor.is_none()
-            && self.byes == 0
-            && self.leaver.is_none()
-            && self.branches.iter().all(Branch::is_settled)
     }
 
     #[must_use]

@@ -3,16 +3,19 @@
 //!
 //! Both the caller and the newcomer have offered, and neither can answer the other. So the newcomer gets an answer to its own offer in which
 //! nothing is sent, and once it has acknowledged that, a re-INVITE: with the caller's offer where the call rings, and its 200 is the answer,
-//! like that of any phone that rang; without one where the call is up, and from there on all is as in an attended transfer.
+//! like that of any phone that rang; without one where the call is up, and from there on all is as in an attended transfer. A newcomer that
+//! has not offered gets the offer with our 200, what the other party has said of itself, and its ACK is the answer.
 //!
 //! Invariants: a newcomer that does not get in is hung up on, after its ACK (RFC 3261 §15); what rings goes on ringing until it is in.
 
 use super::attended::Asking;
 use super::branch::{Branch, Callee, Progress, State as BranchState};
+use super::capabilities::{ALLOW, OF_DIALOGS};
 use super::device::Reach;
 use super::dialogs::Direction;
 use super::errand::Errand;
-use super::headers::{self, AGENT, ALLOW, REPLACES};
+use super::headers::{self, AGENT};
+use super::join::Joining;
 use super::office::Office;
 use super::peer::Peer;
 use super::seats::is_of;
@@ -58,6 +61,8 @@ pub enum Place {
 pub struct Arrived {
     pub dialog: Dialog,
     pub unacked: Option<Unacked>,
+    /// It has described nothing: our 200 offers, and its ACK answers (RFC 3261 §13.2.1).
+    answers: bool,
 }
 
 impl Call {
@@ -101,15 +106,17 @@ impl Call {
     /// # Errors
     /// 481: it rings no more.
     pub fn picked_where(&self, branch: usize) -> Result<Place, u16> {
-        let rings = |it: &Branch| {
-            it.is_calling()
-                && it.stage == self.stage
-                && matches!(&self.state, State::Ringing(ring) if ring.is_ringing(it.leg))
-        };
         match self.branches.get(branch) {
-            Some(it) if rings(it) => Ok(Place::Ringing(branch)),
+            Some(it) if self.is_awaited(it) => Ok(Place::Ringing(branch)),
             _ => Err(481),
         }
+    }
+
+    /// Whether the call rings there, and would be answered by it.
+    fn is_awaited(&self, branch: &Branch) -> bool {
+        branch.is_calling()
+            && branch.stage == self.stage
+            && matches!(&self.state, State::Ringing(ring) if ring.is_ringing(branch.leg))
     }
 
     /// Lets a newcomer in.
@@ -134,20 +141,28 @@ impl Call {
         let index = self.branches.len();
         let tag = super::tag(office, Side::B, self.key, index);
         let dialog = Dialog::uas(invite, &tag).ok_or(400_u16)?;
-        let offer = headers::description(invite).ok_or(488_u16)?;
+        let offer = headers::description(invite);
+        let answers = offer.is_none();
         let mut peer = Peer::new(office);
         peer.learn(invite);
+        let said = match (offer, place) {
+            (Some(offer), _) => sdp::inactive(&offer),
+            (None, Place::Ringing(_)) => self.offer.clone().ok_or(488_u16)?,
+            (None, Place::Talking(_)) => {
+                sdp::both_ways(self.peer(side.other()).heard.as_ref().ok_or(488_u16)?)
+            }
+        };
         let anchor = self.anchor.as_ref().ok_or(488_u16)?;
-        let held = anchor.rewrite(office, side, &mut peer.origin, &sdp::inactive(&offer));
+        let described = anchor.rewrite(office, side, &mut peer.origin, &said).map_err(|_| 488_u16)?;
         let bytes = {
             let mut w = Writer::reply(invite, 200, status::reason_phrase(200), Some(&tag));
             w.copy(invite, Name::RecordRoute); // RFC 3261 §12.1.1
             w.header(Name::Contact, office.contact(flow));
             w.header(Name::Allow, ALLOW);
-            w.header(Name::Supported, format_args!("{REPLACES}, {}", session_timer::TAG));
+            w.header(Name::Supported, format_args!("{OF_DIALOGS}, {}", session_timer::TAG));
             peer.session.accept(now, invite, &mut w);
             w.header(Name::Server, AGENT);
-            w.body("application/sdp", &held.map_err(|_| 488_u16)?)
+            w.body("application/sdp", &described)
         };
         office.respond(now, *server, 200, bytes.clone());
         let unacked = Some(Unacked::new(now, *server, bytes));
@@ -180,7 +195,7 @@ impl Call {
             reach: Reach::default(),
             early_tag: None,
             early: Vec::new(),
-            arrived: Some(Box::new(Arrived { dialog, unacked })),
+            arrived: Some(Box::new(Arrived { dialog, unacked, answers })),
             state,
             entry,
             dismissed: Vec::new(),
@@ -214,12 +229,48 @@ impl Call {
         if arrived.unacked.take().is_none() {
             return false;
         }
+        let answers = arrived.answers;
         match branch.state {
+            BranchState::Calling(_) if answers => self.newcomer_answered(office, now, index, message),
+            BranchState::Answered { .. } if answers => self.newcomer_brought(office, now, index, message),
             BranchState::Calling(_) => self.ask_newcomer(office, now, index),
             BranchState::Answered { .. } => self.ask_for_session(office, now),
             BranchState::Leaving | BranchState::Ended(_) => self.turn_away(office, now, index),
         }
         true
+    }
+
+    /// The caller's offer is answered in that ACK: whoever picks up has won, as a phone has that answers it in a 200.
+    fn newcomer_answered(&mut self, office: &mut Office, now: Now, index: usize, ack: &Message) {
+        let answer = headers::description(ack);
+        let rings = self.branches.get(index).is_some_and(|it| self.is_awaited(it));
+        let described = answer.as_ref().filter(|_| rings).map(|it| self.answer_for_caller(office, Some(it)));
+        let (Some(answer), Some(Ok(described))) = (answer, described) else {
+            let Some(branch) = self.branches.get_mut(index) else { return };
+            branch.state = BranchState::Ended(LegOutcome::Failed);
+            self.log.leg_ended(now, branch.entry, None, "failed");
+            self.turn_away(office, now, index);
+            return self.branch_ended(office, now, index);
+        };
+        if let Some(anchor) = &mut self.anchor {
+            anchor.point(office, Side::B, &answer);
+        }
+        let Some(branch) = self.branches.get_mut(index) else { return };
+        let Some(dialog) = branch.arrived.as_ref().map(|arrived| arrived.dialog.clone()) else { return };
+        branch.peer.heard = Some(answer);
+        self.bridge(office, now, index, (dialog, None, None), described);
+    }
+
+    /// What the other party has said of itself is answered in that ACK: the other party is asked for the rest.
+    fn newcomer_brought(&mut self, office: &mut Office, now: Now, index: usize, ack: &Message) {
+        let Some(answer) = headers::description(ack) else {
+            self.abandon(office, now);
+            return self.transfer_failed(office, now, 488);
+        };
+        if let Some(branch) = self.branches.get_mut(index) {
+            branch.peer.heard = Some(answer.clone());
+        }
+        self.join(office, now, Joining { acked: true, ..Joining::of(index, answer, 0) });
     }
 
     /// The caller's offer, or a wish for one, as any phone that rings gets it.
@@ -350,7 +401,7 @@ impl Call {
         let step = Step { tag: "pickup".to_owned(), why: format!("picks up call {call}"), ..Step::default() };
         self.log.pickups.push(step);
         office.pending.remove(&self.caller.server);
-        self.over(office, now, super::Ending { outcome: "answered", status: 200 });
+        self.over(office, now, super::log::Ending { outcome: "answered", status: 200 });
     }
 
     /// What was dialled.

@@ -1,7 +1,7 @@
 //! What a REFER asks for (RFC 3515 §2.4), read. It decides nothing.
 
 use crate::dialog::DialogId;
-use crate::sip::{Message, NameAddr, Replaces, Scheme};
+use crate::sip::{Message, NameAddr, Params, Replaces, Scheme};
 
 /// Whom somebody is to be transferred to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +49,18 @@ pub fn dialog_of(replaces: &Replaces<'_>) -> DialogId {
         local_tag: replaces.to_tag.to_owned(),
         remote_tag: replaces.from_tag.to_owned(),
     }
+}
+
+/// The dialog that a Target-Dialog names, as we hold it (RFC 4538 §7): its tags stand as whoever gets the request sees them.
+#[must_use]
+pub fn target_dialog(request: &Message) -> Option<DialogId> {
+    let mut values = values(request, "Target-Dialog", "Target-Dialog");
+    let (Some(value), None) = (values.next(), values.next()) else { return None };
+    let (call_id, params) = value.split_once(';')?;
+    let tag = |name| Params::find(params, name).filter(|tag| !tag.is_empty()).map(str::to_owned);
+    let (local_tag, remote_tag) = (tag("local-tag")?, tag("remote-tag")?);
+    let call_id = call_id.trim().to_owned();
+    (!call_id.is_empty()).then_some(DialogId { call_id, local_tag, remote_tag })
 }
 
 /// Whether whoever refers wants to hear what comes of it: not with `Refer-Sub: false` (RFC 4488 §4).
@@ -110,6 +122,26 @@ mod tests {
         let to = refer_to(&refer).unwrap();
         let id = DialogId { call_id: "x@y".into(), local_tag: "1".into(), remote_tag: "2".into() };
         assert_eq!((to.uri, to.replaces), ("sip:300@pbx.example", Some(id)));
+    }
+
+    #[test]
+    fn a_target_dialog_is_named_whole_and_once() {
+        let named =
+            "Target-Dialog: fa77as7dad8-sd98ajzz@host.example.com ;local-tag=kkaz-;remote-tag=6544\r\n";
+        let read = |fields: &str| target_dialog(&refer(fields));
+        let id = DialogId {
+            call_id: "fa77as7dad8-sd98ajzz@host.example.com".into(),
+            local_tag: "kkaz-".into(),
+            remote_tag: "6544".into(),
+        };
+        assert_eq!(read(named), Some(id));
+        assert_eq!(read(""), None);
+        assert_eq!(read(&format!("{named}{named}")), None);
+        for value in
+            ["x", "x;local-tag=1", "x;remote-tag=1", "x;local-tag;remote-tag=1", ";local-tag=1;remote-tag=2"]
+        {
+            assert_eq!(read(&format!("Target-Dialog: {value}\r\n")), None, "{value}");
+        }
     }
 
     #[test]

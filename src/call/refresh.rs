@@ -4,12 +4,12 @@
 //! Invariants: at most one such request at a time, and none while anything else changes the session; a party that is not heard of in time
 //! ends the call for both.
 
-use super::bridge::renegotiates;
 use super::early_update::not_now;
 use super::headers::{self, AGENT};
 use super::join::after_glare;
 use super::log::Ending;
 use super::office::Office;
+use super::pass::renegotiates;
 use super::session_timer::Due;
 use super::unacked::Unacked;
 use super::{Call, State};
@@ -33,20 +33,22 @@ pub struct Own {
     pub client: ClientId,
     pub method: Method,
     pub cseq: u32,
-    /// See [`Amendment`]: what it says.
-    amends: Option<Bytes>,
+    amends: Option<Amendment>,
     /// It was refused once for too brief an interval.
     lengthened: bool,
 }
 
-/// What the caller is to be told: its 200 had to repeat the description of early media (RFC 3261 §13.2.1), and whoever answered has
-/// another.
+/// What a party is to be told. The caller: its 200 had to repeat the description of early media (RFC 3261 §13.2.1), and whoever answered has
+/// another. Whoever is back from another call (see [`super::guest`]): the session that it had here.
 #[derive(Debug)]
 pub struct Amendment {
-    /// As the answering party wrote it.
-    pub description: Bytes,
+    side: Side,
+    /// Who was on that side: the branch, or the caller.
+    who: Option<usize>,
+    /// As the party on the other side wrote it.
+    description: Bytes,
     /// `None`: once the caller's ACK is here.
-    pub at: Option<Instant>,
+    at: Option<Instant>,
 }
 
 impl Call {
@@ -102,22 +104,33 @@ impl Call {
         }
     }
 
-    /// Tells the caller of the session that whoever answered has, once nothing is in the way.
+    /// Offers the party on that side, which is back from another call, the session that it had here.
+    pub(super) fn settle(&mut self, office: &mut Office, now: Now, side: Side) {
+        let who = self.index_at(side);
+        let Some(description) = self.peer(side.other()).heard.clone() else { return };
+        if let State::Answered(bridge) = &mut self.state {
+            bridge.amendment = Some(Amendment { side, who, description, at: None });
+        }
+        self.amend(office, now);
+    }
+
+    /// Tells a party of the session that whoever is on the other side has, once nothing is in the way.
     pub(super) fn amend(&mut self, office: &mut Office, now: Now) {
+        let sits = [Side::A, Side::B].map(|side| self.index_at(side));
         let State::Answered(bridge) = &mut self.state else { return };
-        if bridge.near.is_some() {
-            return bridge.amendment = None; // the caller has left
-        }
         let unsettled = bridge.is_unsettled();
-        let Some(amendment) = &mut bridge.amendment else { return };
-        if unsettled {
-            return amendment.at = Some(now.mono + PAUSE);
+        let Some(mut amendment) = bridge.amendment.take() else { return };
+        let side = amendment.side;
+        if sits[usize::from(side == Side::B)] != amendment.who {
+            return; // they have left
         }
-        let description = amendment.description.clone();
-        bridge.amendment = None;
-        let Ok(described) = self.describe(office, Side::A, &description) else { return };
-        let method = if self.peer(Side::A).updates { Method::Update } else { Method::Invite };
-        self.send_own(office, now, Side::A, method, Some(&described), Some(description));
+        if unsettled {
+            amendment.at = Some(now.mono + PAUSE);
+            return bridge.amendment = Some(amendment);
+        }
+        let Ok(described) = self.describe(office, side, &amendment.description) else { return };
+        let method = if self.peer(side).updates { Method::Update } else { Method::Invite };
+        self.send_own(office, now, side, method, Some(&described), Some(amendment));
     }
 
     fn send_own(
@@ -127,7 +140,7 @@ impl Call {
         side: Side,
         method: Method,
         description: Option<&[u8]>,
-        amends: Option<Bytes>,
+        amends: Option<Amendment>,
     ) {
         let client = self.next_client();
         let name = headers::branch(office);
@@ -175,11 +188,11 @@ impl Call {
                 let ours = self.branch_at(side).is_some_and(|branch| branch.is_ours());
                 let wait = (code == 491).then(|| after_glare(office, ours)); // RFC 3261 §14.1
                 match (own.amends, &mut self.state) {
-                    (Some(description), State::Answered(bridge)) if wait.is_some() => {
+                    (Some(amendment), State::Answered(bridge)) if wait.is_some() => {
                         let at = wait.map(|wait| now.mono + wait);
-                        bridge.amendment = Some(Amendment { description, at });
+                        bridge.amendment = Some(Amendment { at, ..amendment });
                     }
-                    (Some(_), _) => {} // the caller doesn't want it: things stay as they are
+                    (Some(_), _) => {} // the party doesn't want it: things stay as they are
                     (None, _) => self.peer(side).session.put_off(now, wait),
                 }
             }
@@ -299,7 +312,8 @@ impl Call {
         let mut origin = self.caller.peer.origin.clone(); // it isn't told yet
         let other = anchor.rewrite(office, Side::A, &mut origin, description)?;
         let differs = !sdp::origin::is_same_session(&given, &other);
-        let amendment = differs.then(|| Amendment { description: description.clone(), at: None });
+        let description = description.clone();
+        let amendment = differs.then(|| Amendment { side: Side::A, who: None, description, at: None });
         Ok((Some(given), amendment))
     }
 }

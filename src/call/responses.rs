@@ -19,16 +19,17 @@ impl Call {
         message: &Message,
     ) {
         self.answered_on(client, flow, message);
-        if self.asking_response(office, now, client, message) {
+        if matches!(message.status(), 401 | 407) && self.answers_in_dialog(office, now, client, message) {
+            return;
+        }
+        let first = self.first_name(client);
+        if self.asking_response(office, now, first, message) {
             return;
         }
         if let Some(index) = self.branches.iter().position(|branch| branch.client == client) {
             return self.branch_response(office, now, index, message);
         }
-        if matches!(message.status(), 401 | 407) && self.answers_in_dialog(office, now, client, message) {
-            return;
-        }
-        let client = self.first_name(client);
+        let client = first;
         if message.status() >= 200 {
             self.answered_finally(client);
         }
@@ -47,13 +48,14 @@ impl Call {
 
     /// A request of ours got no final response.
     pub fn failed(&mut self, office: &mut Office, now: Now, client: ClientId, why: Failure) {
-        if self.asking_failed(office, now, client) {
+        let first = self.first_name(client);
+        if self.asking_failed(office, now, first) {
             return;
         }
         if let Some(index) = self.branches.iter().position(|branch| branch.client == client) {
             return self.branch_failed(office, now, index, why);
         }
-        let client = self.first_name(client);
+        let client = first;
         self.answered_finally(client);
         if !self.early_update_failed(office, client)
             && !self.join_failed(office, now, client)

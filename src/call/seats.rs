@@ -126,7 +126,8 @@ impl Call {
 }
 
 /// Whether a request that came in belongs to the dialog: Call-ID and both tags (RFC 3261 §12.2.2).
-pub(super) fn is_of(dialog: &Dialog, message: &Message) -> bool {
+#[must_use]
+pub fn is_of(dialog: &Dialog, message: &Message) -> bool {
     message.call_id() == dialog.id.call_id
         && message.to().and_then(|to| to.tag()) == Some(dialog.id.local_tag.as_str())
         && message.from().and_then(|from| from.tag()).unwrap_or("") == dialog.id.remote_tag

@@ -10,17 +10,16 @@
 //! unless they wanted none; at most one transfer is on its way in a call.
 
 use super::attended::Asking;
-use super::branch::{Callee, State as BranchState};
-use super::caller::plain_response;
+use super::branch::Callee;
 use super::device::Only;
 use super::errand::Errand;
 use super::headers::{self, AGENT};
 use super::join::Joining;
 use super::log::{Ending, text};
+use super::notice::{Apart, Notice};
 use super::office::{Named, Office};
 use super::record::TransferRecord;
 use super::ring::Ring;
-use super::seats::is_of;
 use super::{Call, State, referral};
 use crate::clock::Now;
 use crate::dialog::{Dialog, DialogId};
@@ -28,8 +27,8 @@ use crate::relay::Side;
 use crate::rules::explain::Step;
 use crate::rules::{Domain, Walk};
 use crate::sdp;
-use crate::sip::{Flow, Message, Method, Name, Writer, status};
-use crate::transaction::{ClientId, ServerId};
+use crate::sip::{Flow, Message, Name, Writer, status};
+use crate::transaction::ServerId;
 use bytes::Bytes;
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -39,9 +38,6 @@ use std::time::{Duration, Instant};
 const TRANSFERS_MAX: usize = 16;
 /// How long another call may take to settle before its party is given up: as long as a transaction of its own may.
 const FETCH_WITHIN: Duration = Duration::from_secs(32);
-/// How long the implicit subscription is said to last (RFC 3515 §2.4.4): longer than anything rings.
-const NOTICE_EXPIRES_S: u32 = 3600;
-
 /// Who wants to transfer.
 pub struct Transferor {
     pub side: Side,
@@ -95,8 +91,7 @@ pub struct Transfer {
     dialled: Option<Box<Dialled>>,
     /// It is none that the party on that side has asked for: somebody takes their place.
     takes_over: bool,
-    /// Whether they want to hear of it, and the `id` of their subscription.
-    notice: Option<Option<u32>>,
+    pub(super) notice: Notice,
     pub stage: Stage,
 }
 
@@ -115,14 +110,6 @@ pub enum Stage {
     Joining(Joining),
 }
 
-/// Whoever has transferred the call: gets a BYE once their last NOTIFY is answered, unless they send one first.
-#[derive(Debug)]
-pub struct Leaver {
-    pub dialog: Box<Dialog>,
-    pub flow: Flow,
-    pub notify: ClientId,
-}
-
 impl Transfer {
     /// None that anybody has asked for: somebody takes the place of whoever is on that side (RFC 3891).
     pub(super) fn take_over(from: Side, by: String, stage: Stage) -> Transfer {
@@ -133,7 +120,7 @@ impl Transfer {
             record,
             dialled: None,
             takes_over: true,
-            notice: None,
+            notice: Notice::Unwanted,
             stage,
         }
     }
@@ -214,10 +201,14 @@ impl Call {
         }
     }
 
-    /// Who sends a request that comes in this place of an answered call. `None`: it belongs to no dialog here.
-    pub fn transferor(&mut self, (side, branch): (Side, usize), message: &Message) -> Option<Transferor> {
+    /// Who is in this place of an answered call, where their dialog is the one that is named. `None`: there is no such dialog here.
+    pub fn transferor(
+        &mut self,
+        (side, branch): (Side, usize),
+        names: impl FnOnce(&Dialog) -> bool,
+    ) -> Option<Transferor> {
         let State::Answered(_) = self.state else { return None };
-        let side = self.seat(side, branch, message)?;
+        let side = self.seat_of(side, branch, names)?;
         let (device, flow) = if self.caller_sits(side) {
             (self.log.from.origin.strip_prefix("device:").map(Arc::from), self.caller.flow)
         } else {
@@ -243,6 +234,10 @@ impl Call {
         if self.log.transfers.len() >= TRANSFERS_MAX {
             return Err(403);
         }
+        if is_apart(message) {
+            // RFC 3515 §2.4.1: it is to have a Contact, for the NOTIFYs.
+            return Dialog::uas(message, "new").map(drop).ok_or(400);
+        }
         let Some((dialog, _)) = self.dialog(side) else { return Err(481) };
         dialog.receive(message).map_err(|_| 500_u16) // RFC 3261 §12.2.2
     }
@@ -260,20 +255,31 @@ impl Call {
         referral: Referral,
     ) {
         let State::Answered(bridge) = &mut self.state else { return };
+        let tag = is_apart(message).then(|| format!("{:016x}", office.ids.word()));
         let first = bridge.refers == 0;
-        bridge.refers += 1;
+        bridge.refers += u32::from(tag.is_none());
         self.seen_on(side, flow);
         let wanted = referral::wants_notice(message);
-        let mut w = Writer::reply(message, 202, status::reason_phrase(202), None);
+        let mut w = Writer::reply(message, 202, status::reason_phrase(202), tag.as_deref());
+        if tag.is_some() {
+            w.copy(message, Name::RecordRoute); // RFC 3261 §12.1.1
+        }
         w.header(Name::Contact, office.contact(&flow));
         if !wanted {
             w.field("Refer-Sub", "false"); // RFC 4488 §4
         }
         w.header(Name::Server, AGENT);
         office.respond(now, server, 202, w.finish());
-        // RFC 3515 §2.4.6: the first of a dialog needs no id, any later one has the CSeq of its REFER.
-        let id = message.cseq().map(|cseq| cseq.number).filter(|_| !first);
-        self.begin_transfer(office, now, side, wanted.then_some(id), referral);
+        let apart = tag.and_then(|tag| Dialog::uas(message, &tag));
+        let notice = match apart {
+            _ if !wanted => Notice::Unwanted,
+            Some(dialog) => {
+                let behind_nat = headers::is_behind_nat(message, &flow);
+                Notice::Apart(Box::new(Apart { dialog, flow, behind_nat }))
+            }
+            None => Notice::Within(message.cseq().map(|cseq| cseq.number).filter(|_| !first)),
+        };
+        self.begin_transfer(office, now, side, notice, referral);
     }
 
     fn begin_transfer(
@@ -281,7 +287,7 @@ impl Call {
         office: &mut Office,
         now: Now,
         from: Side,
-        notice: Option<Option<u32>>,
+        notice: Notice,
         referral: Referral,
     ) {
         let Referral { aim, by, referred_by, to } = referral;
@@ -335,31 +341,6 @@ impl Call {
             bridge.transfer = Some(Box::new(transfer));
         }
         self.notify(office, now, 100);
-    }
-
-    /// Tells whoever transfers how it stands (RFC 3515 §2.4.5): a final status ends their subscription.
-    pub(super) fn notify(&mut self, office: &mut Office, now: Now, code: u16) -> Option<ClientId> {
-        let transfer = self.transfer()?;
-        let (side, id) = (transfer.from, transfer.notice?);
-        let client = self.next_client();
-        let branch = headers::branch(office);
-        let (dialog, flow) = self.dialog(side)?;
-        let mut w = dialog.request(Method::Notify, None, headers::hop(office, &flow, &branch));
-        w.header(Name::Contact, office.contact(&flow));
-        match id {
-            Some(id) => w.field("Event", format_args!("refer;id={id}")),
-            None => w.field("Event", "refer"),
-        };
-        if code < 200 {
-            w.field("Subscription-State", format_args!("active;expires={NOTICE_EXPIRES_S}"));
-        } else {
-            w.field("Subscription-State", "terminated;reason=noresource");
-        }
-        w.header(Name::UserAgent, AGENT);
-        let line = format!("SIP/2.0 {code} {}\r\n", status::reason_phrase(code));
-        self.byes += 1;
-        office.request(now, client, flow, w.body("message/sipfrag;version=2.0", line.as_bytes()));
-        Some(client)
     }
 
     /// The transfer came to nothing: the call is as it was, unless whoever transferred has left it.
@@ -423,79 +404,6 @@ impl Call {
         self.log.transfers.push((record, steps));
     }
 
-    /// A BYE of whoever transfers, before the transfer is over: it goes on without them (RFC 5589 §6.1). `false`: it is nobody's
-    /// who does.
-    pub(super) fn transferor_leaves(&mut self, side: Side) -> bool {
-        let State::Answered(bridge) = &mut self.state else { return false };
-        let leaves = bridge.transfer.as_ref().is_some_and(|transfer| transfer.from == side);
-        if leaves {
-            bridge.absent = Some(side);
-        }
-        leaves
-    }
-
-    /// A request of somebody who is leaving the call, or whose answer to a transfer is not taken yet. `false`: it is somebody else's.
-    pub(super) fn request_of_leaver(
-        &mut self,
-        office: &mut Office,
-        now: Now,
-        server: ServerId,
-        branch: usize,
-        message: &Message,
-    ) -> bool {
-        let method = message.method();
-        let bye = method == Method::Bye;
-        let left = self.leaver.as_ref().is_some_and(|leaver| is_of(&leaver.dialog, message));
-        let newcomer = self.transfer().and_then(Transfer::newcomer).filter(|index| *index == branch);
-        let new =
-            match newcomer.and_then(|index| self.branches.get_mut(index)).map(|branch| &mut branch.state) {
-                Some(BranchState::Answered { dialog, .. }) if is_of(dialog, message) => {
-                    let _ = dialog.receive(message); // whatever it is, it is refused
-                    true
-                }
-                _ => false,
-            };
-        if !left && !new {
-            return false;
-        }
-        let code = match method {
-            Method::Bye => 200,
-            Method::Invite | Method::Update if new => 491, // once it is in its place
-            _ if new => 500,
-            _ => 481,
-        };
-        office.respond(now, server, code, plain_response(message, code, None));
-        if left && bye {
-            self.leaver = None;
-        }
-        if new && bye && self.newcomer_leaves() {
-            self.abandon(office, now); // nobody is left to ask
-            self.transfer_failed(office, now, 487);
-        }
-        true
-    }
-
-    /// Whoever was to take the place has hung up. `true`: there is nothing more to wait for.
-    fn newcomer_leaves(&mut self) -> bool {
-        match self.transfer_mut().map(|transfer| &mut transfer.stage) {
-            Some(Stage::Joining(joining)) => {
-                joining.lost = true;
-                joining.again.is_some()
-            }
-            Some(Stage::Asking(asking)) => {
-                asking.lost = true;
-                true
-            }
-            _ => false,
-        }
-    }
-
-    /// A NOTIFY is answered, or never will be.
-    pub(super) fn told(&mut self, office: &mut Office, now: Now, client: ClientId) {
-        let Some(mut leaver) = self.leaver.take_if(|leaver| leaver.notify == client) else { return };
-        self.bye_in(office, now, &mut leaver.dialog, leaver.flow);
-    }
-
     pub(super) fn transfer_timeout(&mut self, office: &mut Office, now: Now) {
         if self.transfer().is_none() {
             return;
@@ -532,4 +440,9 @@ impl Call {
             Stage::Fetching { until } => Some(*until),
         }
     }
+}
+
+/// Whether a REFER begins a dialog of its own (RFC 4538) rather than being in the one of its call.
+fn is_apart(refer: &Message) -> bool {
+    refer.to().is_none_or(|to| to.tag().is_none())
 }

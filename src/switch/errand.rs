@@ -45,7 +45,9 @@ impl Switch {
                 let (home, side) = (guest.home.call, guest.home.side);
                 let tag = guest.dialog.id.local_tag.clone();
                 let mut guest = Some(guest);
-                self.with_call(home, |call, _| guest = guest.take().and_then(|guest| call.take_back(guest)));
+                self.with_call(home, |call, office| {
+                    guest = guest.take().and_then(|guest| call.take_back(office, now, guest));
+                });
                 match guest {
                     // Nobody is left there.
                     Some(guest) => {

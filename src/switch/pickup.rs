@@ -67,7 +67,10 @@ impl Switch {
             let mut w = Writer::reply(&message, code, status::reason_phrase(code), Some("ringtree"));
             w.header(Name::Server, AGENT);
             if code == 488 {
-                w.header(Name::Warning, "399 ringtree \"Whoever takes a place has to describe a session\"");
+                w.header(
+                    Name::Warning,
+                    "399 ringtree \"Nobody has described a session that could be offered\"",
+                );
             }
             self.office.respond(now, server, code, w.finish());
         }

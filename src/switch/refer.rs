@@ -1,5 +1,5 @@
-//! REFER within a call (RFC 3515, RFC 5589): who transfers, and how the rules see the call that the transfer makes. A transfer ends here:
-//! no REFER is passed on.
+//! REFER within a call (RFC 3515, RFC 5589), or beside it (RFC 4538): who transfers, and how the rules see the call that the transfer makes.
+//! A transfer ends here: no REFER is passed on.
 
 use super::identity::{Sender, Unknown};
 use super::{Switch, facts, response};
@@ -8,6 +8,7 @@ use crate::call::guest::Fetched;
 use crate::call::headers::{MAX_FORWARDS, escape_user};
 use crate::call::office::CallKey;
 use crate::call::referral::{self, ReferTo};
+use crate::call::seats::is_of;
 use crate::call::transfer::{Aim, Dialled, Referral, Transferor};
 use crate::clock::Now;
 use crate::dialog::DialogId;
@@ -20,12 +21,45 @@ use bytes::Bytes;
 impl Switch {
     pub(super) fn refer(&mut self, now: Now, server: ServerId, flow: Flow, message: &Message) {
         let by = self.in_dialog(message).and_then(|(key, place)| {
-            let by = self.calls.get_mut(key)?.transferor(place, message)?;
+            let by = self.calls.get_mut(key)?.transferor(place, |dialog| is_of(dialog, message))?;
             Some((key, by))
         });
-        let Some((key, by)) = by else {
-            return self.office.respond(now, server, 481, response::plain(message, 481));
-        };
+        match by {
+            Some((key, by)) => self.take_refer(now, server, flow, message, key, by),
+            None => self.office.respond(now, server, 481, response::plain(message, 481)),
+        }
+    }
+
+    /// A REFER outside of any dialog: transfers are made of calls, so it has to name one (RFC 4538 §4).
+    pub(super) fn refer_apart(&mut self, now: Now, server: ServerId, flow: Flow, message: &Message) {
+        let by = referral::target_dialog(message).and_then(|named| {
+            // Some write the tags as they see them themselves.
+            let turned = DialogId {
+                call_id: named.call_id.clone(),
+                local_tag: named.remote_tag.clone(),
+                remote_tag: named.local_tag.clone(),
+            };
+            [named, turned].into_iter().find_map(|named| {
+                let (key, side, branch) = self.calls.place(&named.local_tag)?;
+                let call = self.calls.get_mut(key)?;
+                Some((key, call.transferor((side, branch), |dialog| dialog.id == named)?))
+            })
+        });
+        match by {
+            Some((key, by)) => self.take_refer(now, server, flow, message, key, by),
+            None => self.office.respond(now, server, 403, response::plain(message, 403)),
+        }
+    }
+
+    fn take_refer(
+        &mut self,
+        now: Now,
+        server: ServerId,
+        flow: Flow,
+        message: &Message,
+        key: CallKey,
+        by: Transferor,
+    ) {
         match self.may_refer(now, &flow, message, &by) {
             Ok(()) => {}
             Err(Unknown::Answer(code, bytes)) => return self.office.respond(now, server, code, bytes),
@@ -46,7 +80,7 @@ impl Switch {
         let taken =
             self.calls.get_mut(key).ok_or(481_u16).and_then(|call| call.may_take_refer(by.side, message));
         if let Err(code) = taken {
-            return self.office.respond(now, server, code, plain_response(message, code, None));
+            return self.office.respond(now, server, code, plain_response(message, code, Some("ringtree")));
         }
         if let Some(ringing) = given_up {
             // Before the call in its place is made: that may need the channel of the trunk.

@@ -2,6 +2,7 @@
 //! RFC 3327 §5.3, RFC 5626 §6, RFC 5627 §5.3, RFC 8599 §5.6).
 
 use super::{Switch, response};
+use crate::call::capabilities;
 use crate::call::headers::escape_user;
 use crate::clock::Now;
 use crate::registrar::binding::DeviceKey;
@@ -70,7 +71,7 @@ impl Switch {
                 w.field("Flow-Timer", FLOW_TIMER_S);
             }
         }
-        response::write_supported(&mut w);
+        capabilities::write_supported(&mut w);
         if let Some(provider) = self.push_service(domain, key, request) {
             w.field("Feature-Caps", format_args!("*;+sip.pns=\"{provider}\"")); // RFC 8599 §5.6.1
         }

@@ -26,7 +26,7 @@ impl Switch {
             Method::Bye | Method::Cancel | Method::Update | Method::Info | Method::Prack | Method::Notify => {
                 (481, response::plain(&message, 481)) // RFC 3261 §12.2.2
             }
-            Method::Refer => (403, response::plain(&message, 403)), // transfers are made within their call
+            Method::Refer => return self.refer_apart(now, server, flow, &message),
             Method::Message => return self.message(now, server, flow, &message),
             Method::Publish => (405, response::not_allowed(&message, 405)),
             Method::Ack => return,

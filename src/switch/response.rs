@@ -1,22 +1,10 @@
 //! Responses that the switch gives by itself, outside any call.
 
-use crate::call::headers::{AGENT, ALLOW};
+use crate::call::capabilities::{self, ALLOW, SUPPORTED};
+use crate::call::headers::AGENT;
 use crate::call::office::Office;
 use crate::sip::{Message, Name, Writer, status};
 use bytes::Bytes;
-use std::sync::LazyLock;
-
-/// Option tags that we understand (RFC 3261 §20.32): reliable provisional responses (RFC 3262), a REFER without a subscription (RFC
-/// 4488), a call that takes a place (RFC 3891), session timers (RFC 4028), and what a registration may ask for (RFC 3327, RFC 5626, RFC
-/// 5627).
-pub const SUPPORTED: &[&str] = &["100rel", "gruu", "norefersub", "outbound", "path", "replaces", "timer"];
-
-/// They stand in the answer to each REGISTER.
-static SUPPORTED_LINE: LazyLock<String> = LazyLock::new(|| SUPPORTED.join(", "));
-
-pub fn write_supported(w: &mut Writer) {
-    w.header(Name::Supported, &*SUPPORTED_LINE);
-}
 
 /// With the default reason phrase.
 #[must_use]
@@ -51,13 +39,7 @@ pub fn not_allowed(request: &Message, code: u16) -> Bytes {
 /// 200 to an OPTIONS (RFC 3261 §11.2).
 #[must_use]
 pub fn options(request: &Message) -> Bytes {
-    let mut w = Writer::reply(request, 200, "OK", Some("ringtree"));
-    w.header(Name::Allow, ALLOW);
-    w.header(Name::Accept, "application/sdp");
-    write_supported(&mut w);
-    w.field("Allow-Events", crate::subscription::package::ALLOW_EVENTS); // RFC 6665 §4.4.4
-    w.header(Name::Server, AGENT);
-    w.finish()
+    capabilities::answer(request, Some("ringtree"))
 }
 
 /// 420 where the request requires an extension that we don't have (RFC 3261 §8.2.2.3); what we don't take at all is refused by its

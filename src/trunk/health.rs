@@ -6,7 +6,8 @@
 //! Invariant: of each place at most one question is under way.
 
 use super::{CLIENTS_END, News, PINGS_FROM};
-use crate::call::headers::{self, AGENT, ALLOW};
+use crate::call::capabilities::ALLOW;
+use crate::call::headers::{self, AGENT};
 use crate::call::lines::Target;
 use crate::call::office::{Named, Office};
 use crate::call::out_of_dialog::OutOfDialog;

@@ -5,7 +5,8 @@
 
 use super::registration::{Account, Means, Next, Registration, Standing};
 use super::{CLIENTS_FROM, PINGS_FROM};
-use crate::call::headers::{self, AGENT, ALLOW};
+use crate::call::capabilities::ALLOW;
+use crate::call::headers::{self, AGENT};
 use crate::call::office::{Named, Office};
 use crate::clock::Now;
 use crate::deadlines::{Armed, Deadlines};

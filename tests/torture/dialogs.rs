@@ -277,6 +277,28 @@ fn an_older_cseq_is_500_and_a_gap_is_none() {
     the(&talk.request(Caller, "OPTIONS", 10, &[], None), CALLER, Method::Options, 200);
 }
 
+/// RFC 3261 §11.2: what is answered in a dialog is what is answered outside of one, and nothing of it crosses.
+#[test]
+fn options_in_a_dialog_are_answered_with_what_we_take() {
+    let says = |message: &Message| {
+        for (name, word) in
+            [(Name::Allow, "UPDATE"), (Name::Accept, "application/sdp"), (Name::Supported, "replaces")]
+        {
+            let value = message.value(name).unwrap_or_default();
+            assert!(value.contains(word), "{word} in {value:?}");
+        }
+        assert!(message.body().is_empty());
+    };
+    let mut early = Talk::ringing(Some(&sdp(4000, "sendrecv")));
+    says(&the(&early.request(Caller, "OPTIONS", 2, &[], None), CALLER, Method::Options, 200));
+    let mut talk = Talk::up();
+    for (who, port) in [(Caller, CALLER), (Phone, PHONE)] {
+        let sent = talk.request(who, "OPTIONS", 2, &[], None);
+        assert_eq!(sent.len(), 1, "it goes no further");
+        says(&the(&sent, port, Method::Options, 200));
+    }
+}
+
 /// RFC 3261 §12.2.2: the Call-ID and both tags, or none.
 #[test]
 fn a_request_that_belongs_to_no_dialog_is_481() {

@@ -162,6 +162,40 @@ fn a_late_offer_comes_in_a_reliable_response_and_its_answer_in_the_prack() {
     assert!(the(&sent, CALLER, Method::Invite, 200).body().is_empty());
 }
 
+/// RFC 3262 §5: another offer in a PRACK is answered in its 200: by the phone, where it takes UPDATE, else with the session as it is.
+#[test]
+fn an_offer_in_a_prack_goes_to_the_phone_and_its_answer_comes_with_the_200() {
+    for (takes_update, phone_says) in [(true, 200), (true, 488), (false, 0)] {
+        let (mut talk, _) = ringing((Name::Require, "100rel"), None);
+        let leg = talk.leg.clone();
+        let late = provisional(&leg, 183, "phone", Some(1), Some(&sdp(5000, "sendrecv")));
+        let late = String::from_utf8(late.to_vec()).unwrap();
+        let allow = if takes_update { "Allow: INVITE, UPDATE\r\nRSeq" } else { "RSeq" };
+        let sent = talk.desk.take_from(PHONE, late.replacen("RSeq", allow, 1).as_bytes());
+        talk.answer = the(&sent, CALLER, Method::Invite, 183);
+        let offered = talk.answer.clone();
+        prack(&mut talk, 2, &offered, Some(&offer()));
+        // A minute later the caller hears of it again, reliably, and holds the session that is agreed.
+        let sent = talk.desk.pass(Duration::from_secs(60));
+        let again = the(&sent, CALLER, Method::Invite, 183);
+        let sent = prack(&mut talk, 3, &again, Some(&sdp(4000, "sendonly")));
+        let sent = if takes_update {
+            let update = the(&sent, PHONE, Method::Update, 0);
+            assert!(text(&update).contains("a=sendonly") && text(&update).contains("c=IN IP4 192.0.2.100"));
+            assert!(sent.iter().all(|(port, _)| *port != CALLER), "its answer is awaited");
+            let answer = sdp(5000, "recvonly");
+            let body = (phone_says == 200).then_some((SDP, answer.as_bytes()));
+            talk.answers(Who::Phone, &update, phone_says, body)
+        } else {
+            sent
+        };
+        let answered = the(&sent, CALLER, Method::Prack, 200);
+        let expected = if phone_says == 200 { "a=recvonly" } else { "a=sendrecv" };
+        assert!(text(&answered).contains(expected), "{phone_says}: {}", text(&answered));
+        assert_eq!(answered.value(Name::Contact), None, "a PRACK makes no target anew");
+    }
+}
+
 /// The same, given up meanwhile, and ended meanwhile.
 #[test]
 fn a_call_that_ends_while_its_200_waits_for_a_prack_is_487_to_the_caller() {

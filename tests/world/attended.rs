@@ -2,7 +2,7 @@
 
 use super::net::{CLEAR, Weather, World};
 use super::phone::{Phone, Script};
-use super::{ANN, BOB, assert_at_rest, assert_joined, finals, hang_up, ruleset, s};
+use super::{ANN, BOB, assert_at_rest, assert_joined, assert_points, finals, hang_up, ruleset, s};
 
 const CID: &str = "127.0.1.4:5060";
 const DOT: &str = "127.0.1.5:5060";
@@ -208,8 +208,12 @@ fn both_may_be_outside() {
     assert_eq!(told(&mut world, BOB), ["SIP/2.0 100 Trying", "SIP/2.0 200 OK"]);
     assert_eq!((world.phone(BOB).byes, world.phone(CARRIER).byes), (2, 0));
     assert!(world.phone(CARRIER).reinvites.iter().all(|asked| !asked.contains("Referred-By")), "not trusted");
+    let asked = world.phone(CARRIER).reinvites.clone();
+    assert_eq!(asked.len(), 2);
+    assert!(asked.iter().all(|asked| asked.contains("m=audio")), "carriers refuse one without a description");
     let called = world.phone(CARRIER).newest_call();
     assert_joined(&mut world, (CARRIER, &theirs), (CARRIER, &called));
+    assert_points(&world, CARRIER, CARRIER);
     hang_up(&mut world, CARRIER, &theirs);
     assert_eq!(world.phone(CARRIER).byes, 1, "the other of their two calls");
     assert_at_rest(&mut world);
@@ -239,6 +243,31 @@ fn one_that_is_declined_leaves_both_calls_as_they_were() {
         assert_eq!((world.phone(ANN).byes, world.phone(BOB).byes), (1, 1));
         assert_at_rest(&mut world);
     }
+}
+
+#[test]
+fn a_trunk_that_was_offered_another_session_in_vain_is_offered_the_one_it_had() {
+    let mut world = office(CLEAR, 1, Script::Ring);
+    let theirs = call(&mut world, ANN, "200");
+    let first = world.phone(BOB).newest_call();
+    let second = call(&mut world, BOB, "+12025550177");
+    let ports = |text: &str| text.lines().find(|line| line.starts_with("m=audio")).unwrap().to_owned();
+    let before = ports(&world.phone(CARRIER).invites[0]);
+    world.phone(ANN).reinvite_status = 488;
+    refer(&mut world, BOB, &first, &second);
+    assert_eq!(told(&mut world, BOB), ["SIP/2.0 100 Trying", "SIP/2.0 488 Not Acceptable Here"]);
+    let asked: Vec<String> = world.phone(CARRIER).reinvites.iter().map(|asked| ports(asked)).collect();
+    assert_eq!(asked.len(), 2);
+    assert_ne!(asked[0], before, "Ann's relay");
+    assert_eq!(asked[1], before, "Bob's");
+    let called = world.phone(CARRIER).newest_call();
+    assert_joined(&mut world, (ANN, &theirs), (BOB, &first));
+    assert_joined(&mut world, (CARRIER, &called), (BOB, &second));
+    hang_up(&mut world, ANN, &theirs);
+    assert_points(&world, CARRIER, BOB);
+    hang_up(&mut world, CARRIER, &called);
+    assert_eq!(world.phone(BOB).byes, 2);
+    assert_at_rest(&mut world);
 }
 
 #[test]

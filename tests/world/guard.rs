@@ -46,7 +46,7 @@ impl Guard {
         let (status, asks, answers) = match request.method_text() {
             "REGISTER" => (401, "WWW-Authenticate", Name::Authorization),
             "INVITE" => (407, "Proxy-Authenticate", Name::ProxyAuthorization),
-            "BYE" | "INFO" | "UPDATE" | "NOTIFY" if self.strict => {
+            "BYE" | "INFO" | "UPDATE" | "NOTIFY" | "PRACK" if self.strict => {
                 (407, "Proxy-Authenticate", Name::ProxyAuthorization)
             }
             _ => return None,

@@ -115,6 +115,18 @@ fn assert_joined(world: &mut World, one: (&str, &str), other: (&str, &str)) {
     }
 }
 
+/// The one relay that is open sends to these two, and to nobody else.
+fn assert_points(world: &World, one: &str, other: &str) {
+    let open: Vec<_> = world.relays.iter().filter_map(|relay| world.points.get(relay)).collect();
+    let [points] = open[..] else { panic!("one relay is open, not {}", open.len()) };
+    let ip = |address: &str| address.parse::<std::net::SocketAddr>().unwrap().ip();
+    let mut heard: Vec<_> = points.iter().flatten().map(std::net::SocketAddr::ip).collect();
+    let mut meant = vec![ip(one), ip(other)];
+    heard.sort();
+    meant.sort();
+    assert_eq!(heard, meant);
+}
+
 #[test]
 fn a_call_is_answered_talked_through_and_hung_up() {
     let mut world = ann_and_bob(Script::Answer { after: s(3) }, CLEAR, 1);

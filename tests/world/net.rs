@@ -7,7 +7,7 @@ use ringtree::call::budgets::Usage;
 use ringtree::call::lines::Server;
 use ringtree::call::record::CallRecord;
 use ringtree::clock::Now;
-use ringtree::relay::{Command, Media, PortPair, RelayId, Report};
+use ringtree::relay::{Command, Media, PortPair, RelayId, Report, Side};
 use ringtree::rules::Ruleset;
 use ringtree::sip::{Flow, Message, Transport};
 use ringtree::subscription::notice::Finished;
@@ -76,6 +76,8 @@ pub struct World {
     pub noticed: Vec<Finished>,
     /// Relays that are open.
     pub relays: BTreeSet<RelayId>,
+    /// Where each relay sends to: on its side A, and on its side B.
+    pub points: BTreeMap<RelayId, [Option<SocketAddr>; 2]>,
     began: Instant,
     civil: jiff::Timestamp,
     elapsed: Duration,
@@ -106,6 +108,7 @@ impl World {
             spent: Vec::new(),
             noticed: Vec::new(),
             relays: BTreeSet::new(),
+            points: BTreeMap::new(),
             began: ringtree::net::clock::now().mono, // only differences count
             civil: "2026-11-24T15:00:00Z".parse().unwrap(),
             elapsed: Duration::ZERO,
@@ -287,7 +290,10 @@ impl World {
                 assert!(self.relays.remove(&id), "a relay is closed once");
                 self.input(Input::Media(Report::Closed { id, media: Media::default() }));
             }
-            Action::Media(Command::Point { id, .. }) => assert!(self.relays.contains(&id)),
+            Action::Media(Command::Point { id, side, rtp, .. }) => {
+                assert!(self.relays.contains(&id));
+                self.points.entry(id).or_default()[usize::from(side == Side::B)] = rtp;
+            }
             Action::Event(Event::CallEnded(record)) => self.records.push((*record).clone()),
             Action::Noticed(finished) => self.noticed.push(finished),
             Action::Event(

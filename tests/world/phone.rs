@@ -32,6 +32,17 @@ pub enum Script {
     Dead,
 }
 
+/// Where the phone describes the session of a call that it makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Describes {
+    /// In its INVITE.
+    Invite,
+    /// In its ACK: the offer is to come from the other side.
+    Ack,
+    /// In neither, though it was made an offer: no sound phone does that.
+    Nothing,
+}
+
 /// Something that is sent until it is answered.
 struct Repeat {
     bytes: Bytes,
@@ -62,6 +73,7 @@ struct Outgoing {
     hang_up_at: Option<Duration>,
     /// Of the newest reliable response.
     rseq: Option<u32>,
+    describes: Describes,
 }
 
 pub struct Phone {
@@ -120,6 +132,8 @@ pub struct Phone {
     pub described: (u32, u32),
     /// Its 200 describes another session than its 183.
     pub changes_its_mind: bool,
+    /// Of the calls that it makes from now on.
+    pub describes: Describes,
     /// Of every request that this phone makes.
     pub max_forwards: u8,
     /// More header fields in them, each with its line end.
@@ -169,6 +183,7 @@ impl Phone {
             pracked: Vec::new(),
             described: (0, 0),
             changes_its_mind: false,
+            describes: Describes::Invite,
             max_forwards: 70,
             extra: String::new(),
             open_answers: BTreeMap::new(),
@@ -196,7 +211,8 @@ impl Phone {
         let extra = format!("Contact: <sip:{}@{}>\r\n", self.user, self.address);
         let uri = if to.starts_with("urn:") { to.to_owned() } else { format!("sip:{to}@{}", crate::DOMAIN) };
         let to = if to.starts_with("urn:") { "sos" } else { to };
-        let branch = self.request("INVITE", &uri, to, None, &call_id, 1, &extra, &self.offer());
+        let offer = if self.describes == Describes::Invite { self.offer() } else { String::new() };
+        let branch = self.request("INVITE", &uri, to, None, &call_id, 1, &extra, &offer);
         self.finals.insert(call_id.clone(), Vec::new());
         self.outgoing.insert(
             call_id.clone(),
@@ -207,6 +223,7 @@ impl Phone {
                 talk,
                 hang_up_at: None,
                 rseq: None,
+                describes: self.describes,
             },
         );
         call_id
@@ -275,6 +292,14 @@ impl Phone {
             crate::net::switch_address()
         );
         self.send_repeating(format!("{branch}{method}"), bytes.into());
+    }
+
+    /// A REFER outside of any dialog, with these fields.
+    pub fn refer_apart(&mut self, now: Duration, to: &str, fields: &str) {
+        self.now = now;
+        let call_id = self.fresh("refer");
+        let extra = format!("Contact: <sip:{}@{}>\r\n{fields}", self.user, self.address);
+        self.request("REFER", &format!("sip:{to}@{}", crate::DOMAIN), to, None, &call_id, 1, &extra, "");
     }
 
     /// A dialog of this phone's as somebody else's Replaces would name it (RFC 3891): by the tag of the other party, then its own.

@@ -1,8 +1,8 @@
 //! A colleague picks up what rings, a phone takes over what its user has on another one: what each of them notices.
 
 use super::net::{CLEAR, Weather, World};
-use super::phone::{Phone, Script};
-use super::{ANN, BOB, assert_at_rest, assert_joined, finals, hang_up, ruleset, s};
+use super::phone::{Describes, Phone, Script};
+use super::{ANN, BOB, assert_at_rest, assert_joined, assert_points, finals, hang_up, ruleset, s};
 use std::time::Duration;
 
 /// Bob's other phone.
@@ -181,6 +181,66 @@ fn a_phone_takes_over_what_its_user_has_on_another_one() {
     let anns = world.phone(ANN).newest_call();
     assert_joined(&mut world, (ANN, &anns), (BOB_2, &over));
     hang_up(&mut world, BOB_2, &over);
+    assert_at_rest(&mut world);
+}
+
+#[test]
+fn a_phone_that_has_not_offered_gets_an_offer_and_answers_it_with_its_ack() {
+    let mut world = office(CLEAR, 1, Script::Ring);
+    // What rings.
+    let anns = call(&mut world, ANN, "200");
+    let ringing = world.phone(BOB).newest_call();
+    world.phone(CID).describes = Describes::Ack;
+    let cids = take(&mut world, CID, BOB, &ringing, "");
+    assert_eq!((finals(&mut world, ANN), finals(&mut world, CID)), (vec![200], vec![200]));
+    assert_eq!((world.phone(ANN).described, world.phone(CID).described), ((1, 0), (1, 0)));
+    assert_eq!(world.phone(BOB).cancels[0][0], ELSEWHERE);
+    assert!(world.phone(CID).reinvites.is_empty() && world.phone(ANN).reinvites.is_empty());
+    assert_joined(&mut world, (ANN, &anns), (CID, &cids));
+    assert_points(&world, ANN, CID);
+    hang_up(&mut world, ANN, &anns);
+    assert_eq!(world.phone(CID).byes, 1);
+    // What is answered.
+    world.phone(BOB).script = Script::Answer { after: s(1) };
+    let anns = call(&mut world, ANN, "200");
+    let bobs = world.phone(BOB).newest_call();
+    world.phone(BOB_2).describes = Describes::Ack;
+    let over = take(&mut world, BOB_2, BOB, &bobs, "");
+    assert_eq!((world.phone(BOB).byes, world.phone(BOB_2).described), (1, (1, 0)));
+    assert!(world.phone(BOB_2).reinvites.is_empty(), "it has its session");
+    assert!(world.phone(ANN).reinvites[0].contains("m=audio"), "which Ann gets");
+    assert_joined(&mut world, (ANN, &anns), (BOB_2, &over));
+    assert_points(&world, ANN, BOB_2);
+    hang_up(&mut world, ANN, &anns);
+    assert_eq!(world.phone(BOB_2).byes, 1);
+    assert_at_rest(&mut world);
+}
+
+#[test]
+fn a_phone_that_does_not_answer_the_offer_does_not_get_in() {
+    let mut world = office(CLEAR, 1, Script::Answer { after: s(8) });
+    let anns = call(&mut world, ANN, "200");
+    let ringing = world.phone(BOB).newest_call();
+    for by in [CID, BOB_2] {
+        world.phone(by).describes = Describes::Nothing;
+    }
+    take(&mut world, CID, BOB, &ringing, "");
+    assert_eq!((world.phone(CID).byes, world.phone(BOB).cancels.len()), (1, 0));
+    world.run(s(8));
+    assert_eq!(finals(&mut world, ANN), [200], "Bob answers");
+    let bobs = world.phone(BOB).newest_call();
+    take(&mut world, BOB_2, BOB, &bobs, "");
+    assert_eq!((world.phone(BOB_2).byes, world.phone(BOB).byes, world.phone(ANN).byes), (1, 0, 0));
+    assert_joined(&mut world, (ANN, &anns), (BOB, &bobs));
+    hang_up(&mut world, ANN, &anns);
+    // Nor one that can't be made an offer, since nobody has described anything.
+    world.phone(BOB).script = Script::Ring;
+    world.phone(ANN).describes = Describes::Ack;
+    let anns = call(&mut world, ANN, "200");
+    let ringing = world.phone(BOB).newest_call();
+    let cids = take(&mut world, CID, BOB, &ringing, "");
+    assert_eq!(world.phone(CID).finals[&cids], [488]);
+    world.act(ANN, |ann, now| ann.cancel(now, &anns, "200"));
     assert_at_rest(&mut world);
 }
 

@@ -214,6 +214,41 @@ fn whoever_wants_no_notice_gets_none_and_is_hung_up_on() {
 }
 
 #[test]
+fn a_refer_beside_the_call_that_names_it_transfers_and_is_told_there() {
+    // RFC 4538 has the tags as we see them; some write them as they do themselves.
+    for (ours, theirs) in [("local-tag", "remote-tag"), ("remote-tag", "local-tag")] {
+        let (mut world, call) = talking(Script::Answer { after: s(1) });
+        let bobs = world.phone(BOB).newest_call();
+        let named = world.phone(BOB).replaces(&bobs).replace("to-tag", ours).replace("from-tag", theirs);
+        let fields = |dialog: &str| {
+            format!("Refer-To: <sip:300@pbx.example>\r\nRequire: tdialog\r\nTarget-Dialog: {dialog}\r\n")
+        };
+        // Not one that it is not in, and not what is no dialog.
+        for (by, dialog) in
+            [(CID, named.clone()), (BOB, named.replace("tag=", "tag=x")), (BOB, "x".to_owned())]
+        {
+            world.act(by, |phone, now| phone.refer_apart(now, "200", &fields(&dialog)));
+            world.run(s(1));
+            assert_eq!(requests_told(&mut world, by).pop(), Some(("REFER".to_owned(), 403)), "{dialog}");
+        }
+        world.act(BOB, |bob, now| bob.refer_apart(now, "200", &fields(&named)));
+        world.run(s(5));
+        assert_eq!(requests_told(&mut world, BOB).pop(), Some(("REFER".to_owned(), 202)));
+        assert_told(&mut world, BOB, "SIP/2.0 200 OK");
+        let notify = world.phone(BOB).notifies[0].clone();
+        assert!(
+            notify.contains("Call-ID: refer") && !notify.contains(&bobs),
+            "a dialog of its own: {notify}"
+        );
+        assert_eq!((world.phone(BOB).byes, world.phone(ANN).byes), (1, 0));
+        hang_up(&mut world, ANN, &call);
+        world.run(s(1));
+        assert_eq!(world.phone(CID).byes, 1);
+        assert_at_rest(&mut world);
+    }
+}
+
+#[test]
 fn when_the_other_party_gives_up_or_declines_the_new_one_is_not_left_ringing() {
     let (mut world, call) = talking(Script::Ring);
     let bobs = world.phone(BOB).newest_call();

@@ -3,7 +3,7 @@
 use super::guard::Guard;
 use super::net::{CLEAR, Weather, World};
 use super::phone::{Phone, Script};
-use super::{ANN, BOB, DOMAIN, assert_at_rest, finals, ruleset, s};
+use super::{ANN, BOB, DOMAIN, assert_at_rest, assert_joined, assert_points, finals, hang_up, ruleset, s};
 use ringtree::call::lines::Standing as Place;
 use ringtree::switch::{Event, Input};
 use ringtree::trunk::Standing;
@@ -150,6 +150,46 @@ fn a_trunk_that_asks_within_a_call_too_is_answered_there() {
     world.run(s(120));
     assert_eq!(finals(&mut world, ANN), [200]);
     assert_eq!(world.phone(ONE).byes, 1, "the one that was let in");
+    world.input(Input::Drain);
+    assert_at_rest(&mut world);
+}
+
+#[test]
+fn a_trunk_that_asks_who_acknowledges_its_ringing_is_told() {
+    let mut world = world(REGISTER, CLEAR, 1);
+    world.run(s(5));
+    guard(&mut world).strict = true;
+    world.phone(ONE).reliable = true;
+    world.act(ANN, |ann, now| drop(ann.call(now, "+12025550199", s(5))));
+    world.run(s(20));
+    assert_eq!(world.phone(ONE).pracks, ["700 2 INVITE"], "the one that was let in");
+    assert_eq!((finals(&mut world, ANN), world.phone(ONE).byes), (vec![200], 1), "the call goes on");
+    world.input(Input::Drain);
+    assert_at_rest(&mut world);
+}
+
+#[test]
+fn a_trunk_that_asks_who_brings_its_party_into_another_call_is_told() {
+    let mut world = world(REGISTER, CLEAR, 1);
+    world.phone(ANN).script = Script::Answer { after: s(1) };
+    world.run(s(5));
+    let (mut theirs, mut second) = (String::new(), String::new());
+    world.act(TWO, |two, now| theirs = two.call(now, "+12025550100", s(600)));
+    world.run(s(5));
+    let first = world.phone(ANN).newest_call();
+    world.act(ANN, |ann, now| second = ann.call(now, "+12025550199", s(600)));
+    world.run(s(5));
+    let replaces = world.phone(ANN).replaces(&second).replace(';', "%3B").replace('=', "%3D");
+    let fields = format!("Refer-To: <sip:x@pbx.example?Replaces={replaces}>\r\n");
+    world.act(ANN, |ann, now| ann.within(now, &first, "REFER", &fields));
+    world.run(s(5));
+    assert_eq!((world.phone(ANN).byes, world.phone(ONE).byes, world.phone(TWO).byes), (2, 0, 0));
+    assert_eq!(world.phone(ONE).reinvites.len(), 1, "the one that was let in");
+    let called = world.phone(ONE).newest_call();
+    assert_joined(&mut world, (TWO, &theirs), (ONE, &called));
+    assert_points(&world, ONE, TWO);
+    hang_up(&mut world, TWO, &theirs);
+    assert_eq!(world.phone(ONE).byes, 1);
     world.input(Input::Drain);
     assert_at_rest(&mut world);
 }

@@ -256,10 +256,12 @@ impl Phone {
         if status < 300 && !again {
             call.hang_up_at = Some(now + call.talk);
         }
+        let answers = status == 200 && !response.body().is_empty() && call.describes == Describes::Ack;
         // RFC 3261 §17.1.1.3: the ACK to a refusal has the INVITE's branch; to a 2xx it is a request of its own.
         let branch = if status < 300 { self.fresh("z9hG4bKack") } else { call.invite_branch.clone() };
         let uri = format!("sip:{}", crate::net::switch_address());
-        let bytes = self.message("ACK", &uri, "x", tag.as_deref(), call_id, 1, &branch, "", "");
+        let body = if answers { self.offer() } else { String::new() };
+        let bytes = self.message("ACK", &uri, "x", tag.as_deref(), call_id, 1, &branch, "", &body);
         self.outbox.push(bytes);
     }
 }
