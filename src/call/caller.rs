@@ -105,6 +105,14 @@ impl Caller {
         }
     }
 
+    /// 181: the call goes on to somebody else, and what it hears next is theirs. Where it hears media there is nothing to tell.
+    pub fn forwarded(&mut self, office: &mut Office, now: Now) {
+        if self.heard < Heard::EarlyMedia {
+            self.heard = Heard::Nothing;
+            self.say(office, now, 181, None);
+        }
+    }
+
     /// 183 with the media of the one leg that is left (RFC 3960), or with what it offers (RFC 3262 §5).
     pub fn early_media(&mut self, office: &mut Office, now: Now, description: Bytes) {
         if self.heard < Heard::EarlyMedia {

@@ -218,6 +218,10 @@ impl Call {
     /// A final response of 300 and above.
     fn rejected(&mut self, office: &mut Office, now: Now, index: usize, message: &Message) {
         let status = message.status();
+        let moved = (300..400).contains(&status);
+        if moved && self.deflects(office, now, index, message) {
+            return;
+        }
         let branch = &mut self.branches[index];
         let outcome = match branch.state {
             BranchState::Calling { .. } => branch.outcome_of(now, status),
@@ -229,7 +233,10 @@ impl Call {
         let awaited = branch.is_calling();
         branch.state = BranchState::Ended(outcome);
         self.turn_away(office, now, index);
-        let onward = verdict::onward(status, rang);
+        let onward = match moved && !rang {
+            true => self.redirected(index, message),
+            false => verdict::onward(status, rang),
+        };
         if awaited && onward == verdict::Onward::Place {
             self.passes_over(office, now, index, Some(message));
         }

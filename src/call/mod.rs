@@ -15,6 +15,7 @@ pub mod caller;
 pub mod capabilities;
 mod challenged;
 pub mod charged;
+mod deflection;
 pub mod device;
 pub mod dialogs;
 pub mod early;
@@ -126,6 +127,8 @@ pub struct Call {
     sleepers: Vec<Sleeper>,
     /// Ring stages so far: branches of an earlier one can't win any more.
     stage: u32,
+    /// Forwards that its caller was told of.
+    forwards: usize,
     anchor: Option<Anchor>,
     /// See [`headers::loop_token`].
     loop_token: u32,
@@ -186,6 +189,7 @@ impl Call {
             only,
             sleepers: Vec::new(),
             stage: 0,
+            forwards: 0,
             anchor: None,
             loop_token,
             clients: 0,
@@ -263,6 +267,7 @@ impl Call {
                         }
                         self.alert_staff(office, now, callback.map(|number| &**number));
                     }
+                    self.tell_of_forward(office, now);
                     self.stage += 1;
                     let mut ring = Ring::new(plan, now.mono);
                     let mut orders = Vec::new();
@@ -274,6 +279,18 @@ impl Call {
                     }
                 }
             }
+        }
+    }
+
+    /// 181 for each forward that the call has taken (RFC 3261 §21.1.3): to phones, and to trunks that put up with it.
+    fn tell_of_forward(&mut self, office: &mut Office, now: Now) {
+        let forwards = self.walk.forwards().len();
+        if self.transfer().is_some() || std::mem::replace(&mut self.forwards, forwards) >= forwards {
+            return;
+        }
+        let trunk = self.log.from.origin.strip_prefix("trunk:").and_then(|trunk| self.domain.trunk(trunk));
+        if trunk.is_none_or(|trunk| trunk.says_forwarded) {
+            self.caller.forwarded(office, now);
         }
     }
 

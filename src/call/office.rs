@@ -142,6 +142,14 @@ pub struct Office {
 }
 
 impl Office {
+    /// Whether the host of a URI is one that our listeners go by.
+    #[must_use]
+    pub fn is_at(&self, host: &str) -> bool {
+        let bare = |host: &str| host.trim_matches(['[', ']']).to_ascii_lowercase();
+        let own = |listener: &Listener| listener.advertise.rsplit_once(':').map(|(own, _)| bare(own));
+        self.listeners.iter().any(|listener| own(listener) == Some(bare(host)))
+    }
+
     #[must_use]
     pub fn new(ids: Ids, listeners: Vec<Listener>, mut transactions: Transactions) -> Office {
         transactions.take_large(beside(&listeners));

@@ -376,6 +376,7 @@ fn trunks(model: &Model) -> BTreeMap<Name, TrunkEntry> {
             trust: trunk.trust,
             strips_identity: trunk.identity == super::model::PassedIdentity::Strip,
             remote_party_id: trunk.remote_party_id,
+            says_forwarded: trunk.says_forwarded,
             screens_caller_id: trunk.screens_caller_id,
             channels: trunk.channels,
             ping: trunk.ping,

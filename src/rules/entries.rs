@@ -143,6 +143,8 @@ pub struct TrunkView {
     pub trust: bool,
     pub strips_identity: bool,
     pub remote_party_id: bool,
+    /// Callers by it are told that their call is forwarded (181).
+    pub says_forwarded: bool,
     pub screens_caller_id: bool,
     pub channels: Option<u32>,
     /// How often each place that it leads to is asked how it is.

@@ -203,6 +203,7 @@ mod tests {
             trust,
             strips_identity: false,
             remote_party_id,
+            says_forwarded: true,
             screens_caller_id: false,
             channels: None,
             ping: None,

@@ -8,6 +8,7 @@ mod behaviour;
 mod budgets;
 mod carrier;
 mod certified;
+mod deflection;
 mod early;
 mod events;
 mod guard;

@@ -134,6 +134,8 @@ pub struct Phone {
     pub changes_its_mind: bool,
     /// Of the calls that it makes from now on.
     pub describes: Describes,
+    /// Where its 3xx send a call.
+    pub moved_to: Option<String>,
     /// Of every request that this phone makes.
     pub max_forwards: u8,
     /// More header fields in them, each with its line end.
@@ -184,6 +186,7 @@ impl Phone {
             described: (0, 0),
             changes_its_mind: false,
             describes: Describes::Invite,
+            moved_to: None,
             max_forwards: 70,
             extra: String::new(),
             open_answers: BTreeMap::new(),
@@ -466,7 +469,10 @@ impl Phone {
                 _ => {}
             }
         }
-        text += &format!("Contact: <sip:{}@{}>\r\n", self.user, self.address);
+        match &self.moved_to {
+            Some(to) if (300..400).contains(&status) => text += &format!("Contact: {to}\r\n"),
+            _ => text += &format!("Contact: <sip:{}@{}>\r\n", self.user, self.address),
+        }
         if !body.is_empty() {
             text += "Content-Type: application/sdp\r\n";
         }

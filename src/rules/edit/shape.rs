@@ -201,6 +201,7 @@ static TRUNK: Shape = Shape::of(
         "identity",
         "trust",
         "remote_party_id",
+        "says_forwarded",
         "srtp",
         "codecs",
     ],

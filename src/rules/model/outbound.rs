@@ -27,6 +27,8 @@ pub struct Trunk {
     pub diversion: Diversion,
     pub trust: bool,
     pub remote_party_id: bool,
+    /// Callers by it are told that their call is forwarded (181).
+    pub says_forwarded: bool,
     /// What becomes of the STIR/SHAKEN Identity of the caller (RFC 8224).
     pub identity: PassedIdentity,
     pub srtp: Srtp,

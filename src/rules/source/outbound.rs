@@ -65,6 +65,7 @@ pub(super) fn trunks<'t>(r: &mut Reader<'t>, objects: &Objects<'t>) -> BTreeMap<
                 .unwrap_or(Diversion::None),
             trust: t.boolean(r, "trust").unwrap_or(false),
             remote_party_id: t.boolean(r, "remote_party_id").unwrap_or(false),
+            says_forwarded: t.boolean(r, "says_forwarded").unwrap_or(true),
             identity: t
                 .choice(r, "identity", &[("pass", PassedIdentity::Pass), ("strip", PassedIdentity::Strip)])
                 .unwrap_or(PassedIdentity::Pass),

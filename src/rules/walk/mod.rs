@@ -5,6 +5,7 @@
 //! nothing here recurses. A plain call (a user's own phones, rules by time frame, lists) is decided without an allocation. What
 //! a live call would need and is not built yet ends it with 480 and says so.
 
+mod deflection;
 mod hunt;
 mod inbound;
 mod outbound;

@@ -4,7 +4,7 @@
 use super::{Left, Move, Next, OUTGOING_RING, Place, Purpose, State, Turn, cause};
 use crate::number::emergency_numbers;
 use crate::rules::caller::to_e164;
-use crate::rules::domain::Extension;
+use crate::rules::domain::{Domain, Extension};
 use crate::rules::facts::Origin;
 use crate::rules::model::Feature;
 use crate::rules::model::{CallerId, Name};
@@ -76,22 +76,18 @@ impl<'a> Turn<'a> {
     /// extension again.
     fn rewrite(&mut self, dialled: &Name) -> Result<(Name, Option<(Name, u32)>), Move<'a>> {
         let domain = self.domain;
-        let line = domain.outside_line.as_deref().filter(|line| !line.is_empty());
-        let rest = line.and_then(|line| dialled.strip_prefix(line)).filter(|rest| !rest.is_empty());
-        let number = rest.map_or_else(|| dialled.clone(), Name::from);
-        let rule = (0..).zip(&domain.dial).find(|(_, rule)| rule.dialled.matches(&number));
-        let Some((index, rule)) = rule else { return Ok((number, None)) };
-        let rewritten: Name = match &rule.rewrite_as {
-            Some(whole) => whole.clone(),
-            None => format!("{}{}", rule.prefix, number.get(rule.strip..).unwrap_or_default()).into(),
-        };
+        let (number, rule) = rewritten(domain, dialled);
+        let Some((index, rewritten)) = rule else { return Ok((number, None)) };
         self.tell(Step::DialRule { rule: index, number, becomes: rewritten.clone() });
         if let Some(emergency) = domain.emergency_number(&rewritten) {
             return Err(self.emergency(emergency));
         }
         match self.extension(&rewritten) {
             Some(reached) => Err(reached),
-            None => Ok((rewritten, rule.class.clone().map(|class| (class, index)))),
+            None => {
+                let class = domain.dial.get(index as usize).and_then(|rule| rule.class.clone());
+                Ok((rewritten, class.map(|class| (class, index))))
+            }
         }
     }
 
@@ -175,4 +171,20 @@ impl<'a> Turn<'a> {
         let way = way.unwrap_or_else(|| domain.any_way(self.live));
         Move::Stop(self.leave(&number, way, Some(identity)))
     }
+}
+
+/// What was dialled without the outside-line digit, and the first dial rule that matches: its index, and what it makes of the number.
+pub(super) fn rewritten(domain: &Domain, dialled: &Name) -> (Name, Option<(u32, Name)>) {
+    let line = domain.outside_line.as_deref().filter(|line| !line.is_empty());
+    let rest = line.and_then(|line| dialled.strip_prefix(line)).filter(|rest| !rest.is_empty());
+    let number = rest.map_or_else(|| dialled.clone(), Name::from);
+    let rule = (0..).zip(&domain.dial).find(|(_, rule)| rule.dialled.matches(&number));
+    let becomes = rule.map(|(index, rule)| {
+        let becomes = match &rule.rewrite_as {
+            Some(whole) => whole.clone(),
+            None => format!("{}{}", rule.prefix, number.get(rule.strip..).unwrap_or_default()).into(),
+        };
+        (index, becomes)
+    });
+    (number, becomes)
 }
