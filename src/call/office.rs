@@ -213,9 +213,14 @@ impl Office {
     /// A challenge is sent once and forgotten: it is to whoever may be nobody.
     pub fn respond(&mut self, now: Now, id: ServerId, status: u16, bytes: Bytes) {
         if status == 401 {
-            return self.transactions.respond_once(id, bytes, &mut self.events);
+            return self.respond_once(id, bytes);
         }
         self.transactions.respond(now.mono, id, status, bytes, &mut self.events);
+    }
+
+    /// Answers without a memory of it.
+    pub fn respond_once(&mut self, id: ServerId, bytes: Bytes) {
+        self.transactions.respond_once(id, bytes, &mut self.events);
     }
 
     /// 100: somebody is at it.

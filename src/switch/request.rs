@@ -22,7 +22,8 @@ impl Switch {
             Method::Invite => return self.invite(now, server, flow, message),
             Method::Register => return self.register(now, server, flow, &message),
             Method::Subscribe => return self.subscribe(now, server, flow, &message),
-            Method::Options => (200, response::options(&message)),
+            // What is asked again is answered again: nothing of it need be kept (RFC 3261 §8.2.7).
+            Method::Options => return self.office.respond_once(server, response::options(&message)),
             Method::Bye | Method::Cancel | Method::Update | Method::Info | Method::Prack | Method::Notify => {
                 (481, response::plain(&message, 481)) // RFC 3261 §12.2.2
             }

@@ -251,8 +251,8 @@ impl Transactions {
         self.servers.respond(now, id, Class::of(status), bytes, &mut self.tally, out);
     }
 
-    /// Sends a response once, and keeps nothing of the transaction: a challenge to whoever may be nobody is never repeated, so that
-    /// a forged source gets no more than what was sent in its name (RFC 3261 §26.3.2.4). A retransmission is a new request.
+    /// Sends a response once, and keeps nothing of the transaction (RFC 3261 §8.2.7): a retransmission is a new request. A challenge to
+    /// whoever may be nobody is never repeated, so that a forged source gets no more than what was sent in its name (§26.3.2.4).
     pub fn respond_once(&mut self, id: ServerId, bytes: Bytes, out: &mut Vec<Event>) {
         if let Some(flow) = self.servers.flow(id) {
             out.push(Event::Send { flow, bytes });

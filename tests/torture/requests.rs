@@ -289,3 +289,14 @@ fn options_are_answered_with_what_we_take() {
     assert_eq!((response.status(), response.value(Name::Accept)), (200, Some("application/sdp")));
     assert!(response.to().unwrap().tag().is_some(), "§8.2.6.2");
 }
+
+/// RFC 3261 §8.2.7: whoever asks how we are costs no memory, however often.
+#[test]
+fn options_that_come_again_are_answered_again_and_nothing_is_kept() {
+    let mut desk = Desk::new();
+    let mut answers =
+        || desk.take(&request("OPTIONS", USER, &[], "")).iter().map(|m| m.bytes().clone()).collect();
+    let first: Vec<_> = answers();
+    assert_eq!((first.len(), answers()), (1, first));
+    assert_eq!(desk.switch.counters().transactions, 0);
+}
