@@ -60,8 +60,8 @@ const MET: [&str; 42] = [
     "voicemail:",
 ];
 
-const RULES_BYTES: usize = 420;
-const CALL_BYTES: usize = 64;
+const RULES_BYTES: usize = 440;
+const CALL_BYTES: usize = 80;
 const CALLS: usize = 12;
 
 /// # Errors

@@ -232,11 +232,11 @@ fn user(d: &mut Draw<'_>, name: &str, ext: &str, text: &mut String) {
         let class = d.of(&["international", "national", "internal", "premium"]);
         let _ = writeln!(text, "restrict = {{ {class} = \"{}\" }}", d.of(&["allow", "deny", "inherit"]));
     }
-    if d.once_in(3) {
-        let class = d.of(&["international", "national", "local", "premium"]);
-        let limit =
-            d.of(&["calls_at_once = 1", "calls_per_hour = 2", "time_per_day = \"30m\"", "calls_at_once = 2"]);
-        let _ = writeln!(text, "budget = {{ {class} = {{ {limit} }} }}");
+    if d.once_in(2) {
+        const LIMITS: [&str; 4] =
+            ["calls_at_once = 1", "calls_per_hour = 2", "time_per_day = \"30m\"", "calls_at_once = 2"];
+        let (far, near) = (d.of(&LIMITS), d.of(&LIMITS));
+        let _ = writeln!(text, "budget = {{ international = {{ {far} }}, national = {{ {near} }} }}");
     }
     let first = d.below(FRAMES.len());
     for index in 0..d.below(3) {
@@ -441,14 +441,14 @@ pub(super) fn given(d: &mut Draw<'_>) -> Given {
         }
     }
     for (user, _) in USERS {
-        if d.once_in(4) {
-            let class = d.of(&["international", "national", "local"]);
+        if d.once_in(2) {
             let spent = Spent {
-                calls_at_once: d.below(2) as u32,
+                calls_at_once: d.below(3) as u32,
                 calls_per_hour: d.below(3) as u32,
                 time_per_day: Duration::from_secs(1200 * d.below(3) as u64),
             };
-            given.spent.entry(user.into()).or_default().insert(class.into(), spent);
+            let classes = ["international", "national"].map(|class| (class.into(), spent));
+            given.spent.insert(user.into(), classes.into());
         }
     }
     if d.once_in(4) {
