@@ -5,6 +5,7 @@ use super::problem::Problem;
 use crate::call::lines::{self, Target};
 use crate::call::office::{Named, Office};
 use crate::clock::Now;
+use crate::registrar::binding::DeviceKey;
 use crate::rules::domain::TrunkView;
 use crate::rules::model::TrunkTransport;
 use crate::switch::Switch;
@@ -86,11 +87,20 @@ fn shown(switch: &Switch, now: Now, domain: &Arc<str>, trunk: &TrunkView) -> Tru
     let office = switch.office();
     let key = (domain.clone(), trunk.name.clone());
     let targets = places(office, now, &key);
-    let addresses: Vec<String> = targets.iter().map(|place| place.address.clone()).collect();
+    let contacts = match trunk.registers_here {
+        true => office.location.of(&DeviceKey::of_trunk(domain, &trunk.name)),
+        false => &[],
+    };
+    let registered = contacts.iter().map(|contact| contact.flow.remote.to_string());
+    let addresses: Vec<String> =
+        targets.iter().map(|place| place.address.clone()).chain(registered).collect();
     let all = |state: &str| targets.iter().all(|place| place.state == state);
     let some_up = targets.iter().any(|place| place.state == "up");
     let (channels_in_use, tally) = (office.lines.channels_in_use(&key), office.lines.tally_of(&key));
     let state = match (&trunk.proxy, trunk.channels) {
+        (None, _) if trunk.registers_here && contacts.is_empty() => "down",
+        (None, Some(most)) if trunk.registers_here && channels_in_use >= most as usize => "full",
+        (None, _) if trunk.registers_here => "up",
         (None, _) => "inbound",
         (Some(_), _) if all("silent") => "down", // or there is none
         (Some(_), _) if !some_up => "quarantined",

@@ -20,7 +20,7 @@ pub struct Only {
     pub instance: Arc<str>,
 }
 
-/// How a branch reaches its phone; of a trunk it says nothing.
+/// How a branch reaches its phone, or a trunk that registers here; of any other trunk it says nothing.
 #[derive(Clone, Debug, Default)]
 pub struct Reach {
     pub contact: Option<BindingKey>,
@@ -28,6 +28,14 @@ pub struct Reach {
     pub path: Vec<Arc<str>>,
     /// Other flows of the same phone, the next one first.
     pub others: Vec<Binding>,
+}
+
+impl Reach {
+    /// Of a contact that has no other flow.
+    #[must_use]
+    pub fn of(contact: &Binding) -> Reach {
+        Reach { contact: Some(contact.key.clone()), path: contact.path().to_vec(), others: Vec::new() }
+    }
 }
 
 impl Call {

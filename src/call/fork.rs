@@ -117,9 +117,9 @@ impl Call {
         let request = Message::parse(bytes.clone()).map_err(|_| LegOutcome::Failed)?;
         let client = self.next_client();
         let entry = self.log.leg(now, callee.label());
-        // A trunk is reached by what its Contact and Record-Route say; a phone's contact may have been replaced by its flow.
-        let phone = matches!(callee, Callee::Device { .. });
-        let behind_nat = phone && headers::address_of(target) != Some(flow.remote);
+        // A trunk is reached by what its Contact and Record-Route say; of who registers here it may have been replaced by the flow.
+        let registers = matches!(callee, Callee::Device { .. }) || reach.contact.is_some();
+        let behind_nat = registers && headers::address_of(target) != Some(flow.remote);
         self.branches.push(Branch {
             client,
             stage: self.stage,

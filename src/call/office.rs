@@ -359,8 +359,11 @@ impl Live for OfficeLive<'_> {
     }
 
     fn trunk_down(&self, trunk: &str) -> bool {
-        let key = (self.domain.name().clone(), Arc::from(trunk));
-        self.office.lines.leads_nowhere(&key)
+        let name = self.domain.name();
+        if self.domain.trunk(trunk).is_some_and(|trunk| trunk.registers_here) {
+            return self.office.location.of(&DeviceKey::of_trunk(name, trunk)).is_empty();
+        }
+        self.office.lines.leads_nowhere(&(name.clone(), Arc::from(trunk)))
     }
 
     fn spent(&self, user: &str, class: &str) -> Spent {

@@ -12,6 +12,8 @@ use super::lines::{QUARANTINE, Standing, Target};
 use super::office::{Named, Office};
 use super::verdict;
 use crate::clock::Now;
+use crate::registrar::Location;
+use crate::registrar::binding::{Binding, DeviceKey};
 use crate::rules::domain::TrunkView;
 use crate::rules::{Diverter, LegOutcome, PlannedLeg};
 use crate::sip::{Message, Name};
@@ -25,10 +27,31 @@ use std::time::Duration;
 pub(super) const SILENCE: Duration = Duration::from_secs(4);
 
 /// One way out: a trunk, and one of the places that it leads to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Way {
     pub trunk: Arc<str>,
     pub target: Target,
+    /// Of a trunk that registers here: where it has registered from.
+    pub contact: Option<Box<Binding>>,
+}
+
+/// Where a trunk that registers here can be called, best first.
+fn registered_ways(location: &Location, domain: &Arc<str>, trunk: &Arc<str>) -> Vec<Way> {
+    let way = |contact: &Binding| Way {
+        trunk: trunk.clone(),
+        target: Target { transport: contact.flow.transport, remote: contact.flow.remote },
+        contact: Some(Box::new(contact.clone())),
+    };
+    location.of(&DeviceKey::of_trunk(domain, trunk)).iter().map(way).collect()
+}
+
+/// The Request-URI of a call for this number to that contact: the number in the place of its user (RFC 6140 §5.3 for one with `bnc`; of
+/// any other contact it is what gateways and PBXs look for there).
+fn at_contact(contact: &str, number: &str) -> String {
+    let (scheme, rest) = contact.split_once(':').unwrap_or(("sip", contact));
+    let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
+    let place: Vec<&str> = place.split(';').filter(|part| !part.eq_ignore_ascii_case("bnc")).collect();
+    format!("{scheme}:{}@{}", headers::escape_user(number), place.join(";"))
 }
 
 /// Ways that one leg tries at the most; RFC 3263 §4.3 gives no end, and callers give up long before so many.
@@ -49,14 +72,18 @@ impl Call {
         trunks: &[Arc<str>],
     ) -> Result<(), LegOutcome> {
         let domain = self.domain.clone();
-        let Office { lines, ids, .. } = office;
+        let Office { lines, ids, location, .. } = office;
         let (mut open, mut shut) = (Vec::new(), Vec::new());
         for trunk in lines.registered_first(&domain, trunks) {
             let key = (domain.name().clone(), trunk.clone());
+            if domain.trunk(&trunk).is_some_and(|trunk| trunk.registers_here) {
+                open.extend(registered_ways(location, domain.name(), &trunk));
+                continue;
+            }
             for target in lines.drawn(&key, &mut || ids.word()) {
                 let is_open = lines.standing(now.mono, &key, &target) == Standing::Open;
                 let ways = if is_open { &mut open } else { &mut shut };
-                ways.push(Way { trunk: trunk.clone(), target });
+                ways.push(Way { trunk: trunk.clone(), target, contact: None });
             }
         }
         // What is passed over is better than nothing; and an emergency call leaves nothing untried.
@@ -110,7 +137,7 @@ impl Call {
     ) -> Result<(), LegOutcome> {
         let domain = self.domain.clone();
         let mut full: Option<&Arc<str>> = None;
-        for (index, Way { trunk: name, target: place }) in ways.iter().enumerate() {
+        for (index, Way { trunk: name, target: place, contact }) in ways.iter().enumerate() {
             let Some(trunk) = domain.trunk(name) else { continue };
             let is_full = office.lines.is_full(&domain, name);
             if is_full && !self.walk.is_emergency() {
@@ -120,14 +147,23 @@ impl Call {
                 }
                 continue;
             }
-            let Some(flow) = office.flow_to(place) else { continue };
+            let flow = match contact {
+                Some(contact) => Some(contact.flow),
+                None => office.flow_to(place),
+            };
+            let Some(flow) = flow else { continue };
             let key = (domain.name().clone(), name.clone());
             // No limit keeps an emergency call from going out, but the carrier has limits of its own.
             if is_full && !self.holds(&key) {
                 office.errands.push(Errand::MakeWay { on: key.clone() });
             }
-            let host = trunk.proxy.clone().unwrap_or_else(|| flow.remote.to_string());
-            let target = format!("sip:{}@{host}", headers::escape_user(number));
+            let target = match contact {
+                Some(contact) => at_contact(contact.target(), number),
+                None => {
+                    let host = trunk.proxy.clone().unwrap_or_else(|| flow.remote.to_string());
+                    format!("sip:{}@{host}", headers::escape_user(number))
+                }
+            };
             let history = self.onward(planned, &target);
             let onward = Some(Onward {
                 wants: trunk.diversion,
@@ -141,7 +177,7 @@ impl Call {
             let callee = Callee::Trunk { trunk: name.clone(), number: number.clone(), next };
             let ticket = self.charge(office, now, (leg, planned))?;
             let channel = Some(office.lines.channel(&key).charged(ticket));
-            let reach = Reach::default();
+            let reach = contact.as_ref().map(|contact| Reach::of(contact)).unwrap_or_default();
             let invitation =
                 Invitation { leg, planned, callee, target: &target, flow, onward, channel, patience, reach };
             return self.ring_at(office, now, &invitation);
@@ -293,5 +329,21 @@ impl Call {
         }
         let planned = ring.plan().legs[leg].clone();
         self.invite_trunk(office, now, leg, &planned, &number, &next).is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::at_contact;
+
+    #[test]
+    fn a_number_stands_in_the_place_of_the_contacts_user() {
+        for (contact, target) in [
+            ("sip:198.51.100.3:5060;bnc", "sip:+12145550105@198.51.100.3:5060"),
+            ("sip:pbx@198.51.100.3;transport=tcp", "sip:+12145550105@198.51.100.3;transport=tcp"),
+            ("sips:[2001:db8::1]:5061", "sips:+12145550105@[2001:db8::1]:5061"),
+        ] {
+            assert_eq!(at_contact(contact, "+12145550105"), target);
+        }
     }
 }

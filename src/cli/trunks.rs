@@ -7,7 +7,8 @@ use clap::Args;
 
 /// List the trunks as they are now: where each leads, calls it carries, calls and failures since the start
 ///
-/// STATE is up, full (all its channels are in use), down (its proxy has no address, or none of its places answers OPTIONS), quarantined (each
+/// STATE is up, full (all its channels are in use), down (its proxy has no address, none of its places answers OPTIONS, or it should
+/// be registered here and is not), quarantined (each
 /// place has just said 503, or nothing, and is tried only where there is nothing else), unregistered (we should be registered there and are
 /// not: calls take another trunk where there is one) or inbound (it has no proxy: calls come in by it, and none goes out). REGISTRATION
 /// is how ours stands: registered, registering, waiting (for an address or a secret), failed (and why; it is tried again), refused (and
@@ -80,6 +81,9 @@ fn row(trunk: &Trunk) -> Vec<String> {
         trunk.failures.to_string(),
         registration.unwrap_or_default(),
         proxy.unwrap_or_default(),
-        trunk.targets.iter().map(place).collect::<Vec<_>>().join(", "),
+        match trunk.targets.is_empty() {
+            true => trunk.addresses.join(", "), // of one that registers here
+            false => trunk.targets.iter().map(place).collect::<Vec<_>>().join(", "),
+        },
     ]
 }

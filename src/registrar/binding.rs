@@ -12,6 +12,23 @@ pub struct DeviceKey {
     pub device: Arc<str>,
 }
 
+/// Before the name of a trunk that registers here: no device has such a name.
+const TRUNK: &str = "trunk:";
+
+impl DeviceKey {
+    /// Under which a trunk registers.
+    #[must_use]
+    pub fn of_trunk(domain: &Arc<str>, trunk: &str) -> DeviceKey {
+        DeviceKey { domain: domain.clone(), device: format!("{TRUNK}{trunk}").into() }
+    }
+
+    /// The trunk that it is of, if it is of one.
+    #[must_use]
+    pub fn trunk(&self) -> Option<&str> {
+        self.device.strip_prefix(TRUNK)
+    }
+}
+
 /// What makes a binding one and the same: the device, and the instance (RFC 5626) or else the contact URI.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct BindingKey {

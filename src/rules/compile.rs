@@ -371,6 +371,7 @@ fn trunks(model: &Model) -> BTreeMap<Name, TrunkEntry> {
         let view = TrunkView {
             name: name.clone(),
             proxy: trunk.proxy.as_ref().map(|proxy| proxy.value.clone()),
+            registers_here: trunk.registers_here,
             transport: trunk.transport,
             diversion: trunk.diversion,
             trust: trunk.trust,

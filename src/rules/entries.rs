@@ -138,6 +138,8 @@ pub struct TrunkView {
     pub name: Arc<str>,
     /// `host[:port]`.
     pub proxy: Option<String>,
+    /// It registers at us: see `DeviceKey::of_trunk`.
+    pub registers_here: bool,
     pub transport: TrunkTransport,
     pub diversion: super::model::Diversion,
     pub trust: bool,

@@ -1,9 +1,9 @@
 //! What calls, registrations and trunks have brought about, passed on as actions and events, in order.
 
-use super::{Action, Event, Switch};
+use super::{Action, Event, Switch, registered};
 use crate::call::office::Effect;
 use crate::call::wake::Push;
-use crate::registrar::Change;
+use crate::registrar::{Binding, Change, Location};
 use crate::trunk::News;
 
 impl Switch {
@@ -25,7 +25,7 @@ impl Switch {
                 Effect::Send { flow, bytes } => out.push(Action::Send { flow, bytes }),
                 Effect::Media(command) => out.push(Action::Media(command)),
                 Effect::Binding(change) => {
-                    out.extend(registration_event(&change).map(Action::Event));
+                    out.extend(registration_event(&change, &self.office.location).map(Action::Event));
                     let is_told =
                         !matches!(change, Change::Refreshed(_)) && self.notifier.watches_registrations();
                     if is_told {
@@ -55,8 +55,11 @@ impl Switch {
 }
 
 /// A refresh is no event.
-fn registration_event(change: &Change) -> Option<Event> {
+fn registration_event(change: &Change, location: &Location) -> Option<Event> {
     match change {
+        Change::Added(Binding { key, .. }) | Change::Removed { key, .. } if key.device.trunk().is_some() => {
+            registered::trunk_event(change, &key.device, location)
+        }
         Change::Added(binding) => Some(Event::RegistrationAdded {
             domain: binding.key.device.domain.to_string(),
             device: binding.key.device.device.to_string(),

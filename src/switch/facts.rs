@@ -198,6 +198,7 @@ mod tests {
         TrunkView {
             name: "carrier".into(),
             proxy: None,
+            registers_here: false,
             transport: crate::rules::model::TrunkTransport::Udp,
             diversion: crate::rules::model::Diversion::None,
             trust,

@@ -59,6 +59,9 @@ impl Switch {
                 return Ok(Sender::Device { domain, key });
             }
         }
+        if let Some(sender) = self.registered_trunk(flow) {
+            return Ok(sender);
+        }
         if request.value(Name::Authorization).is_none()
             && request.value(Name::ProxyAuthorization).is_none()
             && let Some(sender) = self.by_wire(flow, &from_user, request)
@@ -135,6 +138,14 @@ impl Switch {
             w.header(Name::WwwAuthenticate, challenge);
         }
         Unknown::Answer(401, w.finish())
+    }
+
+    /// A trunk whose registration came by this flow, whoever calls by it.
+    fn registered_trunk(&self, flow: &Flow) -> Option<Sender> {
+        let key = self.office.location.by_flow(flow).filter(|key| key.trunk().is_some())?;
+        let domain = self.rules.domain(&key.domain)?;
+        let trunk = domain.trunk(key.trunk()?).filter(|trunk| trunk.registers_here)?;
+        Some(Sender::Trunk { domain: domain.clone(), trunk: trunk.name.clone() })
     }
 
     /// A device whose registration came by this flow; where several share it (a phone with several accounts), the one that the From

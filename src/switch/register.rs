@@ -13,6 +13,14 @@ use crate::transaction::ServerId;
 use bytes::Bytes;
 use std::sync::Arc;
 
+/// A trunk that registers here does so as its `auth.user`, or by its name.
+fn registering_trunk(domain: &Domain, trunk: &str, request: &Message) -> Option<DeviceKey> {
+    let to = request.to().map(|to| to.uri.user_unescaped()).unwrap_or_default();
+    let is_account = domain.trunk_auth(trunk).is_some_and(|auth| *auth.user == *to);
+    let may = domain.trunk(trunk)?.registers_here && (is_account || to == trunk);
+    may.then(|| DeviceKey::of_trunk(domain.name(), trunk))
+}
+
 impl Switch {
     pub(super) fn register(&mut self, now: Now, server: ServerId, flow: Flow, request: &Message) {
         let (domain, key) = match self.registering_device(now, &flow, request) {
@@ -50,7 +58,9 @@ impl Switch {
                     .is_some_and(|device| device.addresses_of_record.iter().any(|address| **address == *to));
                 if may { Some((domain, key)) } else { None }
             }
-            Sender::Trunk { .. } => None,
+            Sender::Trunk { domain, trunk } => {
+                registering_trunk(&domain, &trunk, request).map(|key| (domain, key))
+            }
         };
         known.ok_or_else(|| Unknown::Answer(403, response::plain(request, 403)))
     }

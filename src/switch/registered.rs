@@ -1,13 +1,14 @@
 //! The answer to a REGISTER that was taken: the contacts in force, and what its extensions ask for (RFC 3261 §10.3 step 8,
 //! RFC 3327 §5.3, RFC 5626 §6, RFC 5627 §5.3, RFC 8599 §5.6).
 
-use super::{Switch, response};
+use super::{Event, Switch, response};
 use crate::call::capabilities;
 use crate::call::headers::escape_user;
 use crate::clock::Now;
 use crate::registrar::binding::DeviceKey;
 use crate::registrar::extensions::supports;
 use crate::registrar::gruu::{self, Held};
+use crate::registrar::{Change, Location};
 use crate::rules::Domain;
 use crate::sip::{Flow, Message, Name, Writer};
 use bytes::Bytes;
@@ -17,6 +18,22 @@ use std::sync::Arc;
 /// How often a phone is to let us see that its connection stands (RFC 5626 §5.4), in seconds: well before we probe it ourselves.
 /// Of datagrams nothing is said: how long a NAT keeps their way open is the phone's to find out.
 const FLOW_TIMER_S: u32 = 50;
+
+/// A trunk that registers here is up with its first contact, and down with its last.
+pub(super) fn trunk_event(change: &Change, key: &DeviceKey, location: &Location) -> Option<Event> {
+    let (domain, trunk) = (key.domain.to_string(), key.trunk()?.to_owned());
+    match change {
+        Change::Added(added) => {
+            let is_first = location.of(key).iter().all(|other| other.registered >= added.registered);
+            is_first.then_some(Event::TrunkUp { domain, trunk })
+        }
+        Change::Refreshed(_) => None,
+        Change::Removed { why, .. } => {
+            let why = format!("it is no longer registered here ({})", why.word());
+            location.of(key).is_empty().then_some(Event::TrunkDown { domain, trunk, why })
+        }
+    }
+}
 
 impl Switch {
     /// 200, with what is in force now.

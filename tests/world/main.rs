@@ -17,6 +17,7 @@ mod message;
 mod net;
 mod phone;
 mod pickup;
+mod registering;
 mod registrar;
 mod strangers;
 mod transfer;

@@ -20,7 +20,7 @@ fn request(method: &str, user: &str, n: u32, fields: &str) -> String {
 }
 
 /// Credentials for any method's request, with this nonce.
-fn credentials(method: &str, user: &str, password: &str, nonce: &str) -> String {
+pub fn credentials(method: &str, user: &str, password: &str, nonce: &str) -> String {
     let field = |response: &str| {
         format!(
             "Digest username=\"{user}\", realm=\"{DOMAIN}\", nonce=\"{nonce}\", uri=\"sip:{DOMAIN}\", response=\"{response}\", algorithm=MD5"

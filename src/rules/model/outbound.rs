@@ -13,6 +13,8 @@ pub struct Trunk {
     pub proxy: Option<At<String>>,
     pub transport: TrunkTransport,
     pub register: Option<Registration>,
+    /// It registers at us, with its `auth`: calls to it go where it has registered from.
+    pub registers_here: bool,
     /// Of calls that come in with credentials.
     pub auth: Option<Auth>,
     pub accept_from: Vec<AcceptFrom>,

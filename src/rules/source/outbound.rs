@@ -27,6 +27,8 @@ pub(super) fn trunks<'t>(r: &mut Reader<'t>, objects: &Objects<'t>) -> BTreeMap<
         let mut t = Table::new(object.span, "trunk", object.table);
         let locale = t.locale(r);
         let locale = locale_or(locale, &r.locale);
+        let registering = t.item(r, "register").and_then(|item| registering(r, item));
+        let registers_here = matches!(registering, Some(Registering::Here));
         let trunk = Trunk {
             span: object.span,
             proxy: t.item(r, "proxy").and_then(|item| proxy(r, item)),
@@ -42,7 +44,8 @@ pub(super) fn trunks<'t>(r: &mut Reader<'t>, objects: &Objects<'t>) -> BTreeMap<
                     ],
                 )
                 .unwrap_or(TrunkTransport::Udp),
-            register: t.item(r, "register").and_then(|item| registration(r, item)),
+            register: registering.and_then(Registering::there),
+            registers_here,
             auth: t.item(r, "auth").and_then(|item| auth(r, item)),
             accept_from: accept_from(r, &mut t),
             channels: t.count(r, "channels", 1..=CHANNELS_MAX),
@@ -73,6 +76,7 @@ pub(super) fn trunks<'t>(r: &mut Reader<'t>, objects: &Objects<'t>) -> BTreeMap<
             codecs: codecs(r, &mut t),
         };
         t.finish(r);
+        registers_soundly(r, name, &trunk);
         if trunk.proxy.is_none() && trunk.accept_from.is_empty() && trunk.auth.is_none() {
             r.report(
                 Diagnostic::warning(
@@ -123,6 +127,51 @@ fn ping<'t>(r: &mut Reader<'t>, item: Item<'t>) -> Option<Duration> {
     let message = format!("`ping` is between {}s and {}s", PING_MIN.as_secs(), PING_MAX.as_secs());
     r.report(Diagnostic::error("out-of-range", item.span, message).help("half a minute is usual: `\"30s\"`"));
     None
+}
+
+/// Who registers at whom.
+enum Registering {
+    Here,
+    There(Registration),
+}
+
+impl Registering {
+    fn there(self) -> Option<Registration> {
+        match self {
+            Registering::Here => None,
+            Registering::There(registration) => Some(registration),
+        }
+    }
+}
+
+/// `"in"`, or how we register there.
+fn registering<'t>(r: &mut Reader<'t>, item: Item<'t>) -> Option<Registering> {
+    if item.is_text() {
+        return item.choice(r, &[("in", ())]).map(|()| Registering::Here);
+    }
+    registration(r, item).map(Registering::There)
+}
+
+/// A trunk that registers here does so with credentials, and is reached where it has registered from.
+fn registers_soundly(r: &mut Reader<'_>, name: &str, trunk: &Trunk) {
+    if !trunk.registers_here {
+        return;
+    }
+    if trunk.auth.is_none() {
+        let message = format!("the trunk `{name}` can't register: it has no `auth`");
+        r.error(
+            "trunk-register",
+            trunk.span,
+            message,
+            "give it `auth = { user = \"...\", secret = \"file:secrets/...\" }`",
+        );
+    }
+    if let Some(proxy) = &trunk.proxy {
+        let message =
+            format!("the trunk `{name}` registers here, and has a `proxy`: where do calls to it go?");
+        let help = "take `proxy` out: calls go where it has registered from; or take `register = \"in\"` out";
+        r.error("trunk-register", proxy.span, message, help);
+    }
 }
 
 /// `{ user, secret, expires, gin }`.
