@@ -69,6 +69,8 @@ pub struct Traffic {
     pub connections_refused: Count,
     /// TLS or WebSocket handshakes that went wrong or took too long.
     pub handshakes_failed: Count,
+    /// Closed at once: their source began more handshakes than it may.
+    pub handshakes_limited: Count,
     /// Closed because the peer didn't read what we sent.
     pub slow_readers: Count,
     /// Closed because nothing, or no whole message, came for too long.

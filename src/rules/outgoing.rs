@@ -11,7 +11,7 @@ use crate::number::Locale;
 use std::collections::BTreeMap;
 
 /// What everybody dials before an emergency number out of habit, whatever the outside line is.
-const HABITUAL_PREFIXES: [&str; 2] = ["9", "0"];
+pub(super) const HABITUAL_PREFIXES: [&str; 2] = ["9", "0"];
 
 /// The class that is never denied.
 pub(super) const EMERGENCY: &str = "emergency";

@@ -3,17 +3,27 @@
 use super::diagnostic::{Diagnostic, Severity, Span};
 use super::domain::Domain;
 use super::model::AcceptFrom;
+use super::outgoing::HABITUAL_PREFIXES;
 use super::sources::{self, Sources};
+use crate::number::Pattern;
 use crate::registrar::binding::DeviceKey;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 #[derive(Debug, Default)]
 pub struct Ruleset {
     /// By name in lower case.
     domains: BTreeMap<Arc<str>, Arc<Domain>>,
     sources: Arc<Sources>,
+    emergencies: OnceLock<Emergencies>,
+}
+
+/// The emergency numbers of all domains, and what may stand before them. There are few, whatever the number of domains.
+#[derive(Debug)]
+struct Emergencies {
+    patterns: BTreeSet<Pattern>,
+    prefixes: BTreeSet<Box<str>>,
 }
 
 /// Who a request is from, by its source address alone.
@@ -37,7 +47,7 @@ impl Ruleset {
     pub fn new(domains: impl IntoIterator<Item = Arc<Domain>>) -> Ruleset {
         let domains: BTreeMap<Arc<str>, Arc<Domain>> = domains.into_iter().map(by_name).collect();
         let sources = Arc::new(Sources::of(domains.iter()));
-        Ruleset { domains, sources }
+        Ruleset { domains, sources, emergencies: OnceLock::new() }
     }
 
     /// This one with the domain put in place of its earlier generation.
@@ -48,7 +58,7 @@ impl Ruleset {
         let mut domains = self.domains.clone();
         domains.insert(name, domain);
         let sources = if unmoved { self.sources.clone() } else { Arc::new(Sources::of(domains.iter())) };
-        Ruleset { domains, sources }
+        Ruleset { domains, sources, emergencies: OnceLock::new() }
     }
 
     /// Compared without case.
@@ -85,6 +95,22 @@ impl Ruleset {
     #[must_use]
     pub fn is_known_source(&self, source: SocketAddr) -> bool {
         self.claiming(source).any(|domain| domain.claims.iter().any(|(_, range)| covers(range, source)))
+    }
+
+    /// Whether some domain takes this text for an emergency number. Gathered when first asked: asking is for what is refused.
+    #[must_use]
+    pub fn is_emergency_number(&self, text: &str) -> bool {
+        let Emergencies { patterns, prefixes } = self.emergencies.get_or_init(|| {
+            let domains = || self.domains.values();
+            let patterns = domains().flat_map(|domain| &domain.emergency_numbers);
+            let lines = domains().filter_map(|domain| domain.outside_line.as_deref());
+            Emergencies {
+                patterns: patterns.map(|(pattern, _)| pattern.clone()).collect(),
+                prefixes: lines.chain(HABITUAL_PREFIXES).map(Box::from).collect(),
+            }
+        });
+        let is_one = |text: &str| patterns.iter().any(|pattern| pattern.matches(text));
+        is_one(text) || prefixes.iter().filter_map(|prefix| text.strip_prefix(&**prefix)).any(is_one)
     }
 
     /// The ranges that two domains both claim: a request from there would have no one domain.

@@ -1,6 +1,7 @@
 //! Who is let in at the door: before anything of a message is read, and after its credentials were looked at (RFC 3261 §26.1.5, §26.3.2.4).
 
 use super::strangers::ShutOut;
+use super::urgent;
 use super::{Event, Switch};
 use crate::call::office::Office;
 use crate::clock::Now;
@@ -11,15 +12,31 @@ use std::net::SocketAddr;
 
 impl Switch {
     /// Whether a message that came by this flow is to be looked at. The edge asks before it reads one, so that what is refused costs
-    /// a look-up. Responses are messages too: whom we call is registered, or a trunk.
-    pub fn admits(&mut self, now: Now, flow: &Flow) -> bool {
+    /// a look-up. Responses are messages too: whom we call is registered, or a trunk. A few calls for help are let in from anywhere.
+    pub fn admits(&mut self, now: Now, flow: &Flow, bytes: &[u8]) -> bool {
         if self.is_known(flow) || self.proven.is_used(now.mono, flow) {
             return true;
         }
         let vouched = || is_vouched_for(&self.rules, &self.office, flow.remote);
-        let admitted = self.strangers.admits(now.mono, flow.remote.ip(), flow.transport, vouched);
+        let ip = flow.remote.ip();
+        if self.strangers.admits(now.mono, ip, flow.transport, vouched) {
+            return true;
+        }
+        let is_one = || urgent::is_call_for_help(bytes, &self.rules);
+        let admitted = self.strangers.admits_call_for_help(now.mono, ip, is_one);
+        self.counters.urgent_admitted_total += u64::from(admitted);
         self.counters.stranger_drops_total += u64::from(!admitted);
         admitted
+    }
+
+    /// Hands a message that was read to the transaction layer; an emergency call has room there where nothing else has any more.
+    pub(super) fn take_in(&mut self, now: Now, flow: Flow, message: Message) {
+        let urgent = self.office.transactions.is_full() && urgent::is_emergency_invite(&message, &self.rules);
+        let Office { transactions, events, .. } = &mut self.office;
+        match urgent {
+            true => transactions.receive_urgent(now.mono, flow, message, events),
+            false => transactions.receive(now.mono, flow, message, events),
+        }
     }
 
     /// A flow that has registered, or whose certificate is a trunk's.

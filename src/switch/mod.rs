@@ -38,6 +38,7 @@ mod request;
 mod response;
 pub mod strangers;
 mod subscribe;
+mod urgent;
 mod view;
 
 pub use action::Action;
@@ -289,7 +290,7 @@ impl Switch {
         if message.is_request() {
             self.counters.requests_total += 1;
         }
-        self.office.transactions.receive(now.mono, flow, message, &mut self.office.events);
+        self.take_in(now, flow, message);
     }
 
     fn timeout(&mut self, now: Now, out: &mut Vec<Action>) {

@@ -29,6 +29,9 @@ pub const SHUT_OUT_MAX: usize = 16_384;
 const BURST_S: u32 = 4;
 /// Each of these a wrong credential is forgiven: a phone that tries an old password twice a minute for ever shuts nobody out.
 const FORGIVEN_EVERY: Duration = Duration::from_secs(15);
+/// Emergency calls that are let in from a source which is shut out or sends too much, at once; one more each [`FORGIVEN_EVERY`], so that whoever
+/// guesses passwords by them has no more tries than who is never shut out.
+pub const CALLS_FOR_HELP_MAX: u32 = 10;
 /// Who is shut out again and again is so for longer, up to so many doublings.
 const DOUBLINGS_MAX: u32 = 4;
 
@@ -99,6 +102,9 @@ struct Source {
     /// The wrong credentials that came last, hashed: the same again are a retransmission and tell nobody anything.
     last: Option<u64>,
     times: u32,
+    /// Calls for help let in and not forgotten yet, as of `helped`.
+    helps: u32,
+    helped: Instant,
     /// The address that was asked about last, of which rules, and whether it is vouched for.
     vouched: Option<(IpAddr, u64, bool)>,
 }
@@ -165,6 +171,20 @@ impl Strangers {
                 answer
             }
         }
+    }
+
+    /// Whether what [`Strangers::admits`] has refused is let in all the same: a call for help, and not too many of them. `is_one` looks at it
+    /// where it could be.
+    pub fn admits_call_for_help(&mut self, now: Instant, ip: IpAddr, is_one: impl FnOnce() -> bool) -> bool {
+        let source = self.source(now, Prefix::of(ip));
+        let passed = now.saturating_duration_since(source.helped).as_secs() / FORGIVEN_EVERY.as_secs();
+        if passed > 0 {
+            source.helps = source.helps.saturating_sub(u32::try_from(passed).unwrap_or(u32::MAX));
+            source.helped = now;
+        }
+        let admitted = source.helps < CALLS_FOR_HELP_MAX && is_one();
+        source.helps += u32::from(admitted);
+        admitted
     }
 
     /// It has answered a challenge that was sent there with these credentials, and they were wrong.
@@ -236,6 +256,8 @@ impl Strangers {
             judged: now,
             last: None,
             times,
+            helps: 0,
+            helped: now,
             vouched: None,
         };
         let old = &mut self.old;
@@ -390,6 +412,20 @@ mod tests {
             assert!(strangers.young.len() + strangers.old.len() <= 64);
         }
         assert!(!strangers.admits(now, ip("192.0.2.1"), Udp, || false));
+    }
+
+    #[test]
+    fn a_few_calls_for_help_are_let_in_and_what_is_none_costs_none_of_them() {
+        let (mut strangers, now) = strangers();
+        let mut admitted = |after, calls, is_one| {
+            let admits = |_: &u32| strangers.admits_call_for_help(now + after, ip("192.0.2.1"), || is_one);
+            (0..calls).filter(admits).count()
+        };
+        assert_eq!(admitted(s(0), 1_000, false), 0);
+        assert_eq!(admitted(s(0), 1_000, true), 10);
+        assert_eq!(admitted(s(14), 1_000, true), 0);
+        assert_eq!(admitted(s(31), 1_000, true), 2);
+        assert_eq!(admitted(s(3_600), 1_000, true), 10);
     }
 
     #[test]

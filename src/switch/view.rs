@@ -98,6 +98,8 @@ pub struct Counters {
     pub shut_outs_total: u64,
     /// Messages of strangers that were not looked at: shut out, or more than they may send.
     pub stranger_drops_total: u64,
+    /// Calls for help that were let in all the same.
+    pub urgent_admitted_total: u64,
     pub auth_failures_total: u64,
     /// Live transactions, client and server.
     pub transactions: u64,

@@ -56,6 +56,8 @@ pub const SERVERS_MAX: usize = 200_000;
 /// From here on only INVITEs and requests inside a dialog begin a server transaction; everything else is answered as beyond
 /// [`SERVERS_MAX`], so that a storm of registrations doesn't cost a call.
 pub const SERVERS_SHED: usize = SERVERS_MAX / 8 * 7;
+/// Beyond [`SERVERS_MAX`] there is room for so many emergency calls; one more is answered as any other request.
+pub const SERVERS_URGENT: usize = 2_000;
 /// What the Retry-After of that 503 says.
 pub const RETRY_AFTER_S: u32 = 5;
 
@@ -139,8 +141,23 @@ impl Transactions {
         }
     }
 
+    /// Whether nothing new begins but what is urgent.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.servers.len() >= self.servers_max
+    }
+
     /// Takes one message from the wire (already through [`Message::check`]).
-    pub fn receive(&mut self, now: Instant, flow: Flow, mut message: Message, out: &mut Vec<Event>) {
+    pub fn receive(&mut self, now: Instant, flow: Flow, message: Message, out: &mut Vec<Event>) {
+        self.take(now, flow, message, 0, out);
+    }
+
+    /// The same of an INVITE for which there is room beyond the limit.
+    pub fn receive_urgent(&mut self, now: Instant, flow: Flow, message: Message, out: &mut Vec<Event>) {
+        self.take(now, flow, message, SERVERS_URGENT, out);
+    }
+
+    fn take(&mut self, now: Instant, flow: Flow, mut message: Message, beyond: usize, out: &mut Vec<Event>) {
         if !message.is_request() {
             return self.clients.receive(now, flow, message, &mut self.tally, out);
         }
@@ -157,13 +174,13 @@ impl Transactions {
             (Some(id), _) => self.servers.retransmitted(id, &mut self.tally, out),
             (None, Method::Ack) => out.push(Event::Ack { flow, message }),
             (None, Method::Cancel) => self.receive_cancel(now, back, message, out),
-            (None, _) => self.receive_new(flow, back, message, out),
+            (None, _) => self.receive_new(flow, back, message, beyond, out),
         }
     }
 
     /// A request that no transaction knows, and where its responses go. `self.key` is its key.
-    fn receive_new(&mut self, flow: Flow, back: Flow, message: Message, out: &mut Vec<Event>) {
-        if self.is_full_for(&message) {
+    fn receive_new(&mut self, flow: Flow, back: Flow, message: Message, beyond: usize, out: &mut Vec<Event>) {
+        if self.is_full_for(&message, beyond) {
             self.tally.refused += 1;
             let tag = stateless_tag(&self.key);
             let mut response = Writer::reply(&message, 503, "Service Unavailable", Some(&tag));
@@ -179,13 +196,13 @@ impl Transactions {
         out.push(Event::Request { id, flow, message });
     }
 
-    fn is_full_for(&self, request: &Message) -> bool {
+    fn is_full_for(&self, request: &Message, beyond: usize) -> bool {
         let len = self.servers.len();
         if len < self.servers_shed {
             return false;
         }
         let in_dialog = request.to().is_some_and(|to| to.tag().is_some());
-        len >= self.servers_max || !(in_dialog || request.method() == Method::Invite)
+        len >= self.servers_max + beyond || !(in_dialog || request.method() == Method::Invite)
     }
 
     /// RFC 3261 §9.2. `self.key` is the CANCEL's own key. Its own transaction answers its retransmissions; where there is no

@@ -88,5 +88,8 @@ fn a_carrier_that_its_certificate_vouches_for_has_no_rate() {
     assert_eq!(answered(&mut field, tls(1)), 1_000);
     // The trunk goes from the rules, and with it what it was believed for.
     field.input(Input::Rules(Arc::new(Ruleset::new([]))));
-    assert!(!field.switch.admits(field.now, &tls(1)), "the source has used up what strangers have");
+    assert!(
+        !field.switch.admits(field.now, &tls(1), b"OPTIONS"),
+        "the source has used up what strangers have"
+    );
 }

@@ -103,7 +103,7 @@ impl Field {
     }
 
     pub fn give(&mut self, flow: Flow, text: &str) -> Vec<Sent> {
-        if !self.switch.admits(self.now, &flow) {
+        if !self.switch.admits(self.now, &flow, text.as_bytes()) {
             return Vec::new();
         }
         let message = Message::parse(Bytes::copy_from_slice(text.as_bytes())).unwrap();

@@ -285,3 +285,52 @@ fn an_address_of_the_rules_is_never_shut_out() {
     }
     assert_eq!(field.events_named("stranger.shut_out").len(), 0);
 }
+
+/// An INVITE to a URI, as whoever sends it.
+fn dials(uri: &str, n: u32, fields: &str) -> String {
+    request("INVITE", "x", n, fields).replace(&format!("sip:x@{DOMAIN} SIP"), &format!("{uri} SIP"))
+}
+
+#[test]
+fn a_call_for_help_is_read_from_an_address_that_is_shut_out() {
+    let mut field = Field::with(AWAY, configured(|_| ()));
+    let guesser = nonce(&mut field, udp(SCANNER), 100);
+    for n in 0..10 {
+        guess(&mut field, udp(SCANNER), n, &guesser);
+    }
+    let call = |field: &mut Field, uri: &str, n: u32| statuses(&field.give(udp(SCANNER), &dials(uri, n, "")));
+    assert!(call(&mut field, "sip:200@pbx.example", 200).is_empty());
+    for (n, uri) in
+        (300..).zip(["sip:911@pbx.example", "sip:9911@198.51.100.1", "urn:service:sos", "tel:933"])
+    {
+        assert_eq!(call(&mut field, uri, n), [401], "{uri}: whoever calls is asked who they are, as ever");
+    }
+    assert_eq!(field.switch.counters().urgent_admitted_total, 4);
+    // The phone that has no other way: it answers, and is heard from then on.
+    let phone = udp("198.51.100.9:7");
+    let challenge = field.give(phone, &dials("sip:911@pbx.example", 400, "")).remove(0).message;
+    let told = challenge.value(Name::WwwAuthenticate).unwrap();
+    let nonce = told.split_once("nonce=\"").unwrap().1.split('"').next().unwrap();
+    let right = credentials("INVITE", "away", "tea", nonce);
+    let sent = field.give(phone, &dials("sip:911@pbx.example", 401, &right));
+    assert!(!sent.is_empty() && !statuses(&sent).contains(&401));
+    assert_eq!(statuses(&field.give(phone, &request("OPTIONS", "200", 402, ""))), [200]);
+}
+
+#[test]
+fn a_flood_of_calls_for_help_is_a_trickle() {
+    let mut field = Field::new();
+    for n in 0..500 {
+        field.give(udp(SCANNER), &request("OPTIONS", "200", n, ""));
+    }
+    let heard = |field: &mut Field, from: u32| {
+        let call =
+            |n: &u32| !field.give(udp(SCANNER), &dials("sip:911@pbx.example", from + n, "")).is_empty();
+        (0..2_000).filter(call).count()
+    };
+    assert_eq!(heard(&mut field, 10_000), 10, "beyond what a stranger may send, and no more");
+    let drops = field.switch.counters().stranger_drops_total;
+    assert!(drops >= 1_990, "the rest is not read: {drops}");
+    let other = field.give(udp(OTHER), &dials("sip:911@pbx.example", 20_000, ""));
+    assert_eq!(statuses(&other), [401], "each source has its own");
+}

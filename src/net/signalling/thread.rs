@@ -48,9 +48,9 @@ pub(crate) trait Machine {
     fn handle(&mut self, now: Now, input: Input, out: &mut Vec<Action>);
     fn deadline(&self) -> Option<Instant>;
 
-    /// Whether a message that came by this flow is to be read at all.
-    fn admits(&mut self, now: Now, flow: &Flow) -> bool {
-        let _ = (now, flow);
+    /// Whether a message that came by this flow is to be read at all; `bytes` is what came.
+    fn admits(&mut self, now: Now, flow: &Flow, bytes: &[u8]) -> bool {
+        let _ = (now, flow, bytes);
         true
     }
 }
@@ -64,8 +64,8 @@ impl Machine for Switch {
         Switch::deadline(self)
     }
 
-    fn admits(&mut self, now: Now, flow: &Flow) -> bool {
-        Switch::admits(self, now, flow)
+    fn admits(&mut self, now: Now, flow: &Flow, bytes: &[u8]) -> bool {
+        Switch::admits(self, now, flow, bytes)
     }
 }
 
@@ -283,7 +283,7 @@ impl<M: Machine, S: Sinks> Edge<M, S> {
     }
 
     fn message(&mut self, now: Now, flow: Flow, bytes: Bytes) {
-        if !self.machine.admits(now, &flow) {
+        if !self.machine.admits(now, &flow, &bytes) {
             return; // counted by the machine
         }
         match Message::parse(bytes) {

@@ -152,6 +152,22 @@ fn a_full_table_sheds_registrations_first_and_calls_last() {
 }
 
 #[test]
+fn a_full_table_has_room_for_what_is_urgent() {
+    let mut bench = Bench::udp();
+    (bench.layer.servers_shed, bench.layer.servers_max) = (1, 1);
+    bench.receive("INVITE", "z9hG4bK1");
+    assert!(bench.layer.is_full());
+    bench.seen();
+    let call = with_via("INVITE", "SIP/2.0/UDP a;branch=z9hG4bK2");
+    let (now, flow, mut events) = (bench.now, bench.flow, Vec::new());
+    bench.layer.receive_urgent(now, flow, call.clone(), &mut events);
+    assert!(matches!(events[..], [crate::transaction::Event::Request { .. }]), "{events:?}");
+    events.clear();
+    bench.layer.receive_urgent(now, flow, call, &mut events);
+    assert!(events.is_empty(), "a retransmission is one as ever: {events:?}");
+}
+
+#[test]
 fn a_dead_flow_fails_its_own_transactions_alone() {
     let mut bench = Bench::udp();
     bench.send("OPTIONS", "z9hG4bK1");
