@@ -6,6 +6,7 @@ use super::generation::{Generations, Live};
 use super::mask;
 use super::proof;
 pub use super::refused::Refused;
+use super::sendable;
 use super::shelf::{Kept, Shelf};
 use super::short::Short;
 use crate::daemon::secrets;
@@ -16,6 +17,7 @@ use crate::rules::edit::EditError;
 use crate::rules::model::Model;
 use crate::rules::source::Loaded;
 use crate::rules::workshop::{self, Materials, Workshop};
+use crate::sip::Transport;
 use crate::store::trial::{Trial, TrialKind, Trials};
 use crate::store::{Changed, GenerationInfo, Store, StoreError, StoredRules};
 use crate::switch::Input;
@@ -49,6 +51,8 @@ pub struct Pipeline {
     bases: Bases,
     publish: Publish,
     trials: Trials,
+    /// What the daemon listens by; `None`: nobody has said.
+    listening: Option<Vec<Transport>>,
     /// One edit at a time.
     writing: Mutex<()>,
     pub(super) shelf: Mutex<Shelf>,
@@ -119,10 +123,18 @@ impl Pipeline {
             bases,
             publish,
             trials,
+            listening: None,
             writing: Mutex::default(),
             shelf: Mutex::default(),
             unsaved: Mutex::default(),
         }
+    }
+
+    /// The same in a daemon that listens by these: it warns of trunks that nothing can be sent to.
+    #[must_use]
+    pub fn listening(mut self, transports: Vec<Transport>) -> Pipeline {
+        self.listening = Some(transports);
+        self
     }
 
     #[must_use]
@@ -169,11 +181,15 @@ impl Pipeline {
         Ok((Prepared { files, domain, findings, warnings }, materials))
     }
 
-    /// Resolves the secrets that are not in the rules themselves; a line for each that can't be.
+    /// Resolves the secrets that are not in the rules themselves. A line for each that can't be, and for what the configuration lacks.
     pub(super) fn unlock(&self, domain: &mut Domain) -> Vec<String> {
         let resolved = secrets::resolve(domain, self.bases.of(domain.name()).map(PathBuf::as_path));
         domain.unlock(resolved.secrets);
-        resolved.warnings
+        let mut warnings = resolved.warnings;
+        if let Some(listening) = &self.listening {
+            warnings.extend(sendable::warnings(domain, listening));
+        }
+        warnings
     }
 
     /// Takes an edit, or leaves everything as it is. Blocks on the disk.

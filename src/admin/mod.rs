@@ -26,6 +26,7 @@ pub mod refused;
 mod restore;
 pub mod route;
 pub mod rules;
+mod sendable;
 mod shelf;
 mod short;
 pub mod status;

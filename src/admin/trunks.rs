@@ -2,6 +2,7 @@
 
 use super::Admin;
 use super::problem::Problem;
+use super::sendable;
 use crate::call::lines::{self, Target};
 use crate::call::office::{Named, Office};
 use crate::clock::Now;
@@ -38,7 +39,7 @@ pub struct Trunk {
     pub calls: u64,
     /// Of these, attempts that it did not take: no response, or a 408 or 5xx before anything rang.
     pub failures: u64,
-    /// `up`, `full`, `down` (its proxy has no address, or none of its places answers OPTIONS), `quarantined` (each place has just said 503, or
+    /// `up`, `full`, `no_listener` (`[sip] listen` has none of its transport, so nothing can be sent to it), `down` (its proxy has no address, or none of its places answers OPTIONS), `quarantined` (each place has just said 503, or
     /// nothing), `unregistered` (calls take another trunk where there is one), `inbound` (it has no
     /// proxy).
     pub state: String,
@@ -97,11 +98,14 @@ fn shown(switch: &Switch, now: Now, domain: &Arc<str>, trunk: &TrunkView) -> Tru
     let all = |state: &str| targets.iter().all(|place| place.state == state);
     let some_up = targets.iter().any(|place| place.state == "up");
     let (channels_in_use, tally) = (office.lines.channels_in_use(&key), office.lines.tally_of(&key));
+    let lacks_listener =
+        sendable::of_trunk(trunk.transport).is_some_and(|wanted| office.listener(wanted).is_none());
     let state = match (&trunk.proxy, trunk.channels) {
         (None, _) if trunk.registers_here && contacts.is_empty() => "down",
         (None, Some(most)) if trunk.registers_here && channels_in_use >= most as usize => "full",
         (None, _) if trunk.registers_here => "up",
         (None, _) => "inbound",
+        (Some(_), _) if lacks_listener => "no_listener",
         (Some(_), _) if all("silent") => "down", // or there is none
         (Some(_), _) if !some_up => "quarantined",
         (Some(_), _) if office.lines.is_unregistered(&key) => "unregistered",

@@ -7,7 +7,7 @@
 use super::budgets::Ticket;
 use super::office::Named;
 use crate::rules::Domain;
-use crate::sip::{Flow, Transport};
+use crate::sip::{Flow, ServerName, Transport};
 use rustc_hash::FxHashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -28,6 +28,8 @@ pub struct Server {
     pub weight: u16,
     /// Of one host, in the order in which they are tried.
     pub addresses: Vec<SocketAddr>,
+    /// Who has to be there, by TLS.
+    pub name: Option<ServerName>,
 }
 
 /// One place that a request to a trunk may go to.
@@ -35,6 +37,8 @@ pub struct Server {
 pub struct Target {
     pub transport: Transport,
     pub remote: SocketAddr,
+    /// Who has to be there, by TLS: where two trunks lead to one address, each has its own connection.
+    pub name: Option<ServerName>,
 }
 
 /// A call that a trunk carries: it counts against the trunk's `channels` as long as this is held.
@@ -259,7 +263,8 @@ impl Target {
 
 impl Server {
     fn targets(&self) -> impl Iterator<Item = Target> {
-        self.addresses.iter().map(|remote| Target { transport: self.transport, remote: *remote })
+        let Server { transport, name, .. } = *self;
+        self.addresses.iter().map(move |remote| Target { transport, remote: *remote, name })
     }
 }
 
@@ -289,7 +294,7 @@ mod tests {
 
     fn server(rank: u32, weight: u16, last: u8) -> Server {
         let addresses = vec![SocketAddr::from(([192, 0, 2, last], 5060))];
-        Server { rank, transport: Transport::Udp, weight, addresses }
+        Server { rank, transport: Transport::Udp, weight, addresses, name: None }
     }
 
     fn trunk() -> Named {

@@ -22,7 +22,7 @@ use crate::relay::pool::Pool;
 use crate::rules::model::Spent;
 use crate::rules::tree::Tree;
 use crate::rules::{Domain, Live, UserStatus};
-use crate::sip::{Flow, Message, Transport};
+use crate::sip::{ConnectionId, Flow, Message, Transport};
 use crate::transaction::large::Beside;
 use crate::transaction::{self, ClientId, ServerId, Transactions};
 use bytes::Bytes;
@@ -194,10 +194,10 @@ impl Office {
     /// stands is used.
     #[must_use]
     pub fn flow_to(&self, target: &Target) -> Option<Flow> {
-        let Target { transport, remote } = *target;
+        let Target { transport, remote, name } = *target;
         let reaches = |l: &&Listener| l.transport == transport && l.bound.is_ipv4() == remote.is_ipv4();
         let local = self.listeners.iter().find(reaches)?.bound;
-        Some(Flow { transport, local, remote, connection: None })
+        Some(Flow { transport, local, remote, connection: name.map(ConnectionId::to_server) })
     }
 
     /// Our Contact on this flow (RFC 3261 §8.1.1.8).

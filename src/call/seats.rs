@@ -84,7 +84,7 @@ impl Call {
         let is_elsewhere = |meant: &Flow| {
             meant.transport == flow.transport
                 && meant.connection != flow.connection
-                && (meant.connection.is_some() || meant.remote != flow.remote)
+                && (meant.is_bound() || meant.remote != flow.remote)
         };
         if let Some(branch) = self.branches.iter_mut().find(|branch| branch.client == client)
             && is_elsewhere(&branch.flow)

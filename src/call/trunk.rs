@@ -16,7 +16,7 @@ use crate::registrar::Location;
 use crate::registrar::binding::{Binding, DeviceKey};
 use crate::rules::domain::TrunkView;
 use crate::rules::{Diverter, LegOutcome, PlannedLeg};
-use crate::sip::{Message, Name};
+use crate::sip::{ConnectionId, Flow, Message, Name};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -99,7 +99,8 @@ impl Call {
     fn place_of(&self, index: usize) -> Option<(Named, Target)> {
         let branch = self.branches.get(index)?;
         let Callee::Trunk { trunk, .. } = &branch.callee else { return None };
-        let target = Target { transport: branch.flow.transport, remote: branch.flow.remote };
+        let Flow { transport, remote, connection, .. } = branch.flow;
+        let target = Target { transport, remote, name: connection.and_then(ConnectionId::server) };
         Some(((self.domain.name().clone(), trunk.clone()), target))
     }
 

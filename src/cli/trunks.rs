@@ -7,7 +7,7 @@ use clap::Args;
 
 /// List the trunks as they are now: where each leads, calls it carries, calls and failures since the start
 ///
-/// STATE is up, full (all its channels are in use), down (its proxy has no address, none of its places answers OPTIONS, or it should
+/// STATE is up, full (all its channels are in use), no_listener (`[sip] listen` has none of its transport, so nothing is sent to it), down (its proxy has no address, none of its places answers OPTIONS, or it should
 /// be registered here and is not), quarantined (each
 /// place has just said 503, or nothing, and is tried only where there is nothing else), unregistered (we should be registered there and are
 /// not: calls take another trunk where there is one) or inbound (it has no proxy: calls come in by it, and none goes out). REGISTRATION

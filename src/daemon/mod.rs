@@ -166,7 +166,9 @@ impl Running {
         if let Some(trouble) = trouble {
             tracing::error!("{trouble}");
         }
-        let pipeline = Pipeline::new(store.clone(), generations.clone(), bases, publish, trials);
+        let listening = config.listen.iter().map(|listen| listen.transport).collect();
+        let pipeline =
+            Pipeline::new(store.clone(), generations.clone(), bases, publish, trials).listening(listening);
         rulesets::start(&*store, &pipeline, &generations, on_disk)?;
         warn_of_default(&config, &generations);
         pipeline.forget_void_trials();

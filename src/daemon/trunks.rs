@@ -12,9 +12,9 @@ use crate::net::locate::{Fault, Found, Question, locate};
 use crate::net::signalling::Handle;
 use crate::net::signalling::connections::Expected;
 use crate::rules::model::TrunkTransport;
-use crate::sip::Transport;
+use crate::sip::{ServerName, Transport};
 use crate::switch::Input;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -35,11 +35,35 @@ type Key = (Arc<str>, Arc<str>);
 /// What is known of a proxy.
 struct Known {
     question: Question,
+    /// The host that is asked for, as the plane knows it.
+    name: ServerName,
     /// `None`: no answer has ever come.
     servers: Option<Vec<Server>>,
     /// When it is asked again; `None`: never (it is an address).
     again: Option<Instant>,
     failing: bool,
+}
+
+/// The names of servers by number. A number is never given twice; those of names that nobody has any more are forgotten.
+#[derive(Default)]
+struct Names {
+    by_host: BTreeMap<String, ServerName>,
+    given: u32,
+}
+
+impl Names {
+    fn of(&mut self, host: &str) -> ServerName {
+        let given = &mut self.given;
+        *self.by_host.entry(host.to_ascii_lowercase()).or_insert_with(|| {
+            *given = given.wrapping_add(1);
+            ServerName(*given)
+        })
+    }
+
+    fn keep(&mut self, used: impl Iterator<Item = ServerName>) {
+        let used: BTreeSet<ServerName> = used.collect();
+        self.by_host.retain(|_, name| used.contains(name));
+    }
 }
 
 /// Who is asked, and what we can send by.
@@ -53,13 +77,16 @@ pub struct Locating {
 pub async fn keep_located(admin: Arc<Admin>, locating: Locating) {
     let mut applied = admin.events.applied();
     let mut known: BTreeMap<Key, Known> = BTreeMap::new();
+    let mut names = Names::default();
     loop {
         let asked = questions(&admin.generations);
         known.retain(|key, of| asked.get(key) == Some(&of.question));
         for (key, question) in asked {
             let again = Some(clock::mono());
-            known.entry(key).or_insert(Known { question, servers: None, again, failing: false });
+            let name = names.of(&question.host);
+            known.entry(key).or_insert(Known { question, name, servers: None, again, failing: false });
         }
+        names.keep(known.values().map(|of| of.name));
         look_up_due(&mut known, &locating, &admin.plane).await;
         let next = known.values().filter_map(|of| of.again).min();
         let until = next.unwrap_or_else(|| clock::mono() + TTL_MAX);
@@ -114,7 +141,9 @@ impl Known {
     /// Whether what it says is news to the plane.
     fn learn(&mut self, now: Instant, (domain, trunk): &Key, found: Result<Found, Fault>) -> bool {
         match found {
-            Ok(Found { servers, ttl }) => {
+            Ok(Found { mut servers, ttl }) => {
+                let secure = servers.iter_mut().filter(|server| server.transport.is_secure());
+                secure.for_each(|server| server.name = Some(self.name));
                 self.again = ttl.map(|ttl| now + ttl.clamp(TTL_MIN, TTL_MAX));
                 if std::mem::take(&mut self.failing) {
                     tracing::info!(%domain, %trunk, "{} is resolved again", self.question.host);
@@ -177,8 +206,9 @@ fn expected(known: &BTreeMap<Key, Known>) -> Expected {
     let mut expected = Expected::default();
     for of in known.values() {
         let name: Arc<str> = of.question.host.as_str().into();
+        expected.by_name.insert(of.name, name.clone());
         for address in of.servers.iter().flatten().flat_map(|server| &server.addresses) {
-            let names = expected.entry(*address).or_default();
+            let names = expected.by_address.entry(*address).or_default();
             if !names.contains(&name) {
                 names.push(name.clone());
             }
@@ -230,12 +260,12 @@ mod tests {
     fn known() -> (Key, Known) {
         let question = question("carrier.example", TrunkTransport::Udp);
         let key = ("pbx.example".into(), "carrier".into());
-        (key, Known { question, servers: None, again: None, failing: false })
+        (key, Known { question, name: ServerName(1), servers: None, again: None, failing: false })
     }
 
     fn found(last: u8, ttl_s: u64) -> Found {
         let addresses = vec![SocketAddr::from(([192, 0, 2, last], 5060))];
-        let servers = vec![Server { rank: 0, transport: Transport::Udp, weight: 0, addresses }];
+        let servers = vec![Server { rank: 0, transport: Transport::Udp, weight: 0, addresses, name: None }];
         Found { servers, ttl: Some(Duration::from_secs(ttl_s)) }
     }
 
@@ -267,6 +297,27 @@ mod tests {
     }
 
     #[test]
+    fn a_name_has_its_number_for_as_long_as_somebody_has_it_and_no_other_gets_it() {
+        let mut names = Names::default();
+        let (one, other) = (names.of("carrier.example"), names.of("other.example"));
+        assert_ne!(one, other);
+        assert_eq!(names.of("Carrier.Example"), one);
+        names.keep([one].into_iter());
+        assert_eq!(names.of("carrier.example"), one);
+        assert!(![one, other].contains(&names.of("other.example")));
+    }
+
+    #[test]
+    fn what_is_reached_by_tls_is_reached_by_its_name() {
+        let (key, mut known) = known();
+        let mut both = found(1, 60);
+        both.servers.push(Server { transport: Transport::Tls, ..both.servers[0].clone() });
+        known.learn(clock::mono(), &key, Ok(both));
+        let names = known.servers.unwrap().iter().map(|server| server.name).collect::<Vec<_>>();
+        assert_eq!(names, [None, Some(ServerName(1))]);
+    }
+
+    #[test]
     fn an_answer_that_is_only_turned_round_is_no_news() {
         let address = |last: u8| SocketAddr::from(([192, 0, 2, last], 5060));
         let server = |a, b| Server {
@@ -274,6 +325,7 @@ mod tests {
             transport: Transport::Udp,
             weight: 0,
             addresses: vec![address(a), address(b)],
+            name: None,
         };
         let (_, mut known) = known();
         assert!(known.is_news(&[server(1, 2)]));

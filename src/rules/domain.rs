@@ -211,6 +211,12 @@ impl Domain {
         self.trunks.get(trunk)?.registration.as_ref()
     }
 
+    /// Where a trunk stands in the rules.
+    #[must_use]
+    pub fn trunk_place(&self, trunk: &str) -> Option<Place> {
+        Some(self.place(self.trunks.get(trunk)?.span))
+    }
+
     /// What answers this trunk when it asks who we are. `None`: it has no `register`, or its secret could not be resolved.
     #[must_use]
     pub fn login(&self, trunk: &str) -> Option<Login> {

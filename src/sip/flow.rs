@@ -104,11 +104,43 @@ impl Transport {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct ConnectionId(pub u64);
 
+/// Who has to be at the other end of a connection that we open: a name in a trunk's `proxy`, by a number that the edge has given it. Never used for
+/// another name while the daemon runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ServerName(pub u32);
+
+impl ConnectionId {
+    /// From here on it is no connection, but whichever stands to that server, or is opened to it. Connections are counted from 1 and never
+    /// come so far.
+    const SERVERS_FROM: u64 = 1 << 63;
+
+    #[must_use]
+    pub fn to_server(name: ServerName) -> ConnectionId {
+        ConnectionId(Self::SERVERS_FROM | u64::from(name.0))
+    }
+
+    /// Of one that stands for a server: which.
+    #[must_use]
+    pub fn server(self) -> Option<ServerName> {
+        let number = self.0.checked_sub(Self::SERVERS_FROM)?;
+        u32::try_from(number).ok().map(ServerName)
+    }
+}
+
+impl Flow {
+    /// Whether it is one connection and no other.
+    #[must_use]
+    pub fn is_bound(&self) -> bool {
+        self.connection.is_some_and(|connection| connection.server().is_none())
+    }
+}
+
 /// Where a message came from, and where one goes.
 ///
 /// `local` is the address of our listener (also for a connection that we opened: then it is the listener whose
 /// address we give in Via and Contact). A flow with `connection: None` on a reliable transport asks the network
-/// edge to open a connection to `remote`, or to reuse one that stands.
+/// edge to open a connection to `remote`, or to reuse one that stands; one that names a server
+/// ([`ConnectionId::to_server`]) asks for one at the other end of which that server has shown who it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct Flow {
     pub transport: Transport,

@@ -24,7 +24,7 @@ pub mod via;
 pub mod write;
 
 pub use check::Refusal;
-pub use flow::{ConnectionId, Flow, Transport};
+pub use flow::{ConnectionId, Flow, ServerName, Transport};
 pub use message::{CSeq, Message};
 pub use method::Method;
 pub use name::Name;

@@ -34,13 +34,12 @@ pub(super) fn anew(flow: &Flow, request: &Bytes) -> Option<Flow> {
         // In a dialog the Contact or Route is to be followed wherever it leads (RFC 3261 §12.2.1.1), but not into the network behind a NAT.
         Ok(ip) if is_in_dialog(&request) && (!is_private(ip) || is_private(came_from)) => ip,
         Ok(_) => return None,
-        Err(_) if flow.connection.is_some() && !hop.host.to_ascii_lowercase().ends_with(".invalid") => {
-            came_from
-        }
+        Err(_) if flow.is_bound() && !hop.host.to_ascii_lowercase().ends_with(".invalid") => came_from,
         Err(_) => return None,
     };
     let port = hop.port.unwrap_or(flow.transport.default_port());
-    let anew = Flow { remote: SocketAddr::new(ip, port), connection: None, ..*flow };
+    let server = flow.connection.filter(|_| !flow.is_bound()); // it has to be who it was
+    let anew = Flow { remote: SocketAddr::new(ip, port), connection: server, ..*flow };
     (anew != *flow).then_some(anew)
 }
 
@@ -51,7 +50,7 @@ fn is_in_dialog(request: &Message) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sip::{ConnectionId, Transport};
+    use crate::sip::{ConnectionId, ServerName, Transport};
 
     /// Where a request on a connection from 198.51.100.9:40000 goes on.
     fn goes_on(transport: Transport, uri: &str, route: &str, to_tag: &str) -> Option<String> {
@@ -94,6 +93,23 @@ mod tests {
         ] {
             assert_eq!(goes_on(transport, uri, "", to_tag), None, "{uri}");
         }
+    }
+
+    #[test]
+    fn a_server_that_is_meant_by_its_name_is_no_other_wherever_it_is_looked_for() {
+        let local = "192.0.2.1:5061".parse().unwrap();
+        let remote = "198.51.100.9:5061".parse().unwrap();
+        let connection = Some(ConnectionId::to_server(ServerName(3)));
+        let flow = Flow { transport: Transport::Tls, local, remote, connection };
+        let bye =
+            |uri| format!("BYE {uri} SIP/2.0\r\nTo: <sip:c@d>;tag=b\r\nContent-Length: 0\r\n\r\n").into();
+        let found = anew(&flow, &bye("sip:198.51.100.20:5071;transport=tls")).unwrap();
+        assert_eq!((found.remote.to_string().as_str(), found.connection), ("198.51.100.20:5071", connection));
+        assert_eq!(
+            anew(&flow, &bye("sip:sbc.carrier.example")),
+            None,
+            "its name is known, and where it leads"
+        );
     }
 
     #[test]

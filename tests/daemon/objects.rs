@@ -188,6 +188,21 @@ fn status_is_set_beside_the_rules_by_the_same_verb() {
 }
 
 #[test]
+fn a_trunk_of_a_transport_that_we_do_not_listen_by_is_told_of_with_its_line() {
+    let place = Place::new();
+    let secure = |n: u8| format!("[trunk.secure{n}]\nproxy = \"127.0.0.{n}\"\ntransport = \"tls\"\n");
+    place.write("rules/trunks.toml", &format!("# carriers\n{}", secure(2)));
+    let running = place.start();
+    let says = "trunks.toml:2:1: trunk secure2 has transport = \"tls\", and `[sip] listen` has no `tls://`";
+    assert!(place.log().contains(says), "{}", place.log());
+    let shown = running.run(&["trunks", "--json"]).ended(0).json();
+    assert_eq!((&shown[0]["state"], &shown[0]["addresses"]), (&"no_listener".into(), &serde_json::json!([])));
+    place.write("rules/trunks.toml", &format!("# carriers\n{}{}", secure(2), secure(3)));
+    let applied = running.run(&["apply", "rules"]).ended(0);
+    assert!((applied.out + &applied.err).contains("trunks.toml:5:1: trunk secure3 has transport"));
+}
+
+#[test]
 fn trunks_are_shown_as_they_are_now() {
     let place = Place::new();
     place.write(

@@ -129,6 +129,7 @@ impl World {
             transport: Transport::Udp,
             weight: 0,
             addresses: vec![address.parse().unwrap()],
+            name: None,
         };
         let servers = (0..).zip(addresses).map(server).collect();
         self.input(Input::TrunkResolved { domain: crate::DOMAIN.into(), trunk: trunk.into(), servers });

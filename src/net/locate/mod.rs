@@ -45,6 +45,9 @@ pub enum Fault {
     NotOffered { name: String },
     #[error("{name} has no address that we can send to")]
     NoAddress { name: String },
+    /// What is sent by a transport is sent from a listener of it.
+    #[error("{name} is to be reached by {transport}, and `[sip] listen` has no `{transport}://`")]
+    NoListener { name: String, transport: &'static str },
 }
 
 /// Records of one name and kind, and how long they hold. None at all is an answer too.
@@ -96,6 +99,11 @@ pub async fn locate(
 ) -> Result<Found, Fault> {
     let mut search = Search { records, ours, servers: Vec::new(), ttl: None, fault: None };
     let Question { host, port, transport } = question;
+    if let Some(transport) = transport
+        && !ours.iter().any(|(ours, _)| ours == transport)
+    {
+        return Err(Fault::NoListener { name: host.clone(), transport: transport.scheme() });
+    }
     let fallback = transport.or_else(|| default_transport(ours));
     let no_address = || Fault::NoAddress { name: host.clone() };
     if let Ok(address) = host.parse::<IpAddr>() {
@@ -209,7 +217,7 @@ impl<R: Records + Sync> Search<'_, R> {
         let addresses: Vec<SocketAddr> =
             addresses.iter().filter(reached).map(|ip| SocketAddr::new(*ip, port)).collect();
         if !addresses.is_empty() {
-            self.servers.push(Server { rank, transport, weight, addresses });
+            self.servers.push(Server { rank, transport, weight, addresses, name: None });
         }
     }
 

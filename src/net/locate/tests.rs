@@ -183,6 +183,16 @@ fn a_service_that_is_said_not_to_be_there_is_not_looked_for_elsewhere() {
 }
 
 #[test]
+fn a_transport_that_we_have_no_listener_of_is_said_by_name() {
+    let table = carrier();
+    for host in ["example", "192.0.2.1"] {
+        let fault = ask(&table, host, None, Some(Transport::Tls)).unwrap_err();
+        assert_eq!(fault, Fault::NoListener { name: host.to_owned(), transport: "tls" });
+    }
+    assert!(table.asked.lock().unwrap().is_empty(), "nobody is asked for what would be of no use");
+}
+
+#[test]
 fn a_flood_of_records_is_cut_and_a_family_that_we_lack_is_left_out() {
     let mut table = carrier();
     table.addresses.insert("example", vec!["192.0.2.9"; 50]);

@@ -1,11 +1,12 @@
 //! One connection: its socket, what stands on it, and where it is in its life.
 
+use super::Way;
 use super::limits::Limits;
 use super::stack::{Broken, Stack};
 use super::unsent::Unsent;
 use crate::net::poll::{Interest, Poll};
-use crate::sip::Flow;
 use crate::sip::stream::Frame;
+use crate::sip::{Flow, ServerName};
 use bytes::Bytes;
 use std::io::{self, ErrorKind, Read};
 use std::net::{Shutdown, TcpStream};
@@ -46,7 +47,10 @@ pub(super) enum Phase {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum OpenedBy {
     Peer,
-    Us,
+    Us {
+        /// Who has to be there, where it was opened to a server by its name.
+        server: Option<ServerName>,
+    },
 }
 
 pub(super) struct Connection {
@@ -79,6 +83,15 @@ impl Connection {
         connection.stack.begin(&mut connection.unsent);
         connection.watched = connection.interest();
         connection
+    }
+
+    /// What flows that may reuse it name.
+    pub(super) fn way(&self) -> Way {
+        let server = match self.opened_by {
+            OpenedBy::Us { server } => server,
+            OpenedBy::Peer => None,
+        };
+        (self.flow.local, self.flow.remote, server)
     }
 
     /// What is to be waited for.
@@ -198,7 +211,7 @@ impl Connection {
         }
         self.phase = match self.opened_by {
             OpenedBy::Peer if !spoken => Phase::Silent { since: now },
-            OpenedBy::Peer | OpenedBy::Us => Phase::Up,
+            OpenedBy::Peer | OpenedBy::Us { .. } => Phase::Up,
         };
         true
     }

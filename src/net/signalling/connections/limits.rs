@@ -2,6 +2,11 @@
 
 use std::time::Duration;
 
+/// See [`Limits::handshakes_at_once_of_source`].
+pub const HANDSHAKES_AT_ONCE: u32 = 1_000;
+/// See [`Limits::handshakes_s_of_source`]: a tenth of a processor at the most.
+pub const HANDSHAKES_S: u32 = 100;
+
 /// Every bound, with what happens there.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -14,6 +19,10 @@ pub struct Limits {
     /// Of these, from the same address; one more is closed at once, so that nobody holds them all. What is honest is over in
     /// milliseconds.
     pub handshakes_of_source_max: usize,
+    /// Handshakes that one source may begin at once, and then each second, whatever becomes of them; one more connection is closed at once. All
+    /// phones of an office come back at once when its power does; a signature of ours takes 0.1 to 1 ms.
+    pub handshakes_at_once_of_source: u32,
+    pub handshakes_s_of_source: u32,
     /// A peer that lets more than this wait is closed: it doesn't read.
     pub unsent_bytes_max: usize,
     /// A connection that we open has to stand by then. Two tries of the system at 0 and 1 s, and time for the second to come back. A
@@ -36,6 +45,8 @@ impl Default for Limits {
             of_source_max: 5_000,
             handshakes_max: 1_000,
             handshakes_of_source_max: 125,
+            handshakes_at_once_of_source: HANDSHAKES_AT_ONCE,
+            handshakes_s_of_source: HANDSHAKES_S,
             unsent_bytes_max: 256 * 1024,
             connect_within: Duration::from_secs(2),
             handshake_within: Duration::from_secs(10),

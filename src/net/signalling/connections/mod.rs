@@ -11,6 +11,7 @@
 //! that once, in [`Connections::known`], if its peer has shown who it is.
 
 mod connection;
+mod handshakes;
 mod limits;
 mod sources;
 mod stack;
@@ -25,9 +26,10 @@ use crate::net::poll::{Interest, Poll};
 use crate::net::tls::Tls;
 use crate::net::traffic::Traffic;
 use crate::sip::stream::Frame;
-use crate::sip::{ConnectionId, Flow, Transport};
+use crate::sip::{ConnectionId, Flow, ServerName, Transport};
 use bytes::Bytes;
 use connection::{Connection, End, OpenedBy, Phase};
+use handshakes::Handshakes;
 pub use limits::Limits;
 use rustc_hash::FxHashMap;
 use rustls::pki_types::UnixTime;
@@ -45,8 +47,25 @@ const ACCEPTS_A_ROUND: usize = 64;
 /// A peer that vanished without a word is found out by the system: probes after this silence.
 const PROBE_AFTER: Duration = Duration::from_secs(60);
 
-/// Who is expected at an address that we connect to by TLS: every name that led there (RFC 5922 §4).
-pub type Expected = FxHashMap<SocketAddr, Vec<Arc<str>>>;
+/// Who is expected where we connect to by TLS (RFC 5922 §4).
+#[derive(Clone, Debug, Default)]
+pub struct Expected {
+    /// Where a server is meant by its name: which that is.
+    pub by_name: FxHashMap<ServerName, Arc<str>>,
+    /// Where an address is meant: every name that leads there.
+    pub by_address: FxHashMap<SocketAddr, Vec<Arc<str>>>,
+}
+
+/// By listener, peer, and who has to be there: what a flow without a connection of its own reuses.
+type Way = (SocketAddr, SocketAddr, Option<ServerName>);
+
+/// Why a connection is closed at once.
+enum Refused {
+    /// There are too many, or handshakes under way; or we have no certificate to show.
+    NoRoom,
+    /// Its source begins handshakes too often.
+    TooOften,
+}
 
 /// All connections. `tag` in a token tells them from other sockets; the id is the rest.
 pub(super) struct Connections {
@@ -55,10 +74,10 @@ pub(super) struct Connections {
     tls: Arc<Tls>,
     expected: Expected,
     live: FxHashMap<ConnectionId, Connection>,
-    /// The newest connection by listener and peer: what a flow without a connection reuses. Of secure ones only those that we opened: of
-    /// others nobody knows whose they are.
-    by_peer: FxHashMap<(SocketAddr, SocketAddr), ConnectionId>,
+    /// The newest connection each way. Of secure ones only those that we opened: of others nobody knows whose they are.
+    by_peer: FxHashMap<Way, ConnectionId>,
     sources: Sources,
+    handshakes: Handshakes,
     next: u64,
     ended: VecDeque<Flow>,
     known: VecDeque<(Flow, Vec<Arc<str>>)>,
@@ -74,6 +93,7 @@ impl Connections {
             live: FxHashMap::default(),
             by_peer: FxHashMap::default(),
             sources: Sources::default(),
+            handshakes: Handshakes::default(),
             next: 1,
             ended: VecDeque::new(),
             known: VecDeque::new(),
@@ -129,9 +149,15 @@ impl Connections {
                 Err(error) if error.kind() == ErrorKind::ConnectionAborted => continue,
                 Err(error) => return Err(error),
             };
-            let Some(stack) = self.admit(transport, remote) else {
-                traffic.connections_refused.add();
-                continue;
+            let stack = match self.admit(now, transport, remote) {
+                Ok(stack) => stack,
+                Err(refused) => {
+                    match refused {
+                        Refused::NoRoom => traffic.connections_refused.add(),
+                        Refused::TooOften => traffic.handshakes_limited.add(),
+                    }
+                    continue;
+                }
             };
             socket.set_nonblocking(true)?;
             let phase = match stack.is_ready() {
@@ -148,25 +174,31 @@ impl Connections {
     }
 
     /// What a new connection begins with, if there is room for it.
-    fn admit(&self, transport: Transport, remote: SocketAddr) -> Option<Stack> {
+    fn admit(&mut self, now: Instant, transport: Transport, remote: SocketAddr) -> Result<Stack, Refused> {
         let (limits, share) = (&self.limits, self.sources.of(remote.ip()));
         if self.live.len() >= limits.connections_max || share.connections >= limits.of_source_max {
-            return None;
+            return Err(Refused::NoRoom);
         }
-        let stack = Stack::accepted(transport, &self.tls, limits.unsent_bytes_max)?;
-        let has_room = || {
-            self.sources.handshakes() < limits.handshakes_max
-                && share.handshakes < limits.handshakes_of_source_max
-        };
-        (stack.is_ready() || has_room()).then_some(stack)
+        if transport.is_secure() || transport.is_web() {
+            let has_room = self.sources.handshakes() < limits.handshakes_max
+                && share.handshakes < limits.handshakes_of_source_max;
+            if !has_room {
+                return Err(Refused::NoRoom);
+            }
+            if !self.handshakes.admits(now, remote.ip(), limits) {
+                return Err(Refused::TooOften);
+            }
+        }
+        Stack::accepted(transport, &self.tls, limits.unsent_bytes_max).ok_or(Refused::NoRoom)
     }
 
     /// Sends on the flow's connection; without one, on the newest that stands to that peer, else on one that is opened. A
     /// failure, now or later, comes by [`Connections::ended`].
     pub(super) fn send(&mut self, now: Instant, poll: &Poll, flow: Flow, bytes: Bytes, traffic: &Traffic) {
-        let id = match flow.connection {
+        let server = flow.connection.and_then(ConnectionId::server);
+        let id = match flow.connection.filter(|_| server.is_none()) {
             Some(id) => Some(id),
-            None => match self.by_peer.get(&(flow.local, flow.remote)) {
+            None => match self.by_peer.get(&(flow.local, flow.remote, server)) {
                 Some(id) => Some(*id),
                 None => self.open(now, poll, flow, traffic).ok(),
             },
@@ -299,9 +331,16 @@ impl Connections {
             traffic.connections_refused.add();
             return Err(ErrorKind::QuotaExceeded.into());
         }
-        // A certificate may be for an address as well; a name that led there goes before it.
-        let address = || vec![Arc::from(flow.remote.ip().to_string())];
-        let names = self.expected.get(&flow.remote).cloned().unwrap_or_else(address);
+        let server = flow.connection.and_then(ConnectionId::server);
+        let names = match server {
+            // A name that has gone from the rules is nobody's.
+            Some(server) => vec![self.expected.by_name.get(&server).ok_or(ErrorKind::NotFound)?.clone()],
+            None => {
+                // A certificate may be for an address as well; a name that led there goes before it.
+                let address = || vec![Arc::from(flow.remote.ip().to_string())];
+                self.expected.by_address.get(&flow.remote).cloned().unwrap_or_else(address)
+            }
+        };
         let stack = Stack::opening(flow.transport, &self.tls, &names, self.limits.unsent_bytes_max)
             .ok_or(ErrorKind::Unsupported)?;
         let socket = Socket::new(Domain::for_address(flow.remote), Type::STREAM, Some(Protocol::TCP))?;
@@ -318,8 +357,11 @@ impl Connections {
         // One that stands at once says so by being ready.
         let phase = Phase::Connecting { since: now };
         let socket: TcpStream = socket.into();
-        let id =
-            self.insert(poll, |flow| Connection::new(now, socket, flow, OpenedBy::Us, phase, stack), flow)?;
+        let id = self.insert(
+            poll,
+            |flow| Connection::new(now, socket, flow, OpenedBy::Us { server }, phase, stack),
+            flow,
+        )?;
         traffic.connections_opened.add();
         traffic.connections.set(self.live.len());
         Ok(id)
@@ -339,8 +381,8 @@ impl Connections {
         let keepalive = TcpKeepalive::new().with_time(PROBE_AFTER).with_interval(PROBE_AFTER / 4);
         let _ = SockRef::from(&connection.socket).set_tcp_keepalive(&keepalive);
         poll.add(&connection.socket, self.tag | id.0, connection.interest())?;
-        if !flow.transport.is_secure() || connection.opened_by == OpenedBy::Us {
-            self.by_peer.insert((flow.local, flow.remote), id);
+        if !flow.transport.is_secure() || connection.opened_by != OpenedBy::Peer {
+            self.by_peer.insert(connection.way(), id);
         }
         self.live.insert(id, connection);
         Ok(id)
@@ -354,7 +396,7 @@ impl Connections {
             End::SlowReader => traffic.slow_readers.add(),
             End::Idle => traffic.idle_closed.add(),
         }
-        if connection.opened_by == OpenedBy::Us && !connection.unsent.is_empty() {
+        if connection.opened_by != OpenedBy::Peer && !connection.unsent.is_empty() {
             traffic.wire(connection.flow.transport).send_errors.add();
         }
         self.report(id, connection.phase);
@@ -372,16 +414,21 @@ impl Connections {
             return;
         };
         let (flow, opened_by) = (connection.flow, connection.opened_by);
-        if self.by_peer.get(&(flow.local, flow.remote)) == Some(&id) {
-            self.by_peer.remove(&(flow.local, flow.remote));
+        let way = connection.way();
+        if self.by_peer.get(&way) == Some(&id) {
+            self.by_peer.remove(&way);
         }
         match opened_by {
             OpenedBy::Peer if matches!(was, Phase::Handshaking { .. }) => {
                 self.sources.handshake_over(flow.remote.ip());
             }
             OpenedBy::Peer => {}
+            // What was sent to a server by name waits for it alone.
+            OpenedBy::Us { server: Some(server) } => {
+                self.ended.push_back(Flow { connection: Some(ConnectionId::to_server(server)), ..flow });
+            }
             // Nothing has arrived of what was sent before the handshake ended.
-            OpenedBy::Us => {
+            OpenedBy::Us { server: None } => {
                 if !connection.unsent.is_empty() || !matches!(was, Phase::Up) {
                     self.ended.push_back(Flow { connection: None, ..flow });
                 }

@@ -12,6 +12,8 @@ const TIGHT: Limits = Limits {
     of_source_max: 2,
     handshakes_max: 1,
     handshakes_of_source_max: 1,
+    handshakes_at_once_of_source: 1_000,
+    handshakes_s_of_source: 100,
     unsent_bytes_max: 1024,
     connect_within: Duration::from_secs(4),
     handshake_within: Duration::from_secs(10),
@@ -194,6 +196,34 @@ fn handshakes_that_do_not_end_are_few_and_closed_soon() {
         assert_eq!(world.traffic.handshakes_failed.value(), 1);
         let _next = world.connect();
         assert_eq!(world.connections.live.len(), 1, "there is room again");
+    }
+}
+
+#[test]
+fn who_begins_handshakes_too_often_is_closed_at_once_and_others_are_not() {
+    let often = Limits { handshakes_at_once_of_source: 3, handshakes_s_of_source: 1, ..TIGHT };
+    for transport in [Transport::Tls, Transport::Ws, Transport::Wss] {
+        let mut world = world_of(transport, often);
+        for _ in 0..3 {
+            let mut stream = world.connect();
+            stream.write_all(b"no handshake\r\n\r\n").unwrap();
+            world.turn();
+            drop(stream);
+            world.turn();
+            world.now += Duration::from_millis(1);
+            world.after(2);
+        }
+        assert_eq!(world.connect().read(&mut [0; 1]).unwrap(), 0, "{transport:?}");
+        assert_eq!(world.traffic.handshakes_limited.value(), 1);
+        let _other = world.connect_from("127.0.0.2");
+        assert_eq!(world.connections.live.len(), 1, "{transport:?}");
+    }
+    let mut world = world_of(Transport::Tcp, often);
+    for _ in 0..9 {
+        let stream = world.connect();
+        assert_eq!(world.connections.live.len(), 1, "what begins with no handshake costs none");
+        drop(stream);
+        world.turn();
     }
 }
 

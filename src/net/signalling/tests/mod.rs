@@ -7,7 +7,7 @@ use super::*;
 use crate::net::listen;
 use crate::net::media::Range;
 use crate::net::signalling::connections::Limits;
-use crate::sip::{ConnectionId, Flow, Transport};
+use crate::sip::{ConnectionId, Flow, ServerName, Transport};
 use crate::subscription::notice::Finished;
 use crate::switch::Action;
 use bytes::Bytes;
@@ -34,10 +34,14 @@ impl Machine for Echo {
                 let bytes = message.bytes().clone();
                 match &bytes[..7] {
                     b"MESSAGE" | b"NOTIFY " => {
-                        // To somebody we have no connection to: the address is the body.
-                        let to = String::from_utf8(message.body().to_vec()).unwrap().parse().unwrap();
+                        // To somebody we have no connection to: the body is the address, and perhaps the number of a name.
+                        let body = String::from_utf8(message.body().to_vec()).unwrap();
+                        let mut words = body.split(' ');
+                        let remote = words.next().unwrap().parse().unwrap();
+                        let name = words.next().map(|number| ServerName(number.parse().unwrap()));
+                        let connection = name.map(ConnectionId::to_server);
                         let transport = if bytes[0] == b'M' { Transport::Tcp } else { Transport::Tls };
-                        let flow = Flow { transport, remote: to, connection: None, ..flow };
+                        let flow = Flow { transport, remote, connection, ..flow };
                         out.push(Action::Send { flow, bytes: Bytes::from_static(PING.as_bytes()) });
                     }
                     b"PUBLISH" => {

@@ -1,9 +1,10 @@
 //! TLS: which certificate is shown, whose is believed, and what the peer hears when it is not.
 
 use super::*;
+use crate::net::signalling::connections::Expected;
 use crate::net::tls::{Files, Pair};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 use std::path::{Path, PathBuf};
 
@@ -42,7 +43,7 @@ pub(super) fn dial(to: SocketAddr, name: &str, shows: Option<&str>) -> Secure {
         Some((chain, key)) => builder.with_client_auth_cert(chain, key).unwrap(),
         None => builder.with_no_client_auth(),
     };
-    let name = ServerName::try_from(name.to_owned()).unwrap();
+    let name = rustls::pki_types::ServerName::try_from(name.to_owned()).unwrap();
     let stream = TcpStream::connect(to).unwrap();
     stream.set_read_timeout(Some(SOON)).unwrap();
     StreamOwned::new(ClientConnection::new(Arc::new(config), name).unwrap(), stream)
@@ -145,8 +146,17 @@ fn a_certificate_that_nobody_we_believe_has_signed_says_nothing_and_costs_nothin
     assert_eq!(world.input(), "packet by TLS", "and nobody was made known");
 }
 
-/// A server that shows `shows`, for one connection. What it heard, or nothing where the handshake fails.
-fn server(shows: &str) -> (SocketAddr, std::thread::JoinHandle<Option<String>>) {
+/// What a server heard on a connection, or nothing where the handshake failed.
+type Heard = Option<String>;
+
+/// A server that shows `shows`, for one connection.
+fn server(shows: &str) -> (SocketAddr, std::thread::JoinHandle<Heard>) {
+    let (address, heard) = servers(shows, 1);
+    (address, std::thread::spawn(move || heard.join().unwrap().remove(0)))
+}
+
+/// The same for so many, one after the other.
+fn servers(shows: &str, connections: usize) -> (SocketAddr, std::thread::JoinHandle<Vec<Heard>>) {
     let (chain, key) = chain(shows);
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
@@ -157,29 +167,37 @@ fn server(shows: &str) -> (SocketAddr, std::thread::JoinHandle<Option<String>>) 
         .unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let heard = std::thread::spawn(move || {
+    let config = Arc::new(config);
+    let hears = move |_| {
         let (stream, _) = listener.accept().ok()?;
         stream.set_read_timeout(Some(SOON)).ok()?;
-        let mut secure = StreamOwned::new(ServerConnection::new(Arc::new(config)).ok()?, stream);
+        let mut secure = StreamOwned::new(ServerConnection::new(config.clone()).ok()?, stream);
         let mut buffer = vec![0; PING.len()];
         secure.read_exact(&mut buffer).ok()?;
         String::from_utf8(buffer).ok()
-    });
-    (address, heard)
+    };
+    (address, std::thread::spawn(move || (0..connections).map(hears).collect()))
 }
 
 fn expect(world: &World, address: SocketAddr, names: &[&str]) {
     let names = names.iter().map(|name| Arc::from(*name)).collect();
-    world.handle.expect([(address, names)].into_iter().collect());
+    let by_address = [(address, names)].into_iter().collect();
+    world.handle.expect(Expected { by_address, ..Expected::default() });
     settle(world);
 }
 
 /// Has a message sent to that address by TLS.
-fn call_out(world: &World, to: SocketAddr) {
+fn call_out(world: &World, to: impl ToString) {
     let to = to.to_string();
     let message = format!("NOTIFY sip:a@b SIP/2.0\r\nContent-Length: {}\r\n\r\n{to}", to.len());
     world.phone().send(message.as_bytes()).unwrap();
-    assert_eq!(world.input(), "packet by UDP");
+    loop {
+        match world.input() {
+            input if input == "packet by UDP" => return,
+            // What was called before ends with its server.
+            input => assert!(input.starts_with("failed Some("), "{input}"),
+        }
+    }
 }
 
 #[test]
@@ -215,4 +233,31 @@ fn a_server_that_is_somebody_else_hears_nothing_and_the_flow_fails() {
         assert_eq!(heard.join().unwrap(), None);
         assert_eq!(world.handle.traffic().handshakes_failed.value(), 1);
     }
+}
+
+#[test]
+fn each_name_at_an_address_has_a_connection_of_its_own() {
+    let world = World::new();
+    let (address, heard) = servers("carrier", 3);
+    let names = [(1, "carrier.example"), (2, "gateway.carrier.example"), (3, "other.example")];
+    let by_name = names.into_iter().map(|(number, name)| (ServerName(number), Arc::from(name))).collect();
+    world.handle.expect(Expected { by_name, ..Expected::default() });
+    settle(&world);
+    for number in [1, 2] {
+        call_out(&world, format!("{address} {number}"));
+    }
+    settle(&world);
+    assert_eq!(world.handle.traffic().connections_opened.value(), 2, "neither speaks for the other");
+    call_out(&world, format!("{address} 3"));
+    let failed = ConnectionId::to_server(ServerName(3));
+    fails(&world, failed, address);
+    let heard = heard.join().unwrap();
+    assert_eq!(heard, [Some(PING.to_owned()), Some(PING.to_owned()), None]);
+    call_out(&world, format!("{address} 4"));
+    fails(&world, ConnectionId::to_server(ServerName(4)), address); // a name that nobody expects
+}
+
+/// Waits until that flow fails; others may before.
+fn fails(world: &World, connection: ConnectionId, address: SocketAddr) {
+    while world.input() != format!("failed {:?} {address}", Some(connection)) {}
 }

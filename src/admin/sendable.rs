@@ -1,0 +1,34 @@
+//! Trunks that nothing can be sent to, because the daemon doesn't listen by their transport: what goes out is sent from a listener.
+
+use crate::rules::Domain;
+use crate::rules::model::TrunkTransport;
+use crate::sip::Transport;
+
+/// A line for each such trunk, with its place in the rules.
+pub(super) fn warnings(domain: &Domain, listening: &[Transport]) -> Vec<String> {
+    let trunks = domain.trunks().filter(|trunk| trunk.proxy.is_some());
+    trunks
+        .filter_map(|trunk| {
+            let wanted = of_trunk(trunk.transport).filter(|wanted| !listening.contains(wanted))?;
+            let place = domain.trunk_place(&trunk.name).map(|place| place.to_string()).unwrap_or_default();
+            let scheme = wanted.scheme();
+            let more = if wanted.is_secure() { " and `tls = { certificate, key }` beside it" } else { "" };
+            Some(format!(
+                "{place}: trunk {} has transport = \"{scheme}\", and `[sip] listen` has no `{scheme}://`: no call goes out by it until \
+                 it has; write `\"{scheme}://0.0.0.0:{}\"` there{more}",
+                trunk.name,
+                wanted.default_port(),
+            ))
+        })
+        .collect()
+}
+
+/// The one transport that a trunk is reached by; `None`: any.
+pub(super) fn of_trunk(transport: TrunkTransport) -> Option<Transport> {
+    match transport {
+        TrunkTransport::Udp => Some(Transport::Udp),
+        TrunkTransport::Tcp => Some(Transport::Tcp),
+        TrunkTransport::Tls => Some(Transport::Tls),
+        TrunkTransport::Any => None,
+    }
+}
