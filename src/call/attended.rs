@@ -50,6 +50,12 @@ impl Call {
         matches!(self.transfer().map(|transfer| &transfer.stage), Some(Stage::Fetching { .. }))
     }
 
+    /// The side of whoever is transferred.
+    #[must_use]
+    pub fn transferred(&self) -> Option<Side> {
+        self.transfer().map(|transfer| transfer.from.other())
+    }
+
     /// There is nobody to be had: the transfer fails.
     pub fn fetched_nobody(&mut self, office: &mut Office, now: Now, code: u16) {
         if self.fetches() {

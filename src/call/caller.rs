@@ -6,6 +6,7 @@ use super::office::{CallKey, Office};
 use super::peer::Peer;
 use super::reliable::{self, Manner, Reliable};
 use super::session_timer;
+use super::sips;
 use super::unacked::{Unacked, Wait};
 use crate::clock::Now;
 use crate::dialog::Dialog;
@@ -80,6 +81,7 @@ impl Caller {
         let mut peer = Peer::new(office);
         peer.learn(&invite);
         peer.heard = headers::description(&invite);
+        peer.sips = sips::is_to_answer(&invite);
         Caller {
             server,
             flow,
@@ -280,7 +282,7 @@ impl Caller {
         let mut w = Writer::reply(&self.invite, code, status::reason_phrase(code), Some(&self.tag));
         w.copy(&self.invite, Name::RecordRoute); // RFC 3261 §12.1.1
         w.header(Name::SessionId, id);
-        w.header(Name::Contact, office.contact(&self.flow));
+        w.header(Name::Contact, office.contact(&self.flow, self.peer.sips));
         w.header(Name::Allow, ALLOW);
         let (reliable, timer) = (reliable::TAG, session_timer::TAG);
         w.header(Name::Supported, format_args!("{reliable}, {OF_DIALOGS}, {timer}"));

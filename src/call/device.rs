@@ -50,7 +50,11 @@ impl Call {
     ) -> Result<(), LegOutcome> {
         let wanted: Vec<Binding> = self.contacts(office, device);
         if wanted.is_empty() {
-            return Err(LegOutcome::Offline);
+            let is_there = self.wants_tls() && !office.bindings(self.domain.name(), device).is_empty();
+            return Err(match is_there {
+                true => self.leg_unsecured(now, format!("device:{device}")),
+                false => LegOutcome::Offline,
+            });
         }
         let woken = self.wake(office, now, leg, device, &wanted);
         let mut invited = if woken { Ok(()) } else { Err(LegOutcome::Offline) };
@@ -61,14 +65,16 @@ impl Call {
         invited
     }
 
-    /// The contacts of a device that the call is for, best first.
+    /// The contacts of a device that the call is for and may ring, best first.
     pub(super) fn contacts(&self, office: &Office, device: &Arc<str>) -> Vec<Binding> {
         let key = DeviceKey { domain: self.domain.name().clone(), device: device.clone() };
         let is_meant = |binding: &&Binding| match &self.only {
             Some(only) if only.device == *device => binding.instance() == Some(&*only.instance),
             Some(_) | None => true,
         };
-        office.location.of(&key).iter().filter(is_meant).cloned().collect()
+        let tls = self.wants_tls();
+        let may_ring = |binding: &&Binding| is_meant(binding) && (!tls || binding.flow.transport.is_secure());
+        office.location.of(&key).iter().filter(may_ring).cloned().collect()
     }
 
     /// Rings a phone by the first of its flows that can be used.

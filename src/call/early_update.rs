@@ -8,6 +8,7 @@ use super::challenged::Within;
 use super::headers::{self, AGENT};
 use super::office::Office;
 use super::seats::is_of;
+use super::sips;
 use super::{Call, State};
 use crate::clock::Now;
 use crate::relay::Side;
@@ -171,8 +172,9 @@ impl Call {
             }
         };
         let flow = headers::flow_towards(dialog, observed, behind_nat);
+        let sips = sips::is_sips(dialog.next_hop());
         let mut w = dialog.request(Method::Update, None, headers::hop(office, &flow, &name));
-        headers::session(&mut w, office, &flow);
+        headers::session(&mut w, office, &flow, sips);
         w.header(Name::UserAgent, AGENT);
         let bytes = w.body("application/sdp", &described);
         let request = message.clone();
@@ -282,7 +284,7 @@ fn updated(
 ) {
     let mut w = Writer::reply(message, 200, status::reason_phrase(200), None);
     headers::turn_session_id(&mut w, message);
-    headers::session(&mut w, office, flow);
+    headers::session(&mut w, office, flow, sips::is_to_answer(message));
     w.header(Name::Server, AGENT);
     let bytes = match description {
         Some(description) => w.body("application/sdp", description),

@@ -21,11 +21,12 @@ impl Call {
         now: Now,
         status: u16,
         outcome: &'static str,
-        fields: Vec<(Name, String)>,
+        mut fields: Vec<(Name, String)>,
     ) {
         if let State::Answered(_) = self.state {
             return self.transfer_failed(office, now, status);
         }
+        let status = self.refusal(status, &mut fields);
         self.caller.reject(office, now, status, &fields);
         self.leave_all(office, now, &[], "cancelled");
         self.over(office, now, Ending { outcome, status });

@@ -6,11 +6,12 @@ use super::history::History;
 use super::office::{Listener, Office};
 use super::reliable;
 use super::session_timer::{self, SessionTimer};
+use super::sips::is_sips;
 use crate::dialog::{Dialog, Hop};
 use crate::rules::PlannedLeg;
 use crate::rules::model::Diversion;
 use crate::sip::multipart::{self, Part, is_media_type};
-use crate::sip::{Flow, Half, Message, Name, Scheme, SessionId, Transport, Uri, Writer};
+use crate::sip::{Flow, Half, Message, Name, NameAddr, Scheme, SessionId, Transport, Uri, Writer};
 use bytes::Bytes;
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
@@ -101,7 +102,7 @@ pub fn invite(office: &mut Office, outgoing: &Outgoing<'_>) -> Bytes {
     w.header(Name::To, format_args!("<{target}>"));
     w.header(Name::CallId, call_id);
     w.header(Name::CSeq, "1 INVITE");
-    w.header(Name::Contact, office.contact(flow));
+    w.header(Name::Contact, office.contact(flow, asks_for_sips(target, route)));
     w.header(Name::Allow, ALLOW);
     let (reliable, timer) = (reliable::TAG, session_timer::TAG);
     match outgoing.reliable {
@@ -188,10 +189,17 @@ pub fn turn_session_id(w: &mut Writer, request: &Message) {
 }
 
 /// What every request and 2xx that changes or refreshes a session says of ourselves.
-pub fn session(w: &mut Writer, office: &Office, flow: &Flow) {
-    w.header(Name::Contact, office.contact(flow));
+pub fn session(w: &mut Writer, office: &Office, flow: &Flow, sips: bool) {
+    w.header(Name::Contact, office.contact(flow, sips));
     w.header(Name::Allow, ALLOW);
     w.header(Name::Supported, session_timer::TAG);
+}
+
+/// Whether what goes there, by these proxies, is to have a `sips` Contact (RFC 3261 §8.1.1.8).
+#[must_use]
+pub fn asks_for_sips(target: &str, route: &[Arc<str>]) -> bool {
+    let first = route.first().and_then(|proxy| NameAddr::parse(proxy));
+    is_sips(target) || first.is_some_and(|proxy| proxy.uri.scheme == Scheme::Sips)
 }
 
 /// The way to a phone that stands behind proxies (RFC 3327 §5.4): a Route each.

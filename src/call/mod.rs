@@ -48,6 +48,7 @@ mod responses;
 pub mod ring;
 pub mod seats;
 pub mod session_timer;
+pub mod sips;
 mod state;
 pub mod statuses;
 mod tag;

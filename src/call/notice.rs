@@ -38,6 +38,7 @@ impl Call {
         let side = self.transfer()?.from;
         let client = self.next_client();
         let branch = headers::branch(office);
+        let sips = self.peer(side).sips;
         let (mut w, flow, id) = match &mut self.transfer_mut()?.notice {
             Notice::Unwanted => return None,
             Notice::Within(id) => {
@@ -52,7 +53,7 @@ impl Call {
             }
         };
         write(&mut w, code, id);
-        w.header(Name::Contact, office.contact(&flow));
+        w.header(Name::Contact, office.contact(&flow, sips));
         w.header(Name::UserAgent, AGENT);
         let line = format!("SIP/2.0 {code} {}\r\n", status::reason_phrase(code));
         self.byes += 1;

@@ -200,12 +200,6 @@ impl Office {
         Some(Flow { transport, local, remote, connection: name.map(ConnectionId::to_server) })
     }
 
-    /// Our Contact on this flow (RFC 3261 §8.1.1.8).
-    #[must_use]
-    pub fn contact(&self, flow: &Flow) -> String {
-        format!("<sip:{}{}>", self.sent_by(flow), flow.transport.uri_parameter())
-    }
-
     pub fn effect(&mut self, effect: Effect) {
         self.effects.push(effect);
     }

@@ -167,7 +167,7 @@ impl Call {
         if renegotiates(pass.method) {
             self.peer(from).session.accept(now, &pass.request, &mut w);
             self.introduce();
-            headers::session(&mut w, office, &flow);
+            headers::session(&mut w, office, &flow, self.peer(from).sips);
         }
         w.header(Name::Server, AGENT);
         let bytes = finish(w, message, body.as_deref());

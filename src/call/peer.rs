@@ -21,6 +21,8 @@ pub struct Peer {
     pub session: SessionTimer,
     /// Its half of the Session-ID (RFC 7989): one that we stand in with, until it has said its own.
     pub half: Half,
+    /// Our Contact in its dialog is a `sips` URI.
+    pub sips: bool,
 }
 
 impl Peer {
@@ -32,6 +34,7 @@ impl Peer {
             updates: false,
             session: SessionTimer::new(office.session),
             half: Half::new(office.ids.word(), office.ids.word()),
+            sips: false,
         }
     }
 
@@ -53,7 +56,7 @@ impl Peer {
 
     /// What a request of ours that changes or refreshes its session says beside the description.
     pub fn write_session(&self, office: &Office, flow: &Flow, w: &mut Writer) {
-        headers::session(w, office, flow);
+        headers::session(w, office, flow, self.sips);
         self.session.write_request(w);
     }
 }

@@ -20,6 +20,7 @@ use super::office::Office;
 use super::peer::Peer;
 use super::seats::is_of;
 use super::session_timer;
+use super::sips;
 use super::transfer::{Stage, Transfer};
 use super::unacked::{Unacked, Wait};
 use super::{Call, State};
@@ -134,6 +135,9 @@ impl Call {
         if self.log.pickups.len() >= PICKUPS_MAX {
             return Err(403);
         }
+        if (self.wants_tls() || sips::is_for_sips(invite)) && !flow.transport.is_secure() {
+            return Err(480); // RFC 5630: nobody takes a part of it who is not secured
+        }
         let side = match place {
             Place::Ringing(_) => Side::B,
             Place::Talking(side) => side,
@@ -145,6 +149,7 @@ impl Call {
         let answers = offer.is_none();
         let mut peer = Peer::new(office);
         peer.learn(invite);
+        peer.sips = sips::is_to_answer(invite);
         let said = match (offer, place) {
             (Some(offer), _) => sdp::inactive(&offer),
             (None, Place::Ringing(_)) => self.offer.clone().ok_or(488_u16)?,
@@ -157,7 +162,7 @@ impl Call {
         let bytes = {
             let mut w = Writer::reply(invite, 200, status::reason_phrase(200), Some(&tag));
             w.copy(invite, Name::RecordRoute); // RFC 3261 §12.1.1
-            w.header(Name::Contact, office.contact(flow));
+            w.header(Name::Contact, office.contact(flow, peer.sips));
             w.header(Name::Allow, ALLOW);
             w.header(Name::Supported, format_args!("{OF_DIALOGS}, {}", session_timer::TAG));
             peer.session.accept(now, invite, &mut w);

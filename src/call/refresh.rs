@@ -260,8 +260,9 @@ impl Call {
         let peer = self.peer(side);
         peer.learn(message);
         peer.session.accept(now, message, &mut w);
+        let sips = peer.sips;
         self.write_session_id(side, &mut w);
-        headers::session(&mut w, office, &flow);
+        headers::session(&mut w, office, &flow, sips);
         w.header(Name::Server, AGENT);
         let bytes = match body {
             Some(body) => w.body("application/sdp", &body),

@@ -20,6 +20,7 @@ use super::notice::{Apart, Notice};
 use super::office::{Named, Office};
 use super::record::TransferRecord;
 use super::ring::Ring;
+use super::sips;
 use super::{Call, State, referral};
 use crate::clock::Now;
 use crate::dialog::{Dialog, DialogId};
@@ -264,7 +265,7 @@ impl Call {
         if tag.is_some() {
             w.copy(message, Name::RecordRoute); // RFC 3261 §12.1.1
         }
-        w.header(Name::Contact, office.contact(&flow));
+        w.header(Name::Contact, office.contact(&flow, sips::is_to_answer(message)));
         if !wanted {
             w.field("Refer-Sub", "false"); // RFC 4488 §4
         }

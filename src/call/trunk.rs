@@ -39,7 +39,7 @@ pub struct Way {
 fn registered_ways(location: &Location, domain: &Arc<str>, trunk: &Arc<str>) -> Vec<Way> {
     let way = |contact: &Binding| Way {
         trunk: trunk.clone(),
-        target: Target { transport: contact.flow.transport, remote: contact.flow.remote },
+        target: Target { transport: contact.flow.transport, remote: contact.flow.remote, name: None },
         contact: Some(Box::new(contact.clone())),
     };
     location.of(&DeviceKey::of_trunk(domain, trunk)).iter().map(way).collect()
@@ -90,6 +90,13 @@ impl Call {
         let is_emergency = self.walk.is_emergency();
         if is_emergency || open.iter().all(|way| lines.is_full(&domain, &way.trunk)) {
             open.append(&mut shut);
+        }
+        if self.wants_tls() {
+            let led = !open.is_empty();
+            open.retain(|way| way.target.transport.is_secure());
+            if led && open.is_empty() {
+                return Err(self.leg_unsecured(now, format!("tel:{number}")));
+            }
         }
         open.truncate(WAYS_MAX);
         self.invite_trunk(office, now, leg, planned, number, &open)
@@ -162,7 +169,8 @@ impl Call {
                 Some(contact) => at_contact(contact.target(), number),
                 None => {
                     let host = trunk.proxy.clone().unwrap_or_else(|| flow.remote.to_string());
-                    format!("sip:{}@{host}", headers::escape_user(number))
+                    let scheme = if self.wants_tls() { "sips" } else { "sip" };
+                    format!("{scheme}:{}@{host}", headers::escape_user(number))
                 }
             };
             let history = self.onward(planned, &target);

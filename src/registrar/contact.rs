@@ -76,6 +76,12 @@ impl<'a> Wishes<'a> {
         }
     }
 
+    /// Whether a contact that is to stand is a `sips` URI.
+    pub(super) fn ask_for_sips(&self) -> bool {
+        let is_sips = |wish: &Wish<'_>| wish.uri.scheme == Scheme::Sips && wish.expires_s > 0;
+        matches!(self, Wishes::Contacts(wishes) if wishes.iter().any(is_sips))
+    }
+
     /// Whether the binding with this key is to be changed.
     pub(super) fn name(&self, key: &str) -> bool {
         match self {

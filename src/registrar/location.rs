@@ -176,6 +176,9 @@ impl Location {
     ) -> Result<(), Refusal> {
         let asked = Asked::read(message)?;
         let wishes = Wishes::read(message, &asked, terms)?;
+        if wishes.ask_for_sips() && !flow.transport.is_secure() {
+            return Err(bad("SIPS Contact Needs TLS")); // RFC 5630: what it promises would be broken at the first hop
+        }
         let call_id = message.call_id();
         if call_id.len() > CALL_ID_BYTES_MAX {
             return Err(bad("Call-ID Too Long"));

@@ -9,6 +9,7 @@ use super::reg_info::Rolls;
 use super::{EVERY, Topic};
 use crate::call::headers;
 use crate::call::office::Office;
+use crate::call::sips;
 use crate::clock::Now;
 use crate::dialog::Dialog;
 use crate::registrar::binding::DeviceKey;
@@ -189,7 +190,7 @@ impl Subscription {
         let branch = headers::branch(office);
         let left = self.left(now).as_secs();
         let mut w = self.dialog.request(Method::Notify, None, headers::hop(office, &flow, &branch));
-        w.header(Name::Contact, office.contact(&flow));
+        w.header(Name::Contact, office.contact(&flow, sips::is_sips(self.dialog.next_hop())));
         w.field("Event", &self.event);
         match ends {
             None => w.field("Subscription-State", format_args!("active;expires={left}")),

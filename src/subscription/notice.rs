@@ -238,7 +238,7 @@ fn request(office: &mut Office, domain: &str, user: &str, binding: &Binding, wor
     let hops = headers::MAX_FORWARDS;
     let head = OutOfDialog { method: "NOTIFY", target, path, from: &from, to: &account, hops };
     let mut w = head.begin(office, flow, &branch);
-    w.header(Name::Contact, office.contact(flow));
+    w.header(Name::Contact, office.contact(flow, headers::asks_for_sips(target, path)));
     // RFC 6665 §8.2.1 has no NOTIFY without it, and there is no subscription that could go on.
     w.field("Subscription-State", "terminated;reason=noresource");
     w.header(Name::UserAgent, headers::AGENT);

@@ -12,6 +12,7 @@ use super::summary::{self, Counts};
 use super::{CLIENTS_FROM, SubscriptionKey, Topic, tag};
 use crate::call::headers;
 use crate::call::office::{Named, Office};
+use crate::call::sips;
 use crate::clock::Now;
 use crate::deadlines::{Armed, Deadlines};
 use crate::dialog::{Dialog, DialogId};
@@ -470,7 +471,7 @@ fn accept(
 ) {
     let mut w = Writer::reply(request, 200, "OK", tag);
     w.copy(request, Name::RecordRoute); // RFC 3261 §12.1.1
-    w.header(Name::Contact, office.contact(flow));
+    w.header(Name::Contact, office.contact(flow, sips::is_to_answer(request)));
     w.header(Name::Expires, lasts_s);
     w.header(Name::Server, headers::AGENT);
     office.respond(now, server, 200, w.finish());

@@ -83,6 +83,13 @@ impl Switch {
         if call.user_on(party.other()) != Some(user) {
             return Err(403);
         }
+        let (comes_by_tls, wants_tls) = (call.is_secured(party), call.wants_tls());
+        let joined = self.calls.get_mut(to).ok_or(481_u16)?;
+        let stays_by_tls = joined.transferred().is_some_and(|side| joined.is_secured(side));
+        // RFC 5630: who was promised TLS is not put through to whoever has none.
+        if (wants_tls && !stays_by_tls) || (joined.wants_tls() && !comes_by_tls) {
+            return Err(480);
+        }
         let mut lent = None;
         self.with_call(key, |call, office| lent = call.lend(office, now, party));
         let guest: Guest = lent.ok_or(481_u16)?;

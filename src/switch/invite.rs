@@ -9,6 +9,7 @@ use crate::call::headers;
 use crate::call::office::CallKey;
 use crate::call::record::Party;
 use crate::call::session_timer;
+use crate::call::sips;
 use crate::call::{Arrival, Call};
 use crate::clock::Now;
 use crate::rules::{CallFacts, Dialled, Domain, Live, Origin, Walk};
@@ -74,7 +75,8 @@ impl Switch {
             origin: shown,
             privacy: facts.caller.anonymous,
         };
-        if let Some((code, bytes)) = self.no_entry(now, &domain, &facts, trunk.as_deref(), &message) {
+        if let Some((code, bytes)) = self.no_entry(now, &domain, &facts, trunk.as_deref(), (&flow, &message))
+        {
             return self.office.respond(now, server, code, bytes);
         }
         self.office.trying(now, server, &message);
@@ -107,7 +109,8 @@ impl Switch {
         seated.or_else(|| domain.device(device)?.user.clone())
     }
 
-    /// Why a call is not let in that the rules might take: there is no room, or it says where it comes from in words that can't be read.
+    /// Why a call is not let in that the rules might take: there is no room, it was to come by TLS and didn't, or it says where it comes from
+    /// in words that can't be read.
     /// An emergency call always is; a call back of an emergency centre is as urgent as the call before it.
     fn no_entry(
         &mut self,
@@ -115,16 +118,20 @@ impl Switch {
         domain: &std::sync::Arc<Domain>,
         facts: &CallFacts,
         trunk: Option<&str>,
-        message: &Message,
+        (flow, message): (&Flow, &Message),
     ) -> Option<(u16, bytes::Bytes)> {
         let full = self.calls.len() >= self.config.calls_max || self.drain.is_on();
         let beyond_channels = trunk.is_some_and(|trunk| self.office.lines.is_full(domain, trunk));
         let is_lost = matches!(geolocation::given(&mut self.office, message), Given::Malformed);
-        if !(full || beyond_channels || is_lost) || self.is_emergency(now, domain, facts) {
+        let is_broken = sips::is_broken(message, flow);
+        if !(full || beyond_channels || is_lost || is_broken) || self.is_emergency(now, domain, facts) {
             return None;
         }
         if full || (beyond_channels && !facts.psap_callback) {
             return Some((503, response::unavailable(message, RETRY_AFTER_S)));
+        }
+        if is_broken {
+            return Some((480, response::sips_required(message)));
         }
         is_lost.then(|| (424, response::bad_location(message)))
     }

@@ -6,6 +6,7 @@ use super::identity::{Sender, Unknown};
 use super::{Switch, facts, response};
 use crate::call::device::by_phone;
 use crate::call::headers;
+use crate::call::sips;
 use crate::clock::Now;
 use crate::pager::{self, Page};
 use crate::registrar::Binding;
@@ -26,7 +27,7 @@ impl Switch {
             Err(Unknown::Answer(code, bytes)) => return self.office.respond(now, server, code, bytes),
             Err(Unknown::Silence) => return self.office.transactions.forget(server),
         };
-        if let Err(code) = self.pass_on(now, server, request, &sender) {
+        if let Err(code) = self.pass_on(now, (server, &flow), request, &sender) {
             let bytes = match code {
                 503 => response::unavailable(request, RETRY_AFTER_S),
                 code => pager::answer(request, code),
@@ -37,11 +38,20 @@ impl Switch {
 
     /// # Errors
     /// The status that refuses it.
-    fn pass_on(&mut self, now: Now, server: ServerId, request: &Message, sender: &Sender) -> Result<(), u16> {
+    fn pass_on(
+        &mut self,
+        now: Now,
+        (server, flow): (ServerId, &Flow),
+        request: &Message,
+        sender: &Sender,
+    ) -> Result<(), u16> {
         let Sender::Device { domain, key } = sender else { return Err(403) };
         let user = self.user_of(now, domain, &key.device).ok_or(403_u16)?;
         if request.max_forwards() == Some(0) {
             return Err(483);
+        }
+        if sips::is_broken(request, flow) {
+            return Err(480);
         }
         let loop_token = headers::loop_token(request, &format!("device:{}", key.device));
         if headers::is_loop(&self.office.listeners, request, loop_token) {
@@ -57,7 +67,10 @@ impl Switch {
         if let Some(code) = self.refused(now, request, domain, &key.device) {
             return Err(code);
         }
-        let phones = self.phones(now, domain, &addressee);
+        let mut phones = self.phones(now, domain, &addressee);
+        if sips::is_for_sips(request) {
+            phones.retain(|phone| phone.flow.transport.is_secure());
+        }
         if phones.is_empty() {
             return Err(480);
         }

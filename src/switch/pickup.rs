@@ -63,6 +63,9 @@ impl Switch {
             Some((domain, newcomer)) => self.replaced(now, &domain, &newcomer, dialog, early_only),
             None => Err(403),
         };
+        if let Err(480) = replaced {
+            return self.office.respond(now, server, 480, response::sips_required(&message));
+        }
         if let Err(code) = replaced {
             let mut w = Writer::reply(&message, code, status::reason_phrase(code), Some("ringtree"));
             w.header(Name::Server, AGENT);

@@ -3,6 +3,7 @@
 use crate::call::capabilities::{self, ALLOW, SUPPORTED};
 use crate::call::headers::AGENT;
 use crate::call::office::Office;
+use crate::call::sips;
 use crate::sip::{Message, Name, Writer, status};
 use bytes::Bytes;
 
@@ -67,6 +68,15 @@ pub fn unsupported(request: &Message) -> Option<Bytes> {
 pub fn unsupported_media(request: &Message) -> Bytes {
     let mut w = Writer::reply(request, 415, status::reason_phrase(415), Some("ringtree"));
     w.header(Name::Accept, "application/sdp, multipart/mixed");
+    w.finish()
+}
+
+/// 480 to what was to come by TLS and didn't (RFC 5630).
+#[must_use]
+pub fn sips_required(request: &Message) -> Bytes {
+    let mut w = Writer::reply(request, 480, status::reason_phrase(480), Some("ringtree"));
+    w.header(Name::Warning, sips::REQUIRED);
+    w.header(Name::Server, AGENT);
     w.finish()
 }
 

@@ -222,7 +222,7 @@ fn options(office: &mut Office, flow: &Flow, uri: &str, domain: &str) -> Bytes {
     let hops = headers::MAX_FORWARDS;
     let head = OutOfDialog { method: "OPTIONS", target: uri, path: &[], from: &from, to: uri, hops };
     let mut w = head.begin(office, flow, &branch);
-    w.header(Name::Contact, office.contact(flow));
+    w.header(Name::Contact, office.contact(flow, false));
     w.header(Name::Accept, "application/sdp");
     w.header(Name::Allow, ALLOW);
     w.header(Name::UserAgent, AGENT);

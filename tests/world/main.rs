@@ -19,6 +19,7 @@ mod phone;
 mod pickup;
 mod registering;
 mod registrar;
+mod sips;
 mod strangers;
 mod transfer;
 mod trunks;

@@ -31,7 +31,7 @@ const CONTACT: &str = "<sip:192.168.1.5:5060;transport=tcp;bnc>;+sip.instance=\"
 fn field() -> Field {
     let mut field = Field::with(RULES, configured(|_| ()));
     let addresses = vec![LINE.parse().unwrap()];
-    let server = Server { rank: 0, transport: Transport::Udp, weight: 0, addresses };
+    let server = Server { rank: 0, transport: Transport::Udp, weight: 0, addresses, name: None };
     field.input(Input::TrunkResolved { domain: DOMAIN.into(), trunk: "line".into(), servers: vec![server] });
     field
 }
