@@ -103,14 +103,11 @@ impl Relay {
         from: SocketAddr,
         packet: &[u8],
     ) -> Forward {
-        let forward = match channel {
-            Channel::Rtp => match Header::parse(packet) {
-                Some(header) => self.rtp(now, side, from, header, packet.len()),
-                None if rtp::is_rtcp(packet) => self.rtcp(side, Channel::Rtp, from),
-                None => Forward::Drop(Why::NotRtp),
-            },
-            Channel::Rtcp if rtp::is_rtcp(packet) => self.rtcp(side, Channel::Rtcp, from),
-            Channel::Rtcp => Forward::Drop(Why::NotRtp),
+        let header = if channel == Channel::Rtp { Header::parse(packet) } else { None };
+        let forward = match (header, rtp::reporter(packet)) {
+            (Some(header), _) => self.rtp(now, side, from, header, packet.len()),
+            (None, Some(ssrc)) => self.rtcp(side, channel, from, ssrc),
+            (None, None) => Forward::Drop(Why::NotRtp),
         };
         if let Forward::Drop(Why::NotRtp | Why::Stranger) = forward {
             self.party(side).reception.dropped();
@@ -133,13 +130,15 @@ impl Relay {
 
     /// RTCP has no latch of its own against the RTP's: it is taken from the IP address that RTP comes from, and on the RTP
     /// port only from the very source of the RTP, so that it can't lock what RTP has to lock. Where another party's RTP is awaited, after a
-    /// transfer, the one who has left says their RTCP goodbye (RFC 3550 §6.6) to nobody: it would draw the newcomer's reports to them.
-    fn rtcp(&mut self, side: Side, channel: Channel, from: SocketAddr) -> Forward {
+    /// transfer, the one who has left says their RTCP goodbye (RFC 3550 §6.6) to nobody: it would draw the newcomer's reports to them. Their SSRC
+    /// tells them from a newcomer behind the same NAT.
+    fn rtcp(&mut self, side: Side, channel: Channel, from: SocketAddr, ssrc: u32) -> Forward {
         let party = self.party(side);
         let source = party.rtp.source();
+        let has_left = party.rtp.has_left(from.ip()) && party.reception.ssrc() == Some(ssrc);
         let taken = match channel {
             Channel::Rtp => source == Some(from),
-            Channel::Rtcp if party.rtp.has_left(from.ip()) && party.rtcp.destination() != Some(from) => false,
+            Channel::Rtcp if has_left && party.rtcp.destination() != Some(from) => false,
             Channel::Rtcp => source.is_none_or(|source| source.ip() == from.ip()) && party.rtcp.admit(from),
         };
         if !taken {
@@ -270,6 +269,22 @@ mod tests {
         // The newcomer's are taken, before its RTP as well.
         let forward = relay.packet(now, Side::A, Channel::Rtcp, at("10.0.0.3:6001"), &RTCP);
         assert_eq!(forward, send_to(Side::B, Channel::Rtcp, "10.0.0.2:5001"));
+    }
+
+    #[test]
+    fn a_newcomer_behind_the_nat_of_who_has_left_reports_before_it_speaks() {
+        let now = Instant::now();
+        let mut relay = pointed(now);
+        relay.point(now, Side::A, Some(at("192.168.1.4:4000")), None);
+        relay.packet(now, Side::A, Channel::Rtp, at("198.51.100.7:61000"), &RTP);
+        relay.point(now, Side::A, Some(at("192.168.1.5:4000")), None);
+        let goodbye = relay.packet(now, Side::A, Channel::Rtcp, at("198.51.100.7:61001"), &RTCP);
+        assert_eq!(goodbye, Forward::Drop(Why::Stranger));
+        let report = [0x80, 201, 0, 1, 9, 9, 9, 9];
+        let forward = relay.packet(now, Side::A, Channel::Rtcp, at("198.51.100.7:62001"), &report);
+        assert_eq!(forward, send_to(Side::B, Channel::Rtcp, "10.0.0.2:5001"));
+        let forward = relay.packet(now, Side::B, Channel::Rtcp, at("10.0.0.2:5001"), &RTCP);
+        assert_eq!(forward, send_to(Side::A, Channel::Rtcp, "198.51.100.7:62001"));
     }
 
     #[test]

@@ -66,6 +66,12 @@ impl Reception {
         self.packets
     }
 
+    /// The SSRC that was heard last.
+    #[must_use]
+    pub fn ssrc(&self) -> Option<u32> {
+        self.source.map(|source| source.ssrc)
+    }
+
     /// The figures so far, of a relay that was opened then.
     #[must_use]
     pub fn stream(&self, opened: Instant) -> Stream {

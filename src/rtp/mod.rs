@@ -47,7 +47,18 @@ impl Header {
 /// least a header with the sender's SSRC (RFC 5761 §4, RFC 3550 §A.2).
 #[must_use]
 pub fn is_rtcp(packet: &[u8]) -> bool {
-    matches!(packet, [first, 192..=223, _, _, _, _, _, _, ..] if first >> 6 == 2)
+    reporter(packet).is_some()
+}
+
+/// The SSRC of the sender of an RTCP packet (RFC 3550 §6.4.1), in the clear in SRTCP, too (RFC 3711 §3.4). `None`: it is none.
+#[must_use]
+pub fn reporter(packet: &[u8]) -> Option<u32> {
+    match *packet {
+        [first, 192..=223, _, _, s0, s1, s2, s3, ..] if first >> 6 == 2 => {
+            Some(u32::from_be_bytes([s0, s1, s2, s3]))
+        }
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -87,6 +98,7 @@ mod tests {
     fn rtcp_is_told_from_rtp_on_one_port() {
         let report = [0x80, 200, 0, 6, 1, 2, 3, 4, 0, 0, 0, 0];
         assert!(is_rtcp(&report));
+        assert_eq!(reporter(&report), Some(0x0102_0304));
         assert_eq!(Header::parse(&report), None);
         assert!(!is_rtcp(&PCMU));
         assert!(!is_rtcp(&[0x80, 200, 0, 6]));
