@@ -32,6 +32,13 @@ pub struct EarlyUpdate {
     described: Bytes,
 }
 
+impl EarlyUpdate {
+    /// What it offers, where that came in a PRACK.
+    fn offer_in_prack(&self) -> Option<Bytes> {
+        headers::description(&self.request).filter(|_| self.request.method() == Method::Prack)
+    }
+}
+
 impl Call {
     /// An UPDATE of the caller.
     pub(super) fn update_of_caller(
@@ -246,7 +253,7 @@ impl Call {
         update: &EarlyUpdate,
         code: u16,
     ) -> bool {
-        match headers::description(&update.request).filter(|_| update.request.method() == Method::Prack) {
+        match update.offer_in_prack() {
             Some(offer) => self.answer_prack(office, now, update.server, &update.request, &offer),
             None => not_now(office, now, update.server, &update.request, code),
         }
@@ -254,9 +261,12 @@ impl Call {
     }
 
     /// It got no final response. `false`: it was another request.
-    pub(super) fn early_update_failed(&mut self, office: &mut Office, client: ClientId) -> bool {
+    pub(super) fn early_update_failed(&mut self, office: &mut Office, now: Now, client: ClientId) -> bool {
         let Some(update) = self.early_update.take_if(|update| update.client == client) else { return false };
-        office.transactions.forget(update.server); // RFC 4320 §4.2: by now nobody waits for a 408
+        match update.offer_in_prack() {
+            Some(offer) => self.answer_prack(office, now, update.server, &update.request, &offer),
+            None => office.transactions.forget(update.server), // RFC 4320 §4.2: by now nobody waits for a 408
+        }
         true
     }
 }

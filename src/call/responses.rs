@@ -57,7 +57,7 @@ impl Call {
         }
         let client = first;
         self.answered_finally(client);
-        if !self.early_update_failed(office, client)
+        if !self.early_update_failed(office, now, client)
             && !self.join_failed(office, now, client)
             && !self.own_failed(office, now, client)
             && !self.pass_failed(office, now, client)

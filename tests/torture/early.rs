@@ -196,6 +196,27 @@ fn an_offer_in_a_prack_goes_to_the_phone_and_its_answer_comes_with_the_200() {
     }
 }
 
+/// The same, where the phone can't be reached: the PRACK is answered with the session as it is.
+#[test]
+fn an_offer_in_a_prack_is_answered_though_the_phone_is_out_of_reach() {
+    let (mut talk, _) = ringing((Name::Require, "100rel"), None);
+    let leg = talk.leg.clone();
+    let late = provisional(&leg, 183, "phone", Some(1), Some(&sdp(5000, "sendrecv")));
+    let late = String::from_utf8(late.to_vec()).unwrap();
+    let late = late.replacen("RSeq", "Allow: INVITE, UPDATE\r\nRSeq", 1);
+    let sent = talk.desk.take_from(PHONE, late.as_bytes());
+    talk.answer = the(&sent, CALLER, Method::Invite, 183);
+    let offered = talk.answer.clone();
+    prack(&mut talk, 2, &offered, Some(&offer()));
+    let sent = talk.desk.pass(Duration::from_secs(60));
+    let again = the(&sent, CALLER, Method::Invite, 183);
+    let sent = prack(&mut talk, 3, &again, Some(&sdp(4000, "sendonly")));
+    the(&sent, PHONE, Method::Update, 0);
+    let sent = talk.desk.lose(PHONE);
+    let answered = the(&sent, CALLER, Method::Prack, 200);
+    assert!(text(&answered).contains("a=sendrecv"), "{}", text(&answered));
+}
+
 /// The same, given up meanwhile, and ended meanwhile.
 #[test]
 fn a_call_that_ends_while_its_200_waits_for_a_prack_is_487_to_the_caller() {

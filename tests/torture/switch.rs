@@ -88,6 +88,13 @@ impl Desk {
         self.input(Input::Packet { flow: self.flow, message })
     }
 
+    /// What is sent when nothing can be sent to that port.
+    pub fn lose(&mut self, port: u16) -> Vec<(u16, Message)> {
+        let remote = SocketAddr::new(self.flow.remote.ip(), port);
+        let flow = Flow { remote, ..self.flow };
+        self.input(Input::FlowFailed { flow })
+    }
+
     /// What is sent while time passes.
     pub fn pass(&mut self, time: Duration) -> Vec<(u16, Message)> {
         let end = self.now.mono + time;
