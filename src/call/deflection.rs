@@ -4,7 +4,7 @@
 //!
 //! A trunk may send a call on to another of its own servers, and to nobody else.
 
-use super::branch::{Callee, State as BranchState};
+use super::branch::{Branch, Callee, State as BranchState};
 use super::headers;
 use super::office::Office;
 use super::{Call, verdict};
@@ -27,15 +27,13 @@ impl Call {
         index: usize,
         message: &Message,
     ) -> bool {
-        let Some(branch) = self.branches.get(index).filter(|it| it.is_calling() && it.stage == self.stage)
+        let rings = |it: &&Branch| it.is_calling() && it.stage == self.stage;
+        let Some(branch) = self.branches.get(index).filter(rings) else { return false };
+        let (Callee::Device { user: Some(user), device }, Some(ring)) = (&branch.callee, self.state.ring())
         else {
             return false;
         };
-        let (Callee::Device { user: Some(user), .. }, Some(ring)) = (&branch.callee, self.state.ring())
-        else {
-            return false;
-        };
-        let (user, leg) = (user.clone(), branch.leg);
+        let (user, device, leg) = (user.clone(), device.clone(), branch.leg);
         let others = ring.alive() > 1 && ring.plan().decline == Decline::Continue;
         if others || !ring.is_ringing(leg) {
             return false;
@@ -50,7 +48,7 @@ impl Call {
         ends.push(LegEnd { leg, outcome: LegOutcome::Declined });
         let own = self.asks().cloned();
         let live = office.live(&self.domain, now, own.as_ref());
-        let Some(next) = self.walk.deflected(&live, &user, &dialled, &ends) else { return false };
+        let Some(next) = self.walk.deflected(&live, (&user, &device), &dialled, &ends) else { return false };
         let branch = &mut self.branches[index];
         branch.state = BranchState::Ended(LegOutcome::Declined);
         self.log.leg_ended(now, branch.entry, Some(message.status()), "deflected");

@@ -53,6 +53,8 @@ type ReadyList = SmallVec<[Ready; 4]>;
 pub(super) struct ForwardKeys<'a> {
     pub confirm: Option<Confirm>,
     pub caller_id: Option<&'a CallerIdChoice>,
+    /// The class of an outside number, whatever the number says.
+    pub class: Option<&'a Name>,
 }
 
 /// A ring stage in the making.
@@ -333,10 +335,7 @@ impl<'a> Planner<'a> {
             Destination::Device(name) => self.devices([name], draft, ready),
             Destination::Tel(number) => {
                 let sender = Sender { user: owner, device: None };
-                match self.outside(sender, number) {
-                    Ok(place) => ready.push(place),
-                    Err(why) => draft.skip(place.clone(), LegOutcome::Failed, why),
-                }
+                self.outside_into(sender, number, None, draft, ready);
             }
             other => draft.skip(other.clone(), LegOutcome::Failed, SkipWhy::NoPlace),
         }
@@ -377,35 +376,55 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// An outside number by the rights and routes of the sender.
-    fn outside(&self, sender: Sender<'_>, number: &Name) -> Result<Ready, SkipWhy> {
-        let (_, class) = self.domain.class_of(number).ok_or(SkipWhy::NoClass)?;
-        if let Some(denied) = self.domain.denied(sender, &class.name, true) {
+    fn outside_into(
+        &self,
+        sender: Sender<'_>,
+        number: &Name,
+        class: Option<&Name>,
+        draft: &mut Draft<'_>,
+        ready: &mut ReadyList,
+    ) {
+        match self.outside(sender, number, class) {
+            Ok(place) => ready.push(place),
+            Err(why) => draft.skip(Destination::Tel(number.clone()), LegOutcome::Failed, why),
+        }
+    }
+
+    /// An outside number by the rights and routes of the sender. `class`: where something else than the number says it.
+    fn outside(&self, sender: Sender<'_>, number: &Name, class: Option<&Name>) -> Result<Ready, SkipWhy> {
+        let of_number = || self.domain.class_of(number).map(|(_, class)| &class.name);
+        let class = class.or_else(of_number).ok_or(SkipWhy::NoClass)?;
+        if let Some(denied) = self.domain.denied(sender, class, true) {
             return Err(SkipWhy::Denied(denied));
         }
-        let charge = self.domain.charge(sender, &class.name, self.live).map_err(SkipWhy::Denied)?;
-        match self.domain.way(&class.name, sender.site(), self.live) {
+        let charge = self.domain.charge(sender, class, self.live).map_err(SkipWhy::Denied)?;
+        match self.domain.way(class, sender.site(), self.live) {
             Some(way) if !way.trunks.is_empty() => {
                 let to = LegTarget::Outside { number: number.clone(), trunks: way.trunks };
                 Ok(Ready { to, route: way.route, charge })
             }
             Some(_) => Err(SkipWhy::TrunksDown),
-            None => Err(SkipWhy::NoRoute(class.name.clone())),
+            None => Err(SkipWhy::NoRoute(class.clone())),
         }
     }
 
     /// The plan of a forward to a phone or an outside number, or of a number that leads to one (then nobody forwards).
     pub fn of_place(
         &self,
-        owner: Option<&UserEntry>,
+        sender: Sender<'_>,
         place: &Destination,
         ring_for: Duration,
         keys: ForwardKeys<'_>,
     ) -> Ringing {
         let mut ringing = self.stage(MissedCalls::IfUnanswered);
         let mut ready = ReadyList::new();
-        self.place(owner, place, &mut Draft { ringing: &mut ringing, target: None }, &mut ready);
-        let sender = Sender { user: owner, device: None };
+        let mut draft = Draft { ringing: &mut ringing, target: None };
+        match place {
+            Destination::Tel(number) => {
+                self.outside_into(sender, number, keys.class, &mut draft, &mut ready);
+            }
+            inside => self.place(sender.user, inside, &mut draft, &mut ready),
+        }
         for ready in ready {
             let mut leg = self.leg(sender, ready, keys.caller_id, None);
             leg.ring_for = ring_for;

@@ -30,6 +30,8 @@ classes = [\"national\", \"premium\"]
 via = [\"line\"]
 [number.\"+12025550101\"]
 to = \"user:bob\"
+[number.\"+12025550102\"]
+to = \"user:cid\"
 [hunt.desk]
 ext = \"500\"
 targets = [\"user:bob\", \"user:cid\"]
@@ -122,6 +124,41 @@ fn to_the_outside_it_goes_by_the_rights_of_its_user_and_names_them() {
     assert!(tags(&world).contains("denied:class:premium"), "{}", tags(&world));
     assert!(world.phone(CARRIER).invites.is_empty());
     assert_at_rest(&mut world);
+}
+
+#[test]
+fn what_the_phone_itself_may_not_dial_it_may_not_forward_to() {
+    for (class, to) in [
+        ("national", "<sip:+12025550177@pbx.example>"),
+        ("national", "<sip:7177@pbx.example>"),
+        ("internal", "<sip:300@pbx.example>"),
+        ("internal", "<tel:+12025550102>"), // Cid's
+    ] {
+        let rules = format!("{RULES}[device.bob1.restrict]\n{class} = \"deny\"\n");
+        let mut world = office(&rules, to);
+        call(&mut world, ANN, "200");
+        assert_eq!(finals(&mut world, ANN), [480], "{to}");
+        assert!(tags(&world).contains(&format!("denied:class:{class}")), "{to}: {}", tags(&world));
+        assert_eq!((world.phone(CID).invites.len(), world.phone(CARRIER).invites.len()), (0, 0), "{to}");
+        assert_at_rest(&mut world);
+    }
+}
+
+#[test]
+fn a_number_is_of_the_class_that_a_dial_rule_says() {
+    for (class, goes) in [("premium", false), ("national", true)] {
+        let rules = RULES.replace("dialled = \"7XXX\"", &format!("dialled = \"7XXX\"\nclass = \"{class}\""));
+        let mut world = office(&rules, "<sip:7177@pbx.example>");
+        call(&mut world, ANN, "200");
+        assert_eq!(finals(&mut world, ANN), [if goes { 200 } else { 480 }], "{class}");
+        assert_eq!(
+            world.phone(CARRIER).invites.len(),
+            usize::from(goes),
+            "Bob may not dial premium: {class}"
+        );
+        assert!(tags(&world).contains(&format!("class:{class}")), "{}", tags(&world));
+        assert_at_rest(&mut world);
+    }
 }
 
 #[test]

@@ -202,6 +202,8 @@ impl<'a> Turn<'a> {
                     span: Some(forward.span),
                     confirm: forward.confirm,
                     caller_id: forward.caller_id.clone(),
+                    phone: None,
+                    class: None,
                 }))
             }
             Leaf::StatusForward { .. } => {
@@ -216,6 +218,8 @@ impl<'a> Turn<'a> {
                     span: None,
                     confirm: None,
                     caller_id: None,
+                    phone: None,
+                    class: None,
                 }))
             }
             Leaf::Mailbox { outcome, .. } | Leaf::Final { outcome, .. } => {

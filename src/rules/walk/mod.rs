@@ -190,6 +190,10 @@ struct Departure {
     span: Option<Span>,
     confirm: Option<Confirm>,
     caller_id: Option<CallerIdChoice>,
+    /// The phone that it was set on: what that may not dial, it may not forward to.
+    phone: Option<u32>,
+    /// What a dial rule says of the class of the number.
+    class: Option<Name>,
 }
 
 /// Why a call leaves a user: it decides the greeting and the reason in Diversion.

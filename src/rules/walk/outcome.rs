@@ -3,6 +3,7 @@
 use super::{Departure, Left, Move, Next, Place, Purpose, Turn, cause};
 use crate::rules::domain::UserEntry;
 use crate::rules::model::Destination;
+use crate::rules::outgoing::Sender;
 use crate::rules::plan::Diverter;
 use crate::rules::planner::ForwardKeys;
 use crate::rules::trail::{Because, By, Greeting, Service, SkipWhy, Standing, Step, Takes};
@@ -89,8 +90,11 @@ impl<'a> Turn<'a> {
         if outside && let Some(over) = self.hop() {
             return over;
         }
-        let keys = ForwardKeys { confirm: departure.confirm, caller_id: departure.caller_id.as_ref() };
-        let ringing = self.planner().of_place(Some(user), &departure.to, user.ring_for, keys);
+        let device = departure.phone.and_then(|phone| domain.device_at(phone));
+        let sender = Sender { user: Some(user), device };
+        let Departure { confirm, caller_id, class, .. } = departure;
+        let keys = ForwardKeys { confirm: *confirm, caller_id: caller_id.as_ref(), class: class.as_ref() };
+        let ringing = self.planner().of_place(sender, &departure.to, user.ring_for, keys);
         let denied = ringing.skipped.iter().any(|skip| matches!(skip.why, SkipWhy::Denied(_)));
         let standing = if outside { Standing::Outside } else { Standing::Ringing };
         Move::Stop(match self.ring(ringing, Purpose::Forward { user: departure.user }, standing) {
@@ -115,8 +119,9 @@ impl<'a> Turn<'a> {
         {
             return over;
         }
-        let keys = ForwardKeys { confirm: None, caller_id: None };
-        let ringing = self.planner().of_place(None, to, self.domain.ring_for, keys);
+        let keys = ForwardKeys { confirm: None, caller_id: None, class: None };
+        let nobody = Sender { user: None, device: None };
+        let ringing = self.planner().of_place(nobody, to, self.domain.ring_for, keys);
         let standing = if outside { Standing::Outside } else { Standing::Ringing };
         Move::Stop(match self.ring(ringing, Purpose::Place, standing) {
             Ok(stop) => stop,
