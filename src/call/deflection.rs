@@ -27,7 +27,8 @@ impl Call {
         index: usize,
         message: &Message,
     ) -> bool {
-        let rings = |it: &&Branch| it.is_calling() && it.stage == self.stage;
+        // Who picks up is rung by nobody: what they say to our re-INVITE is that they don't get in.
+        let rings = |it: &&Branch| it.is_calling() && it.stage == self.stage && it.arrived.is_none();
         let Some(branch) = self.branches.get(index).filter(rings) else { return false };
         let (Callee::Device { user: Some(user), device }, Some(ring)) = (&branch.callee, self.state.ring())
         else {

@@ -311,6 +311,22 @@ fn a_newcomer_that_does_not_get_in_is_hung_up_on_and_the_phones_ring_on() {
 }
 
 #[test]
+fn a_newcomer_that_sends_the_call_elsewhere_does_not_get_in_and_is_hung_up_on() {
+    let mut world = office(CLEAR, 1, Script::Answer { after: s(8) });
+    let anns = call(&mut world, ANN, "200");
+    let ringing = world.phone(BOB).newest_call();
+    world.phone(BOB_2).reinvite_status = 302;
+    world.phone(BOB_2).moved_to = Some("<sip:300@pbx.example>".to_owned());
+    let over = take(&mut world, BOB_2, BOB, &ringing, "");
+    assert_eq!((world.phone(BOB_2).finals[&over].clone(), world.phone(BOB_2).byes), (vec![200], 1));
+    world.run(s(8));
+    assert_eq!((finals(&mut world, ANN), world.phone(BOB).cancels.len()), (vec![200], 0), "Bob answers");
+    assert!(world.phone(CID).invites.is_empty());
+    hang_up(&mut world, ANN, &anns);
+    assert_at_rest(&mut world);
+}
+
+#[test]
 fn the_code_picks_up_at_an_extension_or_in_the_group() {
     for (by, dialled, gets_it) in [
         (CID, "*8200", true),
