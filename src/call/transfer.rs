@@ -259,7 +259,9 @@ impl Call {
         let tag = is_apart(message).then(|| format!("{:016x}", office.ids.word()));
         let first = bridge.refers == 0;
         bridge.refers += u32::from(tag.is_none());
-        self.seen_on(side, flow);
+        if tag.is_none() {
+            self.seen_on(side, flow); // one beside the call may be of another program of theirs
+        }
         let wanted = referral::wants_notice(message);
         let mut w = Writer::reply(message, 202, status::reason_phrase(202), tag.as_deref());
         if tag.is_some() {

@@ -37,7 +37,7 @@ pub enum Script {
 pub enum Describes {
     /// In its INVITE.
     Invite,
-    /// In its ACK: the offer is to come from the other side.
+    /// In its ACK, or in its PRACK: the offer is to come from the other side.
     Ack,
     /// In neither, though it was made an offer: no sound phone does that.
     Nothing,
@@ -78,6 +78,8 @@ struct Outgoing {
 
 pub struct Phone {
     pub address: SocketAddr,
+    /// What it takes its address for and writes of itself: another one where a NAT stands before it.
+    pub named: SocketAddr,
     pub user: String,
     pub script: Script,
     pub outbox: Vec<Bytes>,
@@ -154,6 +156,7 @@ impl Phone {
     pub fn new(address: &str, user: &str, script: Script) -> Phone {
         Phone {
             address: address.parse().unwrap(),
+            named: address.parse().unwrap(),
             user: user.to_owned(),
             script,
             outbox: Vec::new(),
@@ -202,7 +205,7 @@ impl Phone {
     pub fn register(&mut self, now: Duration) {
         self.now = now;
         let call_id = self.fresh("reg");
-        let extra = format!("Contact: <sip:{}@{}>\r\nExpires: 3600\r\n", self.user, self.address);
+        let extra = format!("Contact: <sip:{}@{}>\r\nExpires: 3600\r\n", self.user, self.named);
         let user = self.user.clone();
         self.request("REGISTER", &format!("sip:{}", crate::DOMAIN), &user, None, &call_id, 1, &extra, "");
     }
@@ -211,7 +214,7 @@ impl Phone {
     pub fn call(&mut self, now: Duration, to: &str, talk: Duration) -> String {
         self.now = now;
         let call_id = self.fresh("call");
-        let extra = format!("Contact: <sip:{}@{}>\r\n", self.user, self.address);
+        let extra = format!("Contact: <sip:{}@{}>\r\n", self.user, self.named);
         let uri = if to.starts_with("urn:") { to.to_owned() } else { format!("sip:{to}@{}", crate::DOMAIN) };
         let to = if to.starts_with("urn:") { "sos" } else { to };
         let offer = if self.describes == Describes::Invite { self.offer() } else { String::new() };
@@ -234,7 +237,7 @@ impl Phone {
 
     /// Subscribes to the `event` of `to` for so many seconds, with these fields more. Returns the Call-ID.
     pub fn subscribe(&mut self, now: Duration, event: &str, to: &str, expires: u32, more: &str) -> String {
-        let contact = format!("Contact: <sip:{}@{}>\r\n{more}", self.user, self.address);
+        let contact = format!("Contact: <sip:{}@{}>\r\n{more}", self.user, self.named);
         self.subscribe_as(now, event, to, expires, &contact)
     }
 
@@ -262,7 +265,7 @@ impl Phone {
         self.dialogs.insert(call_id.to_owned(), (tag.clone(), cseq + 1));
         let extra = format!(
             "Contact: <sip:{}@{}>\r\nEvent: {event}\r\nExpires: {expires}\r\n",
-            self.user, self.address
+            self.user, self.named
         );
         let uri = format!("sip:{}", crate::net::switch_address());
         self.request("SUBSCRIBE", &uri, to, Some(&tag), call_id, cseq + 1, &extra, "");
@@ -273,7 +276,7 @@ impl Phone {
         self.now = now;
         self.count += 1;
         let cseq = 100 + self.count;
-        let (address, user) = (self.address, self.user.clone());
+        let (address, user) = (self.named, self.user.clone());
         let (from, to) = match (self.outgoing.get(call_id), self.incoming.get(call_id)) {
             (Some(call), _) => {
                 let tag = call.to_tag.clone().unwrap_or_default();
@@ -301,7 +304,7 @@ impl Phone {
     pub fn refer_apart(&mut self, now: Duration, to: &str, fields: &str) {
         self.now = now;
         let call_id = self.fresh("refer");
-        let extra = format!("Contact: <sip:{}@{}>\r\n{fields}", self.user, self.address);
+        let extra = format!("Contact: <sip:{}@{}>\r\n{fields}", self.user, self.named);
         self.request("REFER", &format!("sip:{to}@{}", crate::DOMAIN), to, None, &call_id, 1, &extra, "");
     }
 
@@ -324,8 +327,7 @@ impl Phone {
     /// Sends a text to somebody.
     pub fn text(&mut self, now: Duration, to: &str, text: &str) {
         self.now = now;
-        let (address, user, domain, hops) =
-            (self.address, self.user.clone(), crate::DOMAIN, self.max_forwards);
+        let (address, user, domain, hops) = (self.named, self.user.clone(), crate::DOMAIN, self.max_forwards);
         let (branch, call_id) = (self.fresh("z9hG4bK"), self.fresh("msg"));
         let bytes = format!(
             "MESSAGE sip:{to}@{domain} SIP/2.0\r\nVia: SIP/2.0/UDP {address};branch={branch}\r\nMax-Forwards: {hops}\r\n\
@@ -441,7 +443,7 @@ impl Phone {
         extra: &str,
         body: &str,
     ) -> Bytes {
-        let (address, user, domain) = (self.address, &self.user, crate::DOMAIN);
+        let (address, user, domain) = (self.named, &self.user, crate::DOMAIN);
         let (max_forwards, more) = (self.max_forwards, &self.extra);
         let to_tag = to_tag.map(|tag| format!(";tag={tag}")).unwrap_or_default();
         let content = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
@@ -471,7 +473,7 @@ impl Phone {
         }
         match &self.moved_to {
             Some(to) if (300..400).contains(&status) => text += &format!("Contact: {to}\r\n"),
-            _ => text += &format!("Contact: <sip:{}@{}>\r\n", self.user, self.address),
+            _ => text += &format!("Contact: <sip:{}@{}>\r\n", self.user, self.named),
         }
         if !body.is_empty() {
             text += "Content-Type: application/sdp\r\n";

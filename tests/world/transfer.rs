@@ -249,6 +249,42 @@ fn a_refer_beside_the_call_that_names_it_transfers_and_is_told_there() {
 }
 
 #[test]
+fn who_asks_for_a_transfer_beside_the_call_is_not_taken_for_the_phone_in_it() {
+    /// On Ann's desk, with the credentials of her phone.
+    const PROGRAM: &str = "127.0.1.9:5060";
+    for (script, last) in [
+        (Script::Answer { after: s(1) }, "SIP/2.0 200 OK"),
+        (Script::Refuse { status: 486, after: s(1) }, "SIP/2.0 486 Busy Here"),
+    ] {
+        let (mut world, before) = talking(script);
+        hang_up(&mut world, ANN, &before);
+        world.run(s(1));
+        // What her phone writes of itself leads nowhere: it is reached where it was heard.
+        world.phone(ANN).named = "192.168.1.5:5060".parse().unwrap();
+        let mut call = String::new();
+        world.act(ANN, |ann, now| call = ann.call(now, "200", s(600)));
+        world.run(s(8));
+        let named = world.phone(ANN).replaces(&call);
+        let named = named.replace("to-tag", "local-tag").replace("from-tag", "remote-tag");
+        let fields = format!("Refer-To: <sip:300@pbx.example>\r\nTarget-Dialog: {named}\r\n");
+        world.add(Phone::new(PROGRAM, "ann1", Script::Ring));
+        world.act(PROGRAM, |program, now| program.refer_apart(now, "200", &fields));
+        world.run(s(5));
+        assert_told(&mut world, PROGRAM, last);
+        if last.contains("200") {
+            let cids = world.phone(CID).newest_call();
+            hang_up(&mut world, CID, &cids);
+        } else {
+            let bobs = world.phone(BOB).newest_call();
+            hang_up(&mut world, BOB, &bobs);
+        }
+        world.run(s(2));
+        assert_eq!((world.phone(ANN).byes, world.phone(PROGRAM).byes), (1, 0), "{last}");
+        assert_at_rest(&mut world);
+    }
+}
+
+#[test]
 fn when_the_other_party_gives_up_or_declines_the_new_one_is_not_left_ringing() {
     let (mut world, call) = talking(Script::Ring);
     let bobs = world.phone(BOB).newest_call();
