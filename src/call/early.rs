@@ -178,6 +178,7 @@ impl Call {
 
     /// The caller's answer to what a leg offered in a provisional response.
     fn answer_early(&mut self, office: &mut Office, now: Now, answer: Option<Bytes>) {
+        self.caller.peer.heard = answer.clone();
         if let (Some(answer), Some(anchor)) = (&answer, &mut self.anchor) {
             anchor.point(office, Side::A, answer);
         }

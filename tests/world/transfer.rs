@@ -1,7 +1,7 @@
 //! Transfers: what the one who transfers, the one who is transferred and the one who is called notice.
 
 use super::net::{CLEAR, Weather, World};
-use super::phone::{Phone, Script};
+use super::phone::{Describes, Phone, Script};
 use super::{ANN, BOB, assert_at_rest, finals, ruleset, s};
 use std::time::Duration;
 
@@ -376,6 +376,32 @@ fn a_leg_to_the_outside_is_offered_what_the_other_party_has_said() {
     hang_up(&mut world, CARRIER, &theirs);
     world.run(s(1));
     assert_eq!(world.phone(ANN).byes, 1);
+    assert_at_rest(&mut world);
+}
+
+#[test]
+fn a_leg_to_the_outside_is_offered_what_a_caller_has_answered_in_a_prack() {
+    let (mut world, before) = talking_beside_a_carrier(Script::Answer { after: s(1) });
+    hang_up(&mut world, BOB, &before);
+    world.run(s(1));
+    world.phone(BOB).script = Script::EarlyAnswer { after: s(2) };
+    world.phone(BOB).reliable = true;
+    world.phone(ANN).describes = Describes::Ack;
+    world.phone(ANN).extra = "Supported: 100rel\r\n".to_owned();
+    let mut call = String::new();
+    world.act(ANN, |ann, now| call = ann.call(now, "200", s(600)));
+    world.run(s(5));
+    let ann = world.phone(ANN);
+    assert_eq!((ann.pracked.as_slice(), ann.described), (&[200][..], (0, 1)));
+    let bobs = world.phone(BOB).newest_call();
+    refer(&mut world, BOB, &bobs, "+12025550150", "");
+    world.run(s(4));
+    assert_told(&mut world, BOB, "SIP/2.0 200 OK");
+    let invite = world.phone(CARRIER).invites[0].clone();
+    assert!(invite.contains("m=audio"), "{invite}");
+    hang_up(&mut world, ANN, &call);
+    world.run(s(1));
+    assert_eq!(world.phone(CARRIER).byes, 1);
     assert_at_rest(&mut world);
 }
 

@@ -232,11 +232,13 @@ impl Phone {
         }
         let cseq = call.rseq.map_or(2, |last| 3 + (rseq - last));
         call.rseq = Some(rseq);
+        let answers = !response.body().is_empty() && call.describes == Describes::Ack;
         let to = response.to_header().unwrap().value().to_owned();
         let tag = to.split("tag=").nth(1).map(str::to_owned);
         let uri = format!("sip:{}", crate::net::switch_address());
         let extra = format!("RAck: {rseq} 1 INVITE\r\n");
-        self.request("PRACK", &uri, "x", tag.as_deref(), call_id, cseq, &extra, "");
+        let body = if answers { self.offer() } else { String::new() };
+        self.request("PRACK", &uri, "x", tag.as_deref(), call_id, cseq, &extra, &body);
     }
 
     fn final_response(&mut self, response: &rsip::Response, status: u16, call_id: &str) {
