@@ -2,10 +2,11 @@
 //!
 //! Not in the database, whose batches carry counts and checksums of what is kept for good: this is of a day, changes with every call,
 //! and a note that is lost is made again with the next. Appended and synced by the writer with registrations and records; written anew
-//! once most of it says nothing any more. A torn end is cut off, a file that can't be read is set aside: then nobody has spent
-//! anything, and the log says so.
+//! once most of it says nothing any more. A torn end is cut off; of a damaged stretch before that, what stands behind it is read, and the
+//! log says so; a file that is none is set aside: then nobody has spent anything, and the log says so, too. What could not be written is
+//! written with what comes next.
 
-use super::frame::{self, Frames, MAGIC_LEN};
+use super::frame::{self, FRAME_HEADER_LEN, Frames, MAGIC_LEN};
 use crate::call::budgets::{AccountKey, Usage};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
@@ -20,6 +21,8 @@ const NAME: &str = "spending";
 const COMPACT_BYTES: u64 = 1 << 20;
 /// How much longer than what counts of it the file may be.
 const COMPACT_FACTOR: u64 = 4;
+/// No note is longer: a thousand calls of an hour, and names.
+const NOTE_LEN_MAX: usize = 1 << 16;
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
 /// The file, open for appending, and what counts of it.
@@ -31,6 +34,18 @@ pub struct Spending {
     /// Its length when it was last written anew.
     compact: u64,
     latest: BTreeMap<AccountKey, Usage>,
+    /// It does not say all of that: writing has failed.
+    stale: bool,
+}
+
+/// What a file says.
+#[derive(Debug, Default)]
+struct Said {
+    latest: BTreeMap<AccountKey, Usage>,
+    /// Where the readable part ends.
+    end: usize,
+    /// Bytes before that which can't be read.
+    damaged: usize,
 }
 
 /// What the file of a directory says, each account once. A missing file says nothing.
@@ -38,8 +53,8 @@ pub struct Spending {
 /// # Errors
 /// What the file system says, or that it is no such file.
 pub fn read(directory: &Path) -> io::Result<Vec<Usage>> {
-    let (latest, _) = parse(&bytes(&directory.join(NAME))?)?;
-    Ok(latest.into_values().collect())
+    let said = parse(&bytes(&directory.join(NAME))?)?;
+    Ok(said.latest.into_values().collect())
 }
 
 fn bytes(path: &Path) -> io::Result<Vec<u8>> {
@@ -49,20 +64,38 @@ fn bytes(path: &Path) -> io::Result<Vec<u8>> {
     }
 }
 
-/// What counts, and where the readable part ends.
-fn parse(bytes: &[u8]) -> io::Result<(BTreeMap<AccountKey, Usage>, usize)> {
-    let mut latest = BTreeMap::new();
+fn parse(bytes: &[u8]) -> io::Result<Said> {
+    let mut said = Said::default();
     if bytes.len() < MAGIC_LEN {
-        return Ok((latest, 0)); // cut short as it was created
+        return Ok(said); // cut short as it was created
     }
-    let mut frames = Frames::new(bytes, MAGIC).map_err(io::Error::other)?;
-    let mut end = frames.position();
-    while let Some(Ok(payload)) = frames.next() {
-        let Ok(usage) = postcard::from_bytes::<Usage>(payload) else { break };
-        latest.insert(usage.key.clone(), usage);
-        end = frames.position();
+    Frames::new(bytes, MAGIC).map_err(io::Error::other)?; // it is such a file
+    let mut at = MAGIC_LEN;
+    said.end = at;
+    // Where a frame is damaged, its length may be, too: the next one is looked for at every byte.
+    while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
+        let Some((usage, len)) = note(rest) else {
+            at += 1;
+            continue;
+        };
+        said.damaged += at - said.end;
+        said.latest.insert(usage.key.clone(), usage);
+        at += len;
+        said.end = at;
     }
-    Ok((latest, end))
+    Ok(said)
+}
+
+/// The note that begins there, and how long its frame is.
+fn note(bytes: &[u8]) -> Option<(Usage, usize)> {
+    let (len, rest) = bytes.split_first_chunk::<4>()?;
+    let (crc, rest) = rest.split_first_chunk::<4>()?;
+    let len = usize::try_from(u32::from_le_bytes(*len)).ok().filter(|len| *len <= NOTE_LEN_MAX)?;
+    let payload = rest.get(..len)?;
+    if crc32fast::hash(payload) != u32::from_le_bytes(*crc) {
+        return None;
+    }
+    Some((postcard::from_bytes(payload).ok()?, FRAME_HEADER_LEN + len))
 }
 
 impl Spending {
@@ -72,8 +105,16 @@ impl Spending {
     /// What the file system says.
     pub fn open(directory: &Path) -> io::Result<(Spending, Option<String>)> {
         let path = directory.join(NAME);
-        let (latest, end, trouble) = match bytes(&path).and_then(|bytes| parse(&bytes)) {
-            Ok((latest, end)) => (latest, end, None),
+        let (said, trouble) = match bytes(&path).and_then(|bytes| parse(&bytes)) {
+            Ok(said) if said.damaged > 0 => {
+                let trouble = format!(
+                    "{} is damaged: of {} bytes in it nothing can be read; what users have spent of their budgets may be more than it says",
+                    path.display(),
+                    said.damaged
+                );
+                (said, Some(trouble))
+            }
+            Ok(said) => (said, None),
             Err(why) => {
                 let aside = directory.join(format!("{NAME}.damaged"));
                 std::fs::rename(&path, &aside)?;
@@ -82,11 +123,13 @@ impl Spending {
                     path.display(),
                     aside.display()
                 );
-                (BTreeMap::new(), 0, Some(trouble))
+                (Said::default(), Some(trouble))
             }
         };
         let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path)?;
-        let mut spending = Spending { path, file, len: end as u64, compact: 0, latest };
+        let Said { latest, end, damaged } = said;
+        let stale = damaged > 0;
+        let mut spending = Spending { path, file, len: end as u64, compact: 0, latest, stale };
         if spending.len < MAGIC_LEN as u64 {
             spending.file.set_len(0)?;
             spending.file.write_all(&MAGIC)?;
@@ -100,10 +143,23 @@ impl Spending {
     /// Durable on return.
     ///
     /// # Errors
-    /// What the file system says.
+    /// What the file system says; the next one says all of it.
     pub fn append(&mut self, usages: impl IntoIterator<Item = Usage>) -> io::Result<()> {
-        let mut bytes = Vec::new();
+        let written = self.write(usages);
+        self.stale |= written.is_err();
+        written
+    }
+
+    /// Whether the last append has failed.
+    #[must_use]
+    pub fn is_stale(&self) -> bool {
+        self.stale
+    }
+
+    fn write(&mut self, usages: impl IntoIterator<Item = Usage>) -> io::Result<()> {
+        let (mut bytes, mut now) = (Vec::new(), Timestamp::MIN);
         for usage in usages {
+            now = now.max(usage.noted);
             frame::write_frame(&mut bytes, &postcard::to_stdvec(&usage).map_err(io::Error::other)?)?;
             self.latest.insert(usage.key.clone(), usage);
         }
@@ -111,8 +167,8 @@ impl Spending {
             return Ok(());
         }
         let most = COMPACT_BYTES.max(self.compact.saturating_mul(COMPACT_FACTOR));
-        if self.len + bytes.len() as u64 > most {
-            return self.write_anew();
+        if self.stale || self.len + bytes.len() as u64 > most {
+            return self.write_anew(now);
         }
         self.file.seek(SeekFrom::Start(self.len))?;
         self.file.write_all(&bytes)?;
@@ -121,9 +177,8 @@ impl Spending {
         Ok(())
     }
 
-    /// With what says something as of the newest note.
-    fn write_anew(&mut self) -> io::Result<()> {
-        let now = self.latest.values().map(|usage| usage.noted).max().unwrap_or(Timestamp::MIN);
+    /// With what says something at that moment: the one of the notes that have just come. Others may be of a clock that was ahead.
+    fn write_anew(&mut self, now: Timestamp) -> io::Result<()> {
         self.latest.retain(|_, usage| counts(usage, now));
         let mut payloads = Vec::new();
         for usage in self.latest.values() {
@@ -136,6 +191,7 @@ impl Spending {
         self.file = OpenOptions::new().write(true).open(&self.path)?;
         self.len = self.file.metadata()?.len();
         self.compact = self.len;
+        self.stale = false;
         Ok(())
     }
 }
@@ -206,11 +262,60 @@ mod tests {
         assert_eq!(read(dir.path()).unwrap(), [usage("ann", 1, 10)]);
     }
 
+    #[test]
+    fn what_stands_behind_a_flipped_bit_is_read_and_the_damage_is_said() {
+        for flipped in [0, 3, 5, 20] {
+            let dir = tempfile::tempdir().unwrap();
+            let (mut spending, _) = Spending::open(dir.path()).unwrap();
+            spending.append([usage("ann", 1, 10)]).unwrap();
+            spending.append([usage("bob", 2, 11), usage("ann", 3, 12)]).unwrap();
+            drop(spending);
+            let path = dir.path().join(NAME);
+            let mut bytes = std::fs::read(&path).unwrap();
+            bytes[MAGIC_LEN + flipped] ^= 0x10;
+            std::fs::write(&path, &bytes).unwrap();
+            let both = [usage("ann", 3, 12), usage("bob", 2, 11)];
+            assert_eq!(read(dir.path()).unwrap(), both, "byte {flipped} of the first note");
+            let (mut spending, trouble) = Spending::open(dir.path()).unwrap();
+            assert!(trouble.unwrap().contains("is damaged"));
+            spending.append([usage("bob", 5, 13)]).unwrap();
+            drop(spending);
+            let (_, trouble) = Spending::open(dir.path()).unwrap();
+            assert_eq!(trouble, None, "it has been written anew");
+            assert_eq!(read(dir.path()).unwrap(), [usage("ann", 3, 12), usage("bob", 5, 13)]);
+        }
+    }
+
+    #[test]
+    fn what_could_not_be_written_is_written_with_the_next() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut spending, _) = Spending::open(dir.path()).unwrap();
+        spending.append([usage("ann", 1, 10)]).unwrap();
+        spending.file = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        assert!(spending.append([usage("bob", 2, 11)]).is_err() && spending.is_stale());
+        spending.append([usage("cat", 3, 12)]).unwrap();
+        let all = [usage("ann", 1, 10), usage("bob", 2, 11), usage("cat", 3, 12)];
+        assert_eq!(read(dir.path()).unwrap(), all);
+        assert!(!spending.is_stale());
+    }
+
+    #[test]
+    fn a_note_of_a_clock_that_was_ahead_makes_nobody_forgotten() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut spending, _) = Spending::open(dir.path()).unwrap();
+        spending.append([usage("ann", 1, 10), usage("gone", 1, 1_900_000_000)]).unwrap();
+        for _ in 0..100 {
+            spending.append((0..400).map(|note| usage("bob", note, 20))).unwrap();
+        }
+        assert!(spending.compact > 0, "written anew");
+        assert!(read(dir.path()).unwrap().contains(&usage("ann", 1, 10)));
+    }
+
     proptest! {
         #[test]
         fn arbitrary_bytes_never_panic(bytes: Vec<u8>) {
             let file = [&MAGIC[..], &bytes].concat();
-            prop_assert!(parse(&file).unwrap().1 <= file.len());
+            prop_assert!(parse(&file).unwrap().end <= file.len());
             let _ = parse(&bytes);
         }
     }

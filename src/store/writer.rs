@@ -1,7 +1,7 @@
 //! The writer: the one thread that writes. Takes what is queued, makes it durable, answers.
 //!
 //! The order of an edit: for rules their text in the archive, synced; journal synced, database synced, manifest, answer. The first error of any of them ends
-//! all writing until the daemon is started again: after a failed flush nobody can say what is on the disk.
+//! all writing until the daemon is started again: after a failed flush nobody can say what is on the disk. What users have spent is apart: its file is written anew then.
 
 use super::archive::{Appended, ArchiveWriter, FileChanges};
 use super::engine::EngineError;
@@ -12,6 +12,7 @@ use super::queue::{Edit, Queue, Work};
 use super::spending::Spending;
 use super::value::{self, Kind, ValueError};
 use super::{GenerationInfo, StoreError, StoredRules, compiled, snapshot};
+use crate::call::budgets::Usage;
 use crate::rules::Status;
 use crate::rules::diagnostic::Files;
 use crate::switch::StatusKey;
@@ -76,10 +77,22 @@ impl Writer {
                     changes.push(Change { key, value: Some(sealed) });
                 }
             }
-            let spent = self.spending.append(usages.into_values());
-            let spent = spent.map_err(|e| self.fail("what users have spent", e));
-            let state = spent.and_then(|()| self.state(changes));
+            self.spent(usages.into_values());
+            let state = self.state(changes);
             self.edits(edits, state);
+        }
+    }
+
+    /// What users have spent. A note that is lost is written with the next, so nothing else waits for it; the trouble is said once.
+    fn spent(&mut self, usages: impl IntoIterator<Item = Usage>) {
+        let was_stale = self.spending.is_stale();
+        if let Err(error) = self.spending.append(usages)
+            && !was_stale
+        {
+            tracing::error!(
+                "what users have spent of their budgets can't be written: {error}. It is tried again with the next note; a \
+                 restart meanwhile forgets it"
+            );
         }
     }
 
