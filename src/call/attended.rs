@@ -240,6 +240,7 @@ impl Call {
         let (callee, request) = (branch.callee.clone(), branch.request.clone());
         let (withheld, direction) = (branch.withheld, branch.direction);
         let (flow, behind_nat, channel) = (branch.flow, branch.behind_nat, branch.channel.take());
+        let emergency = std::mem::take(&mut branch.emergency);
         let peer = std::mem::replace(&mut branch.peer, Peer::new(office));
         self.log.leg_ended(now, branch.entry, Some(200), verdict::word(LegOutcome::Failed));
         match home {
@@ -256,6 +257,7 @@ impl Call {
                     peer,
                     request,
                     channel,
+                    emergency,
                     unsettled: offered,
                 };
                 office.errands.push(Errand::Return { from: self.key, guest: Box::new(guest) });

@@ -68,6 +68,8 @@ pub struct Branch {
     pub answered: Answered,
     /// What it holds of its trunk, until it ends.
     pub channel: Option<Channel>,
+    /// It is a leg of an emergency call, or of the call back after one, wherever it has gone since.
+    pub emergency: bool,
     /// Of a phone: its contact, the way to it, and what else leads there.
     pub reach: Reach,
     /// Of one that has come by itself.
@@ -157,10 +159,14 @@ impl Branch {
         )
     }
 
-    /// Gives up on an unanswered branch: CANCEL, with these Reasons (RFC 3326).
+    /// Gives up on an unanswered branch: CANCEL, with these Reasons (RFC 3326). It can't win any more, and counts for nothing; its
+    /// trunk carries it until the final response.
     pub fn leave(&mut self, office: &mut Office, now: Now, reasons: &[&str]) {
         if self.is_calling() {
             self.state = State::Leaving;
+            if let Some(channel) = &mut self.channel {
+                channel.uncharge();
+            }
             if self.owes_ack() {
                 return; // BYE, once it has come
             }

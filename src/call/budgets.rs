@@ -4,18 +4,23 @@
 //! What it is not: it refuses nobody and ends nothing; the rules, the leg that is to begin and the switch ask it.
 //!
 //! Invariants: a leg counts from when it is begun until its [`Ticket`] is dropped, wherever it has gone meanwhile, so that no way out
-//! of a call is forgotten. Time runs while it is answered, and is counted up to each change. Everything that changes an account is
-//! noted for the store, and while somebody talks once in [`NOTED_EVERY`]: a crash forgives no more than that.
+//! of a call is forgotten, and not a moment longer. Time runs while it is answered, and is counted up to each change. Everything that
+//! changes an account with a limit is noted for the store, and while somebody talks once in [`NOTED_EVERY`]: a crash forgives no more
+//! than that. Legs without a limit count, too: rules that are applied may give them one. Limits are those of the rules now in force.
+//! Nothing lies ahead of the wall clock, also where that has been set back: nobody is shut out for as long as it was ahead.
+
+mod account;
 
 use crate::clock::Now;
 use crate::rules::model::{Budget, Limit, Spent};
 use crate::rules::{Charge, Ruleset};
-use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp, ToSpan};
+use account::{Account, Leg};
+use jiff::Timestamp;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeSet, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Accounts that are kept. Whoever has used nothing today and has nothing up is forgotten; beyond it the call of one more is stopped: a
@@ -25,9 +30,8 @@ pub const ACCOUNTS_MAX: usize = 1 << 20;
 pub const NOTED_EVERY: Duration = Duration::from_secs(60);
 /// Accounts from which on those that have used nothing are looked for.
 const SWEEP_FLOOR: usize = 1024;
-const HOUR: SignedDuration = SignedDuration::from_hours(1);
-/// Rounding must not make a deadline of now.
-const DUE_AFTER_MIN: Duration = Duration::from_millis(1);
+/// Accounts stand in so many rows: whose ticket has come back is looked for in one of them.
+const ROWS: u64 = 64;
 /// Whoever is not gone when their time is used up is asked again.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
@@ -52,19 +56,19 @@ pub struct Usage {
     pub noted: Timestamp,
 }
 
-/// A leg that counts; held by it. Dropped, it counts no more.
+/// A leg that counts; held by it, and by each branch that it goes by. When the last of them lets go, it counts no more.
 #[derive(Debug)]
 pub struct Ticket {
     account: u64,
-    number: u64,
-    returned: Arc<Mutex<Vec<(u64, u64)>>>,
+    /// When it was begun: what it has added to the calls of the hour.
+    begun: Timestamp,
+    /// A bit a row: somebody's has come back there.
+    returned: Arc<AtomicU64>,
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        // Never contended: calls and accounts are one thread's.
-        let mut returned = self.returned.lock().unwrap_or_else(PoisonError::into_inner);
-        returned.push((self.account, self.number));
+        self.returned.fetch_or(1 << row(self.account), Ordering::Relaxed);
     }
 }
 
@@ -76,24 +80,8 @@ impl Ticket {
     }
 }
 
-#[derive(Debug)]
-struct Leg {
-    ticket: u64,
-    /// Counted up to then; `None`: it rings.
-    talks: Option<Instant>,
-}
-
-#[derive(Debug)]
-struct Account {
-    key: AccountKey,
-    /// What is left when the day is over is asked by this.
-    zone: TimeZone,
-    until: Timestamp,
-    talked: Duration,
-    begun: VecDeque<Timestamp>,
-    legs: Vec<Leg>,
-    time_per_day: Option<Duration>,
-    due: Option<Instant>,
+fn row(account: u64) -> u64 {
+    account % ROWS
 }
 
 /// Every account that has been used.
@@ -101,92 +89,23 @@ struct Account {
 pub struct Budgets {
     by_key: FxHashMap<AccountKey, u64>,
     accounts: FxHashMap<u64, Account>,
-    /// Accounts and tickets so far: they name both.
+    /// Accounts so far: names them.
     named: u64,
     dues: BTreeSet<(Instant, u64)>,
-    /// Tickets that are out, and those that have come back.
-    out: usize,
-    returned: Arc<Mutex<Vec<(u64, u64)>>>,
+    /// Accounts with legs up, by row.
+    up: BTreeSet<(u64, u64)>,
+    /// See [`Ticket`].
+    returned: Arc<AtomicU64>,
+    /// The wall clock, as last seen.
+    wall: Option<Timestamp>,
+    /// Those in force.
+    rules: Arc<Ruleset>,
     notes: Vec<Usage>,
     sweep_at: usize,
 }
 
-impl Account {
-    /// Counts up to now what is talked, from midnight on where one has passed.
-    fn count(&mut self, now: Now) {
-        let mut today = None;
-        if now.wall >= self.until {
-            let since = now.wall.duration_since(self.until).unsigned_abs();
-            let midnight = before(&self.zone, now.wall).map(|at| now.wall.duration_since(at).unsigned_abs());
-            today = Some(midnight.unwrap_or(since).min(since));
-            self.talked = Duration::ZERO;
-            self.until = midnight_after(&self.zone, now.wall);
-        }
-        for since in self.legs.iter_mut().filter_map(|leg| leg.talks.as_mut()) {
-            let talked = now.mono.saturating_duration_since(*since);
-            self.talked = self.talked.saturating_add(today.map_or(talked, |today| talked.min(today)));
-            *since = now.mono;
-        }
-        while self.begun.front().is_some_and(|at| now.wall.duration_since(*at) >= HOUR) {
-            self.begun.pop_front();
-        }
-    }
-
-    /// The same without counting: as it stands now.
-    fn spent(&self, now: Now) -> Spent {
-        let is_today = now.wall < self.until;
-        let talks = self.legs.iter().filter_map(|leg| leg.talks);
-        let running: Duration = talks.map(|since| now.mono.saturating_duration_since(since)).sum();
-        let recent = self.begun.iter().filter(|at| now.wall.duration_since(**at) < HOUR);
-        let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-        Spent {
-            calls_at_once: number(self.legs.len()),
-            calls_per_hour: number(recent.count()),
-            time_per_day: if is_today { self.talked.saturating_add(running) } else { Duration::ZERO },
-        }
-    }
-
-    /// When it has to be looked at again: its time is used up, the day is over, or it is to be noted.
-    fn wants(&self, now: Now) -> Option<Instant> {
-        let talking = u32::try_from(self.legs.iter().filter(|leg| leg.talks.is_some()).count()).ok()?;
-        if talking == 0 {
-            return None;
-        }
-        let left = self.time_per_day.map(|limit| limit.saturating_sub(self.talked) / talking);
-        let midnight = self.until.duration_since(now.wall).unsigned_abs();
-        let next = left.into_iter().fold(midnight.min(NOTED_EVERY), Duration::min);
-        Some(now.mono + next.max(DUE_AFTER_MIN))
-    }
-
-    fn is_idle(&self, now: Now) -> bool {
-        let spent = self.spent(now);
-        self.legs.is_empty() && spent.calls_per_hour == 0 && spent.time_per_day.is_zero()
-    }
-
-    fn usage(&self, now: Now) -> Usage {
-        Usage {
-            key: self.key.clone(),
-            until: self.until,
-            talked_ms: u64::try_from(self.talked.as_millis()).unwrap_or(u64::MAX),
-            begun: self.begun.iter().copied().collect(),
-            noted: now.wall,
-        }
-    }
-}
-
-/// The first moment of that day.
-fn before(zone: &TimeZone, at: Timestamp) -> Option<Timestamp> {
-    zone.to_datetime(at).date().to_zoned(zone.clone()).ok().map(|zoned| zoned.timestamp())
-}
-
-/// The first moment of the next day; a day from now where the calendar ends.
-fn midnight_after(zone: &TimeZone, at: Timestamp) -> Timestamp {
-    let next = zone.to_datetime(at).date().tomorrow().and_then(|date| date.to_zoned(zone.clone()));
-    next.map(|zoned| zoned.timestamp()).unwrap_or_else(|_| at.saturating_add(24.hours()).unwrap_or(at))
-}
-
 impl Budgets {
-    /// A leg is to begin. `goes_on`: it has begun already, by another way, and goes on by this one.
+    /// A leg is to begin; `Ok(None)`: it has no limit, and there is no room to count it.
     ///
     /// # Errors
     /// What does not let it.
@@ -195,43 +114,42 @@ impl Budgets {
         now: Now,
         (domain, charge): (&Arc<str>, &Charge),
         zone: &str,
-        goes_on: bool,
-    ) -> Result<Ticket, (Limit, Spent)> {
+    ) -> Result<Option<Arc<Ticket>>, (Limit, Box<Charge>)> {
         self.settle(now);
-        let Charge { user, class, budget, .. } = charge;
-        let key = AccountKey { domain: domain.clone(), user: user.clone(), class: class.clone() };
-        let Some(number) = self.account(now, key, zone) else {
-            return Err((Limit::CallsAtOnce, charge.spent));
-        };
-        self.named += 1;
-        let ticket = self.named;
-        let Some(account) = self.accounts.get_mut(&number) else {
-            return Err((Limit::CallsAtOnce, charge.spent));
+        let key =
+            AccountKey { domain: domain.clone(), user: charge.user.clone(), class: charge.class.clone() };
+        // Who is gone from the rules goes by those that the call began with.
+        let budget = limits(&self.rules, &key).unwrap_or_else(|| charge.budget.clone());
+        let Some((number, account)) = self.account(now, key, zone) else {
+            // A limit that can't be counted is no limit.
+            return budget.map_or(Ok(None), |_| Err((Limit::CallsAtOnce, Box::new(charge.clone()))));
         };
         account.count(now);
-        account.time_per_day = budget.time_per_day;
+        account.limit(budget.as_ref());
         let spent = account.spent(now);
-        if !goes_on {
-            if let Some(limit) = budget.stops(&spent) {
-                return Err((limit, spent));
-            }
-            // No more are remembered than the limit counts.
-            if let Some(limit) = budget.calls_per_hour {
-                let most = usize::try_from(limit).unwrap_or(usize::MAX);
-                while account.begun.len() >= most {
-                    account.begun.pop_front();
-                }
-                account.begun.push_back(now.wall);
-            }
+        if let Some(limit) = budget.as_ref().and_then(|budget| budget.stops(&spent)) {
+            return Err((limit, Box::new(Charge { budget, spent, ..charge.clone() })));
         }
-        account.legs.push(Leg { ticket, talks: None });
-        self.out += 1;
+        account.begin(now.wall, budget.and_then(|budget| budget.calls_per_hour));
+        let ticket = Ticket { account: number, begun: now.wall, returned: self.returned.clone() };
+        let ticket = Arc::new(ticket);
+        if let Some(account) = self.accounts.get_mut(&number) {
+            account.legs.push(Leg { held: Arc::downgrade(&ticket), talks: None });
+        }
+        self.up.insert((row(number), number));
         self.changed(now, number);
-        Ok(Ticket { account: number, number: ticket, returned: self.returned.clone() })
+        Ok(Some(ticket))
+    }
+
+    /// A leg that no place has taken, or that is made anew at once in another call, is none of the hour's calls.
+    pub fn forgive(&mut self, now: Now, ticket: &Ticket) {
+        let Some(account) = self.accounts.get_mut(&ticket.account) else { return };
+        account.forgive(ticket.begun);
+        self.changed(now, ticket.account);
     }
 
     /// Its account, made where there is none; `None`: there are too many.
-    fn account(&mut self, now: Now, key: AccountKey, zone: &str) -> Option<u64> {
+    fn account(&mut self, now: Now, key: AccountKey, zone: &str) -> Option<(u64, &mut Account)> {
         let known = self.by_key.get(&key).copied();
         if known.is_none() && self.accounts.len() >= self.sweep_at.max(SWEEP_FLOOR) {
             self.sweep(now);
@@ -239,31 +157,15 @@ impl Budgets {
         if known.is_none() && self.accounts.len() >= ACCOUNTS_MAX {
             return None;
         }
-        let zone = TimeZone::get(zone).unwrap_or(TimeZone::UTC);
-        let number = known.unwrap_or_else(|| {
-            let until = midnight_after(&zone, now.wall);
-            self.open(Usage { key, until, talked_ms: 0, begun: Vec::new(), noted: now.wall })
-        });
-        if let Some(account) = self.accounts.get_mut(&number) {
-            account.zone = zone;
-        }
-        Some(number)
+        let number = known.unwrap_or_else(|| self.open(Account::new(key, now, zone)));
+        let account = self.accounts.get_mut(&number)?;
+        account.lives_by(zone);
+        Some((number, account))
     }
 
-    fn open(&mut self, usage: Usage) -> u64 {
-        let Usage { key, until, talked_ms, begun, noted: _ } = usage;
+    fn open(&mut self, account: Account) -> u64 {
         self.named += 1;
-        self.by_key.insert(key.clone(), self.named);
-        let account = Account {
-            key,
-            zone: TimeZone::UTC,
-            until,
-            talked: Duration::from_millis(talked_ms),
-            begun: begun.into(),
-            legs: Vec::new(),
-            time_per_day: None,
-            due: None,
-        };
+        self.by_key.insert(account.key.clone(), self.named);
         self.accounts.insert(self.named, account);
         self.named
     }
@@ -282,9 +184,12 @@ impl Budgets {
     }
 
     /// From before the restart.
-    pub fn restore(&mut self, usage: Usage) {
+    pub fn restore(&mut self, now: Now, usage: Usage) {
         if self.accounts.len() < ACCOUNTS_MAX && !self.by_key.contains_key(&usage.key) {
-            self.open(usage);
+            let budget = limits(&self.rules, &usage.key).flatten();
+            let mut account = Account::restored(now, usage);
+            account.limit(budget.as_ref());
+            self.open(account);
         }
     }
 
@@ -292,32 +197,59 @@ impl Budgets {
     pub fn answered(&mut self, now: Now, ticket: &Ticket) {
         let Some(account) = self.accounts.get_mut(&ticket.account) else { return };
         account.count(now);
-        let leg = account.legs.iter_mut().find(|leg| leg.ticket == ticket.number);
-        if let Some(leg) = leg.filter(|leg| leg.talks.is_none()) {
+        let is_it = |leg: &&mut Leg| std::ptr::eq(leg.held.as_ptr(), ticket);
+        if let Some(leg) = account.legs.iter_mut().find(is_it).filter(|leg| leg.talks.is_none()) {
             leg.talks = Some(now.mono);
         }
         self.changed(now, ticket.account);
     }
 
-    /// Takes back the tickets of legs that are over. To be called after anything that may have ended one, with the same `now`.
+    /// Counts no more what has ended, and nothing ahead of a wall clock that was set back. To be called after anything that may have
+    /// ended a leg, with the same `now`.
     pub fn settle(&mut self, now: Now) {
-        if self.out == 0 {
+        let before = self.wall.replace(now.wall);
+        if before.is_some_and(|before| now.wall < before) {
+            self.set_back(now);
+        }
+        if self.returned.load(Ordering::Relaxed) == 0 {
             return;
         }
-        let returned = std::mem::take(&mut *self.returned.lock().unwrap_or_else(PoisonError::into_inner));
-        for (number, ticket) in returned {
-            self.out -= 1;
-            if let Some(account) = self.accounts.get_mut(&number) {
-                account.count(now);
-                account.legs.retain(|leg| leg.ticket != ticket);
-                self.changed(now, number);
-            }
+        let mut rows = self.returned.swap(0, Ordering::Relaxed);
+        while rows != 0 {
+            let row = u64::from(rows.trailing_zeros());
+            rows &= rows - 1;
+            let row: Vec<u64> =
+                self.up.range((row, 0)..=(row, u64::MAX)).map(|(_, number)| *number).collect();
+            row.into_iter().for_each(|number| self.end(now, number));
         }
+    }
+
+    /// Legs of this account may have ended.
+    fn end(&mut self, now: Now, number: u64) {
+        let Some(account) = self.accounts.get_mut(&number).filter(|it| !it.legs.iter().all(Leg::is_up))
+        else {
+            return;
+        };
+        account.count(now);
+        account.legs.retain(Leg::is_up);
+        if account.legs.is_empty() {
+            self.up.remove(&(row(number), number));
+        }
+        self.changed(now, number);
+    }
+
+    fn set_back(&mut self, now: Now) {
+        let ahead =
+            self.accounts.iter_mut().filter_map(|(number, it)| it.set_back(now.wall).then_some(*number));
+        let ahead: Vec<u64> = ahead.collect();
+        ahead.into_iter().for_each(|number| self.changed(now, number));
     }
 
     fn changed(&mut self, now: Now, number: u64) {
         let Some(account) = self.accounts.get(&number) else { return };
-        self.notes.push(account.usage(now));
+        if account.is_limited {
+            self.notes.push(account.usage(now));
+        }
         let due = account.wants(now);
         self.arm(number, due);
     }
@@ -371,24 +303,34 @@ impl Budgets {
         account.map(|account| account.spent(now)).unwrap_or_default()
     }
 
-    /// Other rules: what is talked on goes on by their limits.
-    pub fn rules_changed(&mut self, now: Now, rules: &Ruleset) {
-        let up = self.accounts.iter().filter(|(_, account)| !account.legs.is_empty());
-        let up: Vec<u64> = up.map(|(number, _)| *number).collect();
-        for number in up {
-            let Some(account) = self.accounts.get_mut(&number) else { continue };
-            let AccountKey { domain, user, class } = &account.key;
-            let budget = rules.domain(domain).and_then(|domain| domain.budget(user, class));
+    /// Other rules: what has been used counts by their limits, and what is talked on goes on by them.
+    pub fn rules_changed(&mut self, now: Now, rules: &Arc<Ruleset>) {
+        self.settle(now);
+        self.rules = rules.clone();
+        let mut changed = Vec::new();
+        for (number, account) in &mut self.accounts {
+            let Some(budget) = limits(rules, &account.key) else { continue };
             account.count(now);
-            account.time_per_day = budget.and_then(|budget: &Budget| budget.time_per_day);
-            self.changed(now, number);
+            let begins = budget.is_some() && !account.is_limited;
+            account.limit(budget.as_ref());
+            if begins || !account.legs.is_empty() {
+                changed.push(*number);
+            }
         }
+        changed.into_iter().for_each(|number| self.changed(now, number));
     }
 
     /// What is to be stored.
     pub fn take_notes(&mut self) -> Vec<Usage> {
         std::mem::take(&mut self.notes)
     }
+}
+
+/// The limits of an account by these rules; `None`: they know no such user.
+fn limits(rules: &Ruleset, key: &AccountKey) -> Option<Option<Budget>> {
+    let domain = rules.domain(&key.domain)?;
+    domain.user(&key.user)?;
+    Some(domain.budget(&key.user, &key.class).cloned())
 }
 
 #[cfg(test)]

@@ -2,11 +2,12 @@
 
 use super::branch::State as BranchState;
 use super::budgets::Ticket;
+use super::lines::Channel;
 use super::office::{Effect, Office};
 use super::{Call, State};
 use crate::clock::Now;
 use crate::rules::model::Limit;
-use crate::rules::{Charge, LegOutcome, LegTarget, PlannedLeg, Stop};
+use crate::rules::{LegOutcome, LegTarget, PlannedLeg, Stop};
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -26,7 +27,7 @@ pub struct BudgetStop {
 }
 
 impl Call {
-    /// What counts of this leg, before it goes out; `Ok(None)`: nothing does. One that has been out already goes on.
+    /// What counts of this leg, before it goes out; `Ok(None)`: nothing does. One that has been out already, by another way, goes on.
     ///
     /// # Errors
     /// Its budget is used up.
@@ -38,13 +39,15 @@ impl Call {
     ) -> Result<Option<Arc<Ticket>>, LegOutcome> {
         let Some(charge) = &planned.charge else { return Ok(None) };
         let stage = self.stage;
-        let goes_on = self.branches.iter().any(|branch| branch.stage == stage && branch.leg == leg);
+        let mut ways = self.branches.iter().filter(|branch| branch.stage == stage && branch.leg == leg);
+        if let Some(ticket) = ways.find_map(|way| way.channel.as_ref()?.ticket().cloned()) {
+            return Ok(Some(ticket));
+        }
         let domain = self.domain.clone();
         let zone = domain.user(&charge.user).map_or(domain.zone_name(), |user| &user.zone);
-        match office.budgets.begin(now, (domain.name(), charge), zone, goes_on) {
-            Ok(ticket) => Ok(Some(Arc::new(ticket))),
-            Err((limit, spent)) => {
-                let charge = Box::new(Charge { spent, ..(**charge).clone() });
+        match office.budgets.begin(now, (domain.name(), charge), zone) {
+            Ok(ticket) => Ok(ticket),
+            Err((limit, charge)) => {
                 let stop = Stop { charge, limit };
                 if let LegTarget::Outside { number, .. } = &planned.to {
                     let entry = self.log.leg(now, format!("tel:{number}"));
@@ -53,6 +56,33 @@ impl Call {
                 self.tell_of_stop(office, &stop);
                 Err(LegOutcome::Failed)
             }
+        }
+    }
+
+    /// The trunk of this branch carries it no more. `untaken`: it has not taken the call.
+    pub(super) fn release_channel(&mut self, office: &mut Office, index: usize, untaken: bool) {
+        let channel = self.branches.get_mut(index).and_then(|branch| branch.channel.as_mut());
+        if let Some(channel) = channel {
+            if untaken {
+                office.lines.failed(channel);
+            }
+            channel.release();
+        }
+    }
+
+    /// This branch is over, and what it counts for. `untaken`: no place has taken its leg, so that it is none of the hour's calls.
+    pub(super) fn lets_go(&mut self, office: &mut Office, now: Now, index: usize, untaken: bool) {
+        let channel = self.branches.get_mut(index).and_then(|branch| branch.channel.take());
+        if let Some(ticket) = channel.as_ref().and_then(Channel::ticket).filter(|_| untaken) {
+            office.budgets.forgive(now, ticket);
+        }
+    }
+
+    /// What rings is made anew at once, in another call: it counts there.
+    pub(super) fn forgive_all(&self, office: &mut Office, now: Now) {
+        let calling = self.branches.iter().filter(|branch| branch.is_calling());
+        for ticket in calling.filter_map(|branch| branch.channel.as_ref()?.ticket()) {
+            office.budgets.forgive(now, ticket);
         }
     }
 
@@ -71,7 +101,7 @@ impl Call {
             user: charge.user.to_string(),
             class: charge.class.to_string(),
             limit: *limit,
-            used: charge.budget.used(&charge.spent),
+            used: charge.used(),
             ended: false,
         }));
     }
@@ -84,16 +114,18 @@ impl Call {
         }
     }
 
-    /// Whether somebody talks in this call on that account.
+    /// Whether somebody talks in this call on that account, and may be cut off: never where help is called.
     #[must_use]
     pub fn spends(&self, account: u64) -> bool {
         let talking = self.branches.iter().filter(|b| matches!(b.state, BranchState::Answered { .. }));
         let channels = talking.filter_map(|branch| branch.channel.as_ref()).chain(&self.channel);
         matches!(self.state, State::Answered(_))
+            && !self.is_emergency()
             && channels.filter_map(|channel| channel.ticket()).any(|ticket| ticket.account() == account)
     }
 
-    /// The time of that account is used up: the call ends, on both sides (the hard stop).
+    /// The time of that account is used up: the call ends, on both sides (the hard stop). Whose it is and what they may is told to those
+    /// inside alone.
     pub fn overspent(&mut self, office: &mut Office, now: Now, account: u64) {
         let Some(key) = office.budgets.key(account).cloned() else { return };
         let spent = office.budgets.spent(now, &key.domain, &key.user, &key.class);
@@ -111,19 +143,13 @@ impl Call {
             used,
             ended: true,
         }));
-        self.hang_up_for(office, now, &[&reason]);
+        self.hang_up_telling(office, now, [&[&reason], &["Q.850;cause=31"]]);
     }
 }
 
 fn words(stop: &Stop) -> String {
     let Stop { charge, limit } = stop;
-    format!(
-        "{}'s {} of {} is used up: {}",
-        charge.user,
-        limit.key(),
-        charge.class,
-        charge.budget.used(&charge.spent)
-    )
+    format!("{}'s {} of {} is used up: {}", charge.user, limit.key(), charge.class, charge.used())
 }
 
 /// A Q.850 cause with words for people (RFC 3326 §2): 21 is a call that somebody does not want made, 31 one that ends in no way of its own.

@@ -105,17 +105,25 @@ impl Call {
 
     /// Ends the call on both sides, for these Reasons (RFC 3326).
     pub(super) fn hang_up_for(&mut self, office: &mut Office, now: Now, reasons: &[&str]) {
+        self.hang_up_telling(office, now, [reasons, reasons]);
+    }
+
+    /// The same with one word for those inside, and another one for those outside.
+    pub(super) fn hang_up_telling(&mut self, office: &mut Office, now: Now, [inside, outside]: [&[&str]; 2]) {
         match self.state {
             State::Ringing(_) => {
-                self.leave_all(office, now, reasons, "cancelled");
+                self.leave_all(office, now, outside, "cancelled");
+                let reasons = if self.by_trunk { outside } else { inside };
                 let fields = reasons.iter().map(|reason| (Name::Reason, (*reason).to_owned())).collect();
                 self.refuse(office, now, 480, "failed", fields);
             }
             State::Answered(_) => {
                 self.drop_transfer(office, now);
                 self.answer_passes(office, now, 487);
-                self.part(office, now, Side::A, reasons);
-                self.part(office, now, Side::B, reasons);
+                for side in [Side::A, Side::B] {
+                    let reasons = if self.is_outside(side) { outside } else { inside };
+                    self.part(office, now, side, reasons);
+                }
                 self.over(office, now, Ending { outcome: "answered", status: 200 });
             }
             State::Over(_) => {}

@@ -135,6 +135,7 @@ impl Call {
             patience: *patience,
             answered: Answered::default(),
             channel: channel.clone(),
+            emergency: self.walk.is_emergency() || self.walk.is_psap_callback(),
             reach: reach.clone(),
             early_tag: None,
             early: Vec::new(),
@@ -244,13 +245,12 @@ impl Call {
         if status == 430 {
             self.flow_failed(office, now, index);
         }
-        let branch = &mut self.branches[index];
-        if let Some(channel) = branch.channel.take().filter(|_| awaited && onward != verdict::Onward::Nothing)
-        {
-            office.lines.failed(&channel);
-        }
+        let untaken = awaited && onward != verdict::Onward::Nothing;
+        self.release_channel(office, index, untaken);
         let lost = matches!(status, 408 | 430) && !rang;
-        if awaited && !self.tries_next(office, now, index, (onward, lost)) {
+        let goes_on = awaited && self.tries_next(office, now, index, (onward, lost));
+        self.lets_go(office, now, index, untaken && !goes_on);
+        if awaited && !goes_on {
             self.branch_ended(office, now, index);
         }
     }
@@ -282,11 +282,10 @@ impl Call {
         if awaited && failed {
             self.passes_over(office, now, index, None);
         }
-        let branch = &mut self.branches[index];
-        if let Some(channel) = branch.channel.take().filter(|_| awaited && failed) {
-            office.lines.failed(&channel);
-        }
-        if awaited && !self.tries_next(office, now, index, (onward, failed)) {
+        self.release_channel(office, index, awaited && failed);
+        let goes_on = awaited && self.tries_next(office, now, index, (onward, failed));
+        self.lets_go(office, now, index, awaited && failed && !goes_on);
+        if awaited && !goes_on {
             self.branch_ended(office, now, index);
         }
     }

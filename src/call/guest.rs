@@ -43,6 +43,8 @@ pub struct Guest {
     /// The INVITE that began it: of the party, or ours.
     pub request: Message,
     pub channel: Option<Channel>,
+    /// See [`Branch::emergency`].
+    pub emergency: bool,
     /// It was offered another session than it had at home.
     pub unsettled: bool,
 }
@@ -81,11 +83,12 @@ impl Call {
             && dialog.remote_tag == from.and_then(|from| from.tag()).unwrap_or_default()
     }
 
-    /// The caller wants it no more, and whoever it rings for is called again by somebody else's leave.
+    /// The caller wants it no more, and whoever it rings for is called again by somebody else's leave: to the user that is one call.
     pub fn give_up(&mut self, office: &mut Office, now: Now) {
         let State::Ringing(_) = self.state else { return };
         self.walk.leave();
         self.caller.reject(office, now, 487, &[]);
+        self.forgive_all(office, now);
         self.leave_all(office, now, &COMPLETED_ELSEWHERE, "transferred");
         self.over(office, now, Ending { outcome: "caller_gone", status: 487 });
     }
@@ -114,6 +117,7 @@ impl Call {
         self.dialog(side)?;
         let home = Home { call: self.key, side, id: self.log.id.clone() };
         self.answer_passes(office, now, 487);
+        let emergency = self.is_emergency();
         let guest = if self.caller_sits(side) {
             let dialog = self.caller.dialog.take()?;
             let callee = self.caller_as_callee();
@@ -134,6 +138,7 @@ impl Call {
                 peer,
                 request,
                 channel,
+                emergency,
                 unsettled,
             }
         } else {
@@ -156,6 +161,7 @@ impl Call {
                 peer: std::mem::replace(&mut branch.peer, Peer::new(office)),
                 request: branch.request.clone(),
                 channel: branch.channel.take(),
+                emergency,
                 unsettled: false,
             }
         };
@@ -212,7 +218,18 @@ impl Call {
     /// A party of another call comes in: an answered branch of no ring stage. Its index.
     pub(super) fn seat_guest(&mut self, now: Now, guest: Guest) -> (usize, Home) {
         let Guest {
-            home, callee, withheld, direction, dialog, flow, behind_nat, peer, request, channel, ..
+            home,
+            callee,
+            withheld,
+            direction,
+            dialog,
+            flow,
+            behind_nat,
+            peer,
+            request,
+            channel,
+            emergency,
+            unsettled: _,
         } = guest;
         let entry = self.log.leg(now, callee.label());
         self.log.leg_answered(entry);
@@ -232,6 +249,7 @@ impl Call {
             answered: crate::sip::challenge::Answered::default(),
             reach: Reach::default(),
             channel,
+            emergency,
             early_tag: None,
             early: Vec::new(),
             arrived: None,

@@ -46,7 +46,7 @@ pub struct Target {
 pub struct Channel {
     trunk: Named,
     /// Held for its count alone.
-    _held: Arc<()>,
+    held: Option<Arc<()>>,
     /// What it counts for against a budget.
     ticket: Option<Arc<Ticket>>,
 }
@@ -65,11 +65,21 @@ impl Channel {
     }
 
     #[must_use]
-    pub fn ticket(&self) -> Option<&Ticket> {
-        self.ticket.as_deref()
+    pub fn ticket(&self) -> Option<&Arc<Ticket>> {
+        self.ticket.as_ref()
     }
 
-    /// Another way takes the call over, and what it counts for.
+    /// The trunk carries it no more; what it counts for goes on where the next one takes it over.
+    pub fn release(&mut self) {
+        self.held = None;
+    }
+
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.held.is_some()
+    }
+
+    /// It counts for nothing any more.
     pub fn uncharge(&mut self) {
         self.ticket = None;
     }
@@ -216,7 +226,7 @@ impl Lines {
     pub fn channel(&mut self, trunk: &Named) -> Channel {
         let line = self.line(trunk);
         line.tally.calls += 1;
-        Channel { trunk: trunk.clone(), _held: line.held.clone(), ticket: None }
+        Channel { trunk: trunk.clone(), held: Some(line.held.clone()), ticket: None }
     }
 
     /// The trunk did not take the call: nobody there, or it can't.

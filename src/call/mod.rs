@@ -40,6 +40,7 @@ mod parting;
 mod pass;
 mod peer;
 pub mod pickup;
+mod precedence;
 pub mod record;
 pub mod referral;
 mod refresh;
@@ -242,7 +243,7 @@ impl Call {
                     let rang = self.stage > 0;
                     let outcome = verdict::outcome_word(status, cause, rang);
                     let reason = cause.map(|cause| match &stopped {
-                        Some(words) if status == 403 => charged::reason(cause, words),
+                        Some(words) if status == 403 && !self.by_trunk => charged::reason(cause, words),
                         Some(_) | None => format!("Q.850;cause={cause}"),
                     });
                     let reason = reason.map(|reason| (Name::Reason, reason));

@@ -197,6 +197,7 @@ impl Call {
             patience: None,
             answered: crate::sip::challenge::Answered::default(),
             channel: None,
+            emergency: false,
             reach: Reach::default(),
             early_tag: None,
             early: Vec::new(),

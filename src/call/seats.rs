@@ -1,7 +1,7 @@
 //! Who is on which side of an answered call: the dialog there and the flow that reaches it. Side A is the caller's until a transfer puts
 //! a branch in its place; side B is always a branch's.
 
-use super::branch::{Branch, State as BranchState};
+use super::branch::{Branch, Callee, State as BranchState};
 use super::headers;
 use super::{Call, State};
 use crate::dialog::Dialog;
@@ -113,6 +113,14 @@ impl Call {
     pub(super) fn branch_at(&mut self, side: Side) -> Option<&mut Branch> {
         let index = self.index_at(side)?;
         self.branches.get_mut(index)
+    }
+
+    /// Whether whoever is on that side is behind a trunk.
+    pub(super) fn is_outside(&self, side: Side) -> bool {
+        match self.index_at(side).and_then(|index| self.branches.get(index)) {
+            Some(branch) => matches!(branch.callee, Callee::Trunk { .. }),
+            None => self.by_trunk,
+        }
     }
 
     /// Which branch that is.

@@ -57,9 +57,6 @@ fn at_contact(contact: &str, number: &str) -> String {
 /// Ways that one leg tries at the most; RFC 3263 §4.3 gives no end, and callers give up long before so many.
 const WAYS_MAX: usize = 16;
 
-/// RFC 4411 §5: the call gives way to another of higher priority.
-const PREEMPTED: [&str; 1] = ["preemption;cause=1;text=\"UA Preemption\""];
-
 impl Call {
     /// By the first trunk that leads somewhere and has a channel free; an emergency call takes one beyond the limit.
     pub(super) fn invite_outside(
@@ -194,24 +191,6 @@ impl Call {
         Err(LegOutcome::Failed)
     }
 
-    /// Whether the call is on this trunk, either way.
-    #[must_use]
-    pub fn holds(&self, trunk: &Named) -> bool {
-        let branches = self.branches.iter().filter_map(|branch| branch.channel.as_ref());
-        branches.chain(&self.channel).any(|channel| channel.trunk() == trunk)
-    }
-
-    /// The rules have taken it for an emergency call, or for the call back after one.
-    #[must_use]
-    pub fn is_emergency(&self) -> bool {
-        self.walk.is_emergency() || self.walk.is_psap_callback()
-    }
-
-    /// An emergency call takes this one's channel (RFC 4411).
-    pub fn preempt(&mut self, office: &mut Office, now: Now) {
-        self.hang_up_for(office, now, &PREEMPTED);
-    }
-
     /// What a trunk may be told of the way so far: what came in, and each of our own forwards, to the next who forwards and at last
     /// to the target.
     fn onward(&self, planned: &PlannedLeg, target: &str) -> History {
@@ -308,9 +287,8 @@ impl Call {
             self.passes_over(office, now, index, None);
             let branch = &mut self.branches[index];
             self.log.leg_ended(now, branch.entry, None, "no response");
-            if let Some(channel) = &mut branch.channel {
+            if let Some(channel) = &branch.channel {
                 office.lines.failed(channel);
-                channel.uncharge();
             }
             branch.leave(office, now, &[]); // should it wake up: CANCEL, or ACK and BYE
         }

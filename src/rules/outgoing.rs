@@ -162,7 +162,7 @@ impl Domain {
         denied.then(|| Denied::Device { device: device.view.key.device.clone(), class: class.into() })
     }
 
-    /// Whose budget a call of this class counts against, and how it stands. An emergency call counts against none.
+    /// Whom a call of this class counts against, and how their budget stands. An emergency call counts against nobody.
     ///
     /// # Errors
     /// There is nothing left of it.
@@ -173,10 +173,10 @@ impl Domain {
         live: &dyn Live,
     ) -> Result<Option<Box<Charge>>, Denied> {
         let Some(user) = sender.user.filter(|_| &**class != EMERGENCY) else { return Ok(None) };
-        let Some(budget) = user.budget.get(class) else { return Ok(None) };
         let name = &user.view.name;
-        let spent = live.spent(name, class);
-        let charge = Charge { user: name.clone(), class: class.clone(), budget: budget.clone(), spent };
+        let budget = user.budget.get(class).cloned();
+        let spent = budget.as_ref().map(|_| live.spent(name, class)).unwrap_or_default();
+        let charge = Charge { user: name.clone(), class: class.clone(), budget, spent };
         Denied::unless_within(Box::new(charge)).map(Some)
     }
 

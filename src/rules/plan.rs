@@ -43,16 +43,18 @@ pub struct PlannedLeg {
     pub inside: bool,
     /// Of a leg to the outside: whoever diverted the call on its way here, the first one first. For trunks that want to hear of it.
     pub diversions: Vec<Diverter>,
-    /// Of a leg to the outside: whose budget it counts against, where there is one.
+    /// Of a leg to the outside: whom it counts against, where it is somebody's.
     pub charge: Option<Box<Charge>>,
 }
 
-/// A leg that counts against a budget: whose, and what was used of it when that was decided.
+/// Whom a leg counts against, by which budget, and what was used of it when that was decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Charge {
     pub user: Arc<str>,
     pub class: Arc<str>,
-    pub budget: Budget,
+    /// `None`: it has no limit, and is counted all the same; rules that are applied may give it one.
+    pub budget: Option<Budget>,
+    /// Where there is a limit.
     pub spent: Spent,
 }
 
@@ -60,7 +62,13 @@ impl Charge {
     /// What does not let it begin, if anything does not.
     #[must_use]
     pub fn stopped_by(&self) -> Option<Limit> {
-        self.budget.stops(&self.spent)
+        self.budget.as_ref()?.stops(&self.spent)
+    }
+
+    /// `1 of 2 calls at once, 42m of 2h today`.
+    #[must_use]
+    pub fn used(&self) -> String {
+        self.budget.as_ref().map_or_else(String::new, |budget| budget.used(&self.spent))
     }
 
     /// As it will stand at that time of a plan, when these legs of it will have begun.

@@ -153,7 +153,7 @@ impl Switch {
             Input::Rules(rules) => self.publish(now, rules, out),
             Input::Status { key, status } => self.set_status(now, key, status, out),
             Input::Restore(binding) => self.office.location.restore(now, binding),
-            Input::Spent(usage) => self.office.budgets.restore(usage),
+            Input::Spent(usage) => self.office.budgets.restore(now, usage),
             Input::TrunkResolved { domain, trunk, servers } => {
                 let key = (domain, trunk);
                 self.office.lines.resolved(&key, servers);

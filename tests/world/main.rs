@@ -5,6 +5,7 @@
 
 mod attended;
 mod behaviour;
+mod budget_legs;
 mod budgets;
 mod carrier;
 mod certified;

@@ -34,18 +34,19 @@ fn charge(at_once: Option<u32>, per_hour: Option<u32>, seconds_per_day: Option<u
     Charge {
         user: "ann".into(),
         class: "world".into(),
-        budget: Budget {
+        budget: Some(Budget {
             span: Span::default(),
             calls_at_once: at_once,
             calls_per_hour: per_hour,
             time_per_day: seconds_per_day.map(Duration::from_secs),
-        },
+        }),
         spent: Spent::default(),
     }
 }
 
-fn begin(budgets: &mut Budgets, now: Now, charge: &Charge) -> Result<Ticket, Limit> {
-    budgets.begin(now, (&domain(), charge), ZONE, false).map_err(|(limit, _)| limit)
+fn begin(budgets: &mut Budgets, now: Now, charge: &Charge) -> Result<Arc<Ticket>, Limit> {
+    let begun = budgets.begin(now, (&domain(), charge), ZONE).map_err(|(limit, _)| limit);
+    begun.map(|ticket| ticket.expect("there is room"))
 }
 
 fn talked(budgets: &Budgets, now: Now) -> u64 {
@@ -71,8 +72,6 @@ fn the_calls_of_the_last_hour_are_remembered_whether_or_not_they_are_answered() 
     drop(begin(&mut budgets, clock.pass(1800), &two));
     assert_eq!(begin(&mut budgets, clock.pass(1799), &two).unwrap_err(), Limit::CallsPerHour);
     assert!(begin(&mut budgets, clock.pass(1), &two).is_ok());
-    let goes_on = budgets.begin(clock.now(), (&domain(), &two), ZONE, true);
-    assert!(goes_on.is_ok(), "the next trunk of a call is no second call");
 }
 
 #[test]
@@ -133,7 +132,7 @@ fn what_is_spent_survives_a_restart_and_a_long_call_is_noted_while_it_lasts() {
     let notes = budgets.take_notes();
     assert_eq!(notes.len(), 1, "once a minute");
     let mut again = Budgets::default();
-    notes.into_iter().for_each(|usage| again.restore(usage));
+    notes.into_iter().for_each(|usage| again.restore(clock.now(), usage));
     let spent = again.spent(clock.now(), &domain(), "ann", "world");
     let wanted = Spent { calls_at_once: 0, calls_per_hour: 1, time_per_day: Duration::from_secs(60) };
     assert_eq!(spent, wanted, "the call itself is gone with the restart");
@@ -147,8 +146,93 @@ fn whoever_has_used_nothing_is_forgotten() {
     let mut budgets = Budgets::default();
     for user in 0..2000 {
         let charge = Charge { user: format!("u{user}").into(), ..charge(Some(1), None, None) };
-        drop(begin(&mut budgets, clock.pass(1), &charge));
+        drop(begin(&mut budgets, clock.pass(10), &charge)); // each is remembered for an hour
     }
     assert!(budgets.accounts.len() <= SWEEP_FLOOR, "{}", budgets.accounts.len());
     assert_eq!(budgets.by_key.len(), budgets.accounts.len());
+}
+
+#[test]
+fn what_has_just_ended_counts_no_more_before_anybody_has_looked() {
+    let clock = Clock::at(TEN);
+    let (mut budgets, one) = (Budgets::default(), charge(Some(1), None, None));
+    let ticket = begin(&mut budgets, clock.now(), &one).unwrap();
+    let at_once = |budgets: &Budgets| budgets.spent(clock.now(), &domain(), "ann", "world").calls_at_once;
+    let also = ticket.clone();
+    drop(ticket);
+    assert_eq!(at_once(&budgets), 1, "another branch of the same leg");
+    drop(also);
+    assert_eq!(at_once(&budgets), 0);
+}
+
+#[test]
+fn a_leg_that_no_place_has_taken_is_none_of_the_hours_calls() {
+    let mut clock = Clock::at(TEN);
+    let (mut budgets, two) = (Budgets::default(), charge(None, Some(2), None));
+    let first = begin(&mut budgets, clock.now(), &two).unwrap();
+    let second = begin(&mut budgets, clock.pass(10), &two).unwrap();
+    budgets.forgive(clock.pass(1), &second);
+    budgets.forgive(clock.now(), &second);
+    assert_eq!(budgets.spent(clock.now(), &domain(), "ann", "world").calls_per_hour, 1, "once, and no other");
+    drop((first, second));
+    assert!(begin(&mut budgets, clock.now(), &two).is_ok());
+    assert_eq!(begin(&mut budgets, clock.now(), &two).unwrap_err(), Limit::CallsPerHour);
+}
+
+#[test]
+fn a_clock_that_was_years_ahead_shuts_nobody_out_when_it_is_set_back() {
+    let mut clock = Clock::at("2031-11-24T15:00:00Z");
+    let (mut budgets, limits) = (Budgets::default(), charge(None, Some(1), Some(60)));
+    let ticket = begin(&mut budgets, clock.now(), &limits).unwrap();
+    budgets.answered(clock.now(), &ticket);
+    drop(ticket);
+    budgets.settle(clock.pass(60));
+    let noted = budgets.take_notes().pop().unwrap();
+    let mut real = Clock(Now { wall: TEN.parse().unwrap(), ..clock.now() });
+    budgets.settle(real.now());
+    let corrected = budgets.take_notes().pop().expect("what has changed is noted");
+    assert!(corrected.until < "2026-11-26T00:00:00Z".parse().unwrap(), "{corrected:?}");
+    let mut restarted = Budgets::default();
+    restarted.restore(real.now(), noted);
+    for budgets in [&mut budgets, &mut restarted] {
+        assert_eq!(begin(budgets, real.now(), &limits).unwrap_err(), Limit::CallsPerHour);
+    }
+    real.pass(3600);
+    for budgets in [&mut budgets, &mut restarted] {
+        let used_up = begin(budgets, real.now(), &limits).unwrap_err();
+        assert_eq!(used_up, Limit::TimePerDay, "an hour later the hour is over");
+    }
+    real.pass(24 * 3600);
+    for budgets in [&mut budgets, &mut restarted] {
+        assert!(begin(budgets, real.now(), &limits).is_ok(), "and a day later the day");
+    }
+}
+
+#[test]
+fn a_clock_that_goes_a_moment_back_takes_nothing_from_the_hour() {
+    let mut clock = Clock::at(TEN);
+    let (mut budgets, one) = (Budgets::default(), charge(None, Some(1), None));
+    drop(begin(&mut budgets, clock.pass(10), &one));
+    let back = Now { wall: clock.now().wall - Duration::from_secs(5), ..clock.now() };
+    budgets.settle(back);
+    assert_eq!(begin(&mut budgets, back, &one).unwrap_err(), Limit::CallsPerHour);
+}
+
+#[test]
+fn what_has_no_limit_is_counted_and_not_stored() {
+    let mut clock = Clock::at(TEN);
+    let (mut budgets, free) = (Budgets::default(), Charge { budget: None, ..charge(None, None, None) });
+    let ticket = begin(&mut budgets, clock.now(), &free).unwrap();
+    budgets.answered(clock.now(), &ticket);
+    clock.pass(600);
+    assert_eq!(budgets.deadline(), None);
+    let wanted = Spent { calls_at_once: 1, calls_per_hour: 1, time_per_day: Duration::from_secs(600) };
+    assert_eq!(budgets.spent(clock.now(), &domain(), "ann", "world"), wanted);
+    assert!(budgets.take_notes().is_empty());
+    let two = charge(Some(1), None, None);
+    assert_eq!(
+        begin(&mut budgets, clock.now(), &two).unwrap_err(),
+        Limit::CallsAtOnce,
+        "as soon as one does"
+    );
 }

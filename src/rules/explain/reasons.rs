@@ -4,7 +4,7 @@ use super::PassedOver;
 use super::render::tag_name;
 use crate::rules::diagnostic::Span;
 use crate::rules::domain::{Domain, UserEntry};
-use crate::rules::model::{Name, in_words};
+use crate::rules::model::{Budget, Name, in_words};
 use crate::rules::outgoing::{Denied, Way};
 use crate::rules::plan::{Charge, LegEnd, LegOutcome};
 use crate::rules::trail::{Because, Branch, Ringing, Service, SkipWhy, Takes};
@@ -115,7 +115,7 @@ pub(super) fn denied(domain: &Domain, denied: &Denied) -> (String, Option<Span>,
             (format!("denied:class:{class}"), domain.device_entry(device).map(|device| device.span))
         }
         Denied::Budget { charge, .. } => {
-            (format!("denied:budget:{}", charge.class), Some(charge.budget.span))
+            (format!("denied:budget:{}", charge.class), charge.budget.as_ref().map(|budget| budget.span))
         }
     };
     (tag, span, denied_why(denied))
@@ -127,22 +127,18 @@ fn denied_why(denied: &Denied) -> Words {
         Denied::Vanity { user } => format!("{user} only receives calls (vanity)").into(),
         Denied::User { user, class } => format!("{user} may not dial {class}").into(),
         Denied::Device { device, class } => format!("phone {device} may not dial {class}").into(),
-        Denied::Budget { charge, limit } => format!(
-            "{}'s {} of {} is used up: {}",
-            charge.user,
-            limit.key(),
-            charge.class,
-            charge.budget.used(&charge.spent)
-        )
-        .into(),
+        Denied::Budget { charge, limit } => {
+            format!("{}'s {} of {} is used up: {}", charge.user, limit.key(), charge.class, charge.used())
+                .into()
+        }
     }
 }
 
 /// How a budget stands that lets a leg begin.
-pub(super) fn within(charge: &Charge) -> Words {
-    let used = charge.budget.used(&charge.spent);
+pub(super) fn within(charge: &Charge, budget: &Budget) -> Words {
+    let used = budget.used(&charge.spent);
     let before = format!("{} has used {used}", charge.user);
-    match charge.budget.time_left(&charge.spent) {
+    match budget.time_left(&charge.spent) {
         Some(left) => {
             format!("{before}; calls are ended when the time is used up, in {} of talking", in_words(left))
         }

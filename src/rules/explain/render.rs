@@ -386,9 +386,11 @@ impl Telling<'_> {
                 let why = format!("the trunk is told that {} forwards{before}", last.who);
                 self.say(format!("diversion:{}", last.reason), None, why);
             }
-            if let Some(charge) = &leg.charge {
-                let why = reasons::within(charge);
-                self.say(format!("budget:{}", charge.class), Some(charge.budget.span), why);
+            if let Some(charge) = &leg.charge
+                && let Some(budget) = &charge.budget
+            {
+                let why = reasons::within(charge, budget);
+                self.say(format!("budget:{}", charge.class), Some(budget.span), why);
             }
             for (index, trunk) in trunks.iter().enumerate() {
                 let span = self.domain.trunks.get(trunk).map(|trunk| trunk.span);
