@@ -162,6 +162,16 @@ fn a_number_is_of_the_class_that_a_dial_rule_says() {
 }
 
 #[test]
+fn no_dial_rule_makes_an_emergency_call_of_it() {
+    let rules = RULES.replace("dialled = \"7XXX\"", "dialled = \"7XXX\"\nclass = \"emergency\"");
+    let mut world = office(&rules, "<sip:7177@pbx.example>");
+    call(&mut world, ANN, "200");
+    assert_eq!((finals(&mut world, ANN), world.phone(CARRIER).invites.len()), (vec![480], 0));
+    assert!(!tags(&world).contains("forward:"), "{}", tags(&world));
+    assert_at_rest(&mut world);
+}
+
+#[test]
 fn it_leads_to_no_address_of_a_strangers_to_no_code_and_to_no_emergency_centre() {
     for to in [
         "<sip:300@203.0.113.9>",
