@@ -5,7 +5,7 @@
 
 use super::messages::{CASES, Case, Sender, Stream, rules};
 use super::support::daemon::{Daemon, Home};
-use super::support::{PATIENCE, trunk_address};
+use super::support::{PATIENCE, trunk_address, until};
 use bytes::Bytes;
 use ringtree::sip::stream::{Frame, Framer};
 use ringtree::sip::{Message, Method};
@@ -70,7 +70,8 @@ fn home() -> Home {
 fn by_udp(daemon: &Daemon, n: usize, case: &Case) -> Option<String> {
     let bytes = case.wire();
     let port = case.message().top_via().and_then(|via| via.port).unwrap_or(5060);
-    let socket = UdpSocket::bind(SocketAddr::new(source(case), port)).unwrap();
+    // A process that another test begins at this moment holds the last case's socket until it has become what it is to be.
+    let socket = until("the port to be free", || UdpSocket::bind(SocketAddr::new(source(case), port)).ok());
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     socket.send_to(&bytes, daemon.udp).unwrap();
     socket.send_to(probe(n, "UDP").as_bytes(), daemon.udp).unwrap();
