@@ -7,6 +7,7 @@
 use super::branch::{Branch, Callee, Progress, State as BranchState};
 use super::caller::Heard;
 use super::office::{CallKey, Named, Office};
+use super::tag::shown;
 use super::{Call, State, headers};
 use crate::relay::Side;
 use rustc_hash::FxHashMap;
@@ -45,6 +46,7 @@ pub struct Shown {
     pub call_id: Box<str>,
     /// The watched phone's; a called one has none before it rings.
     pub local_tag: Option<Box<str>>,
+    /// Ours, as [`shown`] has it.
     pub remote_tag: Option<Box<str>>,
     /// Whom it speaks with; `None` where they withhold their identity (RFC 3323).
     pub remote: Option<Party>,
@@ -241,7 +243,7 @@ impl Call {
             direction: Direction::Initiator,
             call_id: invite.call_id().into(),
             local_tag: invite.from().and_then(|from| from.tag()).map(Box::from),
-            remote_tag: Some(self.caller.tag.as_str().into()),
+            remote_tag: Some(shown(&self.caller.tag).into()),
             remote: Some(Party { name: None, uri: dialled.into() }),
         }
     }
@@ -270,7 +272,7 @@ fn of_branch(branch: &Branch, name: DialogName, phase: Phase) -> Option<Shown> {
         direction: Direction::Recipient,
         call_id: branch.request.call_id().into(),
         local_tag,
-        remote_tag: from.tag().map(Box::from),
+        remote_tag: from.tag().map(|ours| shown(ours).into()),
         remote: (!withheld).then(party),
     })
 }
@@ -287,7 +289,7 @@ fn of_newcomer(branch: &Branch, name: DialogName, phase: Phase) -> Option<Shown>
         direction: Direction::Initiator,
         call_id: branch.request.call_id().into(),
         local_tag: branch.request.from().and_then(|from| from.tag()).map(Box::from),
-        remote_tag: Some(ours.as_str().into()),
+        remote_tag: Some(shown(ours).into()),
         remote: branch.request.to().map(|to| Party { name: None, uri: to.uri.text.into() }),
     })
 }

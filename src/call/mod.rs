@@ -82,7 +82,7 @@ use ring::{Order, Ring, Stop};
 use state::State;
 use std::sync::Arc;
 use tag::tag;
-pub use tag::{Place, of_tag};
+pub use tag::{Place, names_dialog, of_tag};
 use transfer::Transfer;
 use wake::Sleeper;
 

@@ -21,6 +21,7 @@ use super::peer::Peer;
 use super::seats::is_of;
 use super::session_timer;
 use super::sips;
+use super::tag::{is_named, names_dialog};
 use super::transfer::{Stage, Transfer};
 use super::unacked::{Unacked, Wait};
 use super::{Call, State};
@@ -72,7 +73,7 @@ impl Call {
     /// # Errors
     /// The status that refuses it.
     pub fn replaceable(&mut self, (side, branch): (Side, usize), dialog: &DialogId) -> Result<Place, u16> {
-        if let Some(side) = self.seat_of(side, branch, |held| held.id == *dialog) {
+        if let Some(side) = self.seat_of(side, branch, |held| names_dialog(&held.id, dialog)) {
             return match &self.state {
                 State::Answered(bridge) if !bridge.is_unsettled() && self.leaver.is_none() => {
                     Ok(Place::Talking(side))
@@ -83,13 +84,18 @@ impl Call {
         }
         if side == Side::A {
             // What rings for its caller has begun with them: only what we have begun may be taken. What is over is declined.
-            let named = self.caller.tag == dialog.local_tag && self.caller.invite.call_id() == dialog.call_id;
+            let named = is_named(&self.caller.tag, &dialog.local_tag)
+                && self.caller.invite.call_id() == dialog.call_id;
             return Err(if named && matches!(self.state, State::Over(_)) { 603 } else { 481 });
         }
         let named = self.branches.get(branch).filter(|branch| {
             branch.is_ours()
                 && branch.request.call_id() == dialog.call_id
-                && branch.request.from().and_then(|from| from.tag()) == Some(dialog.local_tag.as_str())
+                && branch
+                    .request
+                    .from()
+                    .and_then(|from| from.tag())
+                    .is_some_and(|ours| is_named(ours, &dialog.local_tag))
         });
         let theirs = |it: &Branch| match &it.state {
             BranchState::Answered { dialog: held, .. } => held.id.remote_tag == dialog.remote_tag,

@@ -1,7 +1,9 @@
 //! Our tags: they name the call and its side, so that an in-dialog request finds its call without a table.
 
 use super::office::{CallKey, Office};
+use crate::dialog::DialogId;
 use crate::relay::Side;
+use sha2::{Digest as _, Sha256};
 
 /// Our tag in a dialog of a call: it names the side, the call and, on side B, the branch, so that an in-dialog request finds its call
 /// without a table. Unpredictable all the same.
@@ -11,6 +13,29 @@ pub(super) fn tag(office: &mut Office, side: Side, key: CallKey, branch: usize) 
         Side::A => format!("a{:x}.{word:016x}", key.0),
         Side::B => format!("b{:x}.{branch:x}.{word:016x}", key.0),
     }
+}
+
+/// A tag of ours as those are told it who watch the dialog (RFC 4235): good to take its place (RFC 3891) or to name it (RFC 4538), where
+/// whoever comes has to be let in, and no good in a request within it, which counts by its tags alone.
+#[must_use]
+pub fn shown(tag: &str) -> String {
+    let place = tag.rsplit_once('.').map_or(tag, |(place, _)| place);
+    let digest = Sha256::digest(tag.as_bytes());
+    digest.iter().take(8).fold(format!("{place}.w"), |shown, byte| format!("{shown}{byte:02x}"))
+}
+
+/// Whether that is our tag, or what it is shown as.
+#[must_use]
+pub fn is_named(tag: &str, named: &str) -> bool {
+    tag == named || (named.contains(".w") && shown(tag) == named)
+}
+
+/// Whether that names the dialog, by our tag or by what it is shown as.
+#[must_use]
+pub fn names_dialog(dialog: &DialogId, named: &DialogId) -> bool {
+    dialog.call_id == named.call_id
+        && dialog.remote_tag == named.remote_tag
+        && is_named(&dialog.local_tag, &named.local_tag)
 }
 
 /// What a tag of ours names: a call, the side of it, and on side B the branch.

@@ -6,6 +6,7 @@ use super::{Switch, facts, response};
 use crate::call::caller::plain_response;
 use crate::call::guest::Fetched;
 use crate::call::headers::{MAX_FORWARDS, escape_user};
+use crate::call::names_dialog;
 use crate::call::office::CallKey;
 use crate::call::referral::{self, ReferTo};
 use crate::call::seats::is_of;
@@ -42,7 +43,7 @@ impl Switch {
             [named, turned].into_iter().find_map(|named| {
                 let (key, side, branch) = self.calls.place(&named.local_tag)?;
                 let call = self.calls.get_mut(key)?;
-                Some((key, call.transferor((side, branch), |dialog| dialog.id == named)?))
+                Some((key, call.transferor((side, branch), |dialog| names_dialog(&dialog.id, &named))?))
             })
         });
         match by {

@@ -300,6 +300,19 @@ impl Phone {
         self.send_repeating(format!("{branch}{method}"), bytes.into());
     }
 
+    /// A request as if from the party with the tag `from`, in a dialog that this phone has no part in.
+    pub fn pretend(&mut self, now: Duration, method: &str, call_id: &str, from: &str, to: &str) {
+        self.now = now;
+        let (branch, address, domain) = (self.fresh("z9hG4bK"), self.named, crate::DOMAIN);
+        let bytes = format!(
+            "{method} sip:{} SIP/2.0\r\nVia: SIP/2.0/UDP {address};branch={branch}\r\nMax-Forwards: 70\r\n\
+             From: <sip:x@{domain}>;tag={from}\r\nTo: <sip:y@{domain}>;tag={to}\r\nCall-ID: {call_id}\r\n\
+             CSeq: 999 {method}\r\nContact: <sip:x@{address}>\r\nContent-Length: 0\r\n\r\n",
+            crate::net::switch_address()
+        );
+        self.send_repeating(format!("{branch}{method}"), bytes.into());
+    }
+
     /// A REFER outside of any dialog, with these fields.
     pub fn refer_apart(&mut self, now: Duration, to: &str, fields: &str) {
         self.now = now;

@@ -144,6 +144,36 @@ fn a_lamp_names_what_can_be_picked_up() {
 }
 
 #[test]
+fn whoever_watches_a_lamp_can_not_speak_for_who_is_in_the_call() {
+    let mut world = office(CLEAR, 1, Script::Answer { after: s(1) });
+    for of in ["200", "100"] {
+        world.act(CID, |cid, now| drop(cid.subscribe(now, "dialog", of, 3600, "")));
+    }
+    world.run(s(1));
+    let anns = call(&mut world, ANN, "200");
+    let notices = world.phone(CID).notifies.clone();
+    let talking: Vec<_> =
+        notices.iter().filter(|notice| notice.contains("<state>confirmed</state>")).collect();
+    assert!(talking.len() >= 2, "{notices:?}");
+    for notice in talking {
+        let value = |name: &str| {
+            let from = notice.find(&format!("{name}=\"")).unwrap() + name.len() + 2;
+            notice[from..].split('"').next().unwrap().to_owned()
+        };
+        let (call_id, ours, theirs) = (value("call-id"), value("remote-tag"), value("local-tag"));
+        for method in ["OPTIONS", "UPDATE", "BYE"] {
+            world.act(CID, |cid, now| cid.pretend(now, method, &call_id, &theirs, &ours));
+            world.run(s(2));
+        }
+    }
+    assert_eq!((world.phone(ANN).byes, world.phone(BOB).byes), (0, 0));
+    let bobs = world.phone(BOB).newest_call();
+    assert_joined(&mut world, (ANN, &anns), (BOB, &bobs));
+    hang_up(&mut world, ANN, &anns);
+    assert_at_rest(&mut world);
+}
+
+#[test]
 fn tags_that_are_turned_are_understood_where_the_phones_looks_like_one_of_ours() {
     for tag in ["a3f09", "a1", "b1.0.1"] {
         let mut world = office(CLEAR, 1, Script::Ring);
