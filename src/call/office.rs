@@ -206,9 +206,6 @@ impl Office {
 
     /// A challenge is sent once and forgotten: it is to whoever may be nobody.
     pub fn respond(&mut self, now: Now, id: ServerId, status: u16, bytes: Bytes) {
-        if status == 401 {
-            return self.respond_once(id, bytes);
-        }
         self.transactions.respond(now.mono, id, status, bytes, &mut self.events);
     }
 

@@ -33,7 +33,7 @@ impl Sender {
 #[derive(Debug)]
 pub enum Unknown {
     /// 401 with challenges (RFC 3261 §22.2), or another refusal.
-    Answer(u16, Bytes),
+    Answer(Bytes),
     /// `unknown_source = "silent"`: nothing at all.
     Silence,
 }
@@ -69,12 +69,12 @@ impl Switch {
             return Ok(sender);
         }
         let Some(domain) = self.domain_of(request) else {
-            return Err(Unknown::Answer(404, super::response::plain(request, 404)));
+            return Err(Unknown::Answer(super::response::plain(request, 404)));
         };
         match self.verify(now, flow, &domain, request) {
             Verdict::Verified(account) => Ok(Sender::of(domain, account)),
             Verdict::Malformed => {
-                Err(Unknown::Answer(400, super::response::with_reason(request, 400, "Bad Credentials")))
+                Err(Unknown::Answer(super::response::with_reason(request, 400, "Bad Credentials")))
             }
             verdict => match self.by_wire(flow, &from_user, request) {
                 // Its credentials are for somebody else, or stale; its address is enough.
@@ -137,7 +137,7 @@ impl Switch {
         for challenge in challenges.into_iter().take(offered) {
             w.header(Name::WwwAuthenticate, challenge);
         }
-        Unknown::Answer(401, w.finish())
+        Unknown::Answer(w.finish())
     }
 
     /// A trunk whose registration came by this flow, whoever calls by it.

@@ -21,12 +21,12 @@ const RETRY_AFTER_S: u32 = 10;
 
 impl Switch {
     pub(super) fn invite(&mut self, now: Now, server: ServerId, flow: Flow, message: Message) {
-        if let Some((code, bytes)) = self.unwelcome(&message) {
-            return self.office.respond(now, server, code, bytes);
+        if let Some(bytes) = self.unwelcome(&message) {
+            return self.office.respond_once(server, bytes);
         }
         let sender = match self.identify(now, &flow, &message) {
             Ok(sender) => sender,
-            Err(Unknown::Answer(code, bytes)) => return self.office.respond(now, server, code, bytes),
+            Err(Unknown::Answer(bytes)) => return self.office.respond_once(server, bytes),
             Err(Unknown::Silence) => return self.office.transactions.forget(server),
         };
         match pickup::wish(&message) {
@@ -144,29 +144,29 @@ impl Switch {
     }
 
     /// Refusals that ask for nobody's name: bodies that we don't read or may not send, a request that came twice by different ways.
-    fn unwelcome(&self, message: &Message) -> Option<(u16, bytes::Bytes)> {
+    fn unwelcome(&self, message: &Message) -> Option<bytes::Bytes> {
         let contact = message.elements(Name::Contact).next();
         let uri = contact.and_then(NameAddr::parse).map(|contact| contact.uri.scheme);
         if !matches!(uri, Some(Scheme::Sip | Scheme::Sips)) {
             // RFC 3261 §8.1.1.8: without one no request could be sent in the dialog.
             let reason = if contact.is_some() { "Bad Contact" } else { "Missing Contact" };
-            return Some((400, response::with_reason(message, 400, reason)));
+            return Some(response::with_reason(message, 400, reason));
         }
         if !message.body().is_empty() && headers::description(message).is_none() {
-            return Some((415, response::unsupported_media(message)));
+            return Some(response::unsupported_media(message));
         }
         if asks_for_unknown_privacy(message) {
-            return Some((500, response::with_reason(message, 500, "Privacy Unavailable")));
+            return Some(response::with_reason(message, 500, "Privacy Unavailable"));
         }
         if !response::takes_sdp(message) {
-            return Some((406, response::not_acceptable(message)));
+            return Some(response::not_acceptable(message));
         }
         if let Some(min_s) = session_timer::too_brief(self.office.session, message) {
-            return Some((422, response::interval_too_small(message, min_s)));
+            return Some(response::interval_too_small(message, min_s));
         }
         let merged =
             self.calls.by_call_id(message.call_id()).is_some_and(|call| is_merged(call.invite(), message));
-        merged.then(|| (482, response::plain(message, 482)))
+        merged.then(|| response::plain(message, 482))
     }
 }
 

@@ -24,7 +24,7 @@ impl Switch {
     pub(super) fn message(&mut self, now: Now, server: ServerId, flow: Flow, request: &Message) {
         let sender = match self.identify(now, &flow, request) {
             Ok(sender) => sender,
-            Err(Unknown::Answer(code, bytes)) => return self.office.respond(now, server, code, bytes),
+            Err(Unknown::Answer(bytes)) => return self.office.respond_once(server, bytes),
             Err(Unknown::Silence) => return self.office.transactions.forget(server),
         };
         if let Err(code) = self.pass_on(now, (server, &flow), request, &sender) {

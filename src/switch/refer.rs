@@ -63,7 +63,7 @@ impl Switch {
     ) {
         match self.may_refer(now, &flow, message, &by) {
             Ok(()) => {}
-            Err(Unknown::Answer(code, bytes)) => return self.office.respond(now, server, code, bytes),
+            Err(Unknown::Answer(bytes)) => return self.office.respond_once(server, bytes),
             Err(Unknown::Silence) => return self.office.transactions.forget(server),
         }
         let to = match referral::refer_to(message) {
@@ -99,7 +99,7 @@ impl Switch {
         message: &Message,
         by: &Transferor,
     ) -> Result<(), Unknown> {
-        let forbidden = || Err(Unknown::Answer(403, response::plain(message, 403)));
+        let forbidden = || Err(Unknown::Answer(response::plain(message, 403)));
         let Some(device) = &by.device else { return forbidden() };
         if *flow == by.flow {
             return Ok(());

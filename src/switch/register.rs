@@ -25,7 +25,7 @@ impl Switch {
     pub(super) fn register(&mut self, now: Now, server: ServerId, flow: Flow, request: &Message) {
         let (domain, key) = match self.registering_device(now, &flow, request) {
             Ok(known) => known,
-            Err(Unknown::Answer(code, bytes)) => return self.office.respond(now, server, code, bytes),
+            Err(Unknown::Answer(bytes)) => return self.office.respond_once(server, bytes),
             Err(Unknown::Silence) => return self.office.transactions.forget(server),
         };
         let (code, bytes, added) = self.bind(now, &domain, &key, flow, request);
@@ -62,7 +62,7 @@ impl Switch {
                 registering_trunk(&domain, &trunk, request).map(|key| (domain, key))
             }
         };
-        known.ok_or_else(|| Unknown::Answer(403, response::plain(request, 403)))
+        known.ok_or_else(|| Unknown::Answer(response::plain(request, 403)))
     }
 
     /// A registered flow is no credential for a REGISTER: whoever has taken over an address could take over the phone.
@@ -76,12 +76,12 @@ impl Switch {
             return Ok(Sender::Device { domain: domain.clone(), key });
         }
         let Some(domain) = self.domain_of(request) else {
-            return Err(Unknown::Answer(404, response::plain(request, 404)));
+            return Err(Unknown::Answer(response::plain(request, 404)));
         };
         match self.verify(now, flow, &domain, request) {
             Verdict::Verified(account) => Ok(Sender::of(domain, account)),
             Verdict::Malformed => {
-                Err(Unknown::Answer(400, response::with_reason(request, 400, "Bad Credentials")))
+                Err(Unknown::Answer(response::with_reason(request, 400, "Bad Credentials")))
             }
             verdict => Err(self.challenge(now, flow, &domain, request, verdict)),
         }

@@ -27,7 +27,7 @@ impl Switch {
     pub(super) fn subscribe(&mut self, now: Now, server: ServerId, flow: Flow, request: &Message) {
         let refused = match self.identify(now, &flow, request) {
             Err(Unknown::Silence) => return self.office.transactions.forget(server),
-            Err(Unknown::Answer(code, bytes)) => Err((code, bytes)),
+            Err(Unknown::Answer(bytes)) => return self.office.respond_once(server, bytes),
             Ok(sender) => self.asked(now, server, flow, request, sender),
         };
         let refused = refused.and_then(|asked| {
@@ -50,11 +50,11 @@ impl Switch {
         let held = self.notifier.subscriber(key, request);
         let Some((device, topic)) = held.map(|(device, topic)| (device.clone(), topic.clone())) else {
             // Also after a restart: the phone subscribes anew (RFC 6665 §4.1.2.2).
-            return self.office.respond(now, server, 481, response::plain(request, 481));
+            return self.office.respond_once(server, response::plain(request, 481));
         };
         let refused = match self.identify(now, &flow, request) {
             Err(Unknown::Silence) => return self.office.transactions.forget(server),
-            Err(Unknown::Answer(code, bytes)) => Err((code, bytes)),
+            Err(Unknown::Answer(bytes)) => return self.office.respond_once(server, bytes),
             Ok(sender) if !is_device(&sender, &device) => Err((403, response::plain(request, 403))),
             Ok(_) => match self.judge(now, &device, &topic) {
                 Some(reason) => {

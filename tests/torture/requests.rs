@@ -290,6 +290,29 @@ fn options_are_answered_with_what_we_take() {
     assert!(response.to().unwrap().tag().is_some(), "§8.2.6.2");
 }
 
+/// RFC 3261 §8.2.7, §26.3.2.4: who has not said who they are gets an answer, and no room for it.
+#[test]
+fn what_is_refused_before_anybody_is_known_is_not_kept() {
+    let in_dialog = ("To", "<sip:user@example.com>;tag=x");
+    let refused: [(&str, &[(&str, &str)], u16); 9] = [
+        ("BYE", &[in_dialog], 481),
+        ("UPDATE", &[in_dialog], 481),
+        ("INVITE", &[in_dialog], 481),
+        ("SUBSCRIBE", &[in_dialog, ("Event", "dialog")], 481),
+        ("BYE", &[], 481),
+        ("INVITE", &[("Accept", "text/plain")], 406),
+        ("INVITE", &[("Contact", "")], 400),
+        ("INVITE", &[("Require", "foo")], 420),
+        ("FOO", &[], 501),
+    ];
+    for (method, fields, status) in refused {
+        let mut desk = Desk::new();
+        let sent = desk.take(&request(method, USER, fields, ""));
+        assert_eq!(sent.iter().map(Message::status).collect::<Vec<_>>(), [status], "{method} {fields:?}");
+        assert_eq!(desk.switch.counters().transactions, 0, "{method} {fields:?}");
+    }
+}
+
 /// RFC 3261 §8.2.7: whoever asks how we are costs no memory, however often.
 #[test]
 fn options_that_come_again_are_answered_again_and_nothing_is_kept() {
