@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test that can't go on has failed
 
 mod browser;
+mod budgets;
 mod callers;
 mod calls;
 mod events;

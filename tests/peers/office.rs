@@ -16,7 +16,7 @@ pub struct Office {
     pub daemon: Daemon,
     /// `carrier` and `spare`.
     pub trunks: [SocketAddr; 2],
-    _home: Home,
+    home: Home,
 }
 
 /// The rules of an office: the users, one device each or as listed, and what else is said.
@@ -112,11 +112,17 @@ impl Rules {
             home.configure("[sip]\n", &format!("[sip]\nnameservers = [\"{address}\"]\n"));
         }
         let daemon = home.start();
-        Office { daemon, trunks, _home: home }
+        Office { daemon, trunks, home }
     }
 }
 
 impl Office {
+    /// The daemon is killed, and another one takes its place.
+    pub fn restarted(self) -> Office {
+        self.daemon.kill();
+        Office { daemon: self.home.start(), ..self }
+    }
+
     /// Starts `scenario` as this device, and registers it.
     pub fn phone(&self, device: &str, scenario: Scenario<'_>) -> Sipp {
         let phone = scenario.start().listening();
