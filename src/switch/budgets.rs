@@ -6,7 +6,8 @@ use crate::call::office::CallKey;
 use crate::clock::Now;
 
 impl Switch {
-    /// Ends the calls of every account whose time is used up. Looks through all calls, which happens once a budget and day.
+    /// Ends the calls of every account whose time is used up. Looks through all calls, which happens once a budget
+    /// and day, and once a second while somebody who has used theirs up is in an emergency call.
     pub(super) fn end_overspent(&mut self, now: Now) {
         for account in self.office.budgets.timeout(now) {
             let spends = self.calls.iter().filter(|(_, call)| call.spends(account));

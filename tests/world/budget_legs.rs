@@ -170,9 +170,29 @@ fn nobody_who_was_transferred_to_an_emergency_call_is_cut_off_by_a_budget() {
     assert_eq!(world.phone(ANN).finals[&next], [403]);
     world.run(s(700));
     let one = world.phone(ONE).newest_call();
-    world.act(ONE, |one_, now| one_.within(now, &one, "BYE", ""));
+    world.act(ONE, |phone, now| phone.within(now, &one, "BYE", ""));
     world.run(s(60));
     assert_at_rest(&mut world);
+}
+
+#[test]
+fn nobody_who_was_joined_with_an_emergency_call_is_cut_off_by_a_budget() {
+    for help_comes in [true, false] {
+        let mut world = world("budget = { world = { time_per_day = \"1m\" } }", "", "");
+        let outside = dial(&mut world, ANN, ABROAD, 600);
+        let help = dial(&mut world, ANN, "911", 600);
+        let (stays, comes) = if help_comes { (outside, help) } else { (help, outside) };
+        let replaces = world.phone(ANN).replaces(&comes).replace(';', "%3B").replace('=', "%3D");
+        transfer(&mut world, ANN, &stays, &format!("911@pbx.example?Replaces={replaces}"));
+        world.run(s(10));
+        assert_eq!(world.phone(ANN).byes, 2, "Ann is out of both");
+        world.run(s(100));
+        assert_eq!((world.phone(ONE).byes, stops(&world)), (0, Vec::new()), "help comes: {help_comes}");
+        let one = world.phone(ONE).newest_call();
+        world.act(ONE, |phone, now| phone.within(now, &one, "BYE", ""));
+        world.run(s(60));
+        assert_at_rest(&mut world);
+    }
 }
 
 #[test]
