@@ -59,9 +59,6 @@ impl Switch {
                 return Ok(Sender::Device { domain, key });
             }
         }
-        if let Some(sender) = self.registered_trunk(flow) {
-            return Ok(sender);
-        }
         if request.value(Name::Authorization).is_none()
             && request.value(Name::ProxyAuthorization).is_none()
             && let Some(sender) = self.by_wire(flow, &from_user, request)
@@ -84,9 +81,12 @@ impl Switch {
         }
     }
 
-    /// Whom the connection's certificate or the address tells.
+    /// Whom the connection's certificate, the flow of a trunk or the address tells. Credentials that hold are heard before any of them.
     fn by_wire(&self, flow: &Flow, from_user: &str, request: &Message) -> Option<Sender> {
-        self.by_certificate(flow, request).or_else(|| by_source(&self.rules, flow, from_user))
+        let by_flow = || self.registered_trunk(flow);
+        self.by_certificate(flow, request)
+            .or_else(by_flow)
+            .or_else(|| by_source(&self.rules, flow, from_user))
     }
 
     /// Judges the credentials for this domain's realm.
@@ -140,9 +140,13 @@ impl Switch {
         Unknown::Answer(w.finish())
     }
 
-    /// A trunk whose registration came by this flow, whoever calls by it.
+    /// A trunk whose registration came by this flow, whoever calls by it. Not where it came through a proxy (RFC 3327): by that come others
+    /// as well.
     fn registered_trunk(&self, flow: &Flow) -> Option<Sender> {
         let key = self.office.location.by_flow(flow).filter(|key| key.trunk().is_some())?;
+        if self.office.location.of(key).iter().any(|binding| !binding.path().is_empty()) {
+            return None;
+        }
         let domain = self.rules.domain(&key.domain)?;
         let trunk = domain.trunk(key.trunk()?).filter(|trunk| trunk.registers_here)?;
         Some(Sender::Trunk { domain: domain.clone(), trunk: trunk.name.clone() })

@@ -131,6 +131,19 @@ fn what_comes_by_that_flow_is_the_trunks_whoever_calls() {
 }
 
 #[test]
+fn by_a_proxy_that_a_trunk_has_registered_through_come_others_too() {
+    let mut field = field();
+    let path = "Path: <sip:192.0.2.9;lr>\r\nSupported: path\r\n";
+    assert_eq!(log_in(&mut field, ("branch", "branch"), path).status(), 200);
+    let invite = format!(
+        "INVITE sip:+12025550100@{DOMAIN} SIP/2.0\r\nVia: SIP/2.0/TCP 192.0.2.9;branch=z9hG4bKq\r\nMax-Forwards: 70\r\n\
+         From: <sip:somebody@example.net>;tag=q\r\nTo: <sip:+12025550100@{DOMAIN}>\r\nCall-ID: proxied\r\nCSeq: 1 INVITE\r\n\
+         Contact: <sip:203.0.113.9>\r\nContent-Length: 0\r\n\r\n"
+    );
+    assert_eq!(field.give(nat(), &invite).last().unwrap().message.status(), 401);
+}
+
+#[test]
 fn a_trunk_registers_as_itself_and_only_where_its_rules_say_so() {
     let mut field = field();
     assert_eq!(log_in(&mut field, ("branch", "pbx"), "").status(), 200, "by its name");
