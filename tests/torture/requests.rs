@@ -293,12 +293,13 @@ fn options_are_answered_with_what_we_take() {
 /// RFC 3261 §8.2.7, §26.3.2.4: who has not said who they are gets an answer, and no room for it.
 #[test]
 fn what_is_refused_before_anybody_is_known_is_not_kept() {
-    let in_dialog = ("To", "<sip:user@example.com>;tag=x");
-    let refused: [(&str, &[(&str, &str)], u16); 9] = [
-        ("BYE", &[in_dialog], 481),
-        ("UPDATE", &[in_dialog], 481),
-        ("INVITE", &[in_dialog], 481),
-        ("SUBSCRIBE", &[in_dialog, ("Event", "dialog")], 481),
+    type Fields = &'static [(&'static str, &'static str)];
+    const IN_DIALOG: (&str, &str) = ("To", "<sip:user@example.com>;tag=x");
+    let refused: [(&str, Fields, u16); 9] = [
+        ("BYE", &[IN_DIALOG], 481),
+        ("UPDATE", &[IN_DIALOG], 481),
+        ("INVITE", &[IN_DIALOG], 481),
+        ("SUBSCRIBE", &[IN_DIALOG, ("Event", "dialog")], 481),
         ("BYE", &[], 481),
         ("INVITE", &[("Accept", "text/plain")], 406),
         ("INVITE", &[("Contact", "")], 400),
