@@ -162,23 +162,27 @@ fn a_late_offer_comes_in_a_reliable_response_and_its_answer_in_the_prack() {
     assert!(the(&sent, CALLER, Method::Invite, 200).body().is_empty());
 }
 
+/// A late offer that is agreed by the PRACK of its 183; a minute later the caller hears of it again, reliably, and holds in that PRACK.
+fn held_by_prack(takes_update: bool) -> (Talk, Vec<(u16, Message)>) {
+    let (mut talk, _) = ringing((Name::Require, "100rel"), None);
+    let late = provisional(&talk.leg, 183, "phone", Some(1), Some(&sdp(5000, "sendrecv")));
+    let late = String::from_utf8(late.to_vec()).unwrap();
+    let allow = if takes_update { "Allow: INVITE, UPDATE\r\nRSeq" } else { "RSeq" };
+    let sent = talk.desk.take_from(PHONE, late.replacen("RSeq", allow, 1).as_bytes());
+    talk.answer = the(&sent, CALLER, Method::Invite, 183);
+    let offered = talk.answer.clone();
+    prack(&mut talk, 2, &offered, Some(&offer()));
+    let sent = talk.desk.pass(Duration::from_secs(60));
+    let again = the(&sent, CALLER, Method::Invite, 183);
+    let sent = prack(&mut talk, 3, &again, Some(&sdp(4000, "sendonly")));
+    (talk, sent)
+}
+
 /// RFC 3262 §5: another offer in a PRACK is answered in its 200: by the phone, where it takes UPDATE, else with the session as it is.
 #[test]
 fn an_offer_in_a_prack_goes_to_the_phone_and_its_answer_comes_with_the_200() {
     for (takes_update, phone_says) in [(true, 200), (true, 488), (false, 0)] {
-        let (mut talk, _) = ringing((Name::Require, "100rel"), None);
-        let leg = talk.leg.clone();
-        let late = provisional(&leg, 183, "phone", Some(1), Some(&sdp(5000, "sendrecv")));
-        let late = String::from_utf8(late.to_vec()).unwrap();
-        let allow = if takes_update { "Allow: INVITE, UPDATE\r\nRSeq" } else { "RSeq" };
-        let sent = talk.desk.take_from(PHONE, late.replacen("RSeq", allow, 1).as_bytes());
-        talk.answer = the(&sent, CALLER, Method::Invite, 183);
-        let offered = talk.answer.clone();
-        prack(&mut talk, 2, &offered, Some(&offer()));
-        // A minute later the caller hears of it again, reliably, and holds the session that is agreed.
-        let sent = talk.desk.pass(Duration::from_secs(60));
-        let again = the(&sent, CALLER, Method::Invite, 183);
-        let sent = prack(&mut talk, 3, &again, Some(&sdp(4000, "sendonly")));
+        let (mut talk, sent) = held_by_prack(takes_update);
         let sent = if takes_update {
             let update = the(&sent, PHONE, Method::Update, 0);
             assert!(text(&update).contains("a=sendonly") && text(&update).contains("c=IN IP4 192.0.2.100"));
@@ -199,18 +203,7 @@ fn an_offer_in_a_prack_goes_to_the_phone_and_its_answer_comes_with_the_200() {
 /// The same, where the phone can't be reached: the PRACK is answered with the session as it is.
 #[test]
 fn an_offer_in_a_prack_is_answered_though_the_phone_is_out_of_reach() {
-    let (mut talk, _) = ringing((Name::Require, "100rel"), None);
-    let leg = talk.leg.clone();
-    let late = provisional(&leg, 183, "phone", Some(1), Some(&sdp(5000, "sendrecv")));
-    let late = String::from_utf8(late.to_vec()).unwrap();
-    let late = late.replacen("RSeq", "Allow: INVITE, UPDATE\r\nRSeq", 1);
-    let sent = talk.desk.take_from(PHONE, late.as_bytes());
-    talk.answer = the(&sent, CALLER, Method::Invite, 183);
-    let offered = talk.answer.clone();
-    prack(&mut talk, 2, &offered, Some(&offer()));
-    let sent = talk.desk.pass(Duration::from_secs(60));
-    let again = the(&sent, CALLER, Method::Invite, 183);
-    let sent = prack(&mut talk, 3, &again, Some(&sdp(4000, "sendonly")));
+    let (mut talk, sent) = held_by_prack(true);
     the(&sent, PHONE, Method::Update, 0);
     let sent = talk.desk.lose(PHONE);
     let answered = the(&sent, CALLER, Method::Prack, 200);

@@ -1,10 +1,11 @@
 //! Budgets of one call at once: a leg that was given up counts no more, and an emergency call is never cut off or given away.
 
-use super::net::{CLEAR, World};
-use super::phone::{Phone, Script};
-use super::{ANN, BOB, DOMAIN, assert_at_rest, finals, hang_up, ruleset, s};
-use ringtree::rules::model::{Limit, Spent};
-use ringtree::switch::{Event, Input};
+use super::budgets::{dial, spent, stops};
+use super::net::World;
+use super::phone::Script;
+use super::{ANN, BOB, assert_at_rest, finals, hang_up, office, ruleset, s};
+use ringtree::rules::model::Limit;
+use ringtree::switch::Input;
 use std::sync::Arc;
 
 const ONE: &str = "127.0.1.8:5060";
@@ -25,36 +26,9 @@ fn rules(ann: &str, bob: &str, trunk: &str) -> ringtree::rules::Ruleset {
 
 /// Ann and Bob, and a trunk; everybody answers after a second.
 fn world(ann: &str, bob: &str, trunk: &str) -> World {
-    let mut world = World::new(rules(ann, bob, trunk), CLEAR, 1);
     let answers = Script::Answer { after: s(1) };
-    for (address, user) in [(ANN, "ann1"), (BOB, "bob1"), (ONE, "one")] {
-        world.add(Phone::new(address, user, answers));
-    }
-    world.leads("one", &[ONE]);
-    for address in [ANN, BOB] {
-        world.act(address, Phone::register);
-    }
-    world.run(s(1));
-    world
-}
-
-fn dial(world: &mut World, from: &str, to: &str, talk: u64) -> String {
-    let mut call = String::new();
-    world.act(from, |phone, now| call = phone.call(now, to, s(talk)));
-    world.run(s(3));
-    call
-}
-
-fn spent(world: &World, user: &str) -> Spent {
-    world.switch.office().budgets.spent(world.now(), &DOMAIN.into(), user, "world")
-}
-
-fn stops(world: &World) -> Vec<(String, Limit, bool)> {
-    let stop = |event: &Event| match event {
-        Event::BudgetStopped(stop) => Some((stop.user.clone(), stop.limit, stop.ended)),
-        _ => None,
-    };
-    world.events.iter().filter_map(stop).collect()
+    let phones = [(ANN, "ann1"), (BOB, "bob1"), (ONE, "one")];
+    office(rules(ann, bob, trunk), &phones.map(|(address, user)| (address, user, answers)), &[("one", ONE)])
 }
 
 /// A REFER of whoever is at `by` in that call.

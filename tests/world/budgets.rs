@@ -1,8 +1,8 @@
 //! Budgets (toll fraud): what callers, whoever they speak with and whoever watches notice when there is nothing left.
 
-use super::net::{CLEAR, World};
+use super::net::World;
 use super::phone::{Phone, Script};
-use super::{ANN, BOB, DOMAIN, assert_at_rest, finals, hang_up, ruleset, s};
+use super::{ANN, BOB, DOMAIN, assert_at_rest, finals, hang_up, office, ruleset, s};
 use ringtree::rules::model::{Limit, Spent};
 use ringtree::switch::{Event, Input};
 use std::sync::Arc;
@@ -26,34 +26,28 @@ fn rules(ann: &str, bob: &str) -> ringtree::rules::Ruleset {
 
 /// Ann and Bob, who answers after a second, and two trunks that do so too.
 fn world(ann: &str, bob: &str) -> World {
-    let mut world = World::new(rules(ann, bob), CLEAR, 1);
     let answers = Script::Answer { after: s(1) };
-    for (address, user) in [(ANN, "ann1"), (BOB, "bob1"), (ONE, "one"), (TWO, "two")] {
-        world.add(Phone::new(address, user, answers));
-    }
-    for (trunk, address) in [("one", ONE), ("two", TWO)] {
-        world.leads(trunk, &[address]);
-    }
-    for address in [ANN, BOB] {
-        world.act(address, Phone::register);
-    }
-    world.run(s(1));
-    world
+    let phones = [(ANN, "ann1"), (BOB, "bob1"), (ONE, "one"), (TWO, "two")];
+    office(
+        rules(ann, bob),
+        &phones.map(|(address, user)| (address, user, answers)),
+        &[("one", ONE), ("two", TWO)],
+    )
 }
 
-fn dial(world: &mut World, from: &str, to: &str, talk: u64) -> String {
+pub(super) fn dial(world: &mut World, from: &str, to: &str, talk: u64) -> String {
     let mut call = String::new();
     world.act(from, |phone, now| call = phone.call(now, to, s(talk)));
     world.run(s(3));
     call
 }
 
-fn spent(world: &World, user: &str) -> Spent {
+pub(super) fn spent(world: &World, user: &str) -> Spent {
     world.switch.office().budgets.spent(world.now(), &DOMAIN.into(), user, "world")
 }
 
 /// The stops that were told: whose, by which limit, and whether somebody talked.
-fn stops(world: &World) -> Vec<(String, Limit, bool)> {
+pub(super) fn stops(world: &World) -> Vec<(String, Limit, bool)> {
     let stop = |event: &Event| match event {
         Event::BudgetStopped(stop) => Some((stop.user.clone(), stop.limit, stop.ended)),
         _ => None,

@@ -1,9 +1,9 @@
 //! What crosses towards trunks and phones beside the call itself: who calls, by whose word, and how a phone is to ring.
 
 use super::guard::Guard;
-use super::net::{CLEAR, World};
-use super::phone::{Phone, Script};
-use super::{ANN, BOB, finals, ruleset, s};
+use super::net::World;
+use super::phone::Script;
+use super::{ANN, BOB, finals, office, ruleset, s};
 
 const ONE: &str = "127.0.1.8:5060";
 const PLACES: &str = "[\"127.0.1.0/24\"]";
@@ -21,17 +21,9 @@ fn world(keys: &str, model: &str) -> World {
          [class.national]\nmatch = [\"+1.\"]\n[class.emergency]\nmatch = [\"911\"]\n\
          [[route]]\nclasses = [\"national\", \"emergency\"]\nvia = [\"one\"]\n"
     );
-    let mut world = World::new(ruleset(&users, &[("ann1", "ann")]), CLEAR, 1);
     let answer = Script::Answer { after: s(1) };
-    for (address, user, script) in [(ANN, "ann1", answer), (BOB, "bob1", answer), (ONE, "one", answer)] {
-        world.add(Phone::new(address, user, script));
-    }
-    world.leads("one", &[ONE]);
-    for address in [ANN, BOB] {
-        world.act(address, Phone::register);
-    }
-    world.run(s(1));
-    world
+    let phones = [(ANN, "ann1", answer), (BOB, "bob1", answer), (ONE, "one", answer)];
+    office(ruleset(&users, &[("ann1", "ann")]), &phones, &[("one", ONE)])
 }
 
 fn call(world: &mut World, from: &str, to: &str) {

@@ -1,9 +1,9 @@
 //! Live state around calls: who sits where, frames that are flipped, trunks that are silent or full, callers that a network vouches for
 //! or not, and the emergency centre that calls back.
 
-use super::net::{CLEAR, World};
+use super::net::World;
 use super::phone::{Phone, Script};
-use super::{ANN, BOB, DOMAIN, assert_at_rest, finals, ruleset, s};
+use super::{ANN, BOB, DOMAIN, assert_at_rest, finals, office, ruleset, s};
 use ringtree::rules::{FrameStatus, SeatStatus, Status, StatusKey, StatusObject};
 use ringtree::switch::Input;
 
@@ -25,20 +25,8 @@ fn trunks(keys: &str) -> String {
 fn world(rules: &str, bob: Script, one: Script, two: Script) -> World {
     let users = format!("[user.ann]\next = \"100\"\nvoicemail = {{ enabled = false }}\n{rules}");
     let devices = [("ann1", "ann"), ("bob1", "bob")];
-    let mut world = World::new(ruleset(&users, &devices), CLEAR, 1);
-    for (address, user, script) in
-        [(ANN, "ann1", Script::Ring), (BOB, "bob1", bob), (ONE, "one", one), (TWO, "two", two)]
-    {
-        world.add(Phone::new(address, user, script));
-    }
-    for (trunk, address) in [("one", ONE), ("two", TWO)] {
-        world.leads(trunk, &[address]);
-    }
-    for address in [ANN, BOB] {
-        world.act(address, Phone::register);
-    }
-    world.run(s(1));
-    world
+    let phones = [(ANN, "ann1", Script::Ring), (BOB, "bob1", bob), (ONE, "one", one), (TWO, "two", two)];
+    office(ruleset(&users, &devices), &phones, &[("one", ONE), ("two", TWO)])
 }
 
 const BOB_RULES: &str = "[user.bob]\next = \"200\"\nvoicemail = { enabled = false }\n";

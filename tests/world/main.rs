@@ -82,6 +82,22 @@ fn ann_and_bob(bob: Script, weather: Weather, seed: u64) -> World {
     world
 }
 
+/// These phones, Ann's and Bob's among them registered, and trunks that lead to the addresses beside them.
+fn office(rules: Ruleset, phones: &[(&str, &str, Script)], trunks: &[(&str, &str)]) -> World {
+    let mut world = World::new(rules, CLEAR, 1);
+    for (address, user, script) in phones {
+        world.add(Phone::new(address, user, *script));
+    }
+    for (trunk, address) in trunks {
+        world.leads(trunk, &[address]);
+    }
+    for (address, ..) in phones.iter().filter(|(address, ..)| [ANN, BOB].contains(address)) {
+        world.act(address, Phone::register);
+    }
+    world.run(s(1));
+    world
+}
+
 /// What holds whenever everybody has hung up.
 fn assert_at_rest(world: &mut World) {
     world.run(s(120)); // the transactions' own timers

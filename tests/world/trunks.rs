@@ -3,7 +3,9 @@
 use super::guard::Guard;
 use super::net::{CLEAR, Weather, World};
 use super::phone::{Phone, Script};
-use super::{ANN, BOB, DOMAIN, assert_at_rest, assert_joined, assert_points, finals, hang_up, ruleset, s};
+use super::{
+    ANN, BOB, DOMAIN, assert_at_rest, assert_joined, assert_points, finals, hang_up, office, ruleset, s,
+};
 use ringtree::call::lines::Standing as Place;
 use ringtree::switch::{Event, Input};
 use ringtree::trunk::Standing;
@@ -445,19 +447,12 @@ fn emergency(keys: &str, more: &str) -> World {
          [class.national]\nmatch = [\"+1.\"]\n[class.emergency]\nmatch = [\"911\"]\n\
          [[route]]\nclasses = [\"national\", \"emergency\"]\nvia = [\"one\"]\n"
     );
-    let mut world = World::new(ruleset(&users, &[("ann1", "ann"), ("bob1", "bob")]), CLEAR, 1);
-    let answer = Script::Answer { after: s(1) };
-    for (address, user, script) in
-        [(ANN, "ann1", Script::Ring), (BOB, "bob1", Script::Ring), (ONE, "one", answer)]
-    {
-        world.add(Phone::new(address, user, script));
-    }
-    world.leads("one", &[ONE]);
-    for address in [ANN, BOB] {
-        world.act(address, Phone::register);
-    }
-    world.run(s(1));
-    world
+    let phones = [
+        (ANN, "ann1", Script::Ring),
+        (BOB, "bob1", Script::Ring),
+        (ONE, "one", Script::Answer { after: s(1) }),
+    ];
+    office(ruleset(&users, &[("ann1", "ann"), ("bob1", "bob")]), &phones, &[("one", ONE)])
 }
 
 #[test]
