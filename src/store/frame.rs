@@ -62,17 +62,6 @@ impl<'a> Frames<'a> {
     pub fn position(&self) -> usize {
         self.at
     }
-
-    fn frame(&self) -> Result<&'a [u8], FrameError> {
-        let torn = FrameError::Torn(self.at);
-        let (len, rest) = self.bytes.get(self.at..).and_then(|b| b.split_first_chunk::<4>()).ok_or(torn)?;
-        let (crc, rest) = rest.split_first_chunk::<4>().ok_or(torn)?;
-        let payload = rest.get(..u32::from_le_bytes(*len) as usize).ok_or(torn)?;
-        if crc32fast::hash(payload) != u32::from_le_bytes(*crc) {
-            return Err(FrameError::Checksum(self.at));
-        }
-        Ok(payload)
-    }
 }
 
 impl<'a> Iterator for Frames<'a> {
@@ -82,13 +71,29 @@ impl<'a> Iterator for Frames<'a> {
         if self.broken || self.at >= self.bytes.len() {
             return None;
         }
-        let frame = self.frame();
+        let frame = payload(self.bytes, self.at, FRAME_LEN_MAX);
         match &frame {
             Ok(payload) => self.at += FRAME_HEADER_LEN + payload.len(),
             Err(_) => self.broken = true,
         }
         Some(frame)
     }
+}
+
+/// The payload of the frame that begins at byte `at`; one that says it is longer than `most` counts as torn.
+///
+/// # Errors
+/// How it is broken.
+pub fn payload(bytes: &[u8], at: usize, most: usize) -> Result<&[u8], FrameError> {
+    let torn = FrameError::Torn(at);
+    let (len, rest) = bytes.get(at..).and_then(|b| b.split_first_chunk::<4>()).ok_or(torn)?;
+    let (crc, rest) = rest.split_first_chunk::<4>().ok_or(torn)?;
+    let len = u32::from_le_bytes(*len) as usize;
+    let payload = rest.get(..len).filter(|_| len <= most).ok_or(torn)?;
+    if crc32fast::hash(payload) != u32::from_le_bytes(*crc) {
+        return Err(FrameError::Checksum(at));
+    }
+    Ok(payload)
 }
 
 /// The payload of the frame that begins at byte `at` of a file of `len` bytes.

@@ -73,8 +73,8 @@ fn parse(bytes: &[u8]) -> io::Result<Said> {
     let mut at = MAGIC_LEN;
     said.end = at;
     // Where a frame is damaged, its length may be, too: the next one is looked for at every byte.
-    while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
-        let Some((usage, len)) = note(rest) else {
+    while at < bytes.len() {
+        let Some((usage, len)) = note(bytes, at) else {
             at += 1;
             continue;
         };
@@ -87,15 +87,9 @@ fn parse(bytes: &[u8]) -> io::Result<Said> {
 }
 
 /// The note that begins there, and how long its frame is.
-fn note(bytes: &[u8]) -> Option<(Usage, usize)> {
-    let (len, rest) = bytes.split_first_chunk::<4>()?;
-    let (crc, rest) = rest.split_first_chunk::<4>()?;
-    let len = usize::try_from(u32::from_le_bytes(*len)).ok().filter(|len| *len <= NOTE_LEN_MAX)?;
-    let payload = rest.get(..len)?;
-    if crc32fast::hash(payload) != u32::from_le_bytes(*crc) {
-        return None;
-    }
-    Some((postcard::from_bytes(payload).ok()?, FRAME_HEADER_LEN + len))
+fn note(bytes: &[u8], at: usize) -> Option<(Usage, usize)> {
+    let payload = frame::payload(bytes, at, NOTE_LEN_MAX).ok()?;
+    Some((postcard::from_bytes(payload).ok()?, FRAME_HEADER_LEN + payload.len()))
 }
 
 impl Spending {
