@@ -9,6 +9,7 @@ use crate::rules::compile::BySource;
 use crate::rules::model::UnknownSource;
 use crate::rules::{Domain, Ruleset};
 use crate::sip::{Flow, Message, Name, Uri, Writer, status};
+use crate::transaction::ServerId;
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -78,6 +79,14 @@ impl Switch {
                 Some(sender) => Ok(sender),
                 None => Err(self.challenge(now, flow, &domain, request, verdict)),
             },
+        }
+    }
+
+    /// What a request gets that is from nobody we know: nothing of it is kept.
+    pub(super) fn turn_away(&mut self, server: ServerId, unknown: Unknown) {
+        match unknown {
+            Unknown::Answer(bytes) => self.office.respond_once(server, bytes),
+            Unknown::Silence => self.office.transactions.forget(server),
         }
     }
 

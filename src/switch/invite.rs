@@ -1,7 +1,7 @@
 //! A new INVITE: who calls, whose rules decide, may it come in.
 
 use super::facts::{self, Reading};
-use super::identity::{Sender, Unknown};
+use super::identity::Sender;
 use super::pickup::{self, Wish};
 use super::{Switch, response};
 use crate::call::geolocation::{self, Given};
@@ -26,8 +26,7 @@ impl Switch {
         }
         let sender = match self.identify(now, &flow, &message) {
             Ok(sender) => sender,
-            Err(Unknown::Answer(bytes)) => return self.office.respond_once(server, bytes),
-            Err(Unknown::Silence) => return self.office.transactions.forget(server),
+            Err(unknown) => return self.turn_away(server, unknown),
         };
         match pickup::wish(&message) {
             Wish::None => {}

@@ -2,7 +2,7 @@
 //! blocked, or withholds their name from who wants none such, does not get through. What is about ringing does not: do-not-disturb,
 //! forwards, answering rules, and calls that are up.
 
-use super::identity::{Sender, Unknown};
+use super::identity::Sender;
 use super::{Switch, facts, response};
 use crate::call::device::by_phone;
 use crate::call::headers;
@@ -24,8 +24,7 @@ impl Switch {
     pub(super) fn message(&mut self, now: Now, server: ServerId, flow: Flow, request: &Message) {
         let sender = match self.identify(now, &flow, request) {
             Ok(sender) => sender,
-            Err(Unknown::Answer(bytes)) => return self.office.respond_once(server, bytes),
-            Err(Unknown::Silence) => return self.office.transactions.forget(server),
+            Err(unknown) => return self.turn_away(server, unknown),
         };
         if let Err(code) = self.pass_on(now, (server, &flow), request, &sender) {
             let bytes = match code {

@@ -63,8 +63,7 @@ impl Switch {
     ) {
         match self.may_refer(now, &flow, message, &by) {
             Ok(()) => {}
-            Err(Unknown::Answer(bytes)) => return self.office.respond_once(server, bytes),
-            Err(Unknown::Silence) => return self.office.transactions.forget(server),
+            Err(unknown) => return self.turn_away(server, unknown),
         }
         let to = match referral::refer_to(message) {
             Ok(to) => to,

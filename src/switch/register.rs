@@ -25,8 +25,7 @@ impl Switch {
     pub(super) fn register(&mut self, now: Now, server: ServerId, flow: Flow, request: &Message) {
         let (domain, key) = match self.registering_device(now, &flow, request) {
             Ok(known) => known,
-            Err(Unknown::Answer(bytes)) => return self.office.respond_once(server, bytes),
-            Err(Unknown::Silence) => return self.office.transactions.forget(server),
+            Err(unknown) => return self.turn_away(server, unknown),
         };
         let (code, bytes, added) = self.bind(now, &domain, &key, flow, request);
         self.office.respond(now, server, code, bytes);

@@ -1,6 +1,6 @@
 //! SUBSCRIBE (RFC 6665 §4.2.1): who asks, for what, for how long, and may they.
 
-use super::identity::{Sender, Unknown};
+use super::identity::Sender;
 use super::{Switch, response};
 use crate::call::headers;
 use crate::clock::Now;
@@ -26,8 +26,7 @@ impl Switch {
     /// A SUBSCRIBE outside any dialog.
     pub(super) fn subscribe(&mut self, now: Now, server: ServerId, flow: Flow, request: &Message) {
         let refused = match self.identify(now, &flow, request) {
-            Err(Unknown::Silence) => return self.office.transactions.forget(server),
-            Err(Unknown::Answer(bytes)) => return self.office.respond_once(server, bytes),
+            Err(unknown) => return self.turn_away(server, unknown),
             Ok(sender) => self.asked(now, server, flow, request, sender),
         };
         let refused = refused.and_then(|asked| {
@@ -53,8 +52,7 @@ impl Switch {
             return self.office.respond_once(server, response::plain(request, 481));
         };
         let refused = match self.identify(now, &flow, request) {
-            Err(Unknown::Silence) => return self.office.transactions.forget(server),
-            Err(Unknown::Answer(bytes)) => return self.office.respond_once(server, bytes),
+            Err(unknown) => return self.turn_away(server, unknown),
             Ok(sender) if !is_device(&sender, &device) => Err((403, response::plain(request, 403))),
             Ok(_) => match self.judge(now, &device, &topic) {
                 Some(reason) => {
