@@ -13,7 +13,6 @@ use super::guest::{Guest, Home};
 use super::headers::{self, AGENT};
 use super::join::{ANSWER_WITHIN, GLARES_MAX, Joining, after_glare};
 use super::office::{Effect, Office};
-use super::peer::Peer;
 use super::transfer::{Stage, Transfer};
 use super::{Call, verdict};
 use crate::call::branch::Callee;
@@ -101,10 +100,7 @@ impl Call {
             asking.until = Some(now.mono + ANSWER_WITHIN);
             asking.offered = described.is_some();
         }
-        let bytes = match described {
-            Some(described) => w.body("application/sdp", &described),
-            None => w.finish(),
-        };
+        let bytes = w.described(described.as_deref());
         self.send_within(office, now, Within::Branch(index), client, flow, bytes);
     }
 
@@ -237,35 +233,20 @@ impl Call {
                 office.effect(Effect::Send { flow, bytes: ack });
             }
         }
-        let (callee, request) = (branch.callee.clone(), branch.request.clone());
-        let (withheld, direction) = (branch.withheld, branch.direction);
-        let (flow, behind_nat, channel) = (branch.flow, branch.behind_nat, branch.channel.take());
-        let emergency = std::mem::take(&mut branch.emergency);
-        let peer = std::mem::replace(&mut branch.peer, Peer::new(office));
         self.log.leg_ended(now, branch.entry, Some(200), verdict::word(LegOutcome::Failed));
         match home {
-            Some(home) if lost => office.errands.push(Errand::Gone { home }),
-            Some(home) => {
-                let guest = Guest {
-                    home,
-                    callee,
-                    withheld,
-                    direction,
-                    dialog,
-                    flow,
-                    behind_nat,
-                    peer,
-                    request,
-                    channel,
-                    emergency,
-                    unsettled: offered,
-                };
-                office.errands.push(Errand::Return { from: self.key, guest: Box::new(guest) });
+            Some(home) if !lost => {
+                let guest = Box::new(branch.as_guest(office, home, dialog, offered));
+                office.errands.push(Errand::Return { from: self.key, guest });
             }
-            None if lost => {}
-            None => {
-                let flow = headers::flow_towards(&dialog, flow, behind_nat);
-                self.bye_in(office, now, &mut dialog, flow);
+            home => {
+                branch.channel = None;
+                let flow = headers::flow_towards(&dialog, branch.flow, branch.behind_nat);
+                match home {
+                    Some(home) => office.errands.push(Errand::Gone { home }),
+                    None if lost => {}
+                    None => self.bye_in(office, now, &mut dialog, flow),
+                }
             }
         }
     }

@@ -117,6 +117,11 @@ impl Branch {
         matches!(self.state, State::Calling(_))
     }
 
+    #[must_use]
+    pub fn is_answered(&self) -> bool {
+        matches!(self.state, State::Answered { .. })
+    }
+
     /// We have begun its dialog, and chosen the Call-ID.
     #[must_use]
     pub fn is_ours(&self) -> bool {
@@ -243,10 +248,7 @@ impl Branch {
         if self.is_ours() {
             ack.copy(&self.request, Name::Authorization).copy(&self.request, Name::ProxyAuthorization);
         }
-        let bytes = match description {
-            Some(description) => ack.body("application/sdp", description),
-            None => ack.finish(),
-        };
+        let bytes = ack.described(description);
         (flow, bytes)
     }
 }

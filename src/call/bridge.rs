@@ -259,10 +259,7 @@ impl Call {
         let branch = headers::branch(office);
         let mut ack = dialog.request(Method::Ack, Some(cseq), headers::hop(office, &flow, &branch));
         self.write_credentials(side, client, &mut ack);
-        let bytes = match description {
-            Some(description) => ack.body("application/sdp", description),
-            None => ack.finish(),
-        };
+        let bytes = ack.described(description);
         office.effect(Effect::Send { flow, bytes: bytes.clone() });
         match (client, &mut self.state) {
             (Some(client), State::Answered(bridge)) => bridge.reinvite_ack = Some((client, flow, bytes)),

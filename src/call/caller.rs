@@ -136,10 +136,7 @@ impl Caller {
         if let Some(rseq) = rseq {
             w.header(Name::Require, reliable::TAG).header(Name::RSeq, rseq);
         }
-        let bytes = match &description {
-            Some(description) => w.body("application/sdp", description),
-            None => w.finish(),
-        };
+        let bytes = w.described(description.as_deref());
         office.respond(now, self.server, status, bytes.clone());
         if let Some(description) = description {
             self.given = Some(Given { description, reliably: rseq.is_some() });
@@ -241,10 +238,7 @@ impl Caller {
         };
         let mut response = self.dialog_response(office, 200);
         self.peer.session.accept(now, &self.invite, &mut response);
-        let bytes = match description {
-            Some(description) => response.body("application/sdp", &description),
-            None => response.finish(),
-        };
+        let bytes = response.described(description.as_deref());
         self.final_response(office, now, 200, bytes.clone());
         Unacked::new(now, self.server, bytes)
     }

@@ -1,6 +1,5 @@
 //! Legs that count against a budget: whether they may begin, from when on they talk, and what ends them.
 
-use super::branch::State as BranchState;
 use super::budgets::Ticket;
 use super::lines::Channel;
 use super::office::{Effect, Office};
@@ -117,7 +116,7 @@ impl Call {
     /// Whether somebody talks in this call on that account, and may be cut off: never where help is called.
     #[must_use]
     pub fn spends(&self, account: u64) -> bool {
-        let talking = self.branches.iter().filter(|b| matches!(b.state, BranchState::Answered { .. }));
+        let talking = self.branches.iter().filter(|branch| branch.is_answered());
         let channels = talking.filter_map(|branch| branch.channel.as_ref()).chain(&self.channel);
         matches!(self.state, State::Answered(_))
             && !self.is_emergency()

@@ -136,10 +136,7 @@ impl Call {
         let mut w = early.dialog.request(Method::Prack, None, headers::hop(office, &flow, &name));
         w.header(Name::RAck, format_args!("{} {} {}", early.rseq, invite.number, Method::Invite.word()));
         w.header(Name::UserAgent, AGENT);
-        let bytes = match description {
-            Some(description) => w.body("application/sdp", description),
-            None => w.finish(),
-        };
+        let bytes = w.described(description);
         self.byes += 1;
         self.send_within(office, now, Within::Early(index, at), client, flow, bytes);
     }

@@ -51,7 +51,7 @@ impl Call {
         let flow = self.caller.flow;
         self.caller.peer.learn(message);
         let Some(offer) = headers::description(message) else {
-            return updated(office, now, server, message, &flow, None); // its target is noted
+            return updated(office, now, server, message, Some(&flow), None); // its target is noted
         };
         match (self.meets_update(Side::A), self.early_leg()) {
             (Some(code), _) => not_now(office, now, server, message, code),
@@ -98,7 +98,7 @@ impl Call {
         offer: &Bytes,
     ) {
         let given = self.caller.given().cloned();
-        pracked(office, now, server, message, given.as_deref());
+        updated(office, now, server, message, None, given.as_deref());
         self.caller.peer.heard = Some(offer.clone());
         if let Some(anchor) = &mut self.anchor {
             anchor.point(office, Side::A, offer);
@@ -127,7 +127,7 @@ impl Call {
         let (agreed, theirs, flow) = (early.agreed, early.owes_answer, branch.flow);
         branch.peer.learn(message);
         let Some(offer) = headers::description(message) else {
-            updated(office, now, server, message, &flow, None);
+            updated(office, now, server, message, Some(&flow), None);
             return true;
         };
         let passes = self.caller.has_agreed() && self.caller.peer.updates;
@@ -239,10 +239,8 @@ impl Call {
                 early.description = Some(heard);
             }
         }
-        match update.request.method() {
-            Method::Prack => pracked(office, now, update.server, &update.request, Some(&described)),
-            _ => updated(office, now, update.server, &update.request, &flow, Some(&described)),
-        }
+        let flow = Some(&flow).filter(|_| update.request.method() != Method::Prack);
+        updated(office, now, update.server, &update.request, flow, Some(&described));
         true
     }
 
@@ -271,36 +269,22 @@ impl Call {
     }
 }
 
-/// 200 to a PRACK that offers (RFC 3262 §5): neither makes the dialog's target anew.
-fn pracked(office: &mut Office, now: Now, server: ServerId, message: &Message, description: Option<&[u8]>) {
-    let mut w = Writer::reply(message, 200, status::reason_phrase(200), None);
-    headers::turn_session_id(&mut w, message);
-    w.header(Name::Server, AGENT);
-    let bytes = match description {
-        Some(description) => w.body("application/sdp", description),
-        None => w.finish(),
-    };
-    office.respond(now, server, 200, bytes);
-}
-
-/// 200 to an UPDATE.
+/// 200 to an UPDATE, or to a PRACK that offers (RFC 3262 §5), which makes no target anew: that has no `flow` to name us on.
 fn updated(
     office: &mut Office,
     now: Now,
     server: ServerId,
     message: &Message,
-    flow: &Flow,
+    flow: Option<&Flow>,
     description: Option<&[u8]>,
 ) {
     let mut w = Writer::reply(message, 200, status::reason_phrase(200), None);
     headers::turn_session_id(&mut w, message);
-    headers::session(&mut w, office, flow, sips::is_to_answer(message));
+    if let Some(flow) = flow {
+        headers::session(&mut w, office, flow, sips::is_to_answer(message));
+    }
     w.header(Name::Server, AGENT);
-    let bytes = match description {
-        Some(description) => w.body("application/sdp", description),
-        None => w.finish(),
-    };
-    office.respond(now, server, 200, bytes);
+    office.respond(now, server, 200, w.described(description));
 }
 
 /// A refusal; 500 says when to try again (RFC 3311 §5.2, RFC 3261 §14.2).

@@ -60,6 +60,32 @@ pub enum Fetched {
     Of(Side),
 }
 
+impl Branch {
+    /// What goes with its dialog when that leaves for another call.
+    pub(super) fn as_guest(
+        &mut self,
+        office: &mut Office,
+        home: Home,
+        dialog: Box<Dialog>,
+        unsettled: bool,
+    ) -> Guest {
+        Guest {
+            home,
+            callee: self.callee.clone(),
+            withheld: self.withheld,
+            direction: self.direction,
+            dialog,
+            flow: self.flow,
+            behind_nat: self.behind_nat,
+            peer: std::mem::replace(&mut self.peer, Peer::new(office)),
+            request: self.request.clone(),
+            channel: self.channel.take(),
+            emergency: self.emergency,
+            unsettled,
+        }
+    }
+}
+
 impl Call {
     /// Whether whoever has this dialog with us may hand the party at the other end of it on: that is on the side told.
     pub fn opposite(&mut self, (side, branch): (Side, usize), dialog: &DialogId) -> Fetched {
@@ -145,25 +171,11 @@ impl Call {
             let branch = self.branch_at(side)?;
             let state = std::mem::replace(&mut branch.state, BranchState::Ended(LegOutcome::Answered));
             let BranchState::Answered { dialog, ack } = state else { return None };
-            let flow = branch.flow;
             if let Some(ack) = ack {
                 // Should its 2xx come once more.
-                branch.dismissed.push((dialog.id.remote_tag.clone(), flow, ack));
+                branch.dismissed.push((dialog.id.remote_tag.clone(), branch.flow, ack));
             }
-            Guest {
-                home,
-                callee: branch.callee.clone(),
-                withheld: branch.withheld,
-                direction: branch.direction,
-                dialog,
-                flow,
-                behind_nat: branch.behind_nat,
-                peer: std::mem::replace(&mut branch.peer, Peer::new(office)),
-                request: branch.request.clone(),
-                channel: branch.channel.take(),
-                emergency,
-                unsettled: false,
-            }
+            Guest { emergency, ..branch.as_guest(office, home, dialog, false) }
         };
         if let State::Answered(bridge) = &mut self.state {
             bridge.lent = Some(side);

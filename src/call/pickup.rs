@@ -300,10 +300,7 @@ impl Call {
         branch.peer.write_session(office, &flow, &mut w);
         w.header(Name::UserAgent, AGENT);
         branch.client = client;
-        let bytes = match described {
-            Some(described) => w.body("application/sdp", &described),
-            None => w.finish(),
-        };
+        let bytes = w.described(described.as_deref());
         office.request(now, client, flow, bytes);
     }
 

@@ -19,7 +19,7 @@ impl Call {
         let own = self.transfer().and_then(Transfer::before);
         let by_rules =
             own.into_iter().chain([&self.walk]).any(|it| it.is_emergency() || it.is_psap_callback());
-        let is_in = |branch: &Branch| branch.is_calling() || is_answered(branch);
+        let is_in = |branch: &Branch| branch.is_calling() || branch.is_answered();
         by_rules || self.branches.iter().any(|branch| branch.emergency && is_in(branch))
     }
 
@@ -75,8 +75,4 @@ impl Call {
 
 fn is_on(channel: Option<&Channel>, trunk: &Named) -> bool {
     channel.is_some_and(|channel| channel.is_held() && channel.trunk() == trunk)
-}
-
-fn is_answered(branch: &Branch) -> bool {
-    matches!(branch.state, BranchState::Answered { .. })
 }

@@ -149,10 +149,7 @@ impl Call {
         let cseq = dialog.local_cseq();
         self.peer(side).write_session(office, &flow, &mut w);
         w.header(Name::UserAgent, AGENT);
-        let bytes = match description {
-            Some(description) => w.body("application/sdp", description),
-            None => w.finish(),
-        };
+        let bytes = w.described(description);
         if let State::Answered(bridge) = &mut self.state {
             bridge.own = Some(Own { side, client, method, cseq, amends, lengthened: false });
         }
@@ -264,10 +261,7 @@ impl Call {
         self.write_session_id(side, &mut w);
         headers::session(&mut w, office, &flow, sips);
         w.header(Name::Server, AGENT);
-        let bytes = match body {
-            Some(body) => w.body("application/sdp", &body),
-            None => w.finish(),
-        };
+        let bytes = w.described(body.as_deref());
         office.respond(now, server, 200, bytes.clone());
         if let (Method::Invite, State::Answered(bridge)) = (message.method(), &mut self.state) {
             bridge.await_ack(side, Unacked::new(now, server, bytes));

@@ -93,6 +93,15 @@ impl Writer {
         self.buf.freeze()
     }
 
+    /// With a session description, or without one.
+    #[must_use]
+    pub fn described(self, description: Option<&[u8]>) -> Bytes {
+        match description {
+            Some(description) => self.body("application/sdp", description),
+            None => self.finish(),
+        }
+    }
+
     /// `Content-Length: 0` and the end.
     #[must_use]
     pub fn finish(mut self) -> Bytes {
