@@ -24,6 +24,7 @@ pub mod rules;
 pub mod subscription;
 pub mod transaction;
 pub mod trunk;
+pub mod voice;
 
 pub mod switch;
 

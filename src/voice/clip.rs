@@ -1,0 +1,164 @@
+//! Recorded sound, ready to be played: decoded, one channel, at the rate of the codecs.
+
+use super::codec::RATE;
+use std::io::Cursor;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The longest sound of one file; what is beyond is an error.
+pub const SECONDS_MAX: usize = 3600;
+/// The largest file.
+pub const FILE_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// The rates a file may have.
+const RATES: std::ops::RangeInclusive<u32> = 8_000..=48_000;
+
+/// Samples at [`RATE`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Clip {
+    samples: Arc<[i16]>,
+}
+
+/// Why a file can't be played.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ClipError {
+    #[error("it is neither WAV nor MP3")]
+    Unknown,
+    #[error("its WAV can't be read: {0}")]
+    Wav(String),
+    #[error("its rate is {0} Hz; 8000 to 48000 can be played")]
+    Rate(u32),
+    #[error("it has {0} channels; one or two can be played")]
+    Channels(u16),
+    #[error("it has no sound in it")]
+    Empty,
+    #[error("it is longer than {} minutes", SECONDS_MAX / 60)]
+    TooLong,
+}
+
+impl Clip {
+    #[must_use]
+    pub fn new(samples: Vec<i16>) -> Clip {
+        Clip { samples: samples.into() }
+    }
+
+    #[must_use]
+    pub fn samples(&self) -> &[i16] {
+        &self.samples
+    }
+
+    #[must_use]
+    pub fn length(&self) -> Duration {
+        Duration::from_secs_f64(self.samples.len() as f64 / f64::from(RATE))
+    }
+
+    /// Reads a whole file: WAV of 8 to 32 bits or floats, one or two channels, 8 to 48 kHz.
+    ///
+    /// # Errors
+    /// See [`ClipError`].
+    pub fn read(file: &[u8]) -> Result<Clip, ClipError> {
+        match file {
+            [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'A', b'V', b'E', ..] => wav(file),
+            _ => Err(ClipError::Unknown),
+        }
+    }
+}
+
+fn wav(file: &[u8]) -> Result<Clip, ClipError> {
+    let broken = |error: hound::Error| ClipError::Wav(error.to_string());
+    let mut reader = hound::WavReader::new(Cursor::new(file)).map_err(broken)?;
+    let spec = reader.spec();
+    if !(1..=2).contains(&spec.channels) {
+        return Err(ClipError::Channels(spec.channels));
+    }
+    if !RATES.contains(&spec.sample_rate) {
+        return Err(ClipError::Rate(spec.sample_rate));
+    }
+    let values_max = SECONDS_MAX * spec.sample_rate as usize * usize::from(spec.channels);
+    if reader.len() as usize > values_max {
+        return Err(ClipError::TooLong);
+    }
+    let values: Vec<f32> = match spec.sample_format {
+        hound::SampleFormat::Float => reader.samples::<f32>().collect::<Result<_, _>>().map_err(broken)?,
+        hound::SampleFormat::Int => {
+            let full_scale = 2_f32.powi(i32::from(spec.bits_per_sample) - 1);
+            let value = |sample: Result<i32, hound::Error>| sample.map(|sample| sample as f32 / full_scale);
+            reader.samples::<i32>().map(value).collect::<Result<_, _>>().map_err(broken)?
+        }
+    };
+    made_of(values, spec.channels, spec.sample_rate)
+}
+
+/// One channel of it at our rate.
+fn made_of(values: Vec<f32>, channels: u16, rate: u32) -> Result<Clip, ClipError> {
+    let one: Vec<f32> = match channels {
+        2 => values.chunks_exact(2).map(|pair| pair.iter().sum::<f32>() / 2.0).collect(),
+        _ => values,
+    };
+    if one.is_empty() {
+        return Err(ClipError::Empty);
+    }
+    let sound = if rate == RATE { one } else { super::resample::resample(&one, rate, RATE) };
+    let sample = |value: &f32| (value.clamp(-1.0, 1.0) * 32_767.0).round() as i16; // NaN becomes 0
+    Ok(Clip::new(sound.iter().map(sample).collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::voice::measure::{level_dbm0, peak, share};
+    use std::f64::consts::TAU;
+
+    fn file(rate: u32, channels: u16, bits_per_sample: u16, hz: f64, seconds: f64) -> Vec<u8> {
+        let sample_format = hound::SampleFormat::Int;
+        let spec = hound::WavSpec { channels, sample_rate: rate, bits_per_sample, sample_format };
+        let mut bytes = Cursor::new(Vec::new());
+        let mut writer = hound::WavWriter::new(&mut bytes, spec).unwrap();
+        for n in 0..(f64::from(rate) * seconds) as u32 {
+            let value = peak(-12.0) * (TAU * hz * f64::from(n) / f64::from(rate)).sin();
+            let scaled = (value * 2_f64.powi(i32::from(bits_per_sample) - 16)).round();
+            (0..channels).for_each(|_| writer.write_sample(scaled as i32).unwrap());
+        }
+        writer.finalize().unwrap();
+        bytes.into_inner()
+    }
+
+    #[test]
+    fn files_of_every_rate_and_shape_sound_the_same() {
+        for (rate, channels, bits) in [
+            (8_000, 1, 16),
+            (8_000, 2, 16),
+            (16_000, 1, 16),
+            (44_100, 2, 24),
+            (48_000, 1, 32),
+            (11_025, 1, 8),
+        ] {
+            let clip = Clip::read(&file(rate, channels, bits, 1000.0, 1.0)).unwrap();
+            let length = clip.length().as_secs_f64();
+            assert!((length - 1.0).abs() < 0.001, "{rate}: {length} s");
+            // The first and the last milliseconds are those of the resampler's filter.
+            let middle = &clip.samples()[400..7600];
+            let (level, part) = (level_dbm0(middle), share(middle, 1000.0));
+            assert!((level + 12.0).abs() < 0.2, "{rate}/{channels}/{bits}: {level} dBm0");
+            assert!(part > 0.995, "{rate}/{channels}/{bits}: {part}");
+        }
+    }
+
+    #[test]
+    fn what_our_rate_can_not_carry_is_not_heard() {
+        let clip = Clip::read(&file(48_000, 1, 16, 6000.0, 1.0)).unwrap();
+        let level = level_dbm0(&clip.samples()[400..7600]);
+        assert!(level < -60.0, "6 kHz comes back as 2 kHz at {level} dBm0");
+    }
+
+    #[test]
+    fn what_can_not_be_played_says_why() {
+        assert_eq!(Clip::read(b""), Err(ClipError::Unknown));
+        assert_eq!(Clip::read(b"hello there, this is text"), Err(ClipError::Unknown));
+        assert_eq!(Clip::read(&file(96_000, 1, 16, 100.0, 0.1)), Err(ClipError::Rate(96_000)));
+        assert_eq!(Clip::read(&file(8_000, 3, 16, 100.0, 0.1)), Err(ClipError::Channels(3)));
+        assert_eq!(Clip::read(&file(8_000, 1, 16, 100.0, 0.0)), Err(ClipError::Empty));
+        let whole = file(8_000, 1, 16, 100.0, 0.1);
+        assert!(matches!(Clip::read(&whole[..30]), Err(ClipError::Wav(_))));
+        assert!(matches!(Clip::read(&whole[..100]), Err(ClipError::Wav(_))), "cut short");
+    }
+}

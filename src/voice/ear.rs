@@ -1,0 +1,142 @@
+//! What a party says: the packets of its side as even sound, and the keys that it presses, as events or in the sound.
+//!
+//! Invariant: only payload types that mean the same in every session are decoded; what the parties have agreed on beside them passes by
+//! as silence.
+
+use super::codec::Codec;
+use super::digit::Digit;
+use super::event;
+use super::in_band::InBand;
+use super::jitter::Jitter;
+use rtp_rs::RtpReader;
+
+#[derive(Debug, Default)]
+pub struct Ear {
+    /// The payload type of telephone-event in the party's session.
+    event: Option<u8>,
+    hearing: event::Hearing,
+    /// Where the party has no events.
+    in_band: Option<Box<InBand>>,
+    jitter: Jitter,
+    /// The source that is heard (RFC 3550 §3).
+    source: Option<u32>,
+    decoded: Vec<i16>,
+}
+
+impl Ear {
+    /// `event`: the payload type of telephone-event; without one, keys are listened for in the sound.
+    #[must_use]
+    pub fn new(event: Option<u8>) -> Ear {
+        let in_band = event.is_none().then(Box::default);
+        Ear { event, in_band, ..Ear::default() }
+    }
+
+    /// An ear for the sound alone.
+    #[must_use]
+    pub fn without_keys() -> Ear {
+        Ear::default()
+    }
+
+    /// A packet of the party. `Some`: a key that it tells of.
+    pub fn packet(&mut self, packet: &[u8]) -> Option<Digit> {
+        let packet = RtpReader::new(packet).ok()?;
+        let (source, timestamp) = (packet.ssrc(), packet.timestamp());
+        if self.source.replace(source) != Some(source) {
+            self.hearing.restart();
+            self.jitter = Jitter::default();
+        }
+        let payload_type = packet.payload_type();
+        if self.event == Some(payload_type) {
+            return self.hearing.packet(timestamp, packet.payload());
+        }
+        let codec = Codec::of_payload_type(payload_type)?;
+        self.decoded.clear();
+        codec.decode(packet.payload(), &mut self.decoded);
+        self.jitter.put(timestamp, &self.decoded);
+        None
+    }
+
+    /// The sound of the next frame, silence where there is none; and the keys in it.
+    pub fn take(&mut self, frame: &mut [i16], told: impl FnMut(Digit)) {
+        self.jitter.take(frame);
+        if let Some(in_band) = &mut self.in_band {
+            in_band.take(frame, told);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::voice::codec::FRAME;
+    use crate::voice::event::Saying;
+    use crate::voice::measure::{share, sine};
+    use crate::voice::packet::{Format, Seed, Stream};
+
+    fn stream(ssrc: u32, event: Option<u8>) -> Stream {
+        let format = Format { event, ..Format::plain(Codec::Pcma) };
+        Stream::new(format, Seed { ssrc, sequence: 1, timestamp: 1000 })
+    }
+
+    fn heard(ear: &mut Ear, packets: impl Iterator<Item = Vec<u8>>) -> (Vec<i16>, String) {
+        let (mut sound, mut keys) = (Vec::new(), String::new());
+        for packet in packets {
+            keys.extend(ear.packet(&packet).map(Digit::char));
+            let mut frame = [0; FRAME];
+            ear.take(&mut frame, |digit| keys.push(digit.char()));
+            sound.extend(frame);
+        }
+        (sound, keys)
+    }
+
+    #[test]
+    fn keys_are_heard_as_events_and_the_sound_around_them_as_sound() {
+        let tone = sine(700.0, -10.0, 50 * FRAME);
+        let mut stream = stream(1, Some(101));
+        let mut packets: Vec<Vec<u8>> = Vec::new();
+        for (tick, samples) in tone.chunks(FRAME).enumerate() {
+            packets.push(stream.sound(samples));
+            if tick == 20 {
+                let mut saying = Saying::new(Digit::of_char('9').unwrap(), stream.timestamp(), 480);
+                while let Some(said) = saying.tick(160) {
+                    packets.extend(stream.event(&said));
+                }
+            }
+            stream.advance();
+        }
+        let (sound, keys) = heard(&mut Ear::new(Some(101)), packets.into_iter());
+        assert_eq!(keys, "9");
+        assert!(share(&sound[sound.len() - 3200..], 700.0) > 0.99);
+    }
+
+    #[test]
+    fn keys_in_the_sound_are_heard_where_the_party_has_no_events_and_nowhere_else() {
+        let mut key = sine(852.0, -9.0, 10 * FRAME);
+        super::super::mix::add(&mut key, &sine(1477.0, -9.0, 10 * FRAME));
+        key.extend([0; 10 * FRAME]);
+        for (mut ear, wanted) in [(Ear::new(None), "9"), (Ear::new(Some(101)), ""), (Ear::without_keys(), "")]
+        {
+            let mut stream = stream(1, None);
+            let packets = key.chunks(FRAME).map(|samples| {
+                let packet = stream.sound(samples);
+                stream.advance();
+                packet
+            });
+            assert_eq!(heard(&mut ear, packets).1, wanted);
+        }
+    }
+
+    #[test]
+    fn another_source_begins_anew_and_garbage_is_nothing() {
+        let mut ear = Ear::new(Some(101));
+        for ssrc in [1, 2] {
+            let mut stream = stream(ssrc, Some(101));
+            let saying = &mut Saying::new(Digit::of_char('1').unwrap(), 5, 160);
+            let said = stream.event(&saying.tick(160).unwrap()).unwrap();
+            assert_eq!(ear.packet(&said).map(Digit::char), Some('1'), "source {ssrc}");
+        }
+        for packet in [&[][..], &[0x80], &[0x80; 12], &[0x80, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1], &[0xff; 40]] {
+            assert_eq!(ear.packet(packet), None);
+        }
+    }
+}

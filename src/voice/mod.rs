@@ -1,0 +1,174 @@
+//! Ears and a voice: what the daemon hears of parties and says to them, as values and machines. Who asks for what is signalling's
+//! matter; the threads that tick, and the files, are in `net::voice`.
+//!
+//! What it is not: it opens no socket and reads no file. Packets come from the relay as copies ("taps") and go to it whole and plain; the
+//! relay alone protects, latches and sends.
+
+pub mod clip;
+pub mod codec;
+pub mod collect;
+pub mod digit;
+pub mod ear;
+pub mod endpoint;
+pub mod event;
+pub mod in_band;
+pub mod jitter;
+#[cfg(test)]
+mod measure;
+pub mod mix;
+pub mod mouth;
+pub mod packet;
+pub mod recording;
+mod resample;
+pub mod tone;
+
+use crate::relay::{RelayId, Side};
+use collect::{Collect, Why};
+use digit::Digit;
+pub use mouth::Repeat;
+use packet::{Format, Seed};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Sounds in one list; what is beyond is not played.
+pub const SOUNDS_MAX: usize = 64;
+
+/// A party: one side of one relay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Spot {
+    pub relay: RelayId,
+    pub side: Side,
+}
+
+/// What can be played.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Sound {
+    /// A file that the rules of a domain name, relative to where they lie.
+    File {
+        domain: Arc<str>,
+        file: Arc<str>,
+    },
+    /// One of our prompts, by name, in the domain's own set where it has one.
+    Prompt {
+        domain: Arc<str>,
+        name: &'static str,
+    },
+    /// A tone of a country (ISO 3166). It does not end by itself but for a beep.
+    Tone {
+        kind: tone::Kind,
+        country: Arc<str>,
+    },
+    Pause(Duration),
+}
+
+/// What signalling asks of ears and voice.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// Hear that party, and speak to it in this format.
+    Open {
+        at: Spot,
+        format: Format,
+        seed: Seed,
+    },
+    /// Play these sounds one after the other, in the place of what is played; told of by [`Report::Played`] under `number`. A sound that
+    /// can't be played is left out, and told of by [`Report::Missing`].
+    Play {
+        at: Spot,
+        number: u32,
+        sounds: Arc<[Sound]>,
+        repeat: Repeat,
+    },
+    Stop {
+        at: Spot,
+    },
+    /// Gather a number; told of by [`Report::Collected`].
+    Collect {
+        at: Spot,
+        rules: Collect,
+    },
+    /// The party has pressed a key, and said so in signalling (INFO).
+    Dialled {
+        at: Spot,
+        digit: Digit,
+    },
+    /// Say this key to the party.
+    Say {
+        at: Spot,
+        digit: Digit,
+    },
+    /// No more of it.
+    Close {
+        at: Spot,
+    },
+    /// Write what both parties of this relay say to a file of this name.
+    Record {
+        relay: RelayId,
+        file: Arc<str>,
+    },
+    /// The recording is over; told of by [`Report::Recorded`].
+    EndRecording {
+        relay: RelayId,
+    },
+}
+
+impl Command {
+    /// The relay that it is about.
+    #[must_use]
+    pub fn relay(&self) -> RelayId {
+        match self {
+            Command::Open { at, .. }
+            | Command::Play { at, .. }
+            | Command::Stop { at }
+            | Command::Collect { at, .. }
+            | Command::Dialled { at, .. }
+            | Command::Say { at, .. }
+            | Command::Close { at } => at.relay,
+            Command::Record { relay, .. } | Command::EndRecording { relay } => *relay,
+        }
+    }
+}
+
+/// What ears and voice tell.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Report {
+    /// What was to be played under this number has been, to its end.
+    Played {
+        at: Spot,
+        number: u32,
+    },
+    /// The party has pressed a key.
+    Digit {
+        at: Spot,
+        digit: Digit,
+    },
+    Collected {
+        at: Spot,
+        digits: String,
+        why: Why,
+    },
+    /// A sound could not be played.
+    Missing {
+        at: Spot,
+        sound: Sound,
+        why: String,
+    },
+    /// A recording lies in its file, or could not be written.
+    Recorded {
+        relay: RelayId,
+        result: Result<Duration, String>,
+    },
+}
+
+impl Report {
+    /// The relay that it is about.
+    #[must_use]
+    pub fn relay(&self) -> RelayId {
+        match self {
+            Report::Played { at, .. }
+            | Report::Digit { at, .. }
+            | Report::Collected { at, .. }
+            | Report::Missing { at, .. } => at.relay,
+            Report::Recorded { relay, .. } => *relay,
+        }
+    }
+}
