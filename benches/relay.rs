@@ -195,7 +195,7 @@ fn ours(phones: &[[UdpSocket; 2]]) -> (Plane, Vec<[SocketAddr; 2]>) {
     let Ok(Report::Opened { pairs, .. }) = reports.recv() else { panic!("no ports") };
     let mut addresses = Vec::new();
     for ((id, phones), pairs) in (0..).map(RelayId).zip(phones).zip(pairs.chunks_exact(2)) {
-        plane.command(Command::Open { id, a: pairs[0], b: pairs[1] }).unwrap();
+        plane.command(Command::Open { id, a: pairs[0], b: Some(pairs[1]) }).unwrap();
         for (side, phone) in [Side::A, Side::B].into_iter().zip(phones) {
             let rtp = Some(phone.local_addr().unwrap());
             plane.command(Command::Point { id, side, rtp, rtcp: None }).unwrap();

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test's way to fail
 
 use ringtree::net::media::{Plane, Ports, Range, Reporter};
-use ringtree::relay::{Command, Media, PortPair, RelayId, Report, Side};
+use ringtree::relay::{Command, Media, PortPair, RelayId, Report, Said, Side, Source};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -36,7 +36,7 @@ fn world(threads: usize) -> World {
 impl World {
     fn open(&self, id: u64, a: &UdpSocket, b: &UdpSocket) {
         let id = RelayId(id);
-        self.plane.command(Command::Open { id, a: self.pairs[0], b: self.pairs[1] }).unwrap();
+        self.plane.command(Command::Open { id, a: self.pairs[0], b: Some(self.pairs[1]) }).unwrap();
         for (side, phone) in [(Side::A, a), (Side::B, b)] {
             let rtp = Some(phone.local_addr().unwrap());
             self.plane.command(Command::Point { id, side, rtp, rtcp: None }).unwrap();
@@ -195,6 +195,63 @@ fn ports_of_a_closed_relay_serve_the_next_one() {
 }
 
 #[test]
+fn the_voice_plane_speaks_to_a_party_that_is_alone_and_hears_it() {
+    let mut world = world(1);
+    let voice = world.plane.voice_ports().pop().unwrap();
+    assert!(world.plane.voice_ports().is_empty());
+    let (id, a) = (RelayId(1), phone("127.0.0.1"));
+    world.plane.command(Command::Open { id, a: world.pairs[0], b: None }).unwrap();
+    let at = a.local_addr().unwrap();
+    // There is nobody on side B: what is asked for it changes nothing.
+    for side in [Side::A, Side::B] {
+        world.plane.command(Command::Point { id, side, rtp: Some(at), rtcp: None }).unwrap();
+        world.plane.command(Command::Feed { id, side, from: Source::Voice }).unwrap();
+    }
+    world.plane.command(Command::Tap { id, side: Side::A, on: true }).unwrap();
+    world.settle();
+    a.send_to(&rtp(1, "hello?"), world.pairs[0].rtp).unwrap();
+    for side in [Side::B, Side::A] {
+        voice.say(Said { id, side, packet: rtp(7, "press one").into() }).unwrap();
+    }
+    voice.wake();
+    assert_eq!(hear(&a), (rtp(7, "press one"), world.pairs[0].rtp));
+    world.settle();
+    let heard =
+        std::iter::from_fn(|| voice.heard()).map(|heard| (heard.id, heard.side, heard.packet.to_vec()));
+    assert_eq!(heard.collect::<Vec<_>>(), [(id, Side::A, rtp(1, "hello?"))]);
+    let media = world.close(1);
+    assert_eq!((media.a_to_b.packets, media.b_to_a.packets, media.one_way), (1, 0, false));
+    voice.say(Said { id, side: Side::A, packet: rtp(8, "too late").into() }).unwrap();
+    voice.wake();
+}
+
+#[test]
+fn music_takes_the_place_of_the_other_party_and_gives_it_back() {
+    let mut world = world(1);
+    let voice = world.plane.voice_ports().pop().unwrap();
+    let (a, b) = (phone("127.0.0.1"), phone("127.0.0.1"));
+    world.open(1, &a, &b);
+    let (id, side) = (RelayId(1), Side::A);
+    let (ours_a, ours_b) = (world.pairs[0].rtp, world.pairs[1].rtp);
+    world.plane.command(Command::Feed { id, side, from: Source::Voice }).unwrap();
+    world.settle();
+    b.send_to(&rtp(1, "not for a"), ours_b).unwrap();
+    // Both come to the same thread; what b says reaches it before a is heard at b.
+    a.send_to(&rtp(1, "still there?"), ours_a).unwrap();
+    assert_eq!(hear(&b).0, rtp(1, "still there?"), "b hears a all the time");
+    voice.say(Said { id, side, packet: rtp(1, "la la la").into() }).unwrap();
+    voice.wake();
+    assert_eq!(hear(&a), (rtp(1, "la la la"), ours_a));
+    world.plane.command(Command::Feed { id, side, from: Source::Party }).unwrap();
+    world.settle();
+    voice.say(Said { id, side, packet: rtp(2, "la").into() }).unwrap();
+    voice.wake();
+    world.settle();
+    b.send_to(&rtp(2, "here I am"), ours_b).unwrap();
+    assert_eq!(hear(&a), (rtp(2, "here I am"), ours_a));
+}
+
+#[test]
 fn closing_what_was_never_opened_is_answered() {
     let world = world(1);
     assert_eq!(world.close(99), Media::default());
@@ -227,7 +284,7 @@ fn relays_are_spread_over_threads() {
     let (c, d) = (phone("127.0.0.1"), phone("127.0.0.1"));
     for (id, pairs, phones) in [(2, &world.pairs[..2], [&a, &b]), (3, &world.pairs[2..], [&c, &d])] {
         let id = RelayId(id);
-        world.plane.command(Command::Open { id, a: pairs[0], b: pairs[1] }).unwrap();
+        world.plane.command(Command::Open { id, a: pairs[0], b: Some(pairs[1]) }).unwrap();
         for (side, phone) in [(Side::A, phones[0]), (Side::B, phones[1])] {
             let rtp = Some(phone.local_addr().unwrap());
             world.plane.command(Command::Point { id, side, rtp, rtcp: None }).unwrap();

@@ -66,7 +66,7 @@ impl Anchor {
             (State::Reserved(held), Side::B) => {
                 let held = std::mem::take(held);
                 self.state = State::Open;
-                office.effect(Effect::Media(Command::Open { id: self.id, a: self.a, b: self.b }));
+                office.effect(Effect::Media(Command::Open { id: self.id, a: self.a, b: Some(self.b) }));
                 for command in held.into_iter().chain([command]) {
                     office.effect(Effect::Media(command));
                 }

@@ -1,16 +1,16 @@
-//! One relay of one call: what to do with a packet that came in on one of its four sockets. Nothing is allocated, nothing
-//! is copied; the header is read in place and the bytes go out as they came.
+//! One relay of one call: what to do with a packet that came in on one of its four sockets, or from the voice plane. Nothing is
+//! allocated, nothing is copied; the header is read in place and the bytes go out as they came.
 //!
-//! Invariants: a packet is only ever sent to the other party, from the socket of that party's own side; a packet from a source
-//! that the latch doesn't take changes nothing but a counter.
+//! Invariants: a party's packet is only ever sent to the other party, from the socket of that party's own side, and only while
+//! that is what it is to hear; a packet from a source that the latch doesn't take changes nothing but a counter.
 //!
 //! RTCP may come on the RTP port (RFC 5761), whether that was negotiated or not: it leaves towards each party the way that
 //! party itself sends it.
 
 use super::latch::Latch;
 use super::stats::Reception;
-use super::{Media, ONE_WAY_AFTER, Side};
-use crate::rtp::{self, Header};
+use super::{Media, ONE_WAY_AFTER, Side, Source};
+use crate::rtp::{self, Header, Protocol};
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -40,8 +40,22 @@ pub enum Why {
     NotRtp,
     /// From a source that doesn't fit the party of this side.
     Stranger,
-    /// The other party has no address yet, or is on hold. Not counted as dropped: nobody was to have it.
+    /// The other party has no address yet, is on hold, or is to hear something else. Not counted as dropped: nobody was to have it.
     NoDestination,
+}
+
+/// What comes of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    pub forward: Forward,
+    /// The voice plane gets a copy.
+    pub tapped: bool,
+}
+
+impl From<Forward> for Outcome {
+    fn from(forward: Forward) -> Outcome {
+        Outcome { forward, tapped: false }
+    }
 }
 
 /// One relay of one call.
@@ -60,6 +74,17 @@ struct Party {
     reports: Reports,
     /// What came from this party.
     reception: Reception,
+    /// What this party hears.
+    feed: Source,
+    /// The voice plane hears this party.
+    tapped: bool,
+}
+
+impl Party {
+    /// Where what comes from the other party goes; the voice plane's when that is what this party hears.
+    fn destination(&self, fed_by: Source) -> Option<SocketAddr> {
+        if self.feed == fed_by { self.rtp.destination() } else { None }
+    }
 }
 
 /// Which of its ports a party takes RTCP on.
@@ -94,7 +119,17 @@ impl Relay {
         }
     }
 
-    /// A packet came in on that socket.
+    /// See `Command::Feed`.
+    pub fn feed(&mut self, side: Side, from: Source) {
+        self.party(side).feed = from;
+    }
+
+    /// See `Command::Tap`.
+    pub fn tap(&mut self, side: Side, on: bool) {
+        self.party(side).tapped = on;
+    }
+
+    /// A packet came in on that socket. What shares the socket with RTP is told apart by its first octet (RFC 7983 §7).
     pub fn packet(
         &mut self,
         now: Instant,
@@ -102,30 +137,62 @@ impl Relay {
         channel: Channel,
         from: SocketAddr,
         packet: &[u8],
-    ) -> Forward {
-        let header = if channel == Channel::Rtp { Header::parse(packet) } else { None };
-        let forward = match (header, rtp::reporter(packet)) {
-            (Some(header), _) => self.rtp(now, side, from, header, packet.len()),
-            (None, Some(ssrc)) => self.rtcp(side, channel, from, ssrc),
-            (None, None) => Forward::Drop(Why::NotRtp),
+    ) -> Outcome {
+        let outcome = match Protocol::of(packet) {
+            Some(Protocol::Rtp) => self.rtp_or_rtcp(now, side, channel, from, packet),
+            // Neither ICE nor DTLS was agreed on with anybody.
+            Some(Protocol::Stun | Protocol::Dtls) | None => Forward::Drop(Why::NotRtp).into(),
         };
-        if let Forward::Drop(Why::NotRtp | Why::Stranger) = forward {
+        if let Forward::Drop(Why::NotRtp | Why::Stranger) = outcome.forward {
             self.party(side).reception.dropped();
         }
-        forward
+        outcome
     }
 
-    fn rtp(&mut self, now: Instant, side: Side, from: SocketAddr, header: Header, octets: usize) -> Forward {
+    fn rtp_or_rtcp(
+        &mut self,
+        now: Instant,
+        side: Side,
+        channel: Channel,
+        from: SocketAddr,
+        packet: &[u8],
+    ) -> Outcome {
+        let header = if channel == Channel::Rtp { Header::parse(packet) } else { None };
+        match (header, rtp::reporter(packet)) {
+            (Some(header), _) => self.rtp(now, side, from, header, packet.len()),
+            (None, Some(ssrc)) => self.rtcp(side, channel, from, ssrc).into(),
+            (None, None) => Forward::Drop(Why::NotRtp).into(),
+        }
+    }
+
+    fn rtp(&mut self, now: Instant, side: Side, from: SocketAddr, header: Header, octets: usize) -> Outcome {
         let other = side.other();
-        let to = self.party(other).rtp.destination();
+        let to = self.party(other).destination(Source::Party);
         let party = self.party(side);
         if !party.rtp.admit(from) {
-            return Forward::Drop(Why::Stranger);
+            return Forward::Drop(Why::Stranger).into();
         }
         party.reception.heard(now, header);
-        let Some(to) = to else { return Forward::Drop(Why::NoDestination) };
-        party.reception.relayed(now, octets);
-        Forward::SendTo { side: other, channel: Channel::Rtp, to }
+        let tapped = party.tapped;
+        if to.is_some() || tapped {
+            party.reception.relayed(now, octets);
+        }
+        let forward = to.map_or(Forward::Drop(Why::NoDestination), |to| Forward::SendTo {
+            side: other,
+            channel: Channel::Rtp,
+            to,
+        });
+        Outcome { forward, tapped }
+    }
+
+    /// The voice plane says this to the party on that side: sent if that is what this party hears, and if it is RTP.
+    #[must_use]
+    pub fn said(&mut self, side: Side, packet: &[u8]) -> Forward {
+        if Header::parse(packet).is_none() {
+            return Forward::Drop(Why::NotRtp);
+        }
+        let to = self.party(side).destination(Source::Voice);
+        to.map_or(Forward::Drop(Why::NoDestination), |to| Forward::SendTo { side, channel: Channel::Rtp, to })
     }
 
     /// RTCP has no latch of its own against the RTP's: it is taken from the IP address that RTP comes from, and on the RTP
@@ -150,6 +217,9 @@ impl Relay {
         };
         let side = side.other();
         let other = self.party(side);
+        if other.feed != Source::Party {
+            return Forward::Drop(Why::NoDestination);
+        }
         let (channel, to) = match other.reports {
             Reports::Muxed => (Channel::Rtp, other.rtp.destination()),
             Reports::Apart => (Channel::Rtcp, other.rtcp.destination()),
@@ -199,6 +269,20 @@ mod tests {
         relay
     }
 
+    /// Where a packet goes; nobody has tapped the relay.
+    fn packet(
+        relay: &mut Relay,
+        now: Instant,
+        side: Side,
+        channel: Channel,
+        from: SocketAddr,
+        packet: &[u8],
+    ) -> Forward {
+        let Outcome { forward, tapped } = relay.packet(now, side, channel, from, packet);
+        assert!(!tapped);
+        forward
+    }
+
     fn send_to(side: Side, channel: Channel, to: &str) -> Forward {
         Forward::SendTo { side, channel, to: at(to) }
     }
@@ -207,9 +291,9 @@ mod tests {
     fn packets_cross_both_ways() {
         let now = Instant::now();
         let mut relay = pointed(now);
-        let forward = relay.packet(now, Side::A, Channel::Rtp, at("10.0.0.1:4000"), &RTP);
+        let forward = packet(&mut relay, now, Side::A, Channel::Rtp, at("10.0.0.1:4000"), &RTP);
         assert_eq!(forward, send_to(Side::B, Channel::Rtp, "10.0.0.2:5000"));
-        let forward = relay.packet(now, Side::B, Channel::Rtp, at("10.0.0.2:5000"), &RTP);
+        let forward = packet(&mut relay, now, Side::B, Channel::Rtp, at("10.0.0.2:5000"), &RTP);
         assert_eq!(forward, send_to(Side::A, Channel::Rtp, "10.0.0.1:4000"));
         let media = relay.media(now);
         assert_eq!((media.a_to_b.packets, media.b_to_a.packets), (1, 1));
@@ -219,7 +303,7 @@ mod tests {
     fn rtcp_crosses_on_the_next_port() {
         let now = Instant::now();
         let mut relay = pointed(now);
-        let forward = relay.packet(now, Side::A, Channel::Rtcp, at("10.0.0.1:4001"), &RTCP);
+        let forward = packet(&mut relay, now, Side::A, Channel::Rtcp, at("10.0.0.1:4001"), &RTCP);
         assert_eq!(forward, send_to(Side::B, Channel::Rtcp, "10.0.0.2:5001"));
     }
 
@@ -227,10 +311,10 @@ mod tests {
     fn rtcp_leaves_towards_each_party_as_that_party_sends_it() {
         let now = Instant::now();
         let mut relay = pointed(now);
-        relay.packet(now, Side::A, Channel::Rtp, at("10.0.0.1:4000"), &RTP);
-        let forward = relay.packet(now, Side::A, Channel::Rtp, at("10.0.0.1:4000"), &RTCP);
+        packet(&mut relay, now, Side::A, Channel::Rtp, at("10.0.0.1:4000"), &RTP);
+        let forward = packet(&mut relay, now, Side::A, Channel::Rtp, at("10.0.0.1:4000"), &RTCP);
         assert_eq!(forward, send_to(Side::B, Channel::Rtcp, "10.0.0.2:5001"), "muxed in, apart out");
-        let forward = relay.packet(now, Side::B, Channel::Rtcp, at("10.0.0.2:5001"), &RTCP);
+        let forward = packet(&mut relay, now, Side::B, Channel::Rtcp, at("10.0.0.2:5001"), &RTCP);
         assert_eq!(forward, send_to(Side::A, Channel::Rtp, "10.0.0.1:4000"), "apart in, muxed out");
     }
 
@@ -238,9 +322,9 @@ mod tests {
     fn rtcp_alone_does_not_lock_the_source_of_rtp() {
         let now = Instant::now();
         let mut relay = pointed(now);
-        let forward = relay.packet(now, Side::A, Channel::Rtp, at("203.0.113.9:1"), &RTCP);
+        let forward = packet(&mut relay, now, Side::A, Channel::Rtp, at("203.0.113.9:1"), &RTCP);
         assert_eq!(forward, Forward::Drop(Why::Stranger));
-        let forward = relay.packet(now, Side::A, Channel::Rtp, at("10.0.0.1:4000"), &RTP);
+        let forward = packet(&mut relay, now, Side::A, Channel::Rtp, at("10.0.0.1:4000"), &RTP);
         assert_eq!(forward, send_to(Side::B, Channel::Rtp, "10.0.0.2:5000"));
     }
 
@@ -248,10 +332,10 @@ mod tests {
     fn rtcp_of_a_stranger_is_dropped_once_rtp_is_heard() {
         let now = Instant::now();
         let mut relay = pointed(now);
-        relay.packet(now, Side::A, Channel::Rtp, at("198.51.100.7:61000"), &RTP);
-        let forward = relay.packet(now, Side::A, Channel::Rtcp, at("203.0.113.9:4001"), &RTCP);
+        packet(&mut relay, now, Side::A, Channel::Rtp, at("198.51.100.7:61000"), &RTP);
+        let forward = packet(&mut relay, now, Side::A, Channel::Rtcp, at("203.0.113.9:4001"), &RTCP);
         assert_eq!(forward, Forward::Drop(Why::Stranger));
-        let forward = relay.packet(now, Side::A, Channel::Rtcp, at("198.51.100.7:61007"), &RTCP);
+        let forward = packet(&mut relay, now, Side::A, Channel::Rtcp, at("198.51.100.7:61007"), &RTCP);
         assert_eq!(forward, send_to(Side::B, Channel::Rtcp, "10.0.0.2:5001"));
     }
 
@@ -259,15 +343,15 @@ mod tests {
     fn the_goodbye_of_who_has_left_draws_no_reports_to_them() {
         let now = Instant::now();
         let mut relay = pointed(now);
-        relay.packet(now, Side::A, Channel::Rtp, at("10.0.0.1:4000"), &RTP);
+        packet(&mut relay, now, Side::A, Channel::Rtp, at("10.0.0.1:4000"), &RTP);
         // Transferred: somebody else is on side A, and the one before has sent no RTCP so far.
         relay.point(now, Side::A, Some(at("10.0.0.3:6000")), None);
-        let forward = relay.packet(now, Side::A, Channel::Rtcp, at("10.0.0.1:4001"), &RTCP);
+        let forward = packet(&mut relay, now, Side::A, Channel::Rtcp, at("10.0.0.1:4001"), &RTCP);
         assert_eq!(forward, Forward::Drop(Why::Stranger));
-        let forward = relay.packet(now, Side::B, Channel::Rtcp, at("10.0.0.2:5001"), &RTCP);
+        let forward = packet(&mut relay, now, Side::B, Channel::Rtcp, at("10.0.0.2:5001"), &RTCP);
         assert_eq!(forward, send_to(Side::A, Channel::Rtcp, "10.0.0.3:6001"));
         // The newcomer's are taken, before its RTP as well.
-        let forward = relay.packet(now, Side::A, Channel::Rtcp, at("10.0.0.3:6001"), &RTCP);
+        let forward = packet(&mut relay, now, Side::A, Channel::Rtcp, at("10.0.0.3:6001"), &RTCP);
         assert_eq!(forward, send_to(Side::B, Channel::Rtcp, "10.0.0.2:5001"));
     }
 
@@ -276,14 +360,14 @@ mod tests {
         let now = Instant::now();
         let mut relay = pointed(now);
         relay.point(now, Side::A, Some(at("192.168.1.4:4000")), None);
-        relay.packet(now, Side::A, Channel::Rtp, at("198.51.100.7:61000"), &RTP);
+        packet(&mut relay, now, Side::A, Channel::Rtp, at("198.51.100.7:61000"), &RTP);
         relay.point(now, Side::A, Some(at("192.168.1.5:4000")), None);
-        let goodbye = relay.packet(now, Side::A, Channel::Rtcp, at("198.51.100.7:61001"), &RTCP);
+        let goodbye = packet(&mut relay, now, Side::A, Channel::Rtcp, at("198.51.100.7:61001"), &RTCP);
         assert_eq!(goodbye, Forward::Drop(Why::Stranger));
         let report = [0x80, 201, 0, 1, 9, 9, 9, 9];
-        let forward = relay.packet(now, Side::A, Channel::Rtcp, at("198.51.100.7:62001"), &report);
+        let forward = packet(&mut relay, now, Side::A, Channel::Rtcp, at("198.51.100.7:62001"), &report);
         assert_eq!(forward, send_to(Side::B, Channel::Rtcp, "10.0.0.2:5001"));
-        let forward = relay.packet(now, Side::B, Channel::Rtcp, at("10.0.0.2:5001"), &RTCP);
+        let forward = packet(&mut relay, now, Side::B, Channel::Rtcp, at("10.0.0.2:5001"), &RTCP);
         assert_eq!(forward, send_to(Side::A, Channel::Rtcp, "198.51.100.7:62001"));
     }
 
@@ -291,14 +375,14 @@ mod tests {
     fn garbage_and_strangers_are_dropped_and_counted() {
         let now = Instant::now();
         let mut relay = pointed(now);
-        relay.packet(now, Side::A, Channel::Rtp, at("10.0.0.1:4000"), &RTP);
+        packet(&mut relay, now, Side::A, Channel::Rtp, at("10.0.0.1:4000"), &RTP);
         let from = at("10.0.0.1:4000");
         assert_eq!(
-            relay.packet(now, Side::A, Channel::Rtp, from, b"GET / HTTP/1.1\r\n"),
+            packet(&mut relay, now, Side::A, Channel::Rtp, from, b"GET / HTTP/1.1\r\n"),
             Forward::Drop(Why::NotRtp)
         );
-        assert_eq!(relay.packet(now, Side::A, Channel::Rtcp, from, &RTP), Forward::Drop(Why::NotRtp));
-        let stranger = relay.packet(now, Side::A, Channel::Rtp, at("10.0.0.9:4000"), &RTP);
+        assert_eq!(packet(&mut relay, now, Side::A, Channel::Rtcp, from, &RTP), Forward::Drop(Why::NotRtp));
+        let stranger = packet(&mut relay, now, Side::A, Channel::Rtp, at("10.0.0.9:4000"), &RTP);
         assert_eq!(stranger, Forward::Drop(Why::Stranger));
         assert_eq!(relay.media(now).a_to_b.dropped, 3);
         assert_eq!(relay.media(now).a_to_b.packets, 1);
@@ -309,7 +393,7 @@ mod tests {
         let now = Instant::now();
         let mut relay = Relay::new(now);
         relay.point(now, Side::A, Some(at("10.0.0.1:4000")), None);
-        let forward = relay.packet(now, Side::A, Channel::Rtp, at("10.0.0.1:4000"), &RTP);
+        let forward = packet(&mut relay, now, Side::A, Channel::Rtp, at("10.0.0.1:4000"), &RTP);
         assert_eq!(forward, Forward::Drop(Why::NoDestination));
         assert_eq!(relay.media(now).a_to_b.packets, 0);
         assert_eq!(relay.media(now).a_to_b.dropped, 0);
@@ -319,10 +403,87 @@ mod tests {
     fn one_way_audio_is_told_after_a_while_only() {
         let now = Instant::now();
         let mut relay = pointed(now);
-        relay.packet(now, Side::A, Channel::Rtp, at("10.0.0.1:4000"), &RTP);
+        packet(&mut relay, now, Side::A, Channel::Rtp, at("10.0.0.1:4000"), &RTP);
         assert!(!relay.media(now + Duration::from_secs(1)).one_way);
         assert!(relay.media(now + ONE_WAY_AFTER).one_way);
-        relay.packet(now, Side::B, Channel::Rtp, at("10.0.0.2:5000"), &RTP);
+        packet(&mut relay, now, Side::B, Channel::Rtp, at("10.0.0.2:5000"), &RTP);
         assert!(!relay.media(now + ONE_WAY_AFTER).one_way);
+    }
+
+    #[test]
+    fn a_party_hears_the_other_one_the_voice_or_nobody_as_it_is_fed() {
+        let now = Instant::now();
+        let mut relay = pointed(now);
+        let (a, b) = (at("10.0.0.1:4000"), at("10.0.0.2:5000"));
+        let to_b = send_to(Side::B, Channel::Rtp, "10.0.0.2:5000");
+        let nothing = Forward::Drop(Why::NoDestination);
+        for (feed, of_a, of_voice) in [
+            (Source::Party, to_b, nothing),
+            (Source::Voice, nothing, to_b),
+            (Source::Nobody, nothing, nothing),
+        ] {
+            relay.feed(Side::B, feed);
+            assert_eq!(packet(&mut relay, now, Side::A, Channel::Rtp, a, &RTP), of_a, "{feed:?}");
+            assert_eq!(relay.said(Side::B, &RTP), of_voice, "{feed:?}");
+            let back = packet(&mut relay, now, Side::B, Channel::Rtp, b, &RTP);
+            assert_eq!(back, send_to(Side::A, Channel::Rtp, "10.0.0.1:4000"), "{feed:?}");
+        }
+        let report = packet(&mut relay, now, Side::A, Channel::Rtcp, at("10.0.0.1:4001"), &RTCP);
+        assert_eq!(report, nothing, "reports of a stream that b doesn't get");
+        assert_eq!(relay.media(now).a_to_b.dropped, 0);
+    }
+
+    #[test]
+    fn a_tap_copies_what_its_side_sends_and_no_strangers_packet() {
+        let now = Instant::now();
+        let mut relay = pointed(now);
+        relay.tap(Side::A, true);
+        relay.feed(Side::B, Source::Nobody);
+        let from = at("10.0.0.1:4000");
+        assert!(
+            relay.packet(now, Side::A, Channel::Rtp, from, &RTP).tapped,
+            "also while nobody else hears it"
+        );
+        assert!(!relay.packet(now, Side::A, Channel::Rtp, at("10.0.0.9:4000"), &RTP).tapped);
+        assert!(!relay.packet(now, Side::A, Channel::Rtcp, at("10.0.0.1:4001"), &RTCP).tapped);
+        assert!(!relay.packet(now, Side::B, Channel::Rtp, at("10.0.0.2:5000"), &RTP).tapped);
+        relay.tap(Side::A, false);
+        assert!(!relay.packet(now, Side::A, Channel::Rtp, from, &RTP).tapped);
+        assert_eq!(relay.media(now).a_to_b.packets, 1, "what the voice plane got was passed on");
+    }
+
+    #[test]
+    fn what_the_voice_says_goes_where_the_party_is_heard_and_is_rtp() {
+        let now = Instant::now();
+        let mut relay = Relay::new(now);
+        relay.feed(Side::A, Source::Voice);
+        assert_eq!(relay.said(Side::A, &RTP), Forward::Drop(Why::NoDestination));
+        relay.point(now, Side::A, Some(at("192.168.1.5:4000")), None);
+        assert_eq!(relay.said(Side::A, &RTP), send_to(Side::A, Channel::Rtp, "192.168.1.5:4000"));
+        packet(&mut relay, now, Side::A, Channel::Rtp, at("198.51.100.7:61000"), &RTP);
+        assert_eq!(relay.said(Side::A, &RTP), send_to(Side::A, Channel::Rtp, "198.51.100.7:61000"));
+        assert_eq!(relay.said(Side::A, &RTCP), Forward::Drop(Why::NotRtp));
+    }
+
+    #[test]
+    fn what_shares_the_port_with_rtp_is_told_by_its_first_octet() {
+        let now = Instant::now();
+        let mut relay = pointed(now);
+        let from = at("10.0.0.1:4000");
+        let stun_binding = [0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        let dtls_hello = [22, 0xfe, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        for datagram in [&stun_binding[..], &dtls_hello, &[64, 0], &[]] {
+            let forward = packet(&mut relay, now, Side::A, Channel::Rtp, from, datagram);
+            assert_eq!(forward, Forward::Drop(Why::NotRtp), "{datagram:?}");
+        }
+        assert_eq!(relay.media(now).a_to_b.dropped, 4);
+        let forward = packet(&mut relay, now, Side::A, Channel::Rtp, at("198.51.100.7:1"), &stun_binding);
+        assert_eq!(forward, Forward::Drop(Why::NotRtp));
+        let forward = packet(&mut relay, now, Side::A, Channel::Rtp, from, &RTP);
+        assert_eq!(
+            forward,
+            send_to(Side::B, Channel::Rtp, "10.0.0.2:5000"),
+            "none of that locked the source"
+        );
     }
 }

@@ -1,9 +1,10 @@
-//! The media relay as values: what the signalling plane asks of it and what it reports. The per-packet work is in
+//! The media relay as values: what the signalling plane asks of it, what it reports, and the packets that the voice plane hears and says. The per-packet work is in
 //! `forward`, `latch` and `stats`; sockets and threads are in `net::media`.
 
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub mod forward;
 pub mod latch;
@@ -38,18 +39,75 @@ impl Side {
     }
 }
 
+/// What the party of a side is sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Source {
+    /// What the other party sends.
+    #[default]
+    Party,
+    /// What the voice plane says ([`Said`]).
+    Voice,
+    Nobody,
+}
+
 /// What the signalling plane tells the media plane.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// Relay between these two open pairs; what waits in their sockets from before is thrown away.
-    Open { id: RelayId, a: PortPair, b: PortPair },
+    /// Relay between these two open pairs; what waits in their sockets from before is thrown away. Without `b` there is one
+    /// party, on side A, with whom only the voice plane speaks.
+    Open { id: RelayId, a: PortPair, b: Option<PortPair> },
     /// The party on this side is to be sent to here (from its SDP). Its first valid packet from a source that fits locks
     /// the source; a new `Point` (a re-offer) unlocks it. `None`: on hold, or not known yet.
     Point { id: RelayId, side: Side, rtp: Option<SocketAddr>, rtcp: Option<SocketAddr> },
+    /// What the party on this side is sent from now on; at first it is the other party.
+    Feed { id: RelayId, side: Side, from: Source },
+    /// Whether the voice plane gets a copy of each RTP packet that the party on this side sends ([`Heard`]), also of those that nobody else gets.
+    Tap { id: RelayId, side: Side, on: bool },
     /// Stop; answered with [`Report::Closed`], after which the pairs may be used again.
     Close { id: RelayId },
     /// Open this many more pairs; answered with [`Report::Opened`].
     Grow { pairs: usize },
+}
+
+impl Command {
+    /// The relay that this is for. `None`: the media plane as a whole.
+    #[must_use]
+    pub fn relay(&self) -> Option<RelayId> {
+        match self {
+            Command::Open { id, .. }
+            | Command::Point { id, .. }
+            | Command::Feed { id, .. }
+            | Command::Tap { id, .. }
+            | Command::Close { id } => Some(*id),
+            Command::Grow { .. } => None,
+        }
+    }
+}
+
+/// Octets of an RTP packet of the voice plane that need no allocation: 30 ms of G.711. A longer one takes one.
+pub const SPOKEN_BYTES: usize = 256;
+
+/// A whole RTP packet, in the clear, between a relay and the voice plane.
+pub type Spoken = SmallVec<[u8; SPOKEN_BYTES]>;
+
+/// What a party has said: a copy for the voice plane. It is valid RTP from the source that the latch holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heard {
+    pub id: RelayId,
+    /// Whose packet it is.
+    pub side: Side,
+    /// When the relay thread took it from its socket.
+    pub at: Instant,
+    pub packet: Spoken,
+}
+
+/// What the voice plane says to the party on this side, with a header of that party's session. It is sent only while that side's
+/// feed is [`Source::Voice`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Said {
+    pub id: RelayId,
+    pub side: Side,
+    pub packet: Spoken,
 }
 
 /// What the media plane tells the signalling plane.
@@ -69,7 +127,7 @@ pub enum Report {
 /// What one relay carried: part of the call record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Media {
-    /// From the caller's side to the callee's.
+    /// From the caller's side: what went to the callee's, or to the voice plane.
     pub a_to_b: Stream,
     pub b_to_a: Stream,
     /// Packets flowed one way only, although both sides were pointed and at least [`ONE_WAY_AFTER`] passed.
@@ -79,7 +137,7 @@ pub struct Media {
 /// See [`Media::one_way`].
 pub const ONE_WAY_AFTER: Duration = Duration::from_secs(3);
 
-/// One direction.
+/// One direction: what was taken from a party and passed on, to the other one or the voice plane.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Stream {
     pub packets: u64,

@@ -3,6 +3,28 @@
 //! What it is not: it knows no streams and no keys. An SRTP packet has the same header in the clear (RFC 3711 §3.1), so
 //! padding, which SRTP encrypts, is not judged.
 
+/// What came on a port that RTP shares with others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    Stun,
+    Dtls,
+    /// RTP or RTCP, of version 2; SRTP likewise.
+    Rtp,
+}
+
+impl Protocol {
+    /// By the first octet (RFC 7983 §7). `None`: nothing that belongs here; TURN channels and ZRTP are never agreed on by us.
+    #[must_use]
+    pub fn of(datagram: &[u8]) -> Option<Protocol> {
+        match datagram.first()? {
+            0..=3 => Some(Protocol::Stun),
+            20..=63 => Some(Protocol::Dtls),
+            128..=191 => Some(Protocol::Rtp),
+            _ => None,
+        }
+    }
+}
+
 /// The fixed part of an RTP header (RFC 3550 §5.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
@@ -66,6 +88,20 @@ mod tests {
     use super::*;
 
     const PCMU: [u8; 14] = [0x80, 0x80, 0x12, 0x34, 0, 0, 0, 160, 1, 2, 3, 4, 0xff, 0xff];
+
+    #[test]
+    fn every_first_octet_belongs_to_one_protocol_or_to_none() {
+        assert_eq!(Protocol::of(&[]), None);
+        for first in 0..=255 {
+            let expected = match first {
+                0..4 => Some(Protocol::Stun),
+                20..64 => Some(Protocol::Dtls),
+                _ if first >> 6 == 2 => Some(Protocol::Rtp),
+                _ => None,
+            };
+            assert_eq!(Protocol::of(&[first]), expected, "{first}");
+        }
+    }
 
     #[test]
     fn a_plain_header_is_read() {

@@ -295,6 +295,9 @@ impl World {
                 assert!(self.relays.contains(&id));
                 self.points.entry(id).or_default()[usize::from(side == Side::B)] = rtp;
             }
+            Action::Media(Command::Feed { id, .. } | Command::Tap { id, .. }) => {
+                assert!(self.relays.contains(&id));
+            }
             Action::Event(Event::CallEnded(record)) => self.records.push((*record).clone()),
             Action::Noticed(finished) => self.noticed.push(finished),
             Action::Event(

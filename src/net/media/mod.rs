@@ -5,6 +5,10 @@
 //! signalling --Command--> bounded queue + waker --> relay thread --Report--> signalling's input queue
 //!                                                      |  ^
 //!                                                   epoll, recvfrom, relay::forward, sendto
+//!                                                      |  ^
+//!                                                Heard |  | Said + waker (one VoicePort a thread)
+//!                                                      v  |
+//!                                                   voice plane
 //! ```
 //!
 //! A full command queue makes the signalling thread wait for the relay thread, which never waits for the signalling thread:
@@ -12,10 +16,12 @@
 
 pub mod ports;
 mod thread;
+mod voice;
 
 pub use ports::{Ports, PortsError, Range};
+pub use voice::{HEARD_MAX, SAID_MAX, Unsaid, VoicePort};
 
-use super::poll::Waker;
+use super::poll::{Poll, Waker};
 use crate::relay::{Command, RelayId, Report};
 use std::cell::Cell;
 use std::io;
@@ -41,6 +47,8 @@ struct Thread {
     waker: Waker,
     /// It was given commands since it was last woken.
     told: Cell<bool>,
+    /// Until the voice plane takes it.
+    voice: Option<VoicePort>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -56,17 +64,39 @@ impl Plane {
         let threads = (0..threads.clamp(1, THREADS_MAX))
             .map(|n| {
                 let (commands, queue) = std::sync::mpsc::sync_channel(COMMANDS_MAX);
-                let relays = thread::Relays::new(queue, open.clone(), ports.take(), report.clone())?;
-                let waker = relays.waker();
+                let poll = Poll::new()?;
+                let waker = Waker::new(&poll, thread::WAKER)?;
+                let (voice, voice_port) = voice::Voice::new(waker.clone());
+                let relays = thread::Relays::new(
+                    poll,
+                    waker.clone(),
+                    queue,
+                    voice,
+                    open.clone(),
+                    ports.take(),
+                    report.clone(),
+                );
                 let thread =
                     std::thread::Builder::new().name(format!("media-{n}")).spawn(move || relays.run())?;
-                Ok(Thread { commands, waker, told: Cell::new(false), thread: Some(thread) })
+                Ok(Thread {
+                    commands,
+                    waker,
+                    told: Cell::new(false),
+                    voice: Some(voice_port),
+                    thread: Some(thread),
+                })
             })
             .collect::<io::Result<Vec<Thread>>>()?;
         if report(Report::Opened { pairs: at_first, exhausted: false }).is_some() {
             return Err(io::Error::other("media: nobody takes the first report"));
         }
         Ok(Plane { threads })
+    }
+
+    /// The ends of the voice plane, one for each relay thread: the relay `id` belongs to that of number `id % threads`. There are none the second time.
+    #[must_use]
+    pub fn voice_ports(&mut self) -> Vec<VoicePort> {
+        self.threads.iter_mut().filter_map(|thread| thread.voice.take()).collect()
     }
 
     /// Hands a command to the thread that the relay belongs to; waits while that thread's queue is full.
@@ -84,11 +114,8 @@ impl Plane {
     /// # Errors
     /// As [`Plane::command`].
     pub fn queue(&self, command: Command) -> Result<(), Broken> {
-        let relay = match command {
-            Command::Open { id, .. } | Command::Point { id, .. } | Command::Close { id } => id,
-            // The first thread owns the ports.
-            Command::Grow { .. } => RelayId(0),
-        };
+        // The first thread owns the ports.
+        let relay = command.relay().unwrap_or(RelayId(0));
         let count = self.threads.len() as u64;
         let thread = self.threads.get((relay.0 % count) as usize).ok_or(Broken)?;
         thread.told.set(true);

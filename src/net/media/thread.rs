@@ -8,14 +8,14 @@
 
 use super::Reporter;
 use super::ports::{Open, Pair, Ports};
+use super::voice::Voice;
 use crate::net::clock;
 use crate::net::poll::{Events, Interest, Poll, Waker};
-use crate::relay::forward::{Channel, Forward, Relay};
-use crate::relay::{Command, Media, PortPair, RelayId, Report, Side};
+use crate::relay::forward::{Channel, Forward, Outcome, Relay};
+use crate::relay::{Command, Heard, Media, PortPair, RelayId, Report, Said, Side};
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
-use std::io;
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
@@ -24,6 +24,8 @@ use std::time::{Duration, Instant};
 const PACKET_BYTES_MAX: usize = 65_536;
 /// Commands carried out between two looks at the packets.
 const COMMANDS_A_ROUND: usize = 64;
+/// Packets of the voice plane sent between two looks at the packets.
+const SAID_A_ROUND: usize = 64;
 /// Pairs opened between two looks at the packets: some 10 µs each.
 const PAIRS_A_ROUND: usize = 16;
 /// Stale packets thrown away from one socket when a relay opens. A flood that brings more has to pass the latch.
@@ -31,13 +33,15 @@ const STALE_MAX: usize = 2048;
 /// How soon a report that found no room is offered again.
 const REPORT_AGAIN: Duration = Duration::from_millis(5);
 
-const WAKER: u64 = u64::MAX;
+/// The token of the waker: no relay has it.
+pub(super) const WAKER: u64 = u64::MAX;
 
 /// All relays of one thread.
 pub(super) struct Relays {
     poll: Poll,
     waker: Waker,
     commands: Receiver<Command>,
+    voice: Voice,
     open: Open,
     /// Of the first thread only.
     ports: Option<Ports>,
@@ -54,20 +58,38 @@ pub(super) struct Relays {
 
 /// A relay and its sockets.
 struct Live {
+    id: RelayId,
     relay: Relay,
     a: Arc<Pair>,
-    b: Arc<Pair>,
+    /// `None`: there is one party.
+    b: Option<Arc<Pair>>,
 }
 
 impl Live {
-    fn socket(&self, side: Side, channel: Channel) -> &UdpSocket {
+    fn socket(&self, side: Side, channel: Channel) -> Option<&UdpSocket> {
         let pair = match side {
             Side::A => &self.a,
-            Side::B => &self.b,
+            Side::B => self.b.as_ref()?,
         };
-        match channel {
+        Some(match channel {
             Channel::Rtp => &pair.rtp,
             Channel::Rtcp => &pair.rtcp,
+        })
+    }
+
+    /// See `Command::Point`; where there is no party nobody can be sent to.
+    fn point(&mut self, now: Instant, side: Side, rtp: Option<SocketAddr>, rtcp: Option<SocketAddr>) {
+        if side == Side::A || self.b.is_some() {
+            self.relay.point(now, side, rtp, rtcp);
+        }
+    }
+
+    fn send(&self, forward: Forward, packet: &[u8]) {
+        if let Forward::SendTo { side, channel, to } = forward
+            && let Some(socket) = self.socket(side, channel)
+        {
+            // Media that can't be sent now is of no use later.
+            let _ = socket.send_to(packet, to);
         }
     }
 }
@@ -92,17 +114,19 @@ enum Queue {
 
 impl Relays {
     pub(super) fn new(
+        poll: Poll,
+        waker: Waker,
         commands: Receiver<Command>,
+        voice: Voice,
         open: Open,
         ports: Option<Ports>,
         report: Reporter,
-    ) -> io::Result<Relays> {
-        let poll = Poll::new()?;
-        let waker = Waker::new(&poll, WAKER)?;
-        Ok(Relays {
+    ) -> Relays {
+        Relays {
             poll,
             waker,
             commands,
+            voice,
             open,
             ports,
             growth: None,
@@ -112,11 +136,7 @@ impl Relays {
             relays: Vec::new(),
             vacant: Vec::new(),
             buffer: vec![0; PACKET_BYTES_MAX].into_boxed_slice(),
-        })
-    }
-
-    pub(super) fn waker(&self) -> Waker {
-        self.waker.clone()
+        }
     }
 
     pub(super) fn run(mut self) {
@@ -160,25 +180,41 @@ impl Relays {
     fn packet(&mut self, now: Instant, token: u64) {
         let Some(Some(live)) = self.relays.get_mut((token >> 2) as usize) else { return };
         let (side, channel) = SOCKETS[(token & 3) as usize];
+        let Some(socket) = live.socket(side, channel) else { return };
         // Errors are those of packets sent before (an ICMP answer), or the packet was dropped for its checksum.
-        let Ok((octets, from)) = live.socket(side, channel).recv_from(&mut self.buffer) else { return };
+        let Ok((octets, from)) = socket.recv_from(&mut self.buffer) else { return };
         let packet = &self.buffer[..octets];
-        match live.relay.packet(now, side, channel, from, packet) {
-            Forward::SendTo { side, channel, to } => {
-                // Media that can't be sent now is of no use later.
-                let _ = live.socket(side, channel).send_to(packet, to);
-            }
-            Forward::Drop(_) => {}
+        let Outcome { forward, tapped } = live.relay.packet(now, side, channel, from, packet);
+        if tapped {
+            self.voice.heard(Heard { id: live.id, side, at: now, packet: packet.into() });
         }
+        live.send(forward, packet);
     }
 
     fn carry_out(&mut self, now: Instant) -> Queue {
         self.waker.clear();
+        let mut queue = Queue::MoreToCome;
         for _ in 0..COMMANDS_A_ROUND {
             match self.commands.try_recv() {
                 Ok(command) => self.command(now, command),
-                Err(TryRecvError::Empty) => return Queue::Empty,
+                Err(TryRecvError::Empty) => {
+                    queue = Queue::Empty;
+                    break;
+                }
                 Err(TryRecvError::Disconnected) => return Queue::Ended,
+            }
+        }
+        // After the commands: a side is fed by the voice before that speaks.
+        if self.speak() == Queue::MoreToCome { Queue::MoreToCome } else { queue }
+    }
+
+    /// Sends what the voice plane says. To a relay that is closed already it is said in vain.
+    fn speak(&mut self) -> Queue {
+        for _ in 0..SAID_A_ROUND {
+            let Some(Said { id, side, packet }) = self.voice.said() else { return Queue::Empty };
+            if let Some(live) = live(&self.index, &mut self.relays, id) {
+                let forward = live.relay.said(side, &packet);
+                live.send(forward, &packet);
             }
         }
         Queue::MoreToCome
@@ -186,11 +222,20 @@ impl Relays {
 
     fn command(&mut self, now: Instant, command: Command) {
         match command {
-            Command::Open { id, a, b } => self.open(now, id, &a, &b),
+            Command::Open { id, a, b } => self.open(now, id, &a, b.as_ref()),
             Command::Point { id, side, rtp, rtcp } => {
-                let at = self.index.get(&id).copied();
-                if let Some(Some(live)) = at.and_then(|at| self.relays.get_mut(at)) {
-                    live.relay.point(now, side, rtp, rtcp);
+                if let Some(live) = live(&self.index, &mut self.relays, id) {
+                    live.point(now, side, rtp, rtcp);
+                }
+            }
+            Command::Feed { id, side, from } => {
+                if let Some(live) = live(&self.index, &mut self.relays, id) {
+                    live.relay.feed(side, from);
+                }
+            }
+            Command::Tap { id, side, on } => {
+                if let Some(live) = live(&self.index, &mut self.relays, id) {
+                    live.relay.tap(side, on);
                 }
             }
             Command::Close { id } => {
@@ -207,22 +252,24 @@ impl Relays {
         }
     }
 
-    fn open(&mut self, now: Instant, id: RelayId, a: &PortPair, b: &PortPair) {
-        let (Some(a), Some(b)) = (self.open.pair(a), self.open.pair(b)) else {
+    fn open(&mut self, now: Instant, id: RelayId, a: &PortPair, b: Option<&PortPair>) {
+        let pairs = (self.open.pair(a), b.map(|b| self.open.pair(b)));
+        let (Some(a), None | Some(Some(_))) = &pairs else {
             tracing::error!(relay = id.0, "a relay between ports that were never opened");
             return;
         };
+        let (a, b) = (a.clone(), pairs.1.flatten());
         if self.index.contains_key(&id) {
             tracing::error!(relay = id.0, "a relay was opened twice");
             return;
         }
-        let live = Live { relay: Relay::new(now), a, b };
+        let live = Live { id, relay: Relay::new(now), a, b };
         let at = self.vacant.pop().unwrap_or_else(|| {
             self.relays.push(None);
             self.relays.len() - 1
         });
         for (bits, (side, channel)) in (0..).zip(SOCKETS) {
-            let socket = live.socket(side, channel);
+            let Some(socket) = live.socket(side, channel) else { continue };
             drain(socket, &mut self.buffer);
             if let Err(error) = self.poll.add(socket, (at as u64) << 2 | bits, Interest::IN) {
                 tracing::error!(relay = id.0, %error, "no media: the system refuses to wait for a socket");
@@ -237,8 +284,10 @@ impl Relays {
         let Some(at) = self.index.remove(&id) else { return Media::default() };
         let Some(live) = self.relays.get_mut(at).and_then(Option::take) else { return Media::default() };
         for (side, channel) in SOCKETS {
-            // It fails only where adding had failed.
-            let _ = self.poll.delete(live.socket(side, channel));
+            if let Some(socket) = live.socket(side, channel) {
+                // It fails only where adding had failed.
+                let _ = self.poll.delete(socket);
+            }
         }
         self.vacant.push(at);
         live.relay.media(now)
@@ -280,6 +329,15 @@ impl Relays {
             }
         }
     }
+}
+
+/// The relay of that name, if it is open.
+fn live<'a>(
+    index: &FxHashMap<RelayId, usize>,
+    relays: &'a mut [Option<Live>],
+    id: RelayId,
+) -> Option<&'a mut Live> {
+    relays.get_mut(*index.get(&id)?)?.as_mut()
 }
 
 /// Throws away what came while the port was free: it belongs to an earlier call.
