@@ -4,7 +4,7 @@ use super::client::Client;
 use super::client_invite::ClientInvite;
 use super::{ClientId, Event, Failure, Tally, hop_by_hop, key, next_hop};
 use crate::deadlines::{Armed, Deadlines};
-use crate::sip::{ConnectionId, Flow, Message, Name, Transport};
+use crate::sip::{Flow, Message, Name, Transport};
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
 use std::net::SocketAddr;
@@ -101,7 +101,7 @@ struct Entry {
     /// What it goes on with where no connection can be had (RFC 3261 §18.1.1): it was too large for this.
     datagram: Option<(Flow, Bytes)>,
     /// The connection that ended, where it goes on by another: what else is told of that one is no news.
-    left: Option<ConnectionId>,
+    left: Option<Flow>,
     /// Its place in the list of its peer.
     place: usize,
     machine: Machine,
@@ -111,7 +111,9 @@ struct Entry {
 impl Entry {
     /// Whether it was sent on the flow that failed: one without a connection stands for any to that peer.
     fn is_hit(&self, failed: &Flow) -> bool {
-        let known = failed.connection.is_some() && failed.connection == self.left;
+        // By the name of a server both go by the same connection id; they differ in where they lead.
+        let is_same = |left: &Flow| (left.remote, left.connection) == (failed.remote, failed.connection);
+        let known = failed.connection.is_some() && self.left.as_ref().is_some_and(is_same);
         let any = self.flow.connection.is_none() || failed.connection.is_none();
         self.flow.local == failed.local && !known && (any || self.flow.connection == failed.connection)
     }
@@ -232,7 +234,7 @@ impl Clients {
             let datagram = entry.datagram.take().filter(|_| unheard.is_some());
             refused |= datagram.is_some();
             let anew = || unheard.and_then(|bytes| Some((next_hop::anew(&entry.flow, &bytes)?, bytes)));
-            let left = entry.flow.connection;
+            let left = Some(entry.flow);
             if let Some(way) = datagram.or_else(anew).filter(|_| !entry.machine.is_given_up()) {
                 self.remove(owner);
                 self.start(now, owner, way, None, tally, out);

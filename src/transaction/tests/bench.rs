@@ -69,6 +69,18 @@ impl Bench {
         id
     }
 
+    /// Our transaction user sends a request in a dialog, to the Contact of its peer.
+    pub(super) fn send_within(&mut self, method: &str, branch: &str, contact: &str) {
+        self.next_client += 1;
+        let id = ClientId(self.next_client);
+        let text = String::from_utf8(request(method, branch).to_vec()).unwrap();
+        let within = text
+            .replace("sip:bob@example.com SIP/2.0", &format!("{contact} SIP/2.0"))
+            .replace("Route: <sip:proxy.example.com;lr>\r\n", "")
+            .replace("To: <sip:bob@example.com>", "To: <sip:bob@example.com>;tag=b");
+        self.layer.request(self.now, id, self.flow, within.into(), &mut self.out);
+    }
+
     /// Our transaction user sends a request that is too large for a datagram.
     pub(super) fn send_large(&mut self, method: &str, branch: &str) -> ClientId {
         self.next_client += 1;

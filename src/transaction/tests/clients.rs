@@ -1,7 +1,7 @@
 //! Figures 5 and 6 of RFC 3261, with Accepted of RFC 6026.
 
 use super::bench::Bench;
-use crate::sip::{ConnectionId, Name};
+use crate::sip::{ConnectionId, Name, ServerName};
 
 const B: &str = "z9hG4bKone";
 
@@ -311,6 +311,23 @@ fn a_request_that_no_connection_can_be_had_for_fails() {
     bench.transport_failed();
     bench.seen();
     bench.flow.connection = None;
+    bench.transport_failed();
+    assert_eq!(bench.seen(), ["failed 1: Transport"]);
+    assert!(bench.layer.is_empty());
+}
+
+#[test]
+fn a_request_that_goes_on_to_another_address_of_a_server_hears_that_nobody_is_there_either() {
+    let mut bench = Bench::tcp();
+    let named = Some(ConnectionId::to_server(ServerName(3)));
+    bench.flow.connection = named;
+    bench.send_within("BYE", B, "sip:carrier@198.51.100.20:5071");
+    assert_eq!(bench.flows(), [named]);
+    bench.transport_failed();
+    assert_eq!(bench.flows(), [named], "it goes on, to the same server by its name");
+    bench.transport_failed();
+    assert_eq!(bench.seen(), [""; 0], "what else is told of the place that it has left is no news");
+    bench.flow.remote = "198.51.100.20:5071".parse().unwrap();
     bench.transport_failed();
     assert_eq!(bench.seen(), ["failed 1: Transport"]);
     assert!(bench.layer.is_empty());
