@@ -1,7 +1,6 @@
 //! Trunks that nothing can be sent to, because the daemon doesn't listen by their transport: what goes out is sent from a listener.
 
 use crate::rules::Domain;
-use crate::rules::model::TrunkTransport;
 use crate::sip::Transport;
 
 /// A line for each such trunk, with its place in the rules.
@@ -9,7 +8,7 @@ pub(super) fn warnings(domain: &Domain, listening: &[Transport]) -> Vec<String> 
     let trunks = domain.trunks().filter(|trunk| trunk.proxy.is_some());
     trunks
         .filter_map(|trunk| {
-            let wanted = of_trunk(trunk.transport).filter(|wanted| !listening.contains(wanted))?;
+            let wanted = trunk.transport.only().filter(|wanted| !listening.contains(wanted))?;
             let place = domain.trunk_place(&trunk.name).map(|place| place.to_string()).unwrap_or_default();
             let scheme = wanted.scheme();
             let more = if wanted.is_secure() { " and `tls = { certificate, key }` beside it" } else { "" };
@@ -21,14 +20,4 @@ pub(super) fn warnings(domain: &Domain, listening: &[Transport]) -> Vec<String> 
             ))
         })
         .collect()
-}
-
-/// The one transport that a trunk is reached by; `None`: any.
-pub(super) fn of_trunk(transport: TrunkTransport) -> Option<Transport> {
-    match transport {
-        TrunkTransport::Udp => Some(Transport::Udp),
-        TrunkTransport::Tcp => Some(Transport::Tcp),
-        TrunkTransport::Tls => Some(Transport::Tls),
-        TrunkTransport::Any => None,
-    }
 }

@@ -2,7 +2,6 @@
 
 use super::Admin;
 use super::problem::Problem;
-use super::sendable;
 use crate::call::lines::{self, Target};
 use crate::call::office::{Named, Office};
 use crate::clock::Now;
@@ -98,8 +97,7 @@ fn shown(switch: &Switch, now: Now, domain: &Arc<str>, trunk: &TrunkView) -> Tru
     let all = |state: &str| targets.iter().all(|place| place.state == state);
     let some_up = targets.iter().any(|place| place.state == "up");
     let (channels_in_use, tally) = (office.lines.channels_in_use(&key), office.lines.tally_of(&key));
-    let lacks_listener =
-        sendable::of_trunk(trunk.transport).is_some_and(|wanted| office.listener(wanted).is_none());
+    let lacks_listener = trunk.transport.only().is_some_and(|wanted| office.listener(wanted).is_none());
     let state = match (&trunk.proxy, trunk.channels) {
         (None, _) if trunk.registers_here && contacts.is_empty() => "down",
         (None, Some(most)) if trunk.registers_here && channels_in_use >= most as usize => "full",

@@ -1,7 +1,8 @@
 //! Proxies of trunks, located at the edge (RFC 3263) and told to the signalling plane when what they mean changes: each when the rules
 //! first name it, and again when what DNS said has run out.
 //!
-//! Invariant: a look-up that fails takes nothing away. What was known stands until an answer says otherwise.
+//! Invariants: a look-up that fails takes nothing away. What was known stands until an answer says otherwise, or until the rules ask something
+//! else: what answers another question leads nowhere (a trunk that was changed to TLS never goes on in clear), and the plane is told so.
 
 use crate::admin::Admin;
 use crate::admin::generation::Generations;
@@ -78,27 +79,34 @@ pub async fn keep_located(admin: Arc<Admin>, locating: Locating) {
     let mut applied = admin.events.applied();
     let mut known: BTreeMap<Key, Known> = BTreeMap::new();
     let mut names = Names::default();
+    let mut is_changed = false;
     loop {
-        let asked = questions(&admin.generations);
-        known.retain(|key, of| asked.get(key) == Some(&of.question));
-        for (key, question) in asked {
-            let again = Some(clock::mono());
-            let name = names.of(&question.host);
-            known.entry(key).or_insert(Known { question, name, servers: None, again, failing: false });
-        }
-        names.keep(known.values().map(|of| of.name));
-        look_up_due(&mut known, &locating, &admin.plane).await;
-        let next = known.values().filter_map(|of| of.again).min();
-        let until = next.unwrap_or_else(|| clock::mono() + TTL_MAX);
-        if let Ok(Ok(())) = tokio::time::timeout_at(until.into(), applied.changed()).await {
-            // A trunk that went from the rules and came back is as new to the plane, and may be no change here.
+        renew(&mut known, &mut names, questions(&admin.generations), clock::mono());
+        if is_changed {
+            // A trunk that went from the rules and came back is as new to the plane, and may be no change here; one that is asked for
+            // anew leads nowhere, whatever an answer said that came when the rules had just changed.
             known.iter().for_each(|(key, of)| of.tell(key, &admin.plane));
         }
+        look_up_due(&mut known, &locating, &admin).await;
+        let next = known.values().filter_map(|of| of.again).min();
+        let until = next.unwrap_or_else(|| clock::mono() + TTL_MAX);
+        is_changed = matches!(tokio::time::timeout_at(until.into(), applied.changed()).await, Ok(Ok(())));
     }
 }
 
+/// What the rules ask now: what stays the same is known as before, and of everything else nothing.
+fn renew(known: &mut BTreeMap<Key, Known>, names: &mut Names, asked: BTreeMap<Key, Question>, now: Instant) {
+    known.retain(|key, of| asked.get(key) == Some(&of.question));
+    for (key, question) in asked {
+        let name = names.of(&question.host);
+        let new = Known { question, name, servers: None, again: Some(now), failing: false };
+        known.entry(key).or_insert(new);
+    }
+    names.keep(known.values().map(|of| of.name));
+}
+
 /// Looks up all that is due, some at a time.
-async fn look_up_due(known: &mut BTreeMap<Key, Known>, locating: &Locating, plane: &Handle) {
+async fn look_up_due(known: &mut BTreeMap<Key, Known>, locating: &Locating, admin: &Admin) {
     let now = clock::mono();
     let is_due = |of: &Known| of.again.is_some_and(|again| again <= now);
     let mut due: Vec<(Key, Question)> = known
@@ -126,9 +134,10 @@ async fn look_up_due(known: &mut BTreeMap<Key, Known>, locating: &Locating, plan
         match running.join_next().await {
             Some(Ok((key, found))) => {
                 let is_news = known.get_mut(&key).is_some_and(|of| of.learn(clock::mono(), &key, found));
-                if is_news {
-                    plane.expect(expected(known)); // before the addresses: the first message to one may follow at once
-                    known.get(&key).inspect(|of| of.tell(&key, plane));
+                let is_asked = |of: &&Known| is_asked(&admin.generations, &key, &of.question);
+                if is_news && let Some(of) = known.get(&key).filter(is_asked) {
+                    admin.plane.expect(expected(known)); // before the addresses: the first message to one may follow at once
+                    of.tell(&key, &admin.plane);
                 }
             }
             Some(Err(_)) => {} // a task that broke is asked again: it is still due
@@ -170,9 +179,13 @@ impl Known {
     }
 
     fn tell(&self, (domain, trunk): &Key, plane: &Handle) {
-        if let Some(servers) = self.servers.clone() {
-            plane.input(Input::TrunkResolved { domain: domain.clone(), trunk: trunk.clone(), servers });
-        }
+        let (domain, trunk, servers) = (domain.clone(), trunk.clone(), self.places());
+        plane.input(Input::TrunkResolved { domain, trunk, servers });
+    }
+
+    /// Where it leads, as far as its own question was ever answered.
+    fn places(&self) -> Vec<Server> {
+        self.servers.clone().unwrap_or_default()
     }
 
     /// Name servers turn their answers round for balance; that alone is no change.
@@ -201,6 +214,14 @@ fn questions(generations: &Generations) -> BTreeMap<Key, Question> {
     asked
 }
 
+/// Whether the rules still ask that: an answer may come when they have changed.
+fn is_asked(generations: &Generations, (domain, trunk): &Key, asked: &Question) -> bool {
+    let live = generations.domain(domain);
+    let trunk = live.as_ref().and_then(|live| live.domain.trunk(trunk));
+    let now = trunk.and_then(|trunk| Some(question(trunk.proxy.as_deref()?, trunk.transport)));
+    now.as_ref() == Some(asked)
+}
+
 /// Who is at which address: the name in the configuration, wherever it led (RFC 5922 §4).
 fn expected(known: &BTreeMap<Key, Known>) -> Expected {
     let mut expected = Expected::default();
@@ -219,12 +240,7 @@ fn expected(known: &BTreeMap<Key, Known>) -> Expected {
 
 /// `host`, `host:port`, `[v6]:port`.
 fn question(proxy: &str, transport: TrunkTransport) -> Question {
-    let transport = match transport {
-        TrunkTransport::Udp => Some(Transport::Udp),
-        TrunkTransport::Tcp => Some(Transport::Tcp),
-        TrunkTransport::Tls => Some(Transport::Tls),
-        TrunkTransport::Any => None,
-    };
+    let transport = transport.only();
     let bare = proxy.trim_start_matches('[').trim_end_matches(']');
     if bare.parse::<std::net::IpAddr>().is_ok() {
         return Question { host: bare.to_owned(), port: None, transport };
@@ -282,6 +298,30 @@ mod tests {
         );
         assert!(!known.learn(now, &key, Ok(found(1, 60))), "what stood all the time is no news");
         assert!(known.learn(now, &key, Ok(found(2, 60))));
+    }
+
+    #[test]
+    fn what_answers_another_question_leads_nowhere() {
+        let (key, of) = known();
+        let now = clock::mono();
+        for (proxy, transport) in
+            [("carrier.example", TrunkTransport::Tls), ("other.example", TrunkTransport::Udp)]
+        {
+            let (mut all, mut names) = (BTreeMap::new(), Names::default());
+            let ask = |proxy, transport| BTreeMap::from([(key.clone(), question(proxy, transport))]);
+            renew(&mut all, &mut names, ask("carrier.example", TrunkTransport::Udp), now);
+            all.get_mut(&key).unwrap().learn(now, &key, Ok(found(1, 60)));
+            renew(&mut all, &mut names, ask("carrier.example", TrunkTransport::Udp), now);
+            assert_eq!(all[&key].places(), found(1, 60).servers, "the same question stands");
+            renew(&mut all, &mut names, ask(proxy, transport), now);
+            all.get_mut(&key).unwrap().learn(
+                now,
+                &key,
+                Err(Fault::NoListener { name: "carrier.example".to_owned(), transport: "tls" }),
+            );
+            assert_eq!(all[&key].places(), [], "{proxy}");
+        }
+        assert_eq!(of.places(), [], "nor does what was never answered");
     }
 
     #[test]

@@ -155,11 +155,7 @@ impl Switch {
             Input::Restore(binding) => self.office.location.restore(now, binding),
             Input::Spent(usage) => self.office.budgets.restore(now, usage),
             Input::TrunkResolved { domain, trunk, servers } => {
-                let key = (domain, trunk);
-                self.office.lines.resolved(&key, servers);
-                self.strangers.rules_changed();
-                self.registrations.resolved(&mut self.office, now, &key);
-                self.health.resolved(&mut self.office, now, &key);
+                self.trunk_resolved(now, &(domain, trunk), servers);
             }
             Input::Media(report) => self.media(report),
             Input::Messages { domain, mailbox, counts } => self.set_messages(now, domain, mailbox, counts),

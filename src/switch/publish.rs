@@ -1,6 +1,8 @@
 //! Rules and live statuses as they change: who has to hear of it, and what is folded anew.
 
 use super::{Action, Event, StatusKey, Switch};
+use crate::call::lines::Server;
+use crate::call::office::Named;
 use crate::call::statuses::DomainStatuses;
 use crate::clock::Now;
 use crate::registrar::binding::DeviceKey;
@@ -21,6 +23,7 @@ impl Switch {
         self.strangers.rules_changed();
         self.certified.rules_changed(&rules);
         self.office.budgets.rules_changed(now, &rules);
+        self.forget_places(&rules);
         self.rules = rules; // calls keep the generation that they began with
         if !self.drain.is_on() {
             self.registrations.publish(&mut self.office, now, &self.rules);
@@ -31,6 +34,36 @@ impl Switch {
             .lines
             .keep(|(domain, trunk)| rules.domain(domain).is_some_and(|d| d.trunk(trunk).is_some()));
         self.review_subscriptions(now, None);
+    }
+
+    /// A trunk that is to be reached otherwise from now on leads nowhere until the edge has found where: whoever writes `transport = "tls"`
+    /// is not to be called in clear once more, nor to be sent credentials so.
+    fn forget_places(&mut self, rules: &Ruleset) {
+        for domain in rules.domains() {
+            let old = self.rules.domain(domain.name());
+            for trunk in domain.trunks() {
+                let stays = old
+                    .and_then(|old| old.trunk(&trunk.name))
+                    .is_some_and(|old| (&old.proxy, old.transport) == (&trunk.proxy, trunk.transport));
+                let key = (domain.name().clone(), trunk.name.clone());
+                if !stays && !self.office.lines.leads_nowhere(&key) {
+                    self.office.lines.resolved(&key, Vec::new());
+                }
+            }
+        }
+    }
+
+    /// The proxy of a trunk leads there, as the edge has found. What isn't reached as the rules say by now answers a question of rules
+    /// that were before.
+    pub(super) fn trunk_resolved(&mut self, now: Now, trunk: &Named, mut servers: Vec<Server>) {
+        let view = self.rules.domain(&trunk.0).and_then(|domain| domain.trunk(&trunk.1));
+        if let Some(only) = view.and_then(|view| view.transport.only()) {
+            servers.retain(|server| server.transport == only);
+        }
+        self.office.lines.resolved(trunk, servers);
+        self.strangers.rules_changed();
+        self.registrations.resolved(&mut self.office, now, trunk);
+        self.health.resolved(&mut self.office, now, trunk);
     }
 
     pub(super) fn set_status(

@@ -3,6 +3,7 @@
 use super::{At, Auth, CallerId, Name, SecretRef, Srtp};
 use crate::number::Pattern;
 use crate::rules::diagnostic::Span;
+use crate::sip::Transport;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -72,6 +73,19 @@ pub enum TrunkTransport {
     Tls,
     /// As its NAPTR and SRV records say (RFC 3263 §4.1).
     Any,
+}
+
+impl TrunkTransport {
+    /// The one that a trunk is reached by; `None`: any.
+    #[must_use]
+    pub fn only(self) -> Option<Transport> {
+        match self {
+            TrunkTransport::Udp => Some(Transport::Udp),
+            TrunkTransport::Tcp => Some(Transport::Tcp),
+            TrunkTransport::Tls => Some(Transport::Tls),
+            TrunkTransport::Any => None,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
