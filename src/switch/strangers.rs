@@ -29,7 +29,7 @@ pub const SHUT_OUT_MAX: usize = 16_384;
 const BURST_S: u32 = 4;
 /// Each of these a wrong credential is forgiven: a phone that tries an old password twice a minute for ever shuts nobody out.
 const FORGIVEN_EVERY: Duration = Duration::from_secs(15);
-/// Emergency calls that are let in from a source which is shut out or sends too much, at once; one more each [`FORGIVEN_EVERY`], so that whoever
+/// Emergency calls that are let in from a source which is shut out or sends too much, at once, by datagrams and by connections each; one more each [`FORGIVEN_EVERY`], so that whoever
 /// guesses passwords by them has no more tries than who is never shut out.
 pub const CALLS_FOR_HELP_MAX: u32 = 10;
 /// Who is shut out again and again is so for longer, up to so many doublings.
@@ -92,6 +92,15 @@ struct Bucket {
     seen: Instant,
 }
 
+/// Calls for help let in and not forgotten yet, as of `helped`: what datagrams have used up, that anybody may have sent, is not missing where
+/// connections come from.
+#[derive(Clone, Copy, Debug)]
+struct Helps {
+    datagrams: u32,
+    connections: u32,
+    helped: Instant,
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Source {
     datagrams: Bucket,
@@ -102,9 +111,7 @@ struct Source {
     /// The wrong credentials that came last, hashed: the same again are a retransmission and tell nobody anything.
     last: Option<u64>,
     times: u32,
-    /// Calls for help let in and not forgotten yet, as of `helped`.
-    helps: u32,
-    helped: Instant,
+    helps: Helps,
     /// The address that was asked about last, of which rules, and whether it is vouched for.
     vouched: Option<(IpAddr, u64, bool)>,
 }
@@ -175,15 +182,18 @@ impl Strangers {
 
     /// Whether what [`Strangers::admits`] has refused is let in all the same: a call for help, and not too many of them. `is_one` looks at it
     /// where it could be.
-    pub fn admits_call_for_help(&mut self, now: Instant, ip: IpAddr, is_one: impl FnOnce() -> bool) -> bool {
-        let source = self.source(now, Prefix::of(ip));
-        let passed = now.saturating_duration_since(source.helped).as_secs() / FORGIVEN_EVERY.as_secs();
-        if passed > 0 {
-            source.helps = source.helps.saturating_sub(u32::try_from(passed).unwrap_or(u32::MAX));
-            source.helped = now;
-        }
-        let admitted = source.helps < CALLS_FOR_HELP_MAX && is_one();
-        source.helps += u32::from(admitted);
+    pub fn admits_call_for_help(
+        &mut self,
+        now: Instant,
+        ip: IpAddr,
+        transport: Transport,
+        is_one: impl FnOnce() -> bool,
+    ) -> bool {
+        let helps = &mut self.source(now, Prefix::of(ip)).helps;
+        helps.forget(now);
+        let count = if transport.is_reliable() { &mut helps.connections } else { &mut helps.datagrams };
+        let admitted = *count < CALLS_FOR_HELP_MAX && is_one();
+        *count += u32::from(admitted);
         admitted
     }
 
@@ -256,8 +266,7 @@ impl Strangers {
             judged: now,
             last: None,
             times,
-            helps: 0,
-            helped: now,
+            helps: Helps { datagrams: 0, connections: 0, helped: now },
             vouched: None,
         };
         let old = &mut self.old;
@@ -284,6 +293,18 @@ impl Bucket {
         let left = self.tokens.checked_sub(1_000);
         self.tokens = left.unwrap_or(self.tokens);
         left.is_some()
+    }
+}
+
+impl Helps {
+    fn forget(&mut self, now: Instant) {
+        let passed = now.saturating_duration_since(self.helped).as_secs() / FORGIVEN_EVERY.as_secs();
+        if passed > 0 {
+            let passed = u32::try_from(passed).unwrap_or(u32::MAX);
+            self.datagrams = self.datagrams.saturating_sub(passed);
+            self.connections = self.connections.saturating_sub(passed);
+            self.helped = now;
+        }
     }
 }
 
@@ -418,7 +439,8 @@ mod tests {
     fn a_few_calls_for_help_are_let_in_and_what_is_none_costs_none_of_them() {
         let (mut strangers, now) = strangers();
         let mut admitted = |after, calls, is_one| {
-            let admits = |_: &u32| strangers.admits_call_for_help(now + after, ip("192.0.2.1"), || is_one);
+            let admits =
+                |_: &u32| strangers.admits_call_for_help(now + after, ip("192.0.2.1"), Udp, || is_one);
             (0..calls).filter(admits).count()
         };
         assert_eq!(admitted(s(0), 1_000, false), 0);
@@ -426,6 +448,16 @@ mod tests {
         assert_eq!(admitted(s(14), 1_000, true), 0);
         assert_eq!(admitted(s(31), 1_000, true), 2);
         assert_eq!(admitted(s(3_600), 1_000, true), 10);
+    }
+
+    #[test]
+    fn forged_calls_for_help_use_up_none_of_those_by_connections() {
+        let (mut strangers, now) = strangers();
+        let mut admitted = |transport| {
+            let admits = |_: &u32| strangers.admits_call_for_help(now, ip("192.0.2.1"), transport, || true);
+            (0..100).filter(admits).count()
+        };
+        assert_eq!((admitted(Udp), admitted(Tls), admitted(Tcp), admitted(Udp)), (10, 10, 0, 0));
     }
 
     #[test]

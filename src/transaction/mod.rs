@@ -56,7 +56,7 @@ pub const SERVERS_MAX: usize = 200_000;
 /// From here on only INVITEs and requests inside a dialog begin a server transaction; everything else is answered as beyond
 /// [`SERVERS_MAX`], so that a storm of registrations doesn't cost a call.
 pub const SERVERS_SHED: usize = SERVERS_MAX / 8 * 7;
-/// Beyond [`SERVERS_MAX`] there is room for so many emergency calls; one more is answered as any other request.
+/// Beyond [`SERVERS_MAX`] there is room for so many requests of emergency calls; one more is answered as any other request.
 pub const SERVERS_URGENT: usize = 2_000;
 /// What the Retry-After of that 503 says.
 pub const RETRY_AFTER_S: u32 = 5;
@@ -141,6 +141,12 @@ impl Transactions {
         }
     }
 
+    /// A smaller table.
+    #[cfg(test)]
+    pub(crate) fn limit(&mut self, shed: usize, max: usize) {
+        (self.servers_shed, self.servers_max) = (shed, max);
+    }
+
     /// Whether nothing new begins but what is urgent.
     #[must_use]
     pub fn is_full(&self) -> bool {
@@ -152,7 +158,7 @@ impl Transactions {
         self.take(now, flow, message, 0, out);
     }
 
-    /// The same of an INVITE for which there is room beyond the limit.
+    /// The same of an INVITE, or of a request in a dialog, for which there is room beyond the limit.
     pub fn receive_urgent(&mut self, now: Instant, flow: Flow, message: Message, out: &mut Vec<Event>) {
         self.take(now, flow, message, SERVERS_URGENT, out);
     }
