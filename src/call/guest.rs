@@ -47,6 +47,8 @@ pub struct Guest {
     pub emergency: bool,
     /// It was offered another session than it had at home.
     pub unsettled: bool,
+    /// It comes out of a call that goes by TLS or not at all.
+    pub promised: bool,
 }
 
 /// Whether a party may be had.
@@ -82,6 +84,7 @@ impl Branch {
             channel: self.channel.take(),
             emergency: self.emergency,
             unsettled,
+            promised: false,
         }
     }
 }
@@ -144,6 +147,7 @@ impl Call {
         let home = Home { call: self.key, side, id: self.log.id.clone() };
         self.answer_passes(office, now, 487);
         let emergency = self.is_emergency();
+        let promised = self.wants_tls();
         let guest = if self.caller_sits(side) {
             let dialog = self.caller.dialog.take()?;
             let callee = self.caller_as_callee();
@@ -166,6 +170,7 @@ impl Call {
                 channel,
                 emergency,
                 unsettled,
+                promised,
             }
         } else {
             let branch = self.branch_at(side)?;
@@ -175,7 +180,7 @@ impl Call {
                 // Should its 2xx come once more.
                 branch.dismissed.push((dialog.id.remote_tag.clone(), branch.flow, ack));
             }
-            Guest { emergency, ..branch.as_guest(office, home, dialog, false) }
+            Guest { emergency, promised, ..branch.as_guest(office, home, dialog, false) }
         };
         if let State::Answered(bridge) = &mut self.state {
             bridge.lent = Some(side);
@@ -241,6 +246,7 @@ impl Call {
             request,
             channel,
             emergency,
+            promised,
             unsettled: _,
         } = guest;
         let entry = self.log.leg(now, callee.label());
@@ -269,7 +275,11 @@ impl Call {
             entry,
             dismissed: Vec::new(),
         });
-        (self.branches.len() - 1, home)
+        let index = self.branches.len() - 1;
+        if promised {
+            self.promise(index);
+        }
+        (index, home)
     }
 
     /// A dialog that nobody wants any more: BYE.

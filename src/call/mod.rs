@@ -152,6 +152,8 @@ pub struct Call {
     sent: Vec<Sent>,
     /// Who has transferred the call, and is to be hung up on once they know.
     leaver: Option<Leaver>,
+    /// Branches whose party was promised TLS, see [`Call::promise`].
+    promised: Vec<usize>,
     /// What of it others can watch, as it was last shown.
     shown: dialogs::Standing,
     log: Log,
@@ -204,6 +206,7 @@ impl Call {
             early_update: None,
             sent: Vec::new(),
             leaver: None,
+            promised: Vec::new(),
             shown: dialogs::Standing::new(),
             log: Log {
                 id,

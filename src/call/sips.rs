@@ -5,10 +5,13 @@
 //! secured whatever scheme its Contact has: phones write `sip` there with `transport=tls`, and every hop to it is one that TLS secures.
 //!
 //! Invariant: nothing goes down. A dialog stays on the transport that it began on (`transaction::next_hop`), and nobody takes a place in
-//! such a call who isn't secured themselves. An emergency call alone is placed by what there is.
+//! such a call who isn't secured themselves, nor is put through to a sips URI by a transfer. An emergency call alone is placed by what there is.
 
 use super::Call;
+use super::branch::State as BranchState;
 use super::office::Office;
+use super::record::LegRecord;
+use super::transfer::Transfer;
 use crate::clock::Now;
 use crate::relay::Side;
 use crate::rules::LegOutcome;
@@ -50,10 +53,24 @@ pub fn is_to_answer(request: &Message) -> bool {
 }
 
 impl Call {
-    /// Whether it goes by TLS or not at all.
+    /// Whether it goes by TLS or not at all: its caller has called so, whoever transfers does, or somebody who is in it came here by such
+    /// a call.
     #[must_use]
     pub fn wants_tls(&self) -> bool {
-        is_for_sips(&self.caller.invite) && !self.walk.is_emergency()
+        let dialled = self.transfer().and_then(Transfer::invite);
+        let is_promised = || {
+            let mut promised = self.promised.iter().filter_map(|index| self.branches.get(*index));
+            promised.any(|branch| matches!(branch.state, BranchState::Answered { .. }))
+        };
+        let is_asked = is_for_sips(&self.caller.invite) || dialled.is_some_and(is_for_sips) || is_promised();
+        is_asked && !self.walk.is_emergency()
+    }
+
+    /// Whoever is to take the place in a call that goes by TLS is not put through to anybody else without it, as long as they are in it.
+    pub(super) fn promise(&mut self, index: usize) {
+        if !self.promised.contains(&index) {
+            self.promised.push(index);
+        }
     }
 
     /// Whether whoever is on that side is reached by TLS.
@@ -69,10 +86,12 @@ impl Call {
         LegOutcome::Offline
     }
 
-    /// The status of a refusal, and what it says more, where somebody would have got the call without TLS: nothing is wrong with us.
+    /// The status of a refusal, and what it says more, where all who would have got the call are not reached by TLS: nothing is wrong with us.
+    /// Whoever was rung speaks for themselves.
     pub(super) fn refusal(&self, status: u16, fields: &mut Vec<(Name, String)>) -> u16 {
-        let mut legs = self.log.legs.iter();
-        if !self.wants_tls() || !legs.any(|leg| leg.reason.as_deref() == Some(UNSECURED)) {
+        let legs = &self.log.legs;
+        let is_unsecured = |leg: &LegRecord| leg.reason.as_deref() == Some(UNSECURED);
+        if !self.wants_tls() || legs.is_empty() || !legs.iter().all(is_unsecured) {
             return status;
         }
         fields.push((Name::Warning, NOT_ALLOWED.to_owned()));

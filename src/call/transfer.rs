@@ -376,6 +376,10 @@ impl Call {
 
     /// Writes down what came of the transfer; the call's own walk is back.
     pub(super) fn transfer_over(&mut self, code: u16, answered_by: Option<String>) {
+        let newcomer = self.transfer().and_then(Transfer::newcomer).filter(|_| code == 200);
+        if let Some(index) = newcomer.filter(|_| self.wants_tls()) {
+            self.promise(index);
+        }
         let State::Answered(bridge) = &mut self.state else { return };
         let Some(transfer) = bridge.transfer.take() else { return };
         let Transfer { mut record, dialled, takes_over, .. } = *transfer;

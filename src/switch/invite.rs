@@ -130,7 +130,7 @@ impl Switch {
             return Some((503, response::unavailable(message, RETRY_AFTER_S)));
         }
         if is_broken {
-            return Some((480, response::sips_required(message)));
+            return Some((480, response::sips(message, sips::REQUIRED)));
         }
         is_lost.then(|| (424, response::bad_location(message)))
     }

@@ -64,7 +64,12 @@ impl Switch {
             None => Err(403),
         };
         if let Err(480) = replaced {
-            return self.office.respond(now, server, 480, response::sips_required(&message));
+            return self.office.respond(
+                now,
+                server,
+                480,
+                response::sips(&message, crate::call::sips::REQUIRED),
+            );
         }
         if let Err(code) = replaced {
             let mut w = Writer::reply(&message, code, status::reason_phrase(code), Some("ringtree"));

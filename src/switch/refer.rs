@@ -2,7 +2,7 @@
 //! A transfer ends here: no REFER is passed on.
 
 use super::identity::{Sender, Unknown};
-use super::{Switch, facts, response};
+use super::{Switch, facts, response, urgent};
 use crate::call::caller::plain_response;
 use crate::call::guest::Fetched;
 use crate::call::headers::{MAX_FORWARDS, escape_user};
@@ -10,6 +10,7 @@ use crate::call::names_dialog;
 use crate::call::office::CallKey;
 use crate::call::referral::{self, ReferTo};
 use crate::call::seats::is_of;
+use crate::call::sips;
 use crate::call::transfer::{Aim, Dialled, Referral, Transferor};
 use crate::clock::Now;
 use crate::dialog::DialogId;
@@ -77,6 +78,9 @@ impl Switch {
             Ok(asked) => asked,
             Err(code) => return self.office.respond(now, server, code, response::plain(message, code)),
         };
+        if self.is_beyond_reach(key, &by, &referral) {
+            return self.office.respond(now, server, 480, response::sips(message, sips::NOT_ALLOWED));
+        }
         let taken =
             self.calls.get_mut(key).ok_or(481_u16).and_then(|call| call.may_take_refer(by.side, message));
         if let Err(code) = taken {
@@ -109,6 +113,14 @@ impl Switch {
             }
             Sender::Device { .. } | Sender::Trunk { .. } => forbidden(),
         }
+    }
+
+    /// Whether whoever is transferred has no TLS, and is to be put through to a `sips` URI (RFC 5630). Calls for help go by what there is.
+    fn is_beyond_reach(&mut self, key: CallKey, by: &Transferor, referral: &Referral) -> bool {
+        let Aim::Call(dialled) = &referral.aim else { return false };
+        let wants_tls =
+            sips::is_for_sips(&dialled.invite) && !urgent::is_emergency_invite(&dialled.invite, &self.rules);
+        wants_tls && self.calls.get_mut(key).is_some_and(|call| !call.is_secured(by.side.other()))
     }
 
     /// The call that the transferor would make, by the generation of rules that theirs began with.

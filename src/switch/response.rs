@@ -3,7 +3,6 @@
 use crate::call::capabilities::{self, ALLOW, SUPPORTED};
 use crate::call::headers::AGENT;
 use crate::call::office::Office;
-use crate::call::sips;
 use crate::sip::{Message, Name, Writer, status};
 use bytes::Bytes;
 
@@ -71,11 +70,11 @@ pub fn unsupported_media(request: &Message) -> Bytes {
     w.finish()
 }
 
-/// 480 to what was to come by TLS and didn't (RFC 5630).
+/// 480 to what was to go by TLS and can't (RFC 5630 §6.1), with the Warning that says why.
 #[must_use]
-pub fn sips_required(request: &Message) -> Bytes {
+pub fn sips(request: &Message, warning: &str) -> Bytes {
     let mut w = Writer::reply(request, 480, status::reason_phrase(480), Some("ringtree"));
-    w.header(Name::Warning, sips::REQUIRED);
+    w.header(Name::Warning, warning);
     w.header(Name::Server, AGENT);
     w.finish()
 }
