@@ -133,6 +133,18 @@ impl Call {
     }
 }
 
+impl Call {
+    /// Whether we have given that tag to somebody in this call.
+    #[must_use]
+    pub fn has_tag(&self, tag: &str) -> bool {
+        let in_branch = |branch: &Branch| match &branch.state {
+            BranchState::Answered { dialog, .. } => dialog.id.local_tag == tag,
+            _ => branch.request.from().and_then(|from| from.tag()) == Some(tag),
+        };
+        self.caller.tag == tag || self.branches.iter().any(in_branch)
+    }
+}
+
 /// Whether a request that came in belongs to the dialog: Call-ID and both tags (RFC 3261 §12.2.2).
 #[must_use]
 pub fn is_of(dialog: &Dialog, message: &Message) -> bool {

@@ -6,6 +6,7 @@ pub mod auth;
 pub mod challenge;
 mod check;
 pub mod flow;
+pub mod glance;
 mod marks;
 mod message;
 pub mod method;

@@ -7,14 +7,14 @@ use crate::call::office::Office;
 use crate::clock::Now;
 use crate::registrar::digest::Verdict;
 use crate::rules::Ruleset;
-use crate::sip::{Flow, Message, Name};
+use crate::sip::{Flow, Message, Name, glance};
 use std::net::SocketAddr;
 
 impl Switch {
     /// Whether a message that came by this flow is to be looked at. The edge asks before it reads one, so that what is refused costs
-    /// a look-up. Responses are messages too: whom we call is registered, or a trunk. A few calls for help are let in from anywhere.
+    /// a look-up. Whom we speak with is let in from wherever they speak: a phone's contact need not be where it registers from. A few calls for help are let in from anywhere.
     pub fn admits(&mut self, now: Now, flow: &Flow, bytes: &[u8]) -> bool {
-        if self.is_known(flow) || self.proven.is_used(now.mono, flow) {
+        if self.is_known(flow) || self.proven.is_used(now.mono, flow) || self.speaks_with(bytes) {
             return true;
         }
         let vouched = || is_vouched_for(&self.rules, &self.office, flow.remote);
@@ -27,6 +27,17 @@ impl Switch {
         self.counters.urgent_admitted_total += u64::from(admitted);
         self.counters.stranger_drops_total += u64::from(!admitted);
         admitted
+    }
+
+    /// Whether this answers a request of ours, or stands within a call: it names a branch or a tag that only its party was told.
+    fn speaks_with(&mut self, bytes: &[u8]) -> bool {
+        if self.office.transactions.awaits(bytes) {
+            return true;
+        }
+        let tag = glance::field(bytes, "To", Some(b't')).and_then(glance::tag);
+        let Some(tag) = tag.and_then(|tag| std::str::from_utf8(tag).ok()) else { return false };
+        let call = self.calls.place(tag).and_then(|(key, ..)| self.calls.get_mut(key));
+        call.is_some_and(|call| call.has_tag(tag))
     }
 
     /// Hands a message that was read to the transaction layer; an emergency call, and what follows within it (an answer waits for its

@@ -175,6 +175,11 @@ impl Clients {
         true
     }
 
+    /// Whether a request of ours waits for this, or did so lately; it is not parsed.
+    pub(super) fn await_response(&mut self, response: &[u8]) -> bool {
+        key::unread_response(&mut self.key, response) && self.by_key.contains_key(self.key.as_slice())
+    }
+
     pub(super) fn receive(
         &mut self,
         now: Instant,

@@ -3,7 +3,7 @@
 //! A key is a run of bytes: branch, sent-by and method, or for a branch without the magic cookie what RFC 2543 compared.
 //! Keys are built in a buffer that the layer reuses, so that looking up allocates nothing.
 
-use crate::sip::{Message, Name, Via};
+use crate::sip::{Message, Name, Via, glance};
 
 /// Every branch made by the rules of RFC 3261 begins so (§8.1.1.7).
 const MAGIC_COOKIE: &str = "z9hG4bK";
@@ -51,6 +51,16 @@ pub(super) fn response(key: &mut Vec<u8>, response: &Message) -> bool {
     let Some(via) = response.top_via() else { return false };
     let Some(branch) = via.branch() else { return false };
     client(key, branch.as_bytes(), response.method_text().as_bytes());
+    true
+}
+
+/// As [`response`], of a response that is not parsed.
+pub(super) fn unread_response(key: &mut Vec<u8>, response: &[u8]) -> bool {
+    let branch = glance::field(response, "Via", Some(b'v')).and_then(|via| glance::param(via, "branch"));
+    let Some(branch) = branch else { return false };
+    let Some(cseq) = glance::field(response, "CSeq", None) else { return false };
+    let method = cseq.rsplit(u8::is_ascii_whitespace).next().unwrap_or_default();
+    client(key, branch, method);
     true
 }
 

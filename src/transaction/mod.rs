@@ -153,6 +153,11 @@ impl Transactions {
         self.servers.len() >= self.servers_max
     }
 
+    /// Whether these bytes, which nobody has parsed, are a response to a request of ours: who sends it was sent the branch.
+    pub fn awaits(&mut self, bytes: &[u8]) -> bool {
+        bytes.starts_with(b"SIP/2.0 ") && self.clients.await_response(bytes)
+    }
+
     /// Takes one message from the wire (already through [`Message::check`]).
     pub fn receive(&mut self, now: Instant, flow: Flow, message: Message, out: &mut Vec<Event>) {
         self.take(now, flow, message, 0, out);

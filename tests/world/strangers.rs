@@ -258,6 +258,39 @@ fn a_flow_that_has_proved_itself_goes_on_where_its_address_is_shut_out() {
     field.input(Input::FlowFailed { flow: own[1] });
 }
 
+/// A phone registers from one port and is called at another, as its Contact says.
+#[test]
+fn whoever_we_call_is_heard_where_their_address_is_shut_out() {
+    let den = "[device.den]\nuser = \"bob\"\nauth = { user = \"den\", secret = \"plain:tea\" }\n";
+    let mut field = Field::with(&format!("{AWAY}{den}"), configured(|_| ()));
+    let nonce = nonce(&mut field, udp(SCANNER), 100);
+    let right = credentials("REGISTER", "den", "tea", &nonce);
+    let register =
+        request("REGISTER", "200", 101, &right).replace("<sip:a@b>\r\n", "<sip:den@198.51.100.9:5070>\r\n");
+    assert_eq!(statuses(&field.give(udp(SCANNER), &register)), [200]);
+    let guesser = udp("198.51.100.9:6666");
+    for n in 0..11 {
+        guess(&mut field, guesser, n, &nonce);
+    }
+    assert_eq!(field.events_named("stranger.shut_out").len(), 1);
+    let sent = field.invite(&format!("sip:200@{DOMAIN}"));
+    let invite = sent.into_iter().find(|sent| sent.message.is_request()).expect("the phone rings");
+    assert_eq!(invite.to.remote.port(), 5070);
+    assert_eq!(statuses(&field.reply(&invite, 180)), [180]);
+    assert!(statuses(&field.reply(&invite, 200)).contains(&200), "Ann is connected");
+    let from = invite.message.value(Name::From).unwrap().to_owned();
+    let bye = |to: &str| {
+        let call_id = invite.message.call_id();
+        let to = format!("To: {to}\r\nCall-ID: {call_id}");
+        request("BYE", "100", 200, "")
+            .replace(&format!("To: <sip:100@{DOMAIN}>\r\nCall-ID: 200"), &to)
+            .replace(";tag=1", ";tag=phone")
+    };
+    let forged = from.replace(".", ".0");
+    assert!(field.give(invite.to, &bye(&forged)).is_empty(), "another tag is a stranger's");
+    assert!(statuses(&field.give(invite.to, &bye(&from))).contains(&200), "and hangs up");
+}
+
 #[test]
 fn a_trunk_that_is_known_by_its_certificate_has_no_limit() {
     let carrier = "[trunk.carrier]\nproxy = \"carrier.example\"\ntransport = \"tls\"\n";
