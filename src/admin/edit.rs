@@ -53,6 +53,8 @@ pub struct Pipeline {
     trials: Trials,
     /// What the daemon listens by; `None`: nobody has said.
     listening: Option<Vec<Transport>>,
+    /// Whether it can send mail.
+    mails: bool,
     /// One edit at a time.
     writing: Mutex<()>,
     pub(super) shelf: Mutex<Shelf>,
@@ -124,16 +126,17 @@ impl Pipeline {
             publish,
             trials,
             listening: None,
+            mails: false,
             writing: Mutex::default(),
             shelf: Mutex::default(),
             unsaved: Mutex::default(),
         }
     }
 
-    /// The same in a daemon that listens by these: it warns of trunks that nothing can be sent to.
+    /// The same in a daemon that listens by these, and that can send mail or can't: it warns of trunks and addresses that nothing can be sent to.
     #[must_use]
-    pub fn listening(mut self, transports: Vec<Transport>) -> Pipeline {
-        self.listening = Some(transports);
+    pub fn listening(mut self, transports: Vec<Transport>, mails: bool) -> Pipeline {
+        (self.listening, self.mails) = (Some(transports), mails);
         self
     }
 
@@ -188,6 +191,7 @@ impl Pipeline {
         let mut warnings = resolved.warnings;
         if let Some(listening) = &self.listening {
             warnings.extend(sendable::warnings(domain, listening));
+            warnings.extend(sendable::unmailed(domain).filter(|_| !self.mails));
         }
         warnings
     }

@@ -1,4 +1,5 @@
-//! Trunks that nothing can be sent to, because the daemon doesn't listen by their transport: what goes out is sent from a listener.
+//! Trunks that nothing can be sent to, because the daemon doesn't listen by their transport: what goes out is sent from a listener. And mail
+//! addresses, where it knows no server.
 
 use crate::rules::Domain;
 use crate::sip::Transport;
@@ -20,4 +21,13 @@ pub(super) fn warnings(domain: &Domain, listening: &[Transport]) -> Vec<String> 
             ))
         })
         .collect()
+}
+
+/// A line where staff are to be told of emergency calls by mail.
+pub(super) fn unmailed(domain: &Domain) -> Option<String> {
+    let addresses = domain.mailed_of_emergencies();
+    (!addresses.is_empty()).then(|| {
+        let (name, addresses) = (domain.name(), addresses.join(", "));
+        format!("{name}: `notify` of [emergency] names {addresses}, and there is no mail: add `smtp` to [mail] in ringtree.toml and restart")
+    })
 }

@@ -1,4 +1,5 @@
-//! An emergency call is told to staff at once: as an event, and as a MESSAGE (RFC 3428) to the phones that `[emergency] notify` names.
+//! An emergency call is told to staff at once: as an event, and as a MESSAGE (RFC 3428) to the phones that `[emergency] notify` names. The
+//! event names whom mail goes to; sending it is the edge's.
 //!
 //! Nothing is awaited: whether a phone shows it is its own affair, and no answer to it may hold the call up.
 
@@ -35,6 +36,9 @@ pub struct Alert {
     /// The name of the location, and its address in one line.
     pub location: Option<String>,
     pub address: Option<String>,
+    /// Mail addresses of staff who are told.
+    #[serde(skip)]
+    pub mail: Vec<std::sync::Arc<str>>,
 }
 
 impl Call {
@@ -51,6 +55,7 @@ impl Call {
             callback: callback.map(str::to_owned),
             location: location.map(str::to_owned),
             address: location.map(|_| in_one_line(elements)),
+            mail: self.domain.mailed_of_emergencies().to_vec(),
         };
         let text = alert.text();
         for binding in self.phones_to_tell(office, now) {
@@ -81,7 +86,9 @@ impl Call {
 }
 
 impl Alert {
-    fn text(&self) -> String {
+    /// In one line.
+    #[must_use]
+    pub fn text(&self) -> String {
         let mut text = format!("EMERGENCY: {} was called by {} ({})", self.dialled, self.from, self.origin);
         for (word, value) in [("at", &self.address), ("call back", &self.callback)] {
             if let Some(value) = value {

@@ -3,6 +3,7 @@
 
 mod text;
 
+use super::mail::Mail;
 use crate::call::session_timer::Limits;
 use crate::net::tls::{Files, Pair};
 use crate::registrar::location::Expiry;
@@ -49,6 +50,8 @@ pub struct Config {
     pub strangers: strangers::Limits,
     pub drain_after: Duration,
     pub log: String,
+    /// Who takes our mail.
+    pub mail: Option<Mail>,
     /// What was read but is not carried out yet, as lines for the log.
     pub warnings: Vec<String>,
 }
@@ -160,6 +163,7 @@ impl Config {
             strangers: strangers::Limits::default(),
             drain_after: Duration::from_secs(120),
             log: "info".into(),
+            mail: None,
             warnings: Vec::new(),
         }
     }
@@ -205,6 +209,7 @@ impl Config {
             ("[store] path", new.store != old.store),
             ("[admin]", new.admin != old.admin),
             ("[rules] base", new.base != old.base),
+            ("[mail]", new.mail != old.mail),
             ("[limits]", limits(new) != limits(old)),
         ];
         keys.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key).collect()

@@ -188,10 +188,19 @@ pub const KEYS: &[Key] = &[
         r#""info""#,
         "`error`, `warn`, `info`, `debug`, `trace`, or a filter such as `info,ringtree::switch=debug`. RINGTREE_LOG goes before it.",
     ),
+    key(
+        "mail",
+        "smtp",
+        "",
+        "Who takes our mail (`mailto:` of `[emergency] notify`): `smtp://HOST:PORT` (25 by default), `smtp://USER:PASSWORD@HOST?tls=required` (587) or \
+         `smtps://USER:PASSWORD@HOST` (465). Its certificate is judged as those of trunks. A letter that isn't taken is tried again for an hour, and \
+         an `alarm` after that. Default: none, and `apply` says which addresses hear nothing.",
+    ),
+    key("mail", "from", "", "Who our letters are from. Default: `ringtree@` and the domain of the call."),
 ];
 
 /// Tables that are promised and read, but not carried out yet: each is named in a warning.
-pub const NOT_YET: &[&str] = &["records", "mail", "hook"];
+pub const NOT_YET: &[&str] = &["records", "hook"];
 
 /// The whole configuration with every default, as a file to start from.
 #[must_use]

@@ -9,6 +9,7 @@ pub mod config;
 pub mod directory;
 pub mod keys;
 pub mod log;
+pub mod mail;
 pub mod metrics;
 pub mod notify;
 pub mod outlet;
@@ -41,6 +42,7 @@ use crate::switch::config::Listener;
 use crate::switch::{self, Input};
 use config::{Config, MediaConfig};
 use directory::DirectoryError;
+use mail::Mailer;
 use outlet::Outlet;
 use socket::AdminSocket;
 use std::net::{IpAddr, SocketAddr};
@@ -70,6 +72,8 @@ pub enum StartError {
     MissingDirectory { directory: String, key: &'static str },
     #[error("{0}")]
     Store(#[from] StoreError),
+    #[error("[mail] smtp: {0}")]
+    Mail(String),
     #[error("[rules] load: {0}")]
     Directory(#[from] DirectoryError),
     #[error("the rules of {what} can't be used: {why}")]
@@ -167,8 +171,8 @@ impl Running {
             tracing::error!("{trouble}");
         }
         let listening = config.listen.iter().map(|listen| listen.transport).collect();
-        let pipeline =
-            Pipeline::new(store.clone(), generations.clone(), bases, publish, trials).listening(listening);
+        let pipeline = Pipeline::new(store.clone(), generations.clone(), bases, publish, trials)
+            .listening(listening, config.mail.is_some());
         rulesets::start(&*store, &pipeline, &generations, on_disk)?;
         warn_of_default(&config, &generations);
         pipeline.forget_void_trials();
@@ -194,7 +198,8 @@ impl Running {
         let events = Arc::new(Announcer::default());
         let drained = Arc::new(Notify::new());
         let notices = Arc::new(Notices::default());
-        let outlet = Outlet::new(store.clone(), events.clone(), notices.clone(), drained.clone());
+        let mailer = mailer(&config, &events)?;
+        let outlet = Outlet::new(store.clone(), events.clone(), notices.clone(), drained.clone(), mailer);
         let default_domain = config.default_domain.clone().or_else(|| {
             // The embedded default is the domain of the example that it loads.
             of_files
@@ -365,6 +370,13 @@ fn reachable(listen: IpAddr, key: &'static str) -> Result<IpAddr, StartError> {
         tracing::warn!("{listen} means every address; phones are told {found} ({key} says another one)");
     }
     Ok(found)
+}
+
+/// What `[mail]` says, carried out.
+fn mailer(config: &Config, events: &Arc<Announcer>) -> Result<Option<Mailer>, StartError> {
+    let Some(mail) = &config.mail else { return Ok(None) };
+    let mail = mail::Mail { ca: config.tls.ca.clone(), ..mail.clone() };
+    Mailer::start(&mail, mail::Pace::default(), events.clone()).map(Some).map_err(StartError::Mail)
 }
 
 fn shown(listener: &Listener) -> String {

@@ -1,6 +1,7 @@
 //! Where the signalling thread puts what is not for the wire: registrations and call records to the store, events to their
 //! readers, what phones answered to whoever asked, the end of the drain to the daemon. Nothing here waits.
 
+use super::mail::{self, Mailer};
 use super::refreshes::Refreshes;
 use crate::admin::events::Announcer;
 use crate::admin::notices::Notices;
@@ -19,6 +20,8 @@ pub struct Outlet {
     events: Arc<Announcer>,
     notices: Arc<Notices>,
     drained: Arc<Notify>,
+    /// Where `[mail]` names a server.
+    mailer: Option<Mailer>,
 }
 
 impl Outlet {
@@ -28,8 +31,9 @@ impl Outlet {
         events: Arc<Announcer>,
         notices: Arc<Notices>,
         drained: Arc<Notify>,
+        mailer: Option<Mailer>,
     ) -> Outlet {
-        Outlet { store, refreshes: Refreshes::default(), events, notices, drained }
+        Outlet { store, refreshes: Refreshes::default(), events, notices, drained, mailer }
     }
 }
 
@@ -56,7 +60,11 @@ impl Sinks for Outlet {
         match &event {
             Event::CallEnded(record) => self.store.put_record(record.clone()),
             Event::Emergency(alert) => {
-                tracing::warn!(call = alert.id, from = alert.from, dialled = alert.dialled, "emergency call")
+                tracing::warn!(call = alert.id, from = alert.from, dialled = alert.dialled, "emergency call");
+                let untold = self.mailer.as_ref().map(|mailer| mailer.tell(alert)).unwrap_or_default();
+                for to in untold {
+                    self.events.announce(mail::lost(&to, "too many letters wait"));
+                }
             }
             Event::Alarm { what } => tracing::warn!("{what}"),
             Event::BudgetStopped(stop) => tracing::warn!(

@@ -150,6 +150,7 @@ fn common(model: &Model, trees: Trees) -> Common {
         callbacks: model.callbacks.iter().map(|(name, c)| (name.clone(), c.value.clone())).collect(),
         locations: model.locations.iter().map(|(name, l)| (name.clone(), civic(l))).collect(),
         told_of_emergencies: told_of_emergencies(model),
+        mailed_of_emergencies: mailed_of_emergencies(model),
         trees,
     }
 }
@@ -361,9 +362,17 @@ fn civic(location: &super::model::Location) -> Vec<(Name, Name)> {
 fn told_of_emergencies(model: &Model) -> Vec<super::model::Destination> {
     let called = |notice: &At<super::model::Notice>| match &notice.value {
         super::model::Notice::Call(to) => Some(to.clone()),
-        super::model::Notice::Mail(_) => None, // there is no mail yet: `check` says so
+        super::model::Notice::Mail(_) => None,
     };
     model.notify.iter().filter_map(called).collect()
+}
+
+fn mailed_of_emergencies(model: &Model) -> Vec<Name> {
+    let address = |notice: &At<super::model::Notice>| match &notice.value {
+        super::model::Notice::Mail(address) => Some(address.clone()),
+        super::model::Notice::Call(_) => None,
+    };
+    model.notify.iter().filter_map(address).collect()
 }
 
 fn trunks(model: &Model) -> BTreeMap<Name, TrunkEntry> {

@@ -106,6 +106,7 @@ pub struct Common {
     /// Civic addresses: elements of RFC 5139 §4 in the order of its schema, and what they hold.
     pub(super) locations: BTreeMap<Name, Vec<(Name, Name)>>,
     pub(super) told_of_emergencies: Vec<Destination>,
+    pub(super) mailed_of_emergencies: Vec<Name>,
 }
 
 impl Deref for Domain {
@@ -242,6 +243,12 @@ impl Domain {
     #[must_use]
     pub fn told_of_emergencies(&self) -> &[Destination] {
         &self.common.told_of_emergencies
+    }
+
+    /// Mail addresses of those who are told of an emergency call.
+    #[must_use]
+    pub fn mailed_of_emergencies(&self) -> &[Name] {
+        &self.common.mailed_of_emergencies
     }
 
     /// The trunk whose `auth.user` this is, with its HA1.

@@ -426,7 +426,7 @@ const LOCATED: &str = "
 [emergency]
 location = \"office\"
 callback = \"desk\"
-notify = [\"user:bob\"]
+notify = [\"user:bob\", \"mailto:boss@x.example\"]
 [callback.desk]
 number = \"+12025550100\"
 [location.office]
@@ -555,6 +555,7 @@ fn an_emergency_call_says_where_it_comes_from_and_staff_are_told_at_once() {
         assert!(told.contains("call back +12025550100"), "{told}");
         let [Event::Emergency(alert)] = &world.events[..] else { panic!("{:?}", world.events) };
         assert_eq!((alert.location.as_deref(), &*alert.id), (Some("office"), &*world.switch.calls()[0].id));
+        assert_eq!(alert.mail.join(" "), "boss@x.example", "mail is the edge's to send");
         world.run(s(20));
         assert_at_rest(&mut world);
     }

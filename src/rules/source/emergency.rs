@@ -20,10 +20,7 @@ pub(super) fn emergency<'t>(r: &mut Reader<'t>, objects: &Objects<'t>) -> (Emerg
     let mut notify = Vec::new();
     for (text, span) in t.texts(r, "notify") {
         let notice = match text.strip_prefix("mailto:") {
-            Some(address) if is_email(address) => {
-                r.pending(&["emergency.notify=mailto"], text, span);
-                Some(Notice::Mail(address.into()))
-            }
+            Some(address) if is_email(address) => Some(Notice::Mail(address.into())),
             Some(address) => {
                 let message = format!("`{address}` is no mail address");
                 r.error("bad-email", span, message, "write `mailto:name@example.com`");

@@ -17,7 +17,6 @@ pub(super) const NOT_CARRIED_OUT: &[(&str, &str)] = &[
     ("device.srtp", "encrypted media"),
     ("directory", "dial-by-name directories"),
     ("domain.operator", "the operator key of voicemail"),
-    ("emergency.notify=mailto", "notices of emergency calls by mail"),
     ("forward.confirm", "asking before a forwarded call is connected"),
     ("mailbox", "voicemail"),
     ("moh", "music on hold"),
