@@ -131,17 +131,24 @@ async fn look_up_due(known: &mut BTreeMap<Key, Known>, locating: &Locating, admi
                 (key, found)
             });
         }
-        match running.join_next().await {
-            Some(Ok((key, found))) => {
-                let is_news = known.get_mut(&key).is_some_and(|of| of.learn(clock::mono(), &key, found));
-                let is_asked = |of: &&Known| is_asked(&admin.generations, &key, &of.question);
-                if is_news && let Some(of) = known.get(&key).filter(is_asked) {
-                    admin.plane.expect(expected(known)); // before the addresses: the first message to one may follow at once
-                    of.tell(&key, &admin.plane);
-                }
+        let Some(first) = running.join_next().await else { return };
+        // What has come meanwhile is told with it: who is expected where is one table of all trunks, and thousands answer at a start.
+        let answers = std::iter::once(first).chain(std::iter::from_fn(|| running.try_join_next()));
+        let mut news = Vec::new();
+        for (key, found) in answers.flatten() {
+            // A task that broke is asked again: it is still due.
+            let is_news = known.get_mut(&key).is_some_and(|of| of.learn(clock::mono(), &key, found));
+            let is_asked = |of: &Known| is_asked(&admin.generations, &key, &of.question);
+            if is_news && known.get(&key).is_some_and(is_asked) {
+                news.push(key);
             }
-            Some(Err(_)) => {} // a task that broke is asked again: it is still due
-            None => return,
+        }
+        if news.is_empty() {
+            continue;
+        }
+        admin.plane.expect(expected(known)); // before the addresses: the first message to one may follow at once
+        for key in news {
+            known.get(&key).inspect(|of| of.tell(&key, &admin.plane));
         }
     }
 }
@@ -227,7 +234,10 @@ fn expected(known: &BTreeMap<Key, Known>) -> Expected {
     let mut expected = Expected::default();
     for of in known.values() {
         let name: Arc<str> = of.question.host.as_str().into();
-        expected.by_name.insert(of.name, name.clone());
+        // Nobody has to show who they are where nothing goes by TLS.
+        if of.servers.iter().flatten().any(|server| server.transport.is_secure()) {
+            expected.by_name.insert(of.name, name.clone());
+        }
         for address in of.servers.iter().flatten().flat_map(|server| &server.addresses) {
             let names = expected.by_address.entry(*address).or_default();
             if !names.contains(&name) {

@@ -136,6 +136,13 @@ impl Pattern {
         self.text.get(..taken).unwrap_or_default()
     }
 
+    /// The one number that fits, where there is but one.
+    #[must_use]
+    pub fn literal(&self) -> Option<&str> {
+        let prefix = self.literal_prefix();
+        (prefix.len() == self.text.len()).then_some(prefix)
+    }
+
     /// A text that fits: the least of each step. What follows a trailing `.` is one digit.
     #[must_use]
     pub fn sample(&self) -> String {

@@ -7,6 +7,7 @@ use super::outgoing::HABITUAL_PREFIXES;
 use super::sources::{self, Sources};
 use crate::number::Pattern;
 use crate::registrar::binding::DeviceKey;
+use rustc_hash::FxHashSet;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
@@ -22,6 +23,8 @@ pub struct Ruleset {
 /// The emergency numbers of all domains, and what may stand before them. There are few, whatever the number of domains.
 #[derive(Debug)]
 struct Emergencies {
+    /// Found by one look each: a flood of what is none walks over the few patterns alone.
+    numbers: FxHashSet<Box<str>>,
     patterns: BTreeSet<Pattern>,
     prefixes: BTreeSet<Box<str>>,
 }
@@ -100,16 +103,18 @@ impl Ruleset {
     /// Whether some domain takes this text for an emergency number. Gathered when first asked: asking is for what is refused.
     #[must_use]
     pub fn is_emergency_number(&self, text: &str) -> bool {
-        let Emergencies { patterns, prefixes } = self.emergencies.get_or_init(|| {
+        let Emergencies { numbers, patterns, prefixes } = self.emergencies.get_or_init(|| {
             let domains = || self.domains.values();
-            let patterns = domains().flat_map(|domain| &domain.emergency_numbers);
+            let all = || domains().flat_map(|domain| &domain.emergency_numbers).map(|(pattern, _)| pattern);
             let lines = domains().filter_map(|domain| domain.outside_line.as_deref());
             Emergencies {
-                patterns: patterns.map(|(pattern, _)| pattern.clone()).collect(),
+                numbers: all().filter_map(Pattern::literal).map(Box::from).collect(),
+                patterns: all().filter(|pattern| pattern.literal().is_none()).cloned().collect(),
                 prefixes: lines.chain(HABITUAL_PREFIXES).map(Box::from).collect(),
             }
         });
-        let is_one = |text: &str| patterns.iter().any(|pattern| pattern.matches(text));
+        let is_one =
+            |text: &str| numbers.contains(text) || patterns.iter().any(|pattern| pattern.matches(text));
         is_one(text) || prefixes.iter().filter_map(|prefix| text.strip_prefix(&**prefix)).any(is_one)
     }
 

@@ -287,7 +287,10 @@ impl<M: Machine, S: Sinks> Edge<M, S> {
             return; // counted by the machine
         }
         match Message::parse(bytes) {
-            Ok(message) => self.input(now, Input::Packet { flow, message }),
+            Ok(message) => {
+                self.tell_failures(now);
+                self.input(now, Input::Packet { flow, message });
+            }
             // RFC 3261 §18.3: what can't be answered is dropped. It is counted, and that is all it costs.
             Err(error) => self.traffic.wire(flow.transport).refused(error),
         }
@@ -297,7 +300,10 @@ impl<M: Machine, S: Sinks> Edge<M, S> {
         self.waker.clear();
         for _ in 0..WORK_A_ROUND {
             match self.work.try_recv() {
-                Ok(Work::Input(input)) => self.input(now, *input),
+                Ok(Work::Input(input)) => {
+                    self.tell_failures(now);
+                    self.input(now, *input);
+                }
                 Ok(Work::Media(report)) => self.input(now, Input::Media(report)),
                 Ok(Work::Query(question)) => question(&mut self.machine, now),
                 Ok(Work::Certificates(tls)) => self.connections.certify(tls),
@@ -313,6 +319,7 @@ impl<M: Machine, S: Sinks> Edge<M, S> {
         let rested = self.timed.is_none_or(|timed| now.mono >= timed + TIMER_SLACK);
         if rested && self.machine.deadline().is_some_and(|deadline| deadline <= now.mono) {
             self.timed = Some(now.mono);
+            self.tell_failures(now);
             self.input(now, Input::Timeout);
         }
         if self.swept.is_some_and(|swept| now.mono.saturating_duration_since(swept) >= SWEEP_EVERY) {
@@ -326,8 +333,9 @@ impl<M: Machine, S: Sinks> Edge<M, S> {
         }
     }
 
-    /// Tells the machine which flows failed: those known by now. What fails by that is told in the next round, so that a
-    /// machine that answers each failure by another send still leaves time for everything else.
+    /// Tells the machine which flows failed: those known by now, before it does anything else. A connection to a server is known by that server's
+    /// name: what opens the next one must not hear of the end of the last. What fails by being told is told the next time, so that a machine
+    /// that answers each failure by another send still leaves time for everything else.
     fn tell_failures(&mut self, now: Now) {
         while let Some(flow) = self.connections.ended() {
             self.failed.push_back(flow);
