@@ -9,9 +9,10 @@ use super::headers;
 use super::office::Office;
 use super::{Call, verdict};
 use crate::clock::Now;
+use crate::registrar::contact::preference;
 use crate::rules::model::Decline;
 use crate::rules::{LegEnd, LegOutcome};
-use crate::sip::{Message, Name, Scheme, Uri};
+use crate::sip::{Message, Name, NameAddr, Scheme, Uri};
 use std::net::IpAddr;
 
 /// RFC 3326: the call rings elsewhere, by a word of another phone of the same user's.
@@ -64,7 +65,7 @@ impl Call {
         else {
             return verdict::Onward::Nothing;
         };
-        for contact in message.addresses(Name::Contact) {
+        for contact in by_preference(message) {
             let named = headers::address_of(contact.uri.text);
             let place = next.iter().position(|way| way.trunk == *trunk && Some(way.target.remote) == named);
             if let Some(place) = place {
@@ -77,13 +78,20 @@ impl Call {
     }
 }
 
-/// Whom the response sends the call to: what its user has dialled. Only 300, 301 and 302 name a place for the call, the first Contact counts, and one
-/// at a host that is not ours is nobody's.
+/// The Contacts, the one that is preferred most first (RFC 3261 §8.1.3.4); equals in their order.
+fn by_preference(message: &Message) -> Vec<NameAddr<'_>> {
+    let mut contacts: Vec<NameAddr<'_>> = message.addresses(Name::Contact).collect();
+    contacts.sort_by_key(|contact| std::cmp::Reverse(preference(contact)));
+    contacts
+}
+
+/// Whom the response sends the call to: what its user has dialled. Only 300, 301 and 302 name a place for the call, the Contact that is preferred most
+/// counts, and one at a host that is not ours is nobody's.
 fn dialled(message: &Message, ours: impl Fn(&str) -> bool) -> Option<String> {
     if !matches!(message.status(), 300..=302) {
         return None;
     }
-    let contact = message.addresses(Name::Contact).next()?;
+    let contact = by_preference(message).into_iter().next()?;
     let uri: Uri<'_> = contact.uri;
     let here = match uri.scheme {
         Scheme::Sip | Scheme::Sips => ours(uri.host),
@@ -108,6 +116,13 @@ mod tests {
         assert_eq!(read(301, "sip:%2B12025550100@pbx.example").as_deref(), Some("+12025550100"));
         assert_eq!(read(302, "<tel:+12025550100>").as_deref(), Some("+12025550100"));
         assert_eq!(read(302, "<sip:300@pbx.example>, <sip:400@pbx.example>").as_deref(), Some("300"));
+        assert_eq!(
+            read(302, "<sip:300@pbx.example>;q=0.5, <sip:400@pbx.example>;q=0.7, <sip:500@pbx.example>;q=0")
+                .as_deref(),
+            Some("400")
+        );
+        assert_eq!(read(302, "<sip:300@pbx.example>;q=0.5, <sip:400@pbx.example>").as_deref(), Some("400"));
+        assert_eq!(read(302, "<sip:300@pbx.example>;q=0.2, <sip:400@elsewhere.example>"), None);
         for (status, contact) in [
             (305, "<sip:300@pbx.example>"),
             (380, "<sip:300@pbx.example>"),

@@ -126,7 +126,7 @@ impl<'a> Wish<'a> {
         if wished > 0 && wished < terms.expiry.min_s.min(HOUR_S) {
             return Err(Refusal { status: 423, reason: "Interval Too Brief" });
         }
-        let q = contact.param("q").and_then(thousandths).unwrap_or(1_000);
+        let q = preference(&contact);
         let expires_s = terms.grant(wished, &key);
         Ok(Wish { uri, target, key, q, expires_s, instance, reg_id })
     }
@@ -236,6 +236,12 @@ fn comparable(uri: &str) -> Cow<'_, str> {
 fn seconds(text: &str) -> Option<u32> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     digits.then(|| text.parse().unwrap_or(u32::MAX))
+}
+
+/// How much a contact is preferred, in thousandths: its `q`, and 1 without one that can be read.
+#[must_use]
+pub fn preference(contact: &NameAddr<'_>) -> u16 {
+    contact.param("q").and_then(thousandths).unwrap_or(1_000)
 }
 
 /// A qvalue (RFC 3261 §25.1) as thousandths.

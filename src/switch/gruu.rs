@@ -43,7 +43,9 @@ impl Switch {
     fn of_temporary(&self, domain: &Domain, user: &str) -> Option<&Binding> {
         let held = self.gruus.open(user)?;
         let binding = self.office.location.by_epoch(held.slot, held.epoch)?;
-        (binding.key.device.domain == *domain.name()).then_some(binding)
+        let device = &binding.key.device;
+        // A trunk is called by numbers, its route, its channels and the caller's rights.
+        (device.domain == *domain.name() && device.trunk().is_none()).then_some(binding)
     }
 
     /// Of the phones that may register for this address.

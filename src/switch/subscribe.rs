@@ -2,7 +2,7 @@
 
 use super::identity::Sender;
 use super::{Switch, response};
-use crate::call::headers;
+use crate::call::{headers, sips};
 use crate::clock::Now;
 use crate::registrar::binding::DeviceKey;
 use crate::rules::Domain;
@@ -53,6 +53,7 @@ impl Switch {
         };
         let refused = match self.identify(now, &flow, request) {
             Err(unknown) => return self.turn_away(server, unknown),
+            Ok(_) if sips::is_broken(request, &flow) => Err((480, response::sips(request, sips::REQUIRED))),
             Ok(sender) if !is_device(&sender, &device) => Err((403, response::plain(request, 403))),
             Ok(_) => match self.judge(now, &device, &topic) {
                 Some(reason) => {
@@ -86,6 +87,9 @@ impl Switch {
         let Sender::Device { domain, key: device } = sender else {
             return Err((403, response::plain(request, 403))); // whoever is outside may watch nobody
         };
+        if sips::is_broken(request, &flow) {
+            return Err((480, response::sips(request, sips::REQUIRED)));
+        }
         let event = event(request)?;
         let package = Package::parse(event.name).ok_or_else(|| (489, bad_event(request)))?;
         if !package.is_acceptable(request) {

@@ -386,6 +386,19 @@ fn a_message_to_a_sips_uri_goes_by_the_flow_of_a_phone_that_has_tls_and_its_refu
 }
 
 #[test]
+fn who_has_not_come_by_tls_watches_nothing_by_a_sips_uri() {
+    let mut field = office("");
+    let mut watch = |flow: Flow, n: u32| {
+        let asks = "Event: message-summary\r\nExpires: 600\r\n";
+        let sent = field.give(flow, &message(flow, "SUBSCRIBE", "ann1", "sips:100@pbx.example", n, asks));
+        let answer = &sent.iter().find(|sent| !sent.message.is_request()).unwrap().message;
+        (answer.status(), answer.value(Name::Warning).map(str::to_owned))
+    };
+    assert_eq!(watch(udp(ANN), 1), (480, Some("381 ringtree \"SIPS Required\"".to_owned())));
+    assert_eq!(watch(tls(2), 2), (200, None));
+}
+
+#[test]
 fn a_message_to_a_sips_uri_is_likewise() {
     let mut field = office("");
     field.register(udp(BOB), "bob1", "<sip:bob1@127.0.1.2>", "");
