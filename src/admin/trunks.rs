@@ -4,8 +4,8 @@ use super::Admin;
 use super::problem::Problem;
 use crate::call::lines::{self, Target};
 use crate::call::office::{Named, Office};
+use crate::call::trunk::contacts;
 use crate::clock::Now;
-use crate::registrar::binding::DeviceKey;
 use crate::rules::domain::TrunkView;
 use crate::rules::model::TrunkTransport;
 use crate::switch::Switch;
@@ -88,8 +88,8 @@ fn shown(switch: &Switch, now: Now, domain: &Arc<str>, trunk: &TrunkView) -> Tru
     let key = (domain.clone(), trunk.name.clone());
     let targets = places(office, now, &key);
     let contacts = match trunk.registers_here {
-        true => office.location.of(&DeviceKey::of_trunk(domain, &trunk.name)),
-        false => &[],
+        true => contacts(&office.location, domain, trunk).collect(),
+        false => Vec::new(),
     };
     let registered = contacts.iter().map(|contact| contact.flow.remote.to_string());
     let addresses: Vec<String> =

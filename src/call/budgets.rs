@@ -141,6 +141,14 @@ impl Budgets {
         Ok(Some(ticket))
     }
 
+    /// The budget by the rules now in force; `None`: they know no such user.
+    #[must_use]
+    pub fn in_force(&self, domain: &Arc<str>, user: &str, class: &str) -> Option<Option<Budget>> {
+        let domain = self.rules.domain(domain)?;
+        domain.user(user)?;
+        Some(domain.budget(user, class).cloned())
+    }
+
     /// A leg that no place has taken, or that is made anew at once in another call, is none of the hour's calls.
     pub fn forgive(&mut self, now: Now, ticket: &Ticket) {
         let Some(account) = self.accounts.get_mut(&ticket.account) else { return };

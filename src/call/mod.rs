@@ -54,7 +54,7 @@ mod state;
 pub mod statuses;
 mod tag;
 pub mod transfer;
-mod trunk;
+pub mod trunk;
 pub mod unacked;
 pub mod verdict;
 pub mod wake;

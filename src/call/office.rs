@@ -11,6 +11,7 @@ use super::lines::{Lines, Target};
 use super::record::CallRecord;
 use super::session_timer::Limits;
 use super::statuses::{DomainStatuses, Statuses};
+use super::trunk::contacts;
 use super::wake::Push;
 use crate::clock::Now;
 use crate::ids::Ids;
@@ -19,7 +20,7 @@ use crate::registrar::location::Removal;
 use crate::registrar::{Binding, Change, Location};
 use crate::relay::Command;
 use crate::relay::pool::Pool;
-use crate::rules::model::Spent;
+use crate::rules::model::{Budget, Spent};
 use crate::rules::tree::Tree;
 use crate::rules::{Domain, Live, UserStatus};
 use crate::sip::{ConnectionId, Flow, Message, Transport};
@@ -351,14 +352,19 @@ impl Live for OfficeLive<'_> {
 
     fn trunk_down(&self, trunk: &str) -> bool {
         let name = self.domain.name();
-        if self.domain.trunk(trunk).is_some_and(|trunk| trunk.registers_here) {
-            return self.office.location.of(&DeviceKey::of_trunk(name, trunk)).is_empty();
+        if let Some(trunk) = self.domain.trunk(trunk).filter(|trunk| trunk.registers_here) {
+            return contacts(&self.office.location, name, trunk).next().is_none();
         }
         self.office.lines.leads_nowhere(&(name.clone(), Arc::from(trunk)))
     }
 
     fn spent(&self, user: &str, class: &str) -> Spent {
         self.office.budgets.spent(self.now, self.domain.name(), user, class)
+    }
+
+    /// A call keeps its rules and no budget: one that was raised since counts for what is asked of an older call as well.
+    fn budget(&self, user: &str, class: &str) -> Option<Option<Budget>> {
+        self.office.budgets.in_force(self.domain.name(), user, class)
     }
 
     fn trunk_full(&self, trunk: &str) -> bool {

@@ -35,14 +35,25 @@ pub struct Way {
     pub contact: Option<Box<Binding>>,
 }
 
-/// Where a trunk that registers here can be called, best first.
-fn registered_ways(location: &Location, domain: &Arc<str>, trunk: &Arc<str>) -> Vec<Way> {
+/// Where a trunk that registers here can be called, best first. What has registered before the rules said by what it is reached is not called by
+/// anything else.
+pub fn contacts<'l>(
+    location: &'l Location,
+    domain: &Arc<str>,
+    trunk: &TrunkView,
+) -> impl Iterator<Item = &'l Binding> + use<'l> {
+    let only = trunk.transport.only();
+    let all = location.of(&DeviceKey::of_trunk(domain, &trunk.name)).iter();
+    all.filter(move |contact| only.is_none_or(|only| only == contact.flow.transport))
+}
+
+fn registered_ways(location: &Location, domain: &Arc<str>, trunk: &TrunkView) -> Vec<Way> {
     let way = |contact: &Binding| Way {
-        trunk: trunk.clone(),
+        trunk: trunk.name.clone(),
         target: Target { transport: contact.flow.transport, remote: contact.flow.remote, name: None },
         contact: Some(Box::new(contact.clone())),
     };
-    location.of(&DeviceKey::of_trunk(domain, trunk)).iter().map(way).collect()
+    contacts(location, domain, trunk).map(way).collect()
 }
 
 /// The Request-URI of a call for this number to that contact: the number in the place of its user (RFC 6140 §5.3 for one with `bnc`; of
@@ -73,8 +84,8 @@ impl Call {
         let (mut open, mut shut) = (Vec::new(), Vec::new());
         for trunk in lines.registered_first(&domain, trunks) {
             let key = (domain.name().clone(), trunk.clone());
-            if domain.trunk(&trunk).is_some_and(|trunk| trunk.registers_here) {
-                open.extend(registered_ways(location, domain.name(), &trunk));
+            if let Some(trunk) = domain.trunk(&trunk).filter(|trunk| trunk.registers_here) {
+                open.extend(registered_ways(location, domain.name(), trunk));
                 continue;
             }
             for target in lines.drawn(&key, &mut || ids.word()) {

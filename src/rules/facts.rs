@@ -1,6 +1,6 @@
 //! What a decision is made from: the call as it came, and live state.
 
-use super::model::{Destination, Spent};
+use super::model::{Budget, Destination, Spent};
 use super::tree::Tree;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -91,6 +91,11 @@ pub trait Live {
     fn spent(&self, user: &str, class: &str) -> Spent {
         let _ = (user, class);
         Spent::default()
+    }
+    /// The budget that is in force by now, where that is another thing than what the rules of this decision say; `None`: theirs counts.
+    fn budget(&self, user: &str, class: &str) -> Option<Option<Budget>> {
+        let _ = (user, class);
+        None
     }
     /// The user who has logged in to this hot-desk phone.
     fn seated(&self, device: &str) -> Option<&str> {

@@ -174,7 +174,7 @@ impl Domain {
     ) -> Result<Option<Box<Charge>>, Denied> {
         let Some(user) = sender.user.filter(|_| &**class != EMERGENCY) else { return Ok(None) };
         let name = &user.view.name;
-        let budget = user.budget.get(class).cloned();
+        let budget = live.budget(name, class).unwrap_or_else(|| user.budget.get(class).cloned());
         let spent = budget.as_ref().map(|_| live.spent(name, class)).unwrap_or_default();
         let charge = Charge { user: name.clone(), class: class.clone(), budget, spent };
         Denied::unless_within(Box::new(charge)).map(Some)
@@ -193,9 +193,12 @@ impl Domain {
         Some(Way { route: Some(index), class: class.clone(), trunks, down, full, charge: None })
     }
 
-    /// For an emergency call without a route: any trunk is better than none.
+    /// For an emergency call without a route: any trunk is better than none, and last one that registers here. Behind that is mostly a PBX of
+    /// the customer's, whose menu helps nobody.
     pub(super) fn any_way(&self, live: &dyn Live) -> Way {
-        let (down, trunks) = self.trunks.keys().cloned().partition(|trunk| live.trunk_down(trunk));
+        let (down, mut trunks): (Vec<Name>, Vec<Name>) =
+            self.trunks.keys().cloned().partition(|trunk| live.trunk_down(trunk));
+        trunks.sort_by_key(|trunk| self.trunks.get(trunk).is_some_and(|trunk| trunk.view.registers_here));
         Way { route: None, class: EMERGENCY.into(), trunks, down, full: Vec::new(), charge: None }
     }
 

@@ -61,7 +61,15 @@ impl Switch {
                 registering_trunk(&domain, &trunk, request).map(|key| (domain, key))
             }
         };
-        known.ok_or_else(|| Unknown::Answer(response::plain(request, 403)))
+        let (domain, key) = known.ok_or_else(|| Unknown::Answer(response::plain(request, 403)))?;
+        let trunk = key.trunk().and_then(|trunk| domain.trunk(trunk));
+        match trunk.and_then(|trunk| trunk.transport.only()).filter(|only| *only != flow.transport) {
+            Some(only) => {
+                let reason = format!("This Trunk Registers by {}", only.via_word());
+                Err(Unknown::Answer(response::with_reason(request, 403, &reason)))
+            }
+            None => Ok((domain, key)),
+        }
     }
 
     /// A registered flow is no credential for a REGISTER: whoever has taken over an address could take over the phone.

@@ -207,6 +207,24 @@ fn a_transfer_beyond_the_budget_fails_and_the_call_stays() {
 }
 
 #[test]
+fn a_budget_that_was_raised_counts_for_transfers_of_older_calls_too() {
+    let mut world = world("", "budget = { world = { calls_per_hour = 1 } }");
+    let spends = dial(&mut world, BOB, ABROAD, 600);
+    hang_up(&mut world, BOB, &spends);
+    let anns = dial(&mut world, ANN, "200", 600);
+    let bobs = world.phone(BOB).newest_call();
+    world.input(Input::Rules(Arc::new(rules("", "budget = { world = { calls_per_hour = 2 } }"))));
+    let fields = "Refer-To: <sip:+442079460123@pbx.example>\r\n";
+    world.act(BOB, |bob, now| bob.within(now, &bobs, "REFER", fields));
+    world.run(s(5));
+    let told = world.phone(BOB).notifies.last().cloned().unwrap_or_default();
+    assert!(told.contains("SIP/2.0 200"), "{told}");
+    assert_eq!((world.phone(BOB).byes, stops(&world)), (1, vec![]), "Bob has left");
+    hang_up(&mut world, ANN, &anns);
+    assert_at_rest(&mut world);
+}
+
+#[test]
 fn a_party_outside_that_is_handed_on_still_costs_whoever_called_them() {
     let mut world = world("budget = { world = { time_per_day = \"1m\" } }", "");
     let outside = dial(&mut world, ANN, ABROAD, 600);

@@ -104,6 +104,20 @@ fn a_trunk_that_is_not_registered_is_down_and_the_next_one_takes_its_calls() {
 }
 
 #[test]
+fn a_trunk_that_is_to_register_by_tls_does_so_and_is_called_by_it_alone() {
+    let mut field = registered();
+    assert_eq!(dial(&mut field).to, nat());
+    // What is registered already is by TCP: it is called no more.
+    field.publish(&RULES.replace("register = \"in\"", "register = \"in\"\ntransport = \"tls\""));
+    assert_eq!(dial(&mut field).to.remote, LINE.parse().unwrap());
+    let refused = log_in(&mut field, ("branch", "branch"), "");
+    assert_eq!((refused.status(), refused.reason_phrase()), (403, "This Trunk Registers by TLS"));
+    field.publish(&RULES.replace("register = \"in\"", "register = \"in\"\ntransport = \"tcp\""));
+    assert_eq!(log_in(&mut field, ("branch", "branch"), "").status(), 200);
+    assert_eq!(dial(&mut field).to, nat());
+}
+
+#[test]
 fn what_comes_by_that_flow_is_the_trunks_whoever_calls() {
     let mut field = registered();
     field.register(udp(BOB), "bob1", &format!("<sip:bob1@{BOB}>"), "");

@@ -168,7 +168,9 @@ impl Page<'_> {
         self.say(format!("tel:{number}"));
         let by_route = self.trunks("emergency", self.site().as_ref()).map(|(trunks, _)| trunks);
         let any = self.model.trunks.keys().filter(|trunk| !self.given.trunk_down.contains(trunk));
-        let any: Vec<Name> = any.cloned().collect();
+        let (pbxes, mut any): (Vec<Name>, Vec<Name>) =
+            any.cloned().partition(|trunk| self.model.trunks[trunk].registers_here);
+        any.extend(pbxes);
         let trunks = by_route.filter(|trunks| !trunks.is_empty()).unwrap_or(any);
         self.out(number, &id, false, None, &trunks)
     }

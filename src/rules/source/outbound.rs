@@ -43,7 +43,8 @@ pub(super) fn trunks<'t>(r: &mut Reader<'t>, objects: &Objects<'t>) -> BTreeMap<
                         ("any", TrunkTransport::Any),
                     ],
                 )
-                .unwrap_or(TrunkTransport::Udp),
+                // What registers here comes by what it likes, unless it is said.
+                .unwrap_or(if registers_here { TrunkTransport::Any } else { TrunkTransport::Udp }),
             register: registering.and_then(Registering::there),
             registers_here,
             auth: t.item(r, "auth").and_then(|item| auth(r, item)),
@@ -171,6 +172,11 @@ fn registers_soundly(r: &mut Reader<'_>, name: &str, trunk: &Trunk) {
             format!("the trunk `{name}` registers here, and has a `proxy`: where do calls to it go?");
         let help = "take `proxy` out: calls go where it has registered from; or take `register = \"in\"` out";
         r.error("trunk-register", proxy.span, message, help);
+    }
+    if trunk.ping.is_some() {
+        let message = format!("the trunk `{name}` registers here, and is asked by no `ping`");
+        let help = "take `ping` out: whether it is there is seen by its registration; let the PBX register for a short time";
+        r.report(Diagnostic::warning("trunk-ping", trunk.span, message).help(help));
     }
 }
 

@@ -133,6 +133,7 @@ const CASES: &[(&str, &str, &str)] = &[
     ("useless-trunk", "«[trunk.t]\n", "nothing comes or goes"),
     ("trunk-register", "«[trunk.t]\nregister = \"in\"\n", "no `auth`"),
     ("trunk-register", "[trunk.t]\nregister = \"in\"\nproxy = «\"a.example\"\nauth = { user = \"t\", secret = \"env:T\" }\n", "where do calls to it go"),
+    ("trunk-ping", "«[trunk.t]\nregister = \"in\"\nauth = { user = \"t\", secret = \"env:T\" }\nping = \"30s\"\n", "asked by no `ping`"),
     ("unknown-value", "[trunk.t]\nregister = «\"out\"\nproxy = \"a.example\"\n", "`\"in\"`"),
     ("accept-from-twice", "[trunk.s]\naccept_from = [\"10.0.0.1/24\"]\n[trunk.t]\naccept_from = [«\"10.0.0.9/24\"]\n[[route]]\nclasses = [\"emergency\"]\nvia = [\"s\"]\n", "`s`'s already"),
     ("class-tie", "[class.a]\nmatch = [\"+1X.\"]\n[class.b]\nmatch = [«\"+1.\"]\n", "take the same numbers"),

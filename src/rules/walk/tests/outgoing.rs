@@ -53,6 +53,15 @@ fn o3_an_emergency_call_leaves_by_any_trunk_when_its_own_are_down() {
 }
 
 #[test]
+fn o3_an_emergency_call_goes_to_a_pbx_that_registers_here_last_and_where_a_route_says_so_first() {
+    let pbx = "[trunk.a]\nregister = \"in\"\nauth = { user = \"a\", secret = \"plain:tea\" }\n[trunk.u]\nproxy = \"192.0.2.9\"\n";
+    let explanation =
+        explained(&with(pbx, "", "", ""), "device:a1", "911", super::TUESDAY, &["trunk_down=[\"t\"]"]);
+    let routes: Vec<&String> = explanation.tags.iter().filter(|tag| tag.starts_with("route:")).collect();
+    assert_eq!(routes, ["route:u", "route:a"], "{:?}", explanation.tags);
+}
+
+#[test]
 fn o3_location_and_callback_come_from_phone_user_site_domain() {
     let more = "[callback.desk]\nnumber = \"+12025550100\"\n[callback.dc]\nnumber = \"+12025550103\"\n\
                 [location.here]\ncountry = \"US\"\n[location.there]\ncountry = \"US\"\n[emergency]\ncallback = \"desk\"\nlocation = \"here\"\n\
