@@ -57,7 +57,14 @@ def floor(cpu, auth, users):
     return [process]
 
 
-SERVERS = {"ringtree": ringtree, "kamailio": kamailio, "kamailio+rtpengine": kamailio_rtpengine, "floor": floor}
+def loop(cpu, auth, phones=None):
+    process = spawn([loop.binary, f"{SERVER_IP}:{MEDIA_PORTS[0]}", loop.pairs], cpu, "loop.err", stdout=subprocess.PIPE, text=True)
+    if process.stdout.readline() != "ready\n":
+        sys.exit(f"rtploop does not start:\n{log_of('loop.err')}")
+    return [process]
+
+
+SERVERS = {"ringtree": ringtree, "kamailio": kamailio, "kamailio+rtpengine": kamailio_rtpengine, "floor": floor, "loop": loop}
 
 
 def versions():

@@ -4,7 +4,8 @@
 //! One thread that never sleeps while it measures, on a CPU of its own: a receiver that slept would have the relay pay for
 //! waking it, and a timer would blur the latency. The server's CPU is read by `run`, at the lines `start` and `stop`.
 //!
-//! `rtpload SERVER LOCAL_IP CALLS PPS SECONDS`; the last line of its output is a JSON object.
+//! `rtpload SERVER LOCAL_IP CALLS PPS SECONDS`, where SERVER may be `loop:ADDRESS:BASE`: a relay without signalling, whose ports
+//! BASE + 2n and BASE + 2n + 1 belong to call n; the last line of its output is a JSON object.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a load generator that can't go on has measured nothing
 #![allow(clippy::disallowed_methods)] // it measures time: the clock is its subject
@@ -49,23 +50,29 @@ fn main() {
         println!("usage: rtpload SERVER LOCAL_IP CALLS PPS SECONDS (see benches/peers/README.md)");
         return;
     };
+    let (server, has_signalling) = match server.strip_prefix("loop:") {
+        Some(base) => (base, false),
+        None => (server.as_str(), true),
+    };
     let server: SocketAddr = server.parse().expect("SERVER is ADDRESS:PORT");
     let local: IpAddr = local.parse().expect("LOCAL_IP is an address");
     let calls: usize = calls.parse().expect("CALLS is a number");
     let pps: f64 = pps.parse().expect("PPS is a number");
     let span = Duration::from_secs_f64(seconds.parse().expect("SECONDS is a number"));
 
-    let mut phones = Phones::new(server, local);
-    let mut legs = set_up(&mut phones, local, calls);
+    let mut phones = has_signalling.then(|| Phones::new(server, local));
+    let mut legs = set_up(phones.as_mut(), server, local, calls);
     let mut counted = load(&mut legs, 2.0 * calls as f64 * pps, span);
     let silent = legs.iter().filter(|leg| leg.heard == 0).count();
-    phones.hang_up();
+    if let Some(mut phones) = phones {
+        phones.hang_up();
+    }
     counted.latencies.sort_unstable();
     println!("{}", report(&counted, silent));
 }
 
 /// The legs of all calls: 2n is the caller's of call n, 2n + 1 the callee's.
-fn set_up(phones: &mut Phones, local: IpAddr, calls: usize) -> Vec<Leg> {
+fn set_up(mut phones: Option<&mut Phones>, server: SocketAddr, local: IpAddr, calls: usize) -> Vec<Leg> {
     let mut legs = Vec::with_capacity(2 * calls);
     for call in 1..=calls {
         let sockets = [(); 2].map(|()| {
@@ -74,7 +81,11 @@ fn set_up(phones: &mut Phones, local: IpAddr, calls: usize) -> Vec<Leg> {
             socket
         });
         let own = [&sockets[0], &sockets[1]].map(|socket| socket.local_addr().expect("bound"));
-        let relays = phones.call(&format!("u{call}"), own);
+        let relays = match &mut phones {
+            Some(phones) => phones.call(&format!("u{call}"), own),
+            None => [2 * call - 2, 2 * call - 1]
+                .map(|n| SocketAddr::new(server.ip(), server.port() + u16::try_from(n).expect("a port"))),
+        };
         assert!(!relays.iter().any(|relay| own.contains(relay)), "the server does not relay media");
         for (socket, relay) in sockets.into_iter().zip(relays) {
             legs.push(Leg { socket, relay, sequence: 0, heard: 0 });
