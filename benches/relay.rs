@@ -9,7 +9,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a bench's way to fail
 
-use ringtree::net::media::{Plane, Ports, Range, Reporter};
+use ringtree::net::media::{DSCP_EF, Plane, Ports, Range, Reporter};
 use ringtree::net::poll::{Events, Interest, Poll};
 use ringtree::relay::{Command, RelayId, Report, Side};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
@@ -190,7 +190,7 @@ fn ours(phones: &[[UdpSocket; 2]]) -> (Plane, Vec<[SocketAddr; 2]>) {
         let _ = sender.send(report);
         None
     });
-    let ports = Ports::open(LOOPBACK, Range::Any, 2 * phones.len()).unwrap();
+    let ports = Ports::open(LOOPBACK, Range::Any, DSCP_EF, 2 * phones.len()).unwrap();
     let plane = Plane::start(ports, 1, &reporter).unwrap();
     let Ok(Report::Opened { pairs, .. }) = reports.recv() else { panic!("no ports") };
     let mut addresses = Vec::new();

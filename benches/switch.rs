@@ -61,6 +61,7 @@ impl Rig {
             node: 0,
             ports_low: 64,
             media_advertise: None,
+            media_advertise_ipv6: None,
             unsolicited_mwi: false,
             strangers: ringtree::switch::strangers::Limits::default(),
             session: ringtree::call::session_timer::Limits::default(),

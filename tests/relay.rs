@@ -2,9 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test's way to fail
 
-use ringtree::net::media::{Plane, Ports, Range, Reporter};
+use ringtree::net::media::{DSCP_EF, Plane, Ports, Range, Reporter};
 use ringtree::relay::{Command, Media, PortPair, RelayId, Report, Said, Side, Source};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
@@ -19,12 +19,16 @@ struct World {
 }
 
 fn world(threads: usize) -> World {
+    world_at(LOOPBACK, threads)
+}
+
+fn world_at(ip: IpAddr, threads: usize) -> World {
     let (sender, reports) = sync_channel(64);
     let reporter: Reporter = Arc::new(move |report| {
         sender.send(report).unwrap();
         None
     });
-    let ports = Ports::open(LOOPBACK, Range::Any, 4).unwrap();
+    let ports = Ports::open(ip, Range::Any, DSCP_EF, 4).unwrap();
     let plane = Plane::start(ports, threads, &reporter).unwrap();
     let Ok(Report::Opened { pairs, exhausted: false }) = reports.recv_timeout(SOON) else {
         panic!("the pairs opened at first are reported first")
@@ -99,6 +103,88 @@ fn audio_flows_both_ways_and_comes_from_our_ports() {
     assert_eq!(media.a_to_b.bytes, 50 * 18);
     assert_eq!((media.a_to_b.lost, media.a_to_b.dropped, media.one_way), (0, 0, false));
     assert!(media.a_to_b.first_packet_ms.is_some());
+}
+
+#[test]
+fn a_phone_of_ipv4_and_one_of_ipv6_hear_each_other() {
+    let world = world_at(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 1);
+    let (a, b) = (phone("127.0.0.1"), phone("::1"));
+    world.open(1, &a, &b);
+    let ours_a = SocketAddr::new(LOOPBACK, world.pairs[0].rtp.port());
+    let ours_b = SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), world.pairs[1].rtp.port());
+    for sequence in 1..=5 {
+        a.send_to(&rtp(sequence, "from four"), ours_a).unwrap();
+        assert_eq!(hear(&b), (rtp(sequence, "from four"), ours_b));
+        b.send_to(&rtp(sequence, "from six"), ours_b).unwrap();
+        assert_eq!(hear(&a), (rtp(sequence, "from six"), ours_a));
+    }
+    let media = world.close(1);
+    assert_eq!((media.a_to_b.packets, media.b_to_a.packets, media.a_to_b.dropped), (5, 5, 0));
+}
+
+#[test]
+fn packets_from_off_the_path_change_nothing_however_many_there_are() {
+    let world = world(1);
+    let (a, b) = (phone("127.0.0.1"), phone("127.0.0.1"));
+    world.open(1, &a, &b);
+    let (ours_a, ours_b) = (world.pairs[0].rtp, world.pairs[1].rtp);
+    a.send_to(&rtp(1, "a"), ours_a).unwrap();
+    hear(&b);
+    b.send_to(&rtp(1, "b"), ours_b).unwrap();
+    hear(&a);
+    // With the very SSRC and the next sequence numbers; from the same address, from another, and on the port of the other party.
+    for (ip, to) in [("127.0.0.1", ours_a), ("127.0.72.9", ours_a), ("127.0.72.9", ours_b)] {
+        let stranger = phone(ip);
+        for sequence in 2..102 {
+            stranger.send_to(&rtp(sequence, "mine"), to).unwrap();
+        }
+    }
+    a.send_to(&rtp(2, "still a"), ours_a).unwrap();
+    assert_eq!(hear(&b), (rtp(2, "still a"), ours_b), "nothing came between");
+    b.send_to(&rtp(2, "still b"), ours_b).unwrap();
+    assert_eq!(hear(&a), (rtp(2, "still b"), ours_a));
+    let media = world.close(1);
+    assert_eq!((media.a_to_b.packets, media.b_to_a.packets), (2, 2));
+    assert_eq!((media.a_to_b.dropped, media.b_to_a.dropped), (200, 100));
+    assert_eq!((media.a_to_b.malformed, media.a_to_b.lost), (0, 0));
+}
+
+#[test]
+fn a_party_may_begin_another_stream_from_where_it_is_heard() {
+    let world = world(1);
+    let (a, b) = (phone("127.0.0.1"), phone("127.0.0.1"));
+    world.open(1, &a, &b);
+    a.send_to(&rtp(1, "before the hold"), world.pairs[0].rtp).unwrap();
+    hear(&b);
+    let mut other = rtp(40_000, "after it");
+    other[8..12].copy_from_slice(&[9, 9, 9, 9]);
+    a.send_to(&other, world.pairs[0].rtp).unwrap();
+    assert_eq!(hear(&b).0, other);
+    let media = world.close(1);
+    assert_eq!((media.a_to_b.packets, media.a_to_b.lost, media.a_to_b.dropped), (2, 0, 0));
+}
+
+#[test]
+fn what_is_no_rtp_is_dropped_and_counted_and_telephone_events_pass_untouched() {
+    let world = world(1);
+    let (a, b) = (phone("127.0.0.1"), phone("127.0.0.1"));
+    world.open(1, &a, &b);
+    let ours = world.pairs[0].rtp;
+    let cut = [&rtp(1, "x")[..11], &[0x8f, 0, 0, 1], &[0x80], &[], b"hello", &[0xff; 1400]];
+    for packet in cut {
+        a.send_to(packet, ours).unwrap();
+    }
+    // Digit 5, its end, sent three times with one timestamp (RFC 4733 §2.5.1.4).
+    let mut digit = rtp(1, "");
+    digit[1] = 101;
+    digit.extend([5, 0x8a, 0x03, 0x20]);
+    for sequence in 1..=3 {
+        digit[3] = sequence;
+        a.send_to(&digit, ours).unwrap();
+        assert_eq!(hear(&b).0, digit);
+    }
+    let media = world.close(1);
+    assert_eq!((media.a_to_b.packets, media.a_to_b.malformed), (3, cut.len() as u64));
 }
 
 #[test]
@@ -267,7 +353,7 @@ fn an_exhausted_range_says_so_and_gives_what_it_has() {
     // Two pairs that were free a moment ago, on an address that no other test uses.
     let first = phone("127.0.72.1").local_addr().unwrap().port() & !3;
     let range = Range::Within(first..=first + 3);
-    let ports = Ports::open(IpAddr::from([127, 0, 72, 1]), range, 1).unwrap();
+    let ports = Ports::open(IpAddr::from([127, 0, 72, 1]), range, DSCP_EF, 1).unwrap();
     let plane = Plane::start(ports, 1, &reporter).unwrap();
     let _first = reports.recv_timeout(SOON).unwrap();
     plane.command(Command::Grow { pairs: 100 }).unwrap();

@@ -88,7 +88,8 @@ impl Call {
         };
         let offer = match (self.offers(callee), &self.anchor) {
             (Some((side, offer)), Some(anchor)) => {
-                let described = anchor.rewrite(office, side, &mut peer.origin, &offer);
+                let by_ipv6 = flow.remote.is_ipv6();
+                let described = anchor.rewrite_by(office, side, by_ipv6, &mut peer.origin, &offer);
                 Some(described.map_err(|_| LegOutcome::Failed)?)
             }
             _ => None,

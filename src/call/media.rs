@@ -2,8 +2,8 @@
 //! party wants to receive.
 
 use super::office::{CallKey, Effect, Office};
-use crate::relay::{Command, PortPair, RelayId, Side};
-use crate::sdp::{self, Origin, Ports, SdpError};
+use crate::relay::{Audio, Command, PortPair, RelayId, Side};
+use crate::sdp::{self, Direction, Origin, Ports, SdpError};
 use bytes::Bytes;
 
 /// The relay of one call; its id is the call's.
@@ -13,6 +13,12 @@ pub struct Anchor {
     a: PortPair,
     b: PortPair,
     state: State,
+    /// How each party means to speak and to hear, A's first; nothing while it is on hold by an address of none.
+    directions: [Option<Direction>; 2],
+    /// Who is heard, as it was told last.
+    audio: Audio,
+    /// Whether each party takes its media by IPv6; nothing before it has said where.
+    by_ipv6: [Option<bool>; 2],
 }
 
 /// Until the callee's side has said where it receives there is nothing to relay: a call that nobody answers costs the media plane
@@ -33,7 +39,8 @@ impl Anchor {
             return None;
         };
         let state = State::Reserved(Vec::new());
-        Some(Anchor { id: RelayId(call.0), a, b, state })
+        let (directions, audio) = ([Some(Direction::SendRecv); 2], Audio::BothWays);
+        Some(Anchor { id: RelayId(call.0), a, b, state, directions, audio, by_ipv6: [None; 2] })
     }
 
     /// The description as a party on side `to` gets it, in the dialog of that origin: audio at our port that faces it.
@@ -47,17 +54,43 @@ impl Anchor {
         origin: &mut Origin,
         description: &[u8],
     ) -> Result<Bytes, SdpError> {
+        let [a, b] = self.by_ipv6;
+        let by_ipv6 = if to == Side::A { a } else { b };
+        self.rewrite_by(office, to, by_ipv6.unwrap_or(false), origin, description)
+    }
+
+    /// As [`Anchor::rewrite`], for a party that has described nothing so far: it is reached by IPv6, or by IPv4.
+    ///
+    /// # Errors
+    /// See [`SdpError`].
+    pub fn rewrite_by(
+        &self,
+        office: &Office,
+        to: Side,
+        by_ipv6: bool,
+        origin: &mut Origin,
+        description: &[u8],
+    ) -> Result<Bytes, SdpError> {
         let pair = match to {
             Side::A => self.a,
             Side::B => self.b,
         };
-        let address = office.media_advertise.unwrap_or_else(|| pair.rtp.ip());
+        let address = match office.media_advertise_ipv6 {
+            Some(address) if by_ipv6 => address.into(),
+            _ => office.media_advertise.unwrap_or_else(|| pair.rtp.ip()),
+        };
         origin.describe(description, Ports { address, rtp: pair.rtp.port(), rtcp: pair.rtcp.port() })
     }
 
     /// The party on that side has said where it receives. The callee's word opens the relay.
     pub fn point(&mut self, office: &mut Office, side: Side, description: &[u8]) {
         let Ok(audio) = sdp::audio(description) else { return };
+        let [a, b] = &mut self.directions;
+        *(if side == Side::A { a } else { b }) = (!audio.on_hold).then_some(audio.direction);
+        if !audio.on_hold {
+            let [a, b] = &mut self.by_ipv6;
+            *(if side == Side::A { a } else { b }) = Some(audio.rtp.is_ipv6());
+        }
         let (rtp, rtcp) = if audio.on_hold { (None, None) } else { (Some(audio.rtp), Some(audio.rtcp)) };
         let command = Command::Point { id: self.id, side, rtp, rtcp };
         match (&mut self.state, side) {
@@ -74,6 +107,21 @@ impl Anchor {
         }
     }
 
+    /// Whether a party is meant to be heard: it means to speak, and the other one to hear.
+    fn is_to_be_heard(&self, side: Side) -> bool {
+        let [a, b] = self.directions;
+        let (speaker, hearer) = if side == Side::A { (a, b) } else { (b, a) };
+        matches!(speaker, Some(Direction::SendRecv | Direction::SendOnly))
+            && matches!(hearer, Some(Direction::SendRecv | Direction::RecvOnly))
+    }
+
+    /// The media plane has noticed who is heard. What is to be told of it, if anything: who isn't meant to be heard isn't missed.
+    pub fn judge(&mut self, noticed: Audio) -> Option<Audio> {
+        let missing = |side| noticed.misses(side) && self.is_to_be_heard(side);
+        let audio = Audio::missing(missing(Side::A), missing(Side::B));
+        (std::mem::replace(&mut self.audio, audio) != audio).then_some(audio)
+    }
+
     /// Stops relaying. `true`: the media plane will report, and the pairs are free only then (see [`Anchor::free`]).
     pub fn close(&self, office: &mut Office) -> bool {
         let open = matches!(self.state, State::Open);
@@ -87,5 +135,74 @@ impl Anchor {
     pub fn free(self, office: &mut Office) {
         office.ports.give(self.a);
         office.ports.give(self.b);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::Ids;
+    use crate::transaction::Transactions;
+    use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+
+    /// A description of a party's, that speaks and hears so.
+    fn described(port: u16, direction: &str) -> String {
+        format!(
+            "v=0\r\no=x 1 1 IN IP4 192.0.2.9\r\ns=-\r\nc=IN IP4 192.0.2.9\r\nt=0 0\r\n\
+             m=audio {port} RTP/AVP 0\r\na={direction}\r\n"
+        )
+    }
+
+    #[test]
+    fn who_is_on_hold_or_only_listens_is_not_missed() {
+        let mut office = Office::new(Ids::new([1; 32], 0), Vec::new(), Transactions::default());
+        let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let pair = |port| PortPair { rtp: at(port), rtcp: at(port + 1) };
+        office.ports.add([pair(4000), pair(4002)]);
+        let mut anchor = Anchor::reserve(&mut office, CallKey(1)).unwrap();
+        for (of_caller, of_callee, noticed, told) in [
+            ("sendrecv", "sendrecv", Audio::Silent, Some(Audio::Silent)),
+            // The caller holds: its music plays, the callee listens.
+            ("sendonly", "recvonly", Audio::CalleeSilent, Some(Audio::BothWays)),
+            ("sendonly", "recvonly", Audio::Silent, Some(Audio::CallerSilent)),
+            ("inactive", "inactive", Audio::Silent, Some(Audio::BothWays)),
+            ("sendrecv", "sendrecv", Audio::BothWays, None),
+            ("sendrecv", "sendrecv", Audio::CalleeSilent, Some(Audio::CalleeSilent)),
+        ] {
+            anchor.point(&mut office, Side::A, described(5000, of_caller).as_bytes());
+            anchor.point(&mut office, Side::B, described(6000, of_callee).as_bytes());
+            assert_eq!(anchor.judge(noticed), told, "{of_caller} {noticed:?}");
+        }
+    }
+
+    #[test]
+    fn each_party_is_told_the_address_of_its_own_family() {
+        let mut office = Office::new(Ids::new([1; 32], 0), Vec::new(), Transactions::default());
+        office.media_advertise = Some("192.0.2.1".parse().unwrap());
+        office.media_advertise_ipv6 = Some("2001:db8::1".parse().unwrap());
+        let at = |port| SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
+        let pair = |port| PortPair { rtp: at(port), rtcp: at(port + 1) };
+        office.ports.add([pair(4000), pair(4002)]);
+        let mut anchor = Anchor::reserve(&mut office, CallKey(1)).unwrap();
+        let offer = described(5000, "sendrecv");
+        anchor.point(&mut office, Side::A, offer.as_bytes());
+        let mut origin = Origin::new(1);
+        let mut told = |anchor: &Anchor, side, by_ipv6: Option<bool>| {
+            let described = match by_ipv6 {
+                Some(by_ipv6) => anchor.rewrite_by(&office, side, by_ipv6, &mut origin, offer.as_bytes()),
+                None => anchor.rewrite(&office, side, &mut origin, offer.as_bytes()),
+            };
+            sdp::audio(&described.unwrap()).unwrap().rtp.to_string()
+        };
+        assert_eq!(told(&anchor, Side::B, Some(true)), "[2001:db8::1]:4002", "a leg that is reached by IPv6");
+        assert_eq!(told(&anchor, Side::B, Some(false)), "192.0.2.1:4002");
+        let answer = described(6000, "sendrecv").replace("IP4 192.0.2.9", "IP6 2001:db8::9");
+        anchor.point(
+            &mut Office::new(Ids::new([2; 32], 0), Vec::new(), Transactions::default()),
+            Side::B,
+            answer.as_bytes(),
+        );
+        assert_eq!(told(&anchor, Side::A, None), "192.0.2.1:4000");
+        assert_eq!(told(&anchor, Side::B, None), "[2001:db8::1]:4002", "in the dialog from then on");
     }
 }

@@ -8,6 +8,7 @@
 
 pub mod alert;
 mod attended;
+mod audio;
 pub mod branch;
 pub mod bridge;
 pub mod budgets;

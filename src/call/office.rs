@@ -18,8 +18,8 @@ use crate::ids::Ids;
 use crate::registrar::binding::{BindingKey, DeviceKey};
 use crate::registrar::location::Removal;
 use crate::registrar::{Binding, Change, Location};
-use crate::relay::Command;
 use crate::relay::pool::Pool;
+use crate::relay::{Audio, Command};
 use crate::rules::model::{Budget, Spent};
 use crate::rules::tree::Tree;
 use crate::rules::{Domain, Live, UserStatus};
@@ -28,7 +28,7 @@ use crate::transaction::large::Beside;
 use crate::transaction::{self, ClientId, ServerId, Transactions};
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -100,6 +100,11 @@ pub enum Effect {
         answered_by: Option<String>,
     },
     Ended(Arc<CallRecord>),
+    /// Who is heard in a call has changed.
+    Audio {
+        id: String,
+        audio: Audio,
+    },
     /// A phone is to be woken.
     Push(Push),
     /// An emergency call goes out.
@@ -140,6 +145,8 @@ pub struct Office {
     pub session: Limits,
     /// What our SDP says instead of the address that relay ports are bound to (behind NAT).
     pub media_advertise: Option<IpAddr>,
+    /// What our SDP says to whoever is reached by IPv6, where the relay ports take both families; to others it says the other one.
+    pub media_advertise_ipv6: Option<Ipv6Addr>,
 }
 
 impl Office {
@@ -174,6 +181,7 @@ impl Office {
             errands: Vec::new(),
             session: Limits::default(),
             media_advertise: None,
+            media_advertise_ipv6: None,
         }
     }
 

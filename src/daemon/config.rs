@@ -5,12 +5,13 @@ mod text;
 
 use super::mail::Mail;
 use crate::call::session_timer::Limits;
+use crate::net::media::DSCP_EF;
 use crate::net::tls::{Files, Pair};
 use crate::registrar::location::Expiry;
 use crate::sip::{Transport, auth::Algorithm};
 use crate::switch::strangers;
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -83,6 +84,10 @@ impl From<Expires> for Expiry {
 pub struct MediaConfig {
     pub listen: IpAddr,
     pub advertise: Option<IpAddr>,
+    /// What parties of IPv6 are told, where `listen` takes both families.
+    pub advertise_ipv6: Option<Ipv6Addr>,
+    /// The code point that packets are marked with (RFC 2474).
+    pub dscp: u8,
     /// Both inside; 0 and 0: any free port.
     pub ports: (u16, u16),
     pub threads: usize,
@@ -148,7 +153,14 @@ impl Config {
             nameservers: Vec::new(),
             unsolicited_mwi: false,
             session: Limits::default(),
-            media: MediaConfig { listen: loopback, advertise: None, ports: (20000, 40000), threads: 1 },
+            media: MediaConfig {
+                listen: loopback,
+                advertise: None,
+                advertise_ipv6: None,
+                dscp: DSCP_EF,
+                ports: (20000, 40000),
+                threads: 1,
+            },
             store: "ringtree-data/store".into(),
             admin: AdminConfig {
                 socket: "ringtree-data/admin.sock".into(),

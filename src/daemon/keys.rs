@@ -98,7 +98,12 @@ pub const KEYS: &[Key] = &[
         "Whether a phone that has just registered is told what waits in its user's mailbox without having subscribed: for models that don't \
          subscribe.",
     ),
-    key("media", "listen", r#""127.0.0.1""#, "The address that media is relayed on."),
+    key(
+        "media",
+        "listen",
+        r#""127.0.0.1""#,
+        "The address that media is relayed on. `::` is every address of both families.",
+    ),
     key(
         "media",
         "advertise",
@@ -110,6 +115,19 @@ pub const KEYS: &[Key] = &[
         "ports",
         r#""20000-40000""#,
         "The range of UDP ports for media, both ends inside; a call takes four. `\"0\"`: any that the system has free.",
+    ),
+    key(
+        "media",
+        "advertise_ipv6",
+        "",
+        "The IPv6 address in SDP to whoever is reached by IPv6, with `listen = \"::\"` and the IPv4 address in `advertise`: calls then go \
+         between both families. Default: none, and everybody is told `advertise`.",
+    ),
+    key(
+        "media",
+        "dscp",
+        "46",
+        "The code point (RFC 2474) that media packets are marked with, 0 to 63. 46 is expedited forwarding, the class for voice.",
     ),
     key("media", "threads", "1", "Relay threads."),
     key(

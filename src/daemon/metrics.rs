@@ -36,6 +36,12 @@ pub fn render<'a>(
         shed_total,
         budget_refusals_total,
         budget_ends_total,
+        one_way_total,
+        silent_total,
+        media_packets_total,
+        media_lost_total,
+        media_dropped_total,
+        media_malformed_total,
     } = *counters;
     let mut out = String::new();
     for (name, value, help) in [
@@ -75,6 +81,20 @@ pub fn render<'a>(
             "Legs to the outside that did not begin because a budget was used up.",
         ),
         ("budget_ends", budget_ends_total, "Calls that were ended because a budget was used up."),
+        ("calls_one_way", one_way_total, "Times that one party of a call was no longer heard, or never."),
+        ("calls_silent", silent_total, "Times that neither party of a call was heard any longer."),
+        ("media_packets", media_packets_total, "RTP packets relayed in calls that are over."),
+        ("media_lost", media_lost_total, "RTP packets lost on their way here in calls that are over."),
+        (
+            "media_dropped",
+            media_dropped_total,
+            "Packets at media ports that were dropped in calls that are over: of strangers, or no RTP.",
+        ),
+        (
+            "media_malformed",
+            media_malformed_total,
+            "Those of them that were neither RTP nor RTCP, or broken.",
+        ),
         ("shed", shed_total, "SIP requests refused because a table of transactions was full."),
     ] {
         family(&mut out, name, "counter", help);

@@ -186,7 +186,8 @@ impl Running {
         let addresses: Vec<(Transport, SocketAddr)> = bound.addresses().collect();
         let listeners: Vec<Listener> =
             bound.addresses().map(|(t, bound)| listener(&config, t, bound)).collect::<Result<_, _>>()?;
-        let ports = Ports::open(config.media.listen, range(&config.media), PAIRS_AT_FIRST)?;
+        let ports =
+            Ports::open(config.media.listen, range(&config.media), config.media.dscp, PAIRS_AT_FIRST)?;
         let socket = socket::take(&config.admin, &roles)?;
 
         let about = About {
@@ -336,6 +337,7 @@ fn switch_config(
         node: 0,
         ports_low: PAIRS_LOW,
         media_advertise: Some(media).filter(|m| *m != config.media.listen),
+        media_advertise_ipv6: config.media.advertise_ipv6,
         unsolicited_mwi: config.unsolicited_mwi,
         strangers: config.strangers,
         session: config.session,

@@ -82,6 +82,7 @@ impl Sinks for Outlet {
             Event::TrunkDown { domain, trunk, why } => {
                 tracing::warn!(%domain, %trunk, "down: {why}")
             }
+            Event::CallAudio { id, audio } => tracing::info!(call = id, ?audio, "who is heard has changed"),
             Event::CallStarted { .. }
             | Event::CallRinging { .. }
             | Event::CallAnswered { .. }

@@ -9,7 +9,8 @@
 
 use super::latch::Latch;
 use super::stats::Reception;
-use super::{Media, ONE_WAY_AFTER, Side, Source};
+use super::watch::Watch;
+use super::{Audio, Media, ONE_WAY_AFTER, Side, Source};
 use crate::rtp::{self, Header, Protocol};
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -63,6 +64,8 @@ impl From<Forward> for Outcome {
 pub struct Relay {
     opened: Instant,
     both_pointed: Option<Instant>,
+    /// From when both were pointed on.
+    watch: Watch,
     a: Party,
     b: Party,
 }
@@ -99,7 +102,13 @@ enum Reports {
 impl Relay {
     #[must_use]
     pub fn new(now: Instant) -> Relay {
-        Relay { opened: now, both_pointed: None, a: Party::default(), b: Party::default() }
+        Relay {
+            opened: now,
+            both_pointed: None,
+            watch: Watch::new(now),
+            a: Party::default(),
+            b: Party::default(),
+        }
     }
 
     /// Takes the address of a party's SDP; see `Command::Point`. Without an RTCP address it is the port after the RTP
@@ -117,6 +126,7 @@ impl Relay {
         {
             self.both_pointed = Some(now);
         }
+        self.watch.restart(now);
     }
 
     /// See `Command::Feed`.
@@ -143,8 +153,8 @@ impl Relay {
             // Neither ICE nor DTLS was agreed on with anybody.
             Some(Protocol::Stun | Protocol::Dtls) | None => Forward::Drop(Why::NotRtp).into(),
         };
-        if let Forward::Drop(Why::NotRtp | Why::Stranger) = outcome.forward {
-            self.party(side).reception.dropped();
+        if let Forward::Drop(why @ (Why::NotRtp | Why::Stranger)) = outcome.forward {
+            self.party(side).reception.dropped(why == Why::NotRtp);
         }
         outcome
     }
@@ -225,6 +235,12 @@ impl Relay {
             Reports::Apart => (Channel::Rtcp, other.rtcp.destination()),
         };
         to.map_or(Forward::Drop(Why::NoDestination), |to| Forward::SendTo { side, channel, to })
+    }
+
+    /// Who is heard, where that has changed since it was looked at last: see [`Watch`]. Where there is one party nobody is missed.
+    pub fn look(&mut self, now: Instant) -> Option<Audio> {
+        self.both_pointed?;
+        self.watch.look(now, self.a.reception.came(), self.b.reception.came())
     }
 
     /// What it carried, as the call record shows it.
@@ -384,7 +400,7 @@ mod tests {
         assert_eq!(packet(&mut relay, now, Side::A, Channel::Rtcp, from, &RTP), Forward::Drop(Why::NotRtp));
         let stranger = packet(&mut relay, now, Side::A, Channel::Rtp, at("10.0.0.9:4000"), &RTP);
         assert_eq!(stranger, Forward::Drop(Why::Stranger));
-        assert_eq!(relay.media(now).a_to_b.dropped, 3);
+        assert_eq!((relay.media(now).a_to_b.dropped, relay.media(now).a_to_b.malformed), (3, 2));
         assert_eq!(relay.media(now).a_to_b.packets, 1);
     }
 
@@ -408,6 +424,20 @@ mod tests {
         assert!(relay.media(now + ONE_WAY_AFTER).one_way);
         packet(&mut relay, now, Side::B, Channel::Rtp, at("10.0.0.2:5000"), &RTP);
         assert!(!relay.media(now + ONE_WAY_AFTER).one_way);
+    }
+
+    #[test]
+    fn one_way_audio_is_noticed_while_it_lasts_once_both_are_pointed() {
+        let now = Instant::now();
+        let mut relay = Relay::new(now);
+        relay.point(now, Side::A, Some(at("10.0.0.1:4000")), None);
+        let answered = now + Duration::from_secs(60);
+        assert_eq!(relay.look(answered), None, "it rings: nobody is to speak");
+        relay.point(answered, Side::B, Some(at("10.0.0.2:5000")), None);
+        packet(&mut relay, answered, Side::A, Channel::Rtp, at("10.0.0.1:4000"), &RTP);
+        assert_eq!(relay.look(answered + ONE_WAY_AFTER), Some(Audio::CalleeSilent));
+        packet(&mut relay, answered, Side::B, Channel::Rtp, at("10.0.0.2:5000"), &RTP);
+        assert_eq!(relay.look(answered + ONE_WAY_AFTER), Some(Audio::BothWays));
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub mod forward;
 pub mod latch;
 pub mod pool;
 pub mod stats;
+pub mod watch;
 
 /// One relay of one call. Never reused while the daemon runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -122,6 +123,46 @@ pub enum Report {
         id: RelayId,
         media: Media,
     },
+    /// Who is heard has changed.
+    Audio {
+        id: RelayId,
+        audio: Audio,
+    },
+}
+
+/// Who is heard, of the two parties of a relay: the caller is on side A.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Audio {
+    BothWays,
+    CallerSilent,
+    CalleeSilent,
+    /// Neither is.
+    Silent,
+}
+
+impl Audio {
+    /// Whether that side is not heard.
+    #[must_use]
+    pub fn misses(self, side: Side) -> bool {
+        match self {
+            Audio::BothWays => false,
+            Audio::CallerSilent => side == Side::A,
+            Audio::CalleeSilent => side == Side::B,
+            Audio::Silent => true,
+        }
+    }
+
+    /// Those two sides are not heard.
+    #[must_use]
+    pub fn missing(a: bool, b: bool) -> Audio {
+        match (a, b) {
+            (false, false) => Audio::BothWays,
+            (true, false) => Audio::CallerSilent,
+            (false, true) => Audio::CalleeSilent,
+            (true, true) => Audio::Silent,
+        }
+    }
 }
 
 /// What one relay carried: part of the call record.
@@ -134,8 +175,10 @@ pub struct Media {
     pub one_way: bool,
 }
 
-/// See [`Media::one_way`].
+/// See [`Media::one_way`]. A party that isn't heard so long after it was pointed is silent.
 pub const ONE_WAY_AFTER: Duration = Duration::from_secs(3);
+/// A party that was heard is silent when nothing has come for so long: longer than the pauses of a phone that sends no silence.
+pub const SILENT_AFTER: Duration = Duration::from_secs(10);
 
 /// One direction: what was taken from a party and passed on, to the other one or the voice plane.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -150,4 +193,7 @@ pub struct Stream {
     pub first_packet_ms: Option<u64>,
     /// Packets dropped: not RTP, or from a source that doesn't fit.
     pub dropped: u64,
+    /// Those of the dropped that were neither RTP nor RTCP, or broken.
+    #[serde(default)]
+    pub malformed: u64,
 }

@@ -23,6 +23,9 @@ pub struct Reception {
     packets: u64,
     bytes: u64,
     dropped: u64,
+    malformed: u64,
+    /// Valid ones, passed on or not.
+    heard: u64,
     /// Lost by the sources before the present one.
     lost_before: u64,
     first_packet: Option<Instant>,
@@ -32,6 +35,7 @@ pub struct Reception {
 impl Reception {
     /// A valid packet came from the latched source.
     pub fn heard(&mut self, now: Instant, header: Header) {
+        self.heard += 1;
         match &mut self.source {
             Some(source) if source.ssrc == header.ssrc => {
                 if source.sequence.update(header.sequence) == Step::Restart {
@@ -55,9 +59,16 @@ impl Reception {
         self.first_packet.get_or_insert(now);
     }
 
-    /// A packet was dropped.
-    pub fn dropped(&mut self) {
+    /// A packet was dropped, maybe for being none.
+    pub fn dropped(&mut self, malformed: bool) {
         self.dropped += 1;
+        self.malformed += u64::from(malformed);
+    }
+
+    /// Valid packets that came so far, passed on or not.
+    #[must_use]
+    pub fn came(&self) -> u64 {
+        self.heard
     }
 
     /// Packets passed on so far.
@@ -84,6 +95,7 @@ impl Reception {
                 u64::try_from(first.saturating_duration_since(opened).as_millis()).unwrap_or(u64::MAX)
             }),
             dropped: self.dropped,
+            malformed: self.malformed,
         }
     }
 }

@@ -154,6 +154,7 @@ via = [\"line\"]
                 node: 0,
                 ports_low: 16,
                 media_advertise: None,
+                media_advertise_ipv6: None,
                 unsolicited_mwi: false,
                 strangers: crate::switch::strangers::Limits::default(),
                 session: crate::call::session_timer::Limits::default(),

@@ -4,7 +4,7 @@ pub use crate::call::office::Listener;
 use crate::call::session_timer::Limits;
 use crate::registrar::location::Expiry;
 use crate::sip::auth::Algorithm;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 #[derive(Clone, Debug)]
@@ -24,6 +24,8 @@ pub struct Config {
     pub ports_low: usize,
     /// What our SDP says instead of the address that relay ports are bound to (behind NAT).
     pub media_advertise: Option<IpAddr>,
+    /// What our SDP says to whoever is reached by IPv6, where the relay ports take both families; to others it says the other one.
+    pub media_advertise_ipv6: Option<Ipv6Addr>,
     /// A contact that has just registered is told what waits in its user's mailbox, without having subscribed.
     pub unsolicited_mwi: bool,
     /// What those may cost us whom nobody vouches for.

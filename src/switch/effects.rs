@@ -46,6 +46,10 @@ impl Switch {
                     out.push(Action::Event(Event::BudgetStopped(stop)));
                 }
                 Effect::Ended(record) => out.push(Action::Event(Event::CallEnded(record))),
+                Effect::Audio { id, audio } => {
+                    self.counters.count_silence(audio);
+                    out.push(Action::Event(Event::CallAudio { id, audio }));
+                }
                 Effect::Push(push) => out.push(Action::Event(push_event(push))),
             }
         }

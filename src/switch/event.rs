@@ -4,6 +4,7 @@ use super::StatusKey;
 use crate::call::alert::Alert;
 use crate::call::charged::BudgetStop;
 use crate::call::record::CallRecord;
+use crate::relay::Audio;
 use crate::rules::Status;
 use serde::Serialize;
 use std::sync::Arc;
@@ -17,6 +18,9 @@ pub enum Event {
     CallRinging { id: String, leg: String },
     #[serde(rename = "call.answered")]
     CallAnswered { id: String, answered_by: Option<String> },
+    /// Who is heard in a call has changed: one party or both have fallen silent, or are heard again.
+    #[serde(rename = "call.audio")]
+    CallAudio { id: String, audio: Audio },
     /// An emergency call goes out: staff may want to know at once.
     #[serde(rename = "emergency")]
     Emergency(Alert),

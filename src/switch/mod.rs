@@ -112,6 +112,7 @@ impl Switch {
         let mut office = Office::new(ids, config.listeners.clone(), Transactions::default());
         let bound = config.listeners.iter().map(|listener| (listener.transport, listener.bound)).collect();
         office.media_advertise = config.media_advertise;
+        office.media_advertise_ipv6 = config.media_advertise_ipv6;
         office.session = config.session;
         Switch {
             config,

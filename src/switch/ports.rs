@@ -1,8 +1,8 @@
 //! The relay's ports as signalling sees them: more are asked for before they run out.
 
-use super::{Action, Switch};
+use super::{Action, Counters, Switch};
 use crate::call::office::CallKey;
-use crate::relay::{Command, Report};
+use crate::relay::{Audio, Command, Report};
 
 /// Pairs that the media plane is asked to open at a time.
 const GROW_PAIRS: usize = 256;
@@ -24,7 +24,16 @@ impl Switch {
                 self.growth = if exhausted { Growth::Exhausted } else { Growth::Possible };
             }
             Report::Closed { id, media } => {
+                for stream in [media.a_to_b, media.b_to_a] {
+                    self.counters.media_packets_total += stream.packets;
+                    self.counters.media_lost_total += stream.lost;
+                    self.counters.media_dropped_total += stream.dropped;
+                    self.counters.media_malformed_total += stream.malformed;
+                }
                 self.with_call(CallKey(id.0), |call, office| call.relay_closed(office, media));
+            }
+            Report::Audio { id, audio } => {
+                self.with_call(CallKey(id.0), |call, office| call.heard(office, audio));
             }
         }
     }
@@ -34,6 +43,17 @@ impl Switch {
         if self.growth == Growth::Possible && self.office.ports.len() < self.config.ports_low {
             self.growth = Growth::Asked;
             out.push(Action::Media(Command::Grow { pairs: GROW_PAIRS.max(self.config.ports_low) }));
+        }
+    }
+}
+
+impl Counters {
+    /// A call has fallen silent, on one side or both; that it is heard again isn't counted.
+    pub(super) fn count_silence(&mut self, audio: Audio) {
+        match audio {
+            Audio::BothWays => {}
+            Audio::CallerSilent | Audio::CalleeSilent => self.one_way_total += 1,
+            Audio::Silent => self.silent_total += 1,
         }
     }
 }

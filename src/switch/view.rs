@@ -114,4 +114,12 @@ pub struct Counters {
     /// Legs that did not begin because a budget was used up, and calls that were ended for it.
     pub budget_refusals_total: u64,
     pub budget_ends_total: u64,
+    /// Times that one party of a call, or both, fell silent while it went on.
+    pub one_way_total: u64,
+    pub silent_total: u64,
+    /// What the relays of calls that are over passed on, what was lost before it came, and what they dropped; of that, what was no RTP.
+    pub media_packets_total: u64,
+    pub media_lost_total: u64,
+    pub media_dropped_total: u64,
+    pub media_malformed_total: u64,
 }

@@ -213,6 +213,30 @@ fn a_body_that_we_do_not_read_is_415_and_one_part_that_we_do_is_enough() {
     }
 }
 
+/// RFC 3261 §20.43, §21.4.26. The lines that are wrong say so before anybody rings.
+#[test]
+fn an_offer_that_can_not_be_relayed_is_488_and_a_warning_says_why() {
+    let head = "v=0\r\no=- 1 1 IN IP4 192.0.2.7\r\ns=-\r\nc=IN IP4 192.0.2.7\r\nt=0 0\r\n";
+    let audio = "m=audio 4000 RTP/AVP 0\r\n";
+    for (body, says) in [
+        (format!("{head}{}", audio.repeat(400)), "more than 32 media lines"),
+        (format!("{head}{}", audio.replace("4000", "99999")), "a media or connection line can't be read"),
+        (format!("{head}{}", audio.replace("4000", "-1")), "a media or connection line can't be read"),
+        (format!("{head}{}", audio.replace("RTP/AVP", "SCTP/FOO")), "no audio that can be relayed"),
+        (format!("{head}m=image 4000 udptl t38\r\n"), "no audio that can be relayed"),
+        (head.to_owned(), "no audio that can be relayed"),
+        (
+            format!("{head}{audio}").replace("192.0.2.7", "phone.example"),
+            "a media or connection line can't be read",
+        ),
+        ("\u{0}\u{1}\u{2}".to_owned(), "not a session description"),
+    ] {
+        let response = answer(&request("INVITE", USER, &[("Content-Type", "application/sdp")], &body));
+        assert_eq!(response.status(), 488, "{says}");
+        assert_eq!(response.value(Name::Warning), Some(format!("399 ringtree \"{says}\"").as_str()));
+    }
+}
+
 /// RFC 3261 §7.3.1, §7.3.3: the same request however it is written.
 #[test]
 fn compact_forms_folds_and_lists_make_no_difference() {

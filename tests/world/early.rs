@@ -32,7 +32,7 @@ fn both_sides_acknowledge_once_whatever_the_network_loses_and_repeats() {
 const TRUNK: &str = "127.0.1.8:5060";
 
 /// Ann calls out by a trunk that does this.
-fn out(script: Script, reliable: bool, says: &str) -> World {
+pub fn out(script: Script, reliable: bool, says: &str) -> World {
     let rules = "[user.ann]\next = \"100\"\nvoicemail = { enabled = false }\n[trunk.one]\nproxy = \"127.0.1.8\"\n\
         [class.national]\nmatch = [\"+1.\"]\n[class.emergency]\nmatch = [\"911\"]\n\
         [[route]]\nclasses = [\"national\", \"emergency\"]\nvia = [\"one\"]\n";

@@ -14,6 +14,7 @@ mod early;
 mod events;
 mod guard;
 mod live;
+mod media;
 mod message;
 mod net;
 mod phone;

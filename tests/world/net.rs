@@ -54,6 +54,7 @@ pub fn configured(change: impl FnOnce(&mut Config)) -> Config {
         node: 0,
         ports_low: 16,
         media_advertise: None,
+        media_advertise_ipv6: None,
         unsolicited_mwi: false,
         strangers: ringtree::switch::strangers::Limits::default(),
         session: ringtree::call::session_timer::Limits::default(),
@@ -86,6 +87,8 @@ pub struct World {
     weather: Weather,
     dice: u64,
     next_port: u16,
+    /// Port pairs that can be opened yet.
+    ports_max: usize,
 }
 
 /// Where the switch listens.
@@ -100,6 +103,17 @@ impl World {
 
     /// One whose switch is configured so.
     pub fn with(rules: Ruleset, config: Config, weather: Weather, seed: u64) -> World {
+        World::with_ports(rules, config, weather, seed, usize::MAX)
+    }
+
+    /// One whose media plane has no more port pairs than that.
+    pub fn with_ports(
+        rules: Ruleset,
+        config: Config,
+        weather: Weather,
+        seed: u64,
+        ports_max: usize,
+    ) -> World {
         let mut world = World {
             switch: Switch::new(config, [7; 32]),
             phones: BTreeMap::new(),
@@ -117,6 +131,7 @@ impl World {
             weather,
             dice: seed | 1,
             next_port: 20_000,
+            ports_max,
         };
         world.input(Input::Rules(Arc::new(rules)));
         world
@@ -281,8 +296,11 @@ impl World {
                 self.post(|| Parcel::ToPhone { to: flow.remote, bytes: bytes.clone() });
             }
             Action::Media(Command::Grow { pairs }) => {
+                let exhausted = pairs >= self.ports_max;
+                let pairs = pairs.min(self.ports_max);
+                self.ports_max -= pairs;
                 let pairs = (0..pairs).map(|_| self.port_pair()).collect();
-                self.input(Input::Media(Report::Opened { pairs, exhausted: false }));
+                self.input(Input::Media(Report::Opened { pairs, exhausted }));
             }
             Action::Media(Command::Open { id, .. }) => {
                 assert!(self.relays.insert(id), "a relay is opened once")
@@ -304,7 +322,8 @@ impl World {
                 event @ (Event::TrunkUp { .. }
                 | Event::TrunkDown { .. }
                 | Event::Emergency(_)
-                | Event::BudgetStopped(_)),
+                | Event::BudgetStopped(_)
+                | Event::CallAudio { .. }),
             ) => self.events.push(event),
             Action::Spent(usage) => self.spent.push(usage),
             Action::Event(_) | Action::Binding(_) | Action::Drained => {}

@@ -6,10 +6,11 @@ use super::{Config, ConfigError, Expires, Listen, Role};
 use crate::call::session_timer::Limits;
 use crate::daemon::keys::{KEYS, NOT_YET, suggest};
 use crate::daemon::mail::Mail;
+use crate::net::media::DSCP_MAX;
 use crate::sip::{Transport, auth::Algorithm};
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -185,6 +186,8 @@ struct RawSip {
 struct RawMedia {
     listen: Option<Spanned<String>>,
     advertise: Option<Spanned<String>>,
+    advertise_ipv6: Option<Spanned<String>>,
+    dscp: Option<Spanned<u8>>,
     ports: Option<Spanned<String>>,
     threads: Option<Spanned<usize>>,
 }
@@ -348,6 +351,28 @@ impl RawMedia {
         if let Some(advertise) = &self.advertise {
             config.media.advertise = Some(address(advertise)?);
         }
+        if let Some(text) = &self.advertise_ipv6 {
+            let IpAddr::V6(advertised) = address(text)? else {
+                return Err(at.fault(text.span(), format!("`{}` is not an IPv6 address", text.get_ref())));
+            };
+            if config.media.listen != IpAddr::V6(Ipv6Addr::UNSPECIFIED)
+                || !config.media.advertise.is_some_and(|advertise| advertise.is_ipv4())
+            {
+                let message =
+                    "needs `listen = \"::\"`, which takes both families, and the IPv4 address in `advertise`";
+                return Err(at.fault(text.span(), message.into()));
+            }
+            config.media.advertise_ipv6 = Some(advertised);
+        }
+        if let Some(dscp) = &self.dscp {
+            if *dscp.get_ref() > DSCP_MAX {
+                return Err(at.fault(
+                    dscp.span(),
+                    format!("a code point between 0 and {DSCP_MAX}: 46 is expedited forwarding"),
+                ));
+            }
+            config.media.dscp = *dscp.get_ref();
+        }
         if let Some(ports) = &self.ports {
             config.media.ports = parse_ports(ports.get_ref()).ok_or_else(|| {
                 at.fault(ports.span(), "write a range such as `20000-40000`, of ports above 1023".into())
@@ -503,6 +528,9 @@ mod tests {
             ("[sip]\nnameservers = [\"dns\"]", "2:16: `dns` is not an address"),
             ("[media]\nports = \"40000-20000\"", "2:9: write a range such as"),
             ("[media]\nthreads = 0", "2:11: between 1 and 64"),
+            ("[media]\ndscp = 64", "2:8: a code point between 0 and 63"),
+            ("[media]\nadvertise_ipv6 = \"192.0.2.1\"", "2:18: `192.0.2.1` is not an IPv6 address"),
+            ("[media]\nadvertise_ipv6 = \"2001:db8::1\"", "2:18: needs `listen = \"::\"`"),
             ("[admin.roles]\nada = \"root\"", "2:7: unknown role `root`"),
             ("[limits]\ndrain = \"soon\"", "2:9: not a duration"),
             ("[log]\nlevel = \"ringtree=loud\"", "2:9: not a log level"),

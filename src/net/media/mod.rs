@@ -18,7 +18,7 @@ pub mod ports;
 mod thread;
 mod voice;
 
-pub use ports::{Ports, PortsError, Range};
+pub use ports::{DSCP_EF, DSCP_MAX, Ports, PortsError, Range};
 pub use voice::{HEARD_MAX, SAID_MAX, Unsaid, VoicePort};
 
 use super::poll::{Poll, Waker};

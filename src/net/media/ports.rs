@@ -13,8 +13,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub const PAIRS_MAX: usize = 32_000;
 /// Octets the kernel keeps for a socket that isn't read at once: more than a second of voice, a burst of video.
 const RECEIVE_BUFFER_BYTES: usize = 128 * 1024;
-/// Expedited forwarding (RFC 3246) as a type-of-service octet: the class for voice (RFC 4594 §4.1).
-const TOS_EF: u32 = 0xb8;
+/// Expedited forwarding (RFC 3246): the class for voice (RFC 4594 §4.1).
+pub const DSCP_EF: u8 = 46;
+/// The most that a code point can be (RFC 2474 §3): six bits.
+pub const DSCP_MAX: u8 = 63;
 /// How many odd ends are drawn before "any free port" is taken for "none is free".
 const DRAWS_MAX: usize = 256;
 
@@ -65,6 +67,8 @@ impl Open {
 pub struct Ports {
     ip: IpAddr,
     range: Range,
+    /// What every packet is marked with.
+    dscp: u8,
     /// The even port that is tried next, within a range.
     next: u16,
     /// Pairs of the range not tried since the last round.
@@ -76,13 +80,22 @@ pub struct Ports {
 }
 
 impl Ports {
-    /// Checks the range and opens the first `pairs` of it, so that a wrong address is an error at start.
+    /// Checks the range and opens the first `pairs` of it, so that a wrong address is an error at start. `::` takes IPv4 as well as IPv6.
+    /// What is sent carries the code point `dscp` (RFC 2474), up to [`DSCP_MAX`].
     ///
     /// # Errors
     /// The range has no pair, or not one pair of it could be opened.
-    pub fn open(ip: IpAddr, range: Range, pairs: usize) -> Result<Ports, PortsError> {
-        let mut ports =
-            Ports { ip, range, next: 0, untried: 0, count: 0, open: Open::default(), at_first: Vec::new() };
+    pub fn open(ip: IpAddr, range: Range, dscp: u8, pairs: usize) -> Result<Ports, PortsError> {
+        let mut ports = Ports {
+            ip,
+            range,
+            dscp,
+            next: 0,
+            untried: 0,
+            count: 0,
+            open: Open::default(),
+            at_first: Vec::new(),
+        };
         if let Range::Within(range) = &ports.range
             && pairs_in(range) == 0
         {
@@ -140,7 +153,7 @@ impl Ports {
             if self.open.contains(&rtp) {
                 continue;
             }
-            match pair_at(rtp) {
+            match pair_at(rtp, self.dscp) {
                 // Somebody else has one of the two: not our pair, not our trouble.
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
                 done => return done,
@@ -151,10 +164,10 @@ impl Ports {
 
     fn anywhere(&mut self) -> io::Result<(PortPair, Pair)> {
         for _ in 0..DRAWS_MAX {
-            let drawn = udp(SocketAddr::new(self.ip, 0))?;
+            let drawn = udp(SocketAddr::new(self.ip, 0), self.dscp)?;
             let port = drawn.local_addr()?.port();
             let (drawn_is_rtp, beside) = (port % 2 == 0, port ^ 1);
-            match udp(SocketAddr::new(self.ip, beside)) {
+            match udp(SocketAddr::new(self.ip, beside), self.dscp) {
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
                 Err(error) => return Err(error),
                 Ok(other) => {
@@ -177,21 +190,28 @@ fn pairs_in(range: &RangeInclusive<u16>) -> usize {
     first.map_or(0, |first| (usize::from(*range.end()) + 1).saturating_sub(usize::from(first)) / 2)
 }
 
-fn pair_at(rtp: SocketAddr) -> io::Result<(PortPair, Pair)> {
+fn pair_at(rtp: SocketAddr, dscp: u8) -> io::Result<(PortPair, Pair)> {
     let rtcp = SocketAddr::new(rtp.ip(), rtp.port() + 1);
-    Ok((PortPair { rtp, rtcp }, Pair { rtp: udp(rtp)?, rtcp: udp(rtcp)? }))
+    Ok((PortPair { rtp, rtcp }, Pair { rtp: udp(rtp, dscp)?, rtcp: udp(rtcp, dscp)? }))
 }
 
-fn udp(address: SocketAddr) -> io::Result<UdpSocket> {
+fn udp(address: SocketAddr, dscp: u8) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     socket.set_nonblocking(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(!address.ip().is_unspecified())?;
+    }
     socket.bind(&address.into())?;
     // Marks and sizes are wishes: media flows without them.
     let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES);
-    let _ = match address {
-        SocketAddr::V4(_) => socket.set_tos_v4(TOS_EF),
-        SocketAddr::V6(_) => socket.set_tclass_v6(TOS_EF),
-    };
+    // The code point is the upper six bits of the octet (RFC 2474 §3).
+    let octet = u32::from(dscp.min(DSCP_MAX)) << 2;
+    if address.is_ipv6() {
+        let _ = socket.set_tclass_v6(octet);
+    }
+    if address.is_ipv4() || address.ip().is_unspecified() {
+        let _ = socket.set_tos_v4(octet);
+    }
     Ok(socket.into())
 }
 
@@ -216,7 +236,7 @@ mod tests {
     fn pairs_are_even_and_the_next_odd_port_and_the_range_ends() {
         let ip = IpAddr::from([127, 0, 71, 1]);
         let range = free_range(ip, 3);
-        let mut ports = Ports::open(ip, Range::Within(range.clone()), 1).unwrap();
+        let mut ports = Ports::open(ip, Range::Within(range.clone()), DSCP_EF, 1).unwrap();
         let mut pairs = std::mem::take(&mut ports.at_first);
         pairs.extend(std::iter::from_fn(|| ports.open_next().ok()));
         assert_eq!(pairs.len(), 3);
@@ -232,7 +252,7 @@ mod tests {
         let ip = IpAddr::from([127, 0, 71, 2]);
         let range = free_range(ip, 2);
         let other = UdpSocket::bind((ip, range.start() + 1)).unwrap();
-        let mut ports = Ports::open(ip, Range::Within(range.clone()), 1).unwrap();
+        let mut ports = Ports::open(ip, Range::Within(range.clone()), DSCP_EF, 1).unwrap();
         assert_eq!(ports.at_first[0].rtp.port(), range.start() + 2);
         assert!(ports.open_next().is_err());
         drop(other);
@@ -242,20 +262,36 @@ mod tests {
 
     #[test]
     fn any_free_port_still_makes_pairs() {
-        let mut ports = Ports::open(LOOPBACK, Range::Any, 4).unwrap();
+        let mut ports = Ports::open(LOOPBACK, Range::Any, DSCP_EF, 4).unwrap();
         let pairs = std::mem::take(&mut ports.at_first);
         assert_eq!(pairs.len(), 4);
         assert!(pairs.iter().all(|p| p.rtp.port() % 2 == 0 && p.rtcp.port() == p.rtp.port() + 1));
     }
 
     #[test]
+    fn packets_are_marked_with_the_code_point_of_both_families() {
+        let opened = |ip| {
+            let mut ports = Ports::open(ip, Range::Any, 34, 1).unwrap();
+            let pair = ports.at_first.pop().unwrap();
+            ports.open.pair(&pair).unwrap()
+        };
+        let pair = opened(LOOPBACK);
+        for socket in [&pair.rtp, &pair.rtcp] {
+            assert_eq!(socket2::SockRef::from(socket).tos_v4().unwrap(), 34 << 2);
+        }
+        let both = opened(IpAddr::from([0_u16; 8]));
+        let both = socket2::SockRef::from(&both.rtp);
+        assert_eq!((both.tos_v4().unwrap(), both.tclass_v6().unwrap()), (34 << 2, 34 << 2));
+    }
+
+    #[test]
     fn a_range_without_a_pair_and_a_foreign_address_are_errors() {
         for range in [4001..=4002, 4000..=4000, 65_535..=65_535, 0..=2] {
-            let opened = Ports::open(LOOPBACK, Range::Within(range.clone()), 1);
+            let opened = Ports::open(LOOPBACK, Range::Within(range.clone()), DSCP_EF, 1);
             assert!(matches!(opened, Err(PortsError::NoPairInRange(_))), "{range:?}");
         }
         let foreign: IpAddr = "192.0.2.1".parse().unwrap();
-        let error = Ports::open(foreign, Range::Any, 1).err().unwrap();
+        let error = Ports::open(foreign, Range::Any, DSCP_EF, 1).err().unwrap();
         assert!(error.to_string().starts_with("media: can't open a port pair on 192.0.2.1: "), "{error}");
     }
 }

@@ -15,7 +15,7 @@ use crate::relay::forward::{Channel, Forward, Outcome, Relay};
 use crate::relay::{Command, Heard, Media, PortPair, RelayId, Report, Said, Side};
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
@@ -30,6 +30,8 @@ const SAID_A_ROUND: usize = 64;
 const PAIRS_A_ROUND: usize = 16;
 /// Stale packets thrown away from one socket when a relay opens. A flood that brings more has to pass the latch.
 const STALE_MAX: usize = 2048;
+/// How often it is looked who is heard, while there are relays.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How soon a report that found no room is offered again.
 const REPORT_AGAIN: Duration = Duration::from_millis(5);
 
@@ -47,7 +49,7 @@ pub(super) struct Relays {
     ports: Option<Ports>,
     growth: Option<Growth>,
     report: Reporter,
-    /// Reports that found no room: at most one a relay that was open, and one growth.
+    /// Reports that found no room: at most two a relay that was open (none of who is heard is made while any waits), and one growth.
     unreported: VecDeque<Report>,
     /// Where each relay is. Looked into by commands; packets bring their index.
     index: FxHashMap<RelayId, usize>,
@@ -60,6 +62,8 @@ pub(super) struct Relays {
 struct Live {
     id: RelayId,
     relay: Relay,
+    /// Its sockets are of IPv6, and take IPv4 as mapped addresses (RFC 4291 §2.5.5.2): those are seen nowhere but here.
+    both_families: bool,
     a: Arc<Pair>,
     /// `None`: there is one party.
     b: Option<Arc<Pair>>,
@@ -88,6 +92,7 @@ impl Live {
         if let Forward::SendTo { side, channel, to } = forward
             && let Some(socket) = self.socket(side, channel)
         {
+            let to = if self.both_families { mapped(to) } else { to };
             // Media that can't be sent now is of no use later.
             let _ = socket.send_to(packet, to);
         }
@@ -142,13 +147,16 @@ impl Relays {
     pub(super) fn run(mut self) {
         let mut events = Events::default();
         let mut queue = Queue::Empty;
+        let mut looked = clock::mono();
         loop {
             let timeout = if queue == Queue::MoreToCome || self.growth.is_some() {
                 Some(Duration::ZERO)
-            } else if self.unreported.is_empty() {
+            } else if !self.unreported.is_empty() {
+                Some(REPORT_AGAIN)
+            } else if self.index.is_empty() {
                 None
             } else {
-                Some(REPORT_AGAIN)
+                Some(LOOK_EVERY)
             };
             if let Err(error) = self.poll.wait(&mut events, timeout) {
                 tracing::error!(%error, "a relay thread can't wait for packets, it stops");
@@ -168,6 +176,10 @@ impl Relays {
             if woken {
                 queue = self.carry_out(now);
             }
+            if now.saturating_duration_since(looked) >= LOOK_EVERY {
+                looked = now;
+                self.look(now);
+            }
             self.grow();
             self.offer_reports();
             if queue == Queue::Ended {
@@ -183,6 +195,7 @@ impl Relays {
         let Some(socket) = live.socket(side, channel) else { return };
         // Errors are those of packets sent before (an ICMP answer), or the packet was dropped for its checksum.
         let Ok((octets, from)) = socket.recv_from(&mut self.buffer) else { return };
+        let from = if live.both_families { unmapped(from) } else { from };
         let packet = &self.buffer[..octets];
         let Outcome { forward, tapped } = live.relay.packet(now, side, channel, from, packet);
         if tapped {
@@ -253,6 +266,7 @@ impl Relays {
     }
 
     fn open(&mut self, now: Instant, id: RelayId, a: &PortPair, b: Option<&PortPair>) {
+        let both_families = a.rtp.is_ipv6();
         let pairs = (self.open.pair(a), b.map(|b| self.open.pair(b)));
         let (Some(a), None | Some(Some(_))) = &pairs else {
             tracing::error!(relay = id.0, "a relay between ports that were never opened");
@@ -263,7 +277,7 @@ impl Relays {
             tracing::error!(relay = id.0, "a relay was opened twice");
             return;
         }
-        let live = Live { id, relay: Relay::new(now), a, b };
+        let live = Live { id, relay: Relay::new(now), both_families, a, b };
         let at = self.vacant.pop().unwrap_or_else(|| {
             self.relays.push(None);
             self.relays.len() - 1
@@ -321,6 +335,18 @@ impl Relays {
         }
     }
 
+    /// Who is heard in each relay. While signalling is behind, that can wait for the next time.
+    fn look(&mut self, now: Instant) {
+        if !self.unreported.is_empty() {
+            return;
+        }
+        for live in self.relays.iter_mut().flatten() {
+            if let Some(audio) = live.relay.look(now) {
+                self.unreported.push_back(Report::Audio { id: live.id, audio });
+            }
+        }
+    }
+
     fn offer_reports(&mut self) {
         while let Some(report) = self.unreported.pop_front() {
             if let Some(report) = (self.report)(report) {
@@ -338,6 +364,19 @@ fn live<'a>(
     id: RelayId,
 ) -> Option<&'a mut Live> {
     relays.get_mut(*index.get(&id)?)?.as_mut()
+}
+
+/// The address as a socket of IPv6 wants it.
+fn mapped(address: SocketAddr) -> SocketAddr {
+    match address {
+        SocketAddr::V4(v4) => SocketAddr::new(IpAddr::V6(v4.ip().to_ipv6_mapped()), v4.port()),
+        SocketAddr::V6(_) => address,
+    }
+}
+
+/// The address as it is in SDP.
+fn unmapped(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 /// Throws away what came while the port was free: it belongs to an earlier call.

@@ -5,7 +5,7 @@ mod web;
 
 use super::*;
 use crate::net::listen;
-use crate::net::media::Range;
+use crate::net::media::{DSCP_EF, Range};
 use crate::net::signalling::connections::Limits;
 use crate::sip::{ConnectionId, Flow, ServerName, Transport};
 use crate::subscription::notice::Finished;
@@ -98,7 +98,7 @@ impl World {
         let bound = listen::bind(&transports.map(|transport| (transport, any))).unwrap();
         let bound = bound.with(secure::certificates("office"), Limits::default());
         let addresses: Vec<SocketAddr> = bound.addresses().map(|(_, address)| address).collect();
-        let ports = Ports::open(IpAddr::from([127, 0, 0, 1]), Range::Any, 1).unwrap();
+        let ports = Ports::open(IpAddr::from([127, 0, 0, 1]), Range::Any, DSCP_EF, 1).unwrap();
         let (sender, inputs) = sync_channel(4096);
         let echo = move || Echo { inputs: sender, deadline: None };
         let handle = start(echo, Vec::new(), bound, Media { ports, threads: 1 }, Quiet).unwrap();
