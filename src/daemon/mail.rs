@@ -187,7 +187,7 @@ impl Office {
             let now = clock::mono();
             let (due, later) = waiting.into_iter().partition(|it| it.again <= now);
             waiting = later;
-            for it in Vec::from(due) {
+            for it in due {
                 self.hand_over(&mut waiting, it);
             }
         }

@@ -179,7 +179,7 @@ mod tests {
                 packet += 1;
             }
             let frame = taken(&mut jitter);
-            silent += usize::from(tick > 3 && frame.iter().any(|sample| *sample == 0));
+            silent += usize::from(tick > 3 && frame.contains(&0));
             assert!(jitter.samples.len() <= 6 * FRAME, "tick {tick}: {} samples wait", jitter.samples.len());
         }
         assert_eq!(silent, 0);

@@ -2,7 +2,10 @@
 
 use std::f64::consts::TAU;
 
-/// A sine at 8 kHz; 0 dBm0 is 3.14 dB below a sine at full scale (ITU-T G.711 table 5, mu-law 3.17).
+/// Decibels from 0 dBm0 to a sine at full scale in A-law (ITU-T G.711; 3.17 in mu-law).
+const FULL_SCALE_DBM0: f64 = 314.0 / 100.0;
+
+/// A sine at 8 kHz.
 pub(crate) fn sine(hz: f64, dbm0: f64, samples: usize) -> Vec<i16> {
     let peak = peak(dbm0);
     (0..samples).map(|n| (peak * (TAU * hz * n as f64 / 8000.0).sin()).round() as i16).collect()
@@ -10,14 +13,14 @@ pub(crate) fn sine(hz: f64, dbm0: f64, samples: usize) -> Vec<i16> {
 
 /// The peak of a sine of that level.
 pub(crate) fn peak(dbm0: f64) -> f64 {
-    32_767.0 * 10_f64.powf((dbm0 - 3.14) / 20.0)
+    32_767.0 * 10_f64.powf((dbm0 - FULL_SCALE_DBM0) / 20.0)
 }
 
 /// The level of a signal; silence is far below anything.
 pub(crate) fn level_dbm0(samples: &[i16]) -> f64 {
     let energy: f64 = samples.iter().map(|sample| f64::from(*sample).powi(2)).sum();
     let mean = energy / samples.len().max(1) as f64;
-    10.0 * (mean.max(1e-9) / (32_767.0_f64.powi(2) / 2.0)).log10() + 3.14
+    10.0 * (mean.max(1e-9) / (32_767.0_f64.powi(2) / 2.0)).log10() + FULL_SCALE_DBM0
 }
 
 /// The part of the power that a frequency has, 0 to 1 (Goertzel).

@@ -293,7 +293,7 @@ fn put_through(field: &mut Field, rung: &Sent) -> Sent {
             Method::Invite => w.body("application/sdp", SDP.as_bytes()),
             _ => w.finish(),
         };
-        field.give(request.to, &String::from_utf8(bytes.to_vec()).unwrap())
+        field.give(request.to, std::str::from_utf8(&bytes).unwrap())
     };
     let mut waiting = reply(field, rung);
     for _ in 0..20 {
