@@ -21,6 +21,7 @@ pub mod pager;
 pub mod registrar;
 pub mod relay;
 pub mod rules;
+pub mod service;
 pub mod subscription;
 pub mod transaction;
 pub mod trunk;

@@ -39,7 +39,9 @@ pub struct Bases {
 }
 
 impl Bases {
-    fn of(&self, domain: &str) -> Option<&PathBuf> {
+    /// Where files that the rules of a domain name are found.
+    #[must_use]
+    pub fn of(&self, domain: &str) -> Option<&PathBuf> {
         self.base.as_ref().or_else(|| self.by_domain.get(domain))
     }
 }

@@ -1,5 +1,6 @@
 //! One INVITE towards one contact or trunk: a branch of the fork. A device with four contacts has one leg and four branches.
 
+use super::aside::Aside;
 use super::device::Reach;
 use super::dialogs::Direction;
 use super::early::Early;
@@ -72,6 +73,8 @@ pub struct Branch {
     pub emergency: bool,
     /// Of a phone: its contact, the way to it, and what else leads there.
     pub reach: Reach,
+    /// Of one that is asked before it gets the call: a relay of its own.
+    pub(super) aside: Option<Aside>,
     /// Of one that has come by itself.
     pub(super) arrived: Option<Box<Arrived>>,
     /// The phone's tag, once it has rung.
@@ -97,8 +100,22 @@ pub enum State {
         dialog: Box<Dialog>,
         ack: Option<Bytes>,
     },
+    /// Somebody answered here, and is asked whether they take the call (see [`super::confirm`]).
+    Asked(Box<Asked>),
     /// Final, for this outcome.
     Ended(LegOutcome),
+}
+
+/// A dialog in which somebody is asked.
+#[derive(Debug)]
+pub struct Asked {
+    pub dialog: Box<Dialog>,
+    /// The ACK to repeat when the 2xx is.
+    pub ack: Bytes,
+    /// The session that its party has described.
+    pub description: Bytes,
+    /// The name of its BYE, which is awaited from the beginning: it is sent unless the call is taken or they hang up.
+    pub bye: ClientId,
 }
 
 /// What an unanswered INVITE has heard.
@@ -114,7 +131,7 @@ pub enum Progress {
 impl Branch {
     #[must_use]
     pub fn is_calling(&self) -> bool {
-        matches!(self.state, State::Calling(_))
+        matches!(self.state, State::Calling(_) | State::Asked(_))
     }
 
     #[must_use]
@@ -131,13 +148,14 @@ impl Branch {
     /// The INVITE transaction is over or belongs to a dialog.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        matches!(self.state, State::Answered { .. } | State::Ended(_))
+        matches!(self.state, State::Answered { .. } | State::Asked(_) | State::Ended(_))
     }
 
     #[must_use]
     pub fn progress(&self) -> Progress {
         match self.state {
             State::Calling(progress) => progress,
+            State::Asked(_) => Progress::Ringing,
             State::Leaving | State::Answered { .. } | State::Ended(_) => Progress::Nothing,
         }
     }
@@ -147,7 +165,7 @@ impl Branch {
     pub fn outcome_so_far(&self) -> LegOutcome {
         match self.state {
             State::Calling(Progress::Nothing) => LegOutcome::Offline,
-            State::Calling(_) => LegOutcome::NoAnswer,
+            State::Calling(_) | State::Asked(_) => LegOutcome::NoAnswer,
             State::Leaving => LegOutcome::Cancelled,
             State::Answered { .. } => LegOutcome::Answered,
             State::Ended(outcome) => outcome,
@@ -168,6 +186,9 @@ impl Branch {
     /// trunk carries it until the final response.
     pub fn leave(&mut self, office: &mut Office, now: Now, reasons: &[&str]) {
         if self.is_calling() {
+            if self.leave_asked(office, now, reasons) {
+                return;
+            }
             self.state = State::Leaving;
             if let Some(channel) = &mut self.channel {
                 channel.uncharge();
@@ -192,7 +213,7 @@ impl Branch {
     pub fn dialog_mut(&mut self) -> Option<&mut Dialog> {
         match &mut self.state {
             State::Answered { dialog, .. } => Some(dialog),
-            State::Calling(_) | State::Leaving | State::Ended(_) => None,
+            State::Calling(_) | State::Asked(_) | State::Leaving | State::Ended(_) => None,
         }
     }
 

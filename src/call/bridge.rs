@@ -160,18 +160,17 @@ impl Call {
         if side == Side::A && method == Method::Prack && self.is_early(message) {
             return self.prack(office, now, server, message);
         }
-        if matches!(self.state, State::Ringing(_))
-            && side == Side::A
-            && method == Method::Bye
-            && self.is_early(message)
-        {
+        if self.is_unanswered() && side == Side::A && method == Method::Bye && self.is_early(message) {
             // RFC 3261 §15: a caller may end an early dialog with BYE.
             refuse(office, 200);
             let invite = self.caller.server;
             return self.cancelled(office, now, invite, message);
         }
-        if matches!(self.state, State::Ringing(_)) && side == Side::A && self.is_early(message) {
+        if self.is_unanswered() && side == Side::A && self.is_early(message) {
             return self.early_request(office, now, server, message);
+        }
+        if side == Side::B && self.request_of_asked(office, now, server, branch, message) {
+            return;
         }
         if side == Side::B && self.update_of_leg(office, now, server, branch, message) {
             return;
@@ -192,6 +191,9 @@ impl Call {
             return refuse(office, 500); // RFC 3261 §12.2.2
         }
         self.seen_on(side, flow);
+        if let State::Served(_) = self.state {
+            return self.request_of_served(office, now, server, &flow, message);
+        }
         match method {
             Method::Bye => {
                 refuse(office, 200);
@@ -227,6 +229,9 @@ impl Call {
                 self.bye(office, now, Side::A, &[]);
             }
             return;
+        }
+        if let State::Served(_) = self.state {
+            return self.served_acked(office, now, message);
         }
         let State::Answered(bridge) = &mut self.state else { return };
         bridge.unacked.retain(|(of, _)| *of != side);

@@ -254,7 +254,7 @@ impl Caller {
         self.final_response(office, now, status, w.finish());
     }
 
-    fn session_id(&self) -> SessionId {
+    pub(super) fn session_id(&self) -> SessionId {
         SessionId { local: self.far, remote: self.peer.half }
     }
 

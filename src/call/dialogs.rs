@@ -258,6 +258,7 @@ fn of_branch(branch: &Branch, name: DialogName, phase: Phase) -> Option<Shown> {
     let from = branch.request.from()?;
     let local_tag = match &branch.state {
         BranchState::Answered { dialog, .. } => Some(dialog.id.remote_tag.as_str().into()),
+        BranchState::Asked(asked) => Some(asked.dialog.id.remote_tag.as_str().into()),
         BranchState::Calling(_) | BranchState::Leaving | BranchState::Ended(_) => branch.early_tag.clone(),
     };
     let withheld = from.uri.host.eq_ignore_ascii_case("anonymous.invalid");
@@ -298,7 +299,7 @@ fn phase_of(branch: &Branch) -> Option<Phase> {
     match branch.state {
         BranchState::Calling(Progress::Nothing | Progress::Trying) => Some(Phase::Trying),
         BranchState::Calling(Progress::Ringing) => Some(Phase::Early),
-        BranchState::Answered { .. } => Some(Phase::Confirmed),
+        BranchState::Answered { .. } | BranchState::Asked(_) => Some(Phase::Confirmed),
         BranchState::Leaving | BranchState::Ended(_) => None,
     }
 }

@@ -168,7 +168,7 @@ impl Call {
                     bridge.await_ack(Side::A, unacked);
                 }
             }
-            State::Ringing(_) => self.caller.go_on(office, now),
+            State::Ringing(_) | State::Served(_) => self.caller.go_on(office, now),
             State::Over(_) => {}
         }
     }
@@ -242,7 +242,7 @@ impl Call {
             return false;
         }
         match self.state {
-            State::Ringing(_) => self.refuse(office, now, 504, "failed", Vec::new()),
+            State::Ringing(_) | State::Served(_) => self.refuse(office, now, 504, "failed", Vec::new()),
             State::Answered(_) => {
                 self.caller.reject(office, now, 504, &[]);
                 self.hang_up(office, now);

@@ -51,6 +51,7 @@ impl Call {
                 State::Over(None)
             }
             State::Answered(bridge) => State::Over(bridge.farewell()),
+            State::Served(served) => State::Over(served.farewell()),
             State::Ringing(_) | State::Over(_) => State::Over(None),
         };
         self.log.ended(now, ending);
@@ -59,17 +60,11 @@ impl Call {
         }
         self.channel = None;
         self.branches.iter_mut().for_each(|branch| branch.channel = None);
-        let relaying = self.anchor.as_ref().is_some_and(|anchor| anchor.close(office));
+        self.close_asides(office);
+        let relaying = self.anchor.as_mut().is_some_and(|anchor| anchor.close(office));
         if !relaying {
             self.closed(office, None);
         } // else the record waits for what the relay counted
-    }
-
-    /// The media plane has closed the relay: the record is complete, the ports are free.
-    pub fn relay_closed(&mut self, office: &mut Office, media: Media) {
-        if self.anchor.is_some() {
-            self.closed(office, Some(media));
-        }
     }
 
     pub(super) fn closed(&mut self, office: &mut Office, media: Option<Media>) {
@@ -88,7 +83,9 @@ impl Call {
         if let State::Answered(_) = self.state {
             return self.cancel_passed(office, now, invite, cancel);
         }
-        let State::Ringing(_) = self.state else { return };
+        if !self.is_unanswered() {
+            return;
+        }
         let reasons: Vec<&str> = cancel.values(Name::Reason).collect();
         let hides = self.hides_missed_calls() && reasons.is_empty();
         let reasons: &[&str] = if hides { &COMPLETED_ELSEWHERE } else { &reasons };
@@ -126,6 +123,10 @@ impl Call {
                 }
                 self.over(office, now, Ending { outcome: "answered", status: 200 });
             }
+            State::Served(ref served) if served.is_refusing() => {
+                self.refuse(office, now, 480, "failed", Vec::new());
+            }
+            State::Served(_) => self.end_served(office, now, inside),
             State::Over(_) => {}
         }
     }
@@ -135,7 +136,7 @@ impl Call {
     pub fn is_finished(&self) -> bool {
         matches!(self.state, State::Over(None))
             && self.log.end.is_some()
-            && self.anchor.is_none()
+            && !self.awaits_relays()
             && self.byes == 0
             && self.leaver.is_none()
             && self.branches.iter().all(Branch::is_settled)

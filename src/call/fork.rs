@@ -41,13 +41,14 @@ impl Call {
     pub(super) fn start_leg(&mut self, office: &mut Office, now: Now, leg: usize) -> Result<(), LegOutcome> {
         let Some(ring) = self.state.ring() else { return Err(LegOutcome::Failed) };
         let planned = ring.plan().legs[leg].clone();
-        if planned.confirm.is_some() {
+        if planned.confirm.is_some() && (self.offer.is_none() || self.transfer().is_some()) {
+            // To ask needs an offer that the leg answers, and a caller who hears ringback meanwhile.
             let to = match &planned.to {
                 LegTarget::Device(device) => format!("device:{device}"),
                 LegTarget::Outside { number, .. } => format!("tel:{number}"),
             };
             let entry = self.log.leg(now, to);
-            self.log.leg_ended(now, entry, None, "confirm is not carried out yet");
+            self.log.leg_ended(now, entry, None, "can't be asked to confirm");
             return Err(LegOutcome::Failed);
         }
         match &planned.to {
@@ -86,9 +87,17 @@ impl Call {
             Some(side) => self.peer(side).half,
             None => self.caller.peer.half,
         };
-        let offer = match (self.offers(callee), &self.anchor) {
-            (Some((side, offer)), Some(anchor)) => {
-                let by_ipv6 = flow.remote.is_ipv6();
+        let aside = match planned.confirm {
+            Some(_) => Some(self.apart(office).ok_or(LegOutcome::Failed)?),
+            None => None,
+        };
+        let by_ipv6 = flow.remote.is_ipv6();
+        let offer = match (self.offers(callee), &aside, &self.anchor) {
+            (Some((_, offer)), Some(aside), _) => {
+                let described = aside.rewrite(office, by_ipv6, &mut peer.origin, &offer);
+                Some(described.map_err(|_| LegOutcome::Failed)?)
+            }
+            (Some((side, offer)), None, Some(anchor)) => {
                 let described = anchor.rewrite_by(office, side, by_ipv6, &mut peer.origin, &offer);
                 Some(described.map_err(|_| LegOutcome::Failed)?)
             }
@@ -138,6 +147,7 @@ impl Call {
             channel: channel.clone(),
             emergency: self.walk.is_emergency() || self.walk.is_psap_callback(),
             reach: reach.clone(),
+            aside,
             early_tag: None,
             early: Vec::new(),
             arrived: None,
@@ -203,7 +213,8 @@ impl Call {
         self.caller.far = branch.peer.half;
         // Early media while more than one leg is alive would mix; from an inside phone nobody expects it (RFC 3960).
         let transferred = self.transfer().is_some(); // the other party hears the one who transfers, or hold
-        let alone = ring.alive() == 1 && matches!(branch.callee, Callee::Trunk { .. });
+        let alone =
+            ring.alive() == 1 && matches!(branch.callee, Callee::Trunk { .. }) && branch.aside.is_none();
         if let (true, Some(description), Some(anchor)) =
             (alone && !transferred, headers::description(message), &mut self.anchor)
             && self.caller.heard < Heard::EarlyMedia
@@ -227,9 +238,9 @@ impl Call {
         }
         let branch = &mut self.branches[index];
         let outcome = match branch.state {
-            BranchState::Calling { .. } => branch.outcome_of(now, status),
+            BranchState::Calling(_) => branch.outcome_of(now, status),
             BranchState::Leaving => LegOutcome::Cancelled,
-            BranchState::Answered { .. } | BranchState::Ended(_) => return,
+            BranchState::Answered { .. } | BranchState::Asked(_) | BranchState::Ended(_) => return,
         };
         self.log.leg_ended(now, branch.entry, Some(status), verdict::word(outcome));
         let rang = branch.progress() == Progress::Ringing;
@@ -322,7 +333,13 @@ impl Call {
 
     /// A 2xx: the first one wins; a later one is ACKed and BYEd (RFC 3261 §13.2.2.4); a repeated one gets its ACK again.
     fn success(&mut self, office: &mut Office, now: Now, index: usize, message: &Message) {
+        if self.acknowledges_again(office, index, message) {
+            return;
+        }
         let branch = &self.branches[index];
+        if matches!(branch.state, BranchState::Asked(_)) {
+            return self.dismiss(office, now, index, message); // another phone behind a forking proxy
+        }
         if let BranchState::Answered { dialog, ack } = &branch.state {
             let same = message.to().and_then(|to| to.tag()) == Some(dialog.id.remote_tag.as_str());
             match ack {
@@ -338,10 +355,14 @@ impl Call {
         let wins = branch.is_calling()
             && branch.stage == self.stage
             && self.state.ring().is_some_and(|ring| ring.is_ringing(branch.leg));
+        let settled = branch.is_settled();
+        if wins && self.asks_first(office, now, index, message) {
+            return;
+        }
         if wins {
             self.win(office, now, index, message);
         } else {
-            let outcome = if branch.is_settled() { None } else { Some(LegOutcome::Cancelled) };
+            let outcome = if settled { None } else { Some(LegOutcome::Cancelled) };
             self.dismiss(office, now, index, message);
             if let Some(outcome) = outcome {
                 let branch = &mut self.branches[index];

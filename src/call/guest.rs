@@ -98,7 +98,7 @@ impl Call {
         match &self.state {
             State::Answered(bridge) if bridge.is_unsettled() || self.leaver.is_some() => Fetched::NotYet,
             State::Answered(_) => Fetched::Of(side.other()),
-            State::Ringing(_) | State::Over(_) => Fetched::Unknown,
+            State::Ringing(_) | State::Served(_) | State::Over(_) => Fetched::Unknown,
         }
     }
 
@@ -137,7 +137,7 @@ impl Call {
         match (&self.state, side) {
             (State::Answered(bridge), Side::A) => bridge.near,
             (State::Answered(bridge), Side::B) => Some(bridge.winner),
-            (State::Ringing(_) | State::Over(_), _) => None,
+            (State::Ringing(_) | State::Served(_) | State::Over(_), _) => None,
         }
     }
 
@@ -266,6 +266,7 @@ impl Call {
             patience: None,
             answered: crate::sip::challenge::Answered::default(),
             reach: Reach::default(),
+            aside: None,
             channel,
             emergency,
             early_tag: None,

@@ -33,6 +33,8 @@ pub struct Log {
     /// Whoever has picked it up or taken it over, in order.
     pub pickups: Vec<Step>,
     pub media: Option<Media>,
+    /// The file of its recording, under where recordings lie.
+    pub recording: Option<String>,
     /// Who speaks with whom (RFC 7989), once somebody has answered.
     pub session_id: Option<SessionId>,
     /// Why it ended, where nobody hung up: a tag and words.
@@ -109,6 +111,7 @@ impl Log {
             tags: explanation.tags.clone(),
             legs: self.legs.clone(),
             media: self.media,
+            recording: self.recording.clone(),
             forwards: forwards
                 .map(|(user, reason, to)| ForwardRecord {
                     user: user.to_string(),

@@ -1,10 +1,15 @@
 //! The media of one call, as signalling sees it: two port pairs of the relay, the SDP that points parties at them, and where each
 //! party wants to receive.
 
+use super::aside::Aside;
 use super::office::{CallKey, Effect, Office};
-use crate::relay::{Audio, Command, PortPair, RelayId, Side};
+use crate::relay::{Audio, Command, PortPair, RelayId, Side, Source};
 use crate::sdp::{self, Direction, Origin, Ports, SdpError};
+use crate::voice::packet::Format;
+use crate::voice::{self, Spot};
 use bytes::Bytes;
+use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// The relay of one call; its id is the call's.
 #[derive(Debug)]
@@ -19,6 +24,63 @@ pub struct Anchor {
     audio: Audio,
     /// Whether each party takes its media by IPv6; nothing before it has said where.
     by_ipv6: [Option<bool>; 2],
+    /// Where the caller receives: what a relay that takes the place of this one is to know.
+    pointed: Option<Pointed>,
+    /// Who hears us, and not the other party.
+    voiced: Voiced,
+    records: bool,
+}
+
+/// A relay of this call whose place another one has taken: what is free once it is closed.
+#[derive(Debug)]
+pub(super) struct Superseded {
+    pub id: RelayId,
+    pub b: PortPair,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Pointed {
+    rtp: Option<SocketAddr>,
+    rtcp: Option<SocketAddr>,
+}
+
+impl Pointed {
+    fn again(self, id: RelayId) -> Command {
+        Command::Point { id, side: Side::A, rtp: self.rtp, rtcp: self.rtcp }
+    }
+}
+
+/// One word for each side.
+#[derive(Debug, Default)]
+struct Voiced {
+    a: bool,
+    b: bool,
+}
+
+impl Voiced {
+    /// What it was.
+    fn replace(&mut self, side: Side, voiced: bool) -> bool {
+        let of = match side {
+            Side::A => &mut self.a,
+            Side::B => &mut self.b,
+        };
+        std::mem::replace(of, voiced)
+    }
+}
+
+/// Relays of one call are told apart by the bits above its number.
+const CALL_BITS: u32 = 44;
+
+/// The call that a relay belongs to.
+#[must_use]
+pub fn call_of(relay: RelayId) -> CallKey {
+    CallKey(relay.0 & ((1 << CALL_BITS) - 1))
+}
+
+/// The relay of that number of a call: 0 is its own, the others are those of legs that are asked apart.
+#[must_use]
+pub(super) fn relay_of(call: CallKey, n: u32) -> RelayId {
+    RelayId(call.0 & ((1 << CALL_BITS) - 1) | u64::from(n) << CALL_BITS)
 }
 
 /// Until the callee's side has said where it receives there is nothing to relay: a call that nobody answers costs the media plane
@@ -40,7 +102,10 @@ impl Anchor {
         };
         let state = State::Reserved(Vec::new());
         let (directions, audio) = ([Some(Direction::SendRecv); 2], Audio::BothWays);
-        Some(Anchor { id: RelayId(call.0), a, b, state, directions, audio, by_ipv6: [None; 2] })
+        let (pointed, voiced, records) = (None, Voiced::default(), false);
+        let id = relay_of(call, 0);
+        let by_ipv6 = [None; 2];
+        Some(Anchor { id, a, b, state, directions, audio, by_ipv6, pointed, voiced, records })
     }
 
     /// The description as a party on side `to` gets it, in the dialog of that origin: audio at our port that faces it.
@@ -93,16 +158,15 @@ impl Anchor {
         }
         let (rtp, rtcp) = if audio.on_hold { (None, None) } else { (Some(audio.rtp), Some(audio.rtcp)) };
         let command = Command::Point { id: self.id, side, rtp, rtcp };
+        if side == Side::A {
+            self.pointed = Some(Pointed { rtp, rtcp });
+        }
         match (&mut self.state, side) {
             (State::Open, _) => office.effect(Effect::Media(command)),
             (State::Reserved(held), Side::A) => held.push(command),
             (State::Reserved(held), Side::B) => {
-                let held = std::mem::take(held);
-                self.state = State::Open;
-                office.effect(Effect::Media(Command::Open { id: self.id, a: self.a, b: Some(self.b) }));
-                for command in held.into_iter().chain([command]) {
-                    office.effect(Effect::Media(command));
-                }
+                held.push(command);
+                self.open(office);
             }
         }
     }
@@ -117,13 +181,113 @@ impl Anchor {
 
     /// The media plane has noticed who is heard. What is to be told of it, if anything: who isn't meant to be heard isn't missed.
     pub fn judge(&mut self, noticed: Audio) -> Option<Audio> {
-        let missing = |side| noticed.misses(side) && self.is_to_be_heard(side);
+        let missing = |side: Side| {
+            // Who hears us doesn't hear the other party.
+            noticed.misses(side) && self.is_to_be_heard(side) && !self.is_voiced(side.other())
+        };
         let audio = Audio::missing(missing(Side::A), missing(Side::B));
         (std::mem::replace(&mut self.audio, audio) != audio).then_some(audio)
     }
 
+    /// Relays from now on, though the callee's side has not said anything.
+    fn open(&mut self, office: &mut Office) {
+        if let State::Reserved(held) = &mut self.state {
+            let held = std::mem::take(held);
+            self.state = State::Open;
+            office.effect(Effect::Media(Command::Open { id: self.id, a: self.a, b: Some(self.b) }));
+            for command in held {
+                office.effect(Effect::Media(command));
+            }
+        }
+    }
+
+    #[must_use]
+    pub fn id(&self) -> RelayId {
+        self.id
+    }
+
+    /// Whether the party of that side hears us.
+    #[must_use]
+    pub fn is_voiced(&self, side: Side) -> bool {
+        match side {
+            Side::A => self.voiced.a,
+            Side::B => self.voiced.b,
+        }
+    }
+
+    /// The party of that side hears us from now on, in this format, and not the other party.
+    pub fn speak(&mut self, office: &mut Office, side: Side, format: Format) -> Spot {
+        self.open(office);
+        let at = Spot { relay: self.id, side };
+        if !self.voiced.replace(side, true) {
+            let id = self.id;
+            office.effect(Effect::Media(Command::Feed { id, side, from: Source::Voice }));
+            office.effect(Effect::Media(Command::Tap { id, side, on: true }));
+            office.open_voice(at, format);
+        }
+        at
+    }
+
+    /// The party of that side hears the other party again.
+    pub fn hush(&mut self, office: &mut Office, side: Side) {
+        if self.voiced.replace(side, false) {
+            let id = self.id;
+            office.effect(Effect::Voice(voice::Command::Close { at: Spot { relay: id, side } }));
+            office.effect(Effect::Media(Command::Feed { id, side, from: Source::Party }));
+            if !self.records {
+                office.effect(Effect::Media(Command::Tap { id, side, on: false }));
+            }
+        }
+    }
+
+    /// What both say is written to a file of this name.
+    pub fn record(&mut self, office: &mut Office, file: Arc<str>) {
+        if std::mem::replace(&mut self.records, true) {
+            return;
+        }
+        self.open(office);
+        for side in [Side::A, Side::B] {
+            office.effect(Effect::Media(Command::Tap { id: self.id, side, on: true }));
+        }
+        office.effect(Effect::Voice(voice::Command::Record { relay: self.id, file }));
+    }
+
+    /// Takes over the ports of a leg that was asked apart, in the place of those that were to face it. Only where nothing was relayed to
+    /// these yet: a relay that is open is closed, and another one takes its place.
+    pub(super) fn adopt(
+        &mut self,
+        office: &mut Office,
+        aside: &Aside,
+        successor: RelayId,
+    ) -> Option<Superseded> {
+        let b = std::mem::replace(&mut self.b, aside.pair);
+        let State::Open = self.state else {
+            office.ports.give(b);
+            return None;
+        };
+        self.end_voice(office);
+        let id = std::mem::replace(&mut self.id, successor);
+        office.effect(Effect::Media(Command::Close { id }));
+        self.state =
+            State::Reserved(self.pointed.into_iter().map(|pointed| pointed.again(successor)).collect());
+        Some(Superseded { id, b })
+    }
+
+    fn end_voice(&mut self, office: &mut Office) {
+        for side in [Side::A, Side::B] {
+            if self.voiced.replace(side, false) {
+                let at = Spot { relay: self.id, side };
+                office.effect(Effect::Voice(voice::Command::Close { at }));
+            }
+        }
+        if std::mem::replace(&mut self.records, false) {
+            office.effect(Effect::Voice(voice::Command::EndRecording { relay: self.id }));
+        }
+    }
+
     /// Stops relaying. `true`: the media plane will report, and the pairs are free only then (see [`Anchor::free`]).
-    pub fn close(&self, office: &mut Office) -> bool {
+    pub fn close(&mut self, office: &mut Office) -> bool {
+        self.end_voice(office);
         let open = matches!(self.state, State::Open);
         if open {
             office.effect(Effect::Media(Command::Close { id: self.id }));

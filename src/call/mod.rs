@@ -7,6 +7,7 @@
 //! BYEd unless it won; the relay is closed exactly once.
 
 pub mod alert;
+mod aside;
 mod attended;
 mod audio;
 pub mod branch;
@@ -16,6 +17,7 @@ pub mod caller;
 pub mod capabilities;
 mod challenged;
 pub mod charged;
+mod confirm;
 mod deflection;
 pub mod device;
 pub mod dialogs;
@@ -29,6 +31,7 @@ pub mod geolocation;
 pub mod guest;
 pub mod headers;
 pub mod history;
+mod hold_music;
 mod join;
 mod leaver;
 pub mod lines;
@@ -43,12 +46,14 @@ mod peer;
 pub mod pickup;
 mod precedence;
 pub mod record;
+mod recorded;
 pub mod referral;
 mod refresh;
 pub mod reliable;
 mod responses;
 pub mod ring;
 pub mod seats;
+mod served;
 pub mod session_timer;
 pub mod sips;
 mod state;
@@ -58,6 +63,7 @@ pub mod transfer;
 pub mod trunk;
 pub mod unacked;
 pub mod verdict;
+mod voiced;
 pub mod wake;
 mod winner;
 
@@ -65,6 +71,7 @@ use crate::clock::Now;
 use crate::relay::Side;
 use crate::rules::{Domain, Next, Walk};
 use crate::sdp;
+use crate::service::announce::Announcement;
 use crate::sip::{Flow, Message, Name};
 use crate::transaction::{ClientId, ServerId};
 use branch::Branch;
@@ -76,10 +83,11 @@ use history::History;
 use leaver::Leaver;
 use lines::Channel;
 use log::Log;
-use media::Anchor;
+use media::{Anchor, Superseded};
 use office::{CallKey, Effect, Named, Office};
 use record::{CallRecord, Party};
 use ring::{Order, Ring, Stop};
+use served::Refusal;
 use state::State;
 use std::sync::Arc;
 use tag::tag;
@@ -93,6 +101,8 @@ const DECLINED_ELSEWHERE: [&str; 1] = ["SIP;cause=603;text=\"Declined\""];
 
 /// What the rules say of the code that picks up what rings.
 const PICKUP: &str = "code:pickup";
+/// And of announcements, before the name.
+const ANNOUNCE: &str = "announce:";
 
 /// An INVITE that is let in: who calls, and whose rules decide.
 pub struct Arrival {
@@ -133,6 +143,9 @@ pub struct Call {
     /// Forwards that its caller was told of.
     forwards: usize,
     anchor: Option<Anchor>,
+    /// Relays beside it so far: numbers their names. And those of its own that another one has taken the place of.
+    relays: u32,
+    superseded: Vec<Superseded>,
     /// See [`headers::loop_token`].
     loop_token: u32,
     /// Client transactions so far: numbers their names.
@@ -196,6 +209,8 @@ impl Call {
             stage: 0,
             forwards: 0,
             anchor: None,
+            relays: 0,
+            superseded: Vec::new(),
             loop_token,
             clients: 0,
             byes: 0,
@@ -222,6 +237,7 @@ impl Call {
                 transfers: Vec::new(),
                 pickups: Vec::new(),
                 media: None,
+                recording: None,
                 session_id: None,
                 why: None,
             },
@@ -250,13 +266,26 @@ impl Call {
                         Some(words) if status == 403 && !self.by_trunk => charged::reason(cause, words),
                         Some(_) | None => format!("Q.850;cause={cause}"),
                     });
-                    let reason = reason.map(|reason| (Name::Reason, reason));
-                    return self.refuse(office, now, status, outcome, reason.into_iter().collect());
+                    let fields = reason.map(|reason| (Name::Reason, reason)).into_iter().collect();
+                    let treatment = self.walk.treatment();
+                    match treatment.and_then(|treatment| Announcement::treatment(&self.domain, treatment)) {
+                        Some(said) => {
+                            let refusal = Refusal { status, outcome, fields };
+                            return self.refuse_speaking(office, now, said, refusal);
+                        }
+                        None => return self.refuse(office, now, status, outcome, fields),
+                    }
                 }
                 Next::Service { what } if &*what == PICKUP && !matches!(self.state, State::Answered(_)) => {
                     return self.look_for_ringing(office);
                 }
-                Next::Service { .. } => return self.refuse(office, now, 480, "failed", Vec::new()),
+                Next::Service { what } => match what.strip_prefix(ANNOUNCE) {
+                    Some(name) => {
+                        let announcement = Announcement::named(&self.domain, name);
+                        return self.announce(office, now, announcement);
+                    }
+                    None => return self.refuse(office, now, 480, "failed", Vec::new()),
+                },
                 Next::Ring => {
                     let Some(plan) = self.walk.plan().cloned() else {
                         return self.refuse(office, now, 480, "failed", Vec::new());

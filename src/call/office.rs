@@ -83,6 +83,7 @@ pub enum Effect {
         bytes: Bytes,
     },
     Media(Command),
+    Voice(crate::voice::Command),
     /// A registration changed.
     Binding(Change),
     Started {

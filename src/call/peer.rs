@@ -93,6 +93,7 @@ impl Call {
         if let Some(anchor) = &mut self.anchor {
             anchor.point(office, side, description);
         }
+        self.hold_music(office);
     }
 
     /// The description as whoever is on that side gets it, pointed at our relay.

@@ -79,7 +79,7 @@ impl Call {
                     Ok(Place::Talking(side))
                 }
                 State::Answered(_) => Err(491),
-                State::Ringing(_) | State::Over(_) => Err(603),
+                State::Ringing(_) | State::Served(_) | State::Over(_) => Err(603),
             };
         }
         if side == Side::A {
@@ -205,6 +205,7 @@ impl Call {
             channel: None,
             emergency: false,
             reach: Reach::default(),
+            aside: None,
             early_tag: None,
             early: Vec::new(),
             arrived: Some(Box::new(Arrived { dialog, unacked, answers })),
@@ -247,6 +248,7 @@ impl Call {
             BranchState::Answered { .. } if answers => self.newcomer_brought(office, now, index, message),
             BranchState::Calling(_) => self.ask_newcomer(office, now, index),
             BranchState::Answered { .. } => self.ask_for_session(office, now),
+            BranchState::Asked(_) => {} // whoever comes by themselves is asked nothing
             BranchState::Leaving | BranchState::Ended(_) => self.turn_away(office, now, index),
         }
         true

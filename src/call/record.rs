@@ -31,6 +31,9 @@ pub struct CallRecord {
     pub tags: Vec<String>,
     pub legs: Vec<LegRecord>,
     pub media: Option<Media>,
+    /// Of a call that was recorded: the file, under where recordings lie.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recording: Option<String>,
     pub forwards: Vec<ForwardRecord>,
     /// In order; also those that failed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -87,6 +87,7 @@ impl Call {
                 self.bridge_timeout(office, now);
                 self.refresh_timeout(office, now);
             }
+            State::Served(_) => self.served_timeout(office, now),
             State::Over(_) => self.farewell_timeout(office, now),
         }
     }
@@ -102,6 +103,10 @@ impl Call {
             State::Answered(bridge) => {
                 let own = bridge.deadline().into_iter().chain(self.caller.prack_deadline());
                 own.chain(self.transfer_deadline()).chain(self.refresh_deadline()).min()
+            }
+            State::Served(served) => {
+                let own = [Some(served.deadline()), self.caller.deadline().filter(|_| served.is_refusing())];
+                own.into_iter().flatten().min()
             }
             State::Over(farewell) => farewell.as_ref().map(Unacked::deadline),
         };

@@ -41,7 +41,7 @@ impl Call {
             (State::Answered(bridge), Side::A) if bridge.near.is_none() => Side::A,
             (State::Answered(bridge), Side::B) if bridge.winner == branch => Side::B,
             (State::Answered(bridge), Side::B) if bridge.near == Some(branch) => Side::A,
-            (State::Over(Some(_)), Side::A) => Side::A,
+            (State::Served(_) | State::Over(Some(_)), Side::A) => Side::A,
             _ => return None,
         };
         if matches!(&self.state, State::Answered(bridge) if bridge.absent == Some(side)) {

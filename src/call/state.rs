@@ -2,6 +2,7 @@
 
 use super::bridge::Bridge;
 use super::ring::Ring;
+use super::served::Served;
 use super::unacked::Unacked;
 
 #[derive(Debug)]
@@ -9,6 +10,8 @@ pub(super) enum State {
     /// Nobody has answered yet.
     Ringing(Box<Ring>),
     Answered(Box<Bridge>),
+    /// We speak with the caller ourselves.
+    Served(Box<Served>),
     /// The call is over; stragglers are awaited. A caller who has not acknowledged its 200 yet is still to be told, and gets its BYE
     /// only then (RFC 3261 §15).
     Over(Option<Unacked>),
@@ -20,7 +23,7 @@ impl State {
         match self {
             State::Ringing(ring) => Some(ring),
             State::Answered(bridge) => bridge.transfer.as_ref()?.ring(),
-            State::Over(_) => None,
+            State::Served(_) | State::Over(_) => None,
         }
     }
 
@@ -28,7 +31,7 @@ impl State {
         match self {
             State::Ringing(ring) => Some(ring),
             State::Answered(bridge) => bridge.transfer.as_mut()?.ring_mut(),
-            State::Over(_) => None,
+            State::Served(_) | State::Over(_) => None,
         }
     }
 
@@ -40,7 +43,7 @@ impl State {
                     transfer.begin(ring);
                 }
             }
-            State::Ringing(_) | State::Over(_) => *self = State::Ringing(ring),
+            State::Ringing(_) | State::Served(_) | State::Over(_) => *self = State::Ringing(ring),
         }
     }
 }

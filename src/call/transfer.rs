@@ -191,14 +191,14 @@ impl Call {
     pub(super) fn transfer(&self) -> Option<&Transfer> {
         match &self.state {
             State::Answered(bridge) => bridge.transfer.as_deref(),
-            State::Ringing(_) | State::Over(_) => None,
+            State::Ringing(_) | State::Served(_) | State::Over(_) => None,
         }
     }
 
     pub(super) fn transfer_mut(&mut self) -> Option<&mut Transfer> {
         match &mut self.state {
             State::Answered(bridge) => bridge.transfer.as_deref_mut(),
-            State::Ringing(_) | State::Over(_) => None,
+            State::Ringing(_) | State::Served(_) | State::Over(_) => None,
         }
     }
 

@@ -101,6 +101,7 @@ impl Call {
         };
         office.effect(Effect::Answered { id: self.log.id.clone(), answered_by: answered_by.device.clone() });
         self.log.answered_by = Some(answered_by);
+        self.record_from_now(office, now);
         let mut bridge = Box::new(Bridge::new(index, answer, held));
         bridge.amendment = amendment;
         self.state = State::Answered(bridge);

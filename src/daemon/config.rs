@@ -2,6 +2,7 @@
 //! and what to write instead. The keys, their units and defaults stand in [`super::keys`].
 
 mod text;
+mod voice;
 
 use super::mail::Mail;
 use crate::call::session_timer::Limits;
@@ -14,6 +15,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+pub use voice::VoiceConfig;
 
 /// The largest configuration file that is read; it is a page, not a database.
 pub const CONFIG_BYTES_MAX: u64 = 1 << 20;
@@ -40,6 +42,7 @@ pub struct Config {
     /// Session timers.
     pub session: Limits,
     pub media: MediaConfig,
+    pub voice: VoiceConfig,
     pub store: PathBuf,
     pub admin: AdminConfig,
     pub load: Vec<PathBuf>,
@@ -161,6 +164,7 @@ impl Config {
                 ports: (20000, 40000),
                 threads: 1,
             },
+            voice: VoiceConfig::default(),
             store: "ringtree-data/store".into(),
             admin: AdminConfig {
                 socket: "ringtree-data/admin.sock".into(),
@@ -194,6 +198,7 @@ impl Config {
         let here = file.parent().unwrap_or(Path::new(""));
         for path in [&mut config.store, &mut config.admin.socket]
             .into_iter()
+            .chain(config.voice.paths())
             .chain(config.load.iter_mut())
             .chain(config.base.iter_mut())
             .chain(files_of(&mut config.tls))
@@ -218,6 +223,7 @@ impl Config {
             ("[sip] nameservers", new.nameservers != old.nameservers),
             ("[sip] unsolicited_mwi", new.unsolicited_mwi != old.unsolicited_mwi),
             ("[media]", new.media != old.media),
+            ("[voice]", new.voice != old.voice),
             ("[store] path", new.store != old.store),
             ("[admin]", new.admin != old.admin),
             ("[rules] base", new.base != old.base),

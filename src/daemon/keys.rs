@@ -129,7 +129,20 @@ pub const KEYS: &[Key] = &[
         "46",
         "The code point (RFC 2474) that media packets are marked with, 0 to 63. 46 is expedited forwarding, the class for voice.",
     ),
-    key("media", "threads", "1", "Relay threads."),
+    key("media", "threads", "1", "Relay threads; each has a voice thread beside it."),
+    key(
+        "voice",
+        "prompts",
+        r#""prompts""#,
+        "Where our prompts lie: `LANGUAGE/NAME.wav`, and before them those of a domain, `DOMAIN/LANGUAGE/NAME.wav`. `prompts/make` makes the set. Relative paths start at this file's directory.",
+    ),
+    key("voice", "language", r#""en""#, "The language of the prompts; what it lacks is said in `en`."),
+    key(
+        "voice",
+        "recordings",
+        r#""ringtree-data/recordings""#,
+        "Where recordings of calls are written, as WAV with the caller on the left: `DOMAIN/DATE/ID.wav`. Directories are made.",
+    ),
     key(
         "store",
         "path",

@@ -171,7 +171,7 @@ impl Running {
             tracing::error!("{trouble}");
         }
         let listening = config.listen.iter().map(|listen| listen.transport).collect();
-        let pipeline = Pipeline::new(store.clone(), generations.clone(), bases, publish, trials)
+        let pipeline = Pipeline::new(store.clone(), generations.clone(), bases.clone(), publish, trials)
             .listening(listening, config.mail.is_some());
         rulesets::start(&*store, &pipeline, &generations, on_disk)?;
         warn_of_default(&config, &generations);
@@ -212,7 +212,7 @@ impl Running {
             None => reachable(config.media.listen, "[media] advertise")?,
         };
         let switch = switch_config(&config, listeners, default_domain, media_address);
-        let media = Media { ports, threads: config.media.threads };
+        let media = Media { ports, threads: config.media.threads, voice: config.voice.files(bases) };
         let handle =
             Plane::start(switch, seed()?, first, bound, media, outlet).map_err(StartError::Threads)?;
         let _ = plane.set(handle.clone());

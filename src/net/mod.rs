@@ -8,3 +8,4 @@ pub mod poll;
 pub mod signalling;
 pub mod tls;
 pub mod traffic;
+pub mod voice;

@@ -1,7 +1,7 @@
 //! [`Model`] -> [`Domain`]. Per user and number a tree is built by [`super::compile_tree`]; here everything around them is put
 //! in place.
 
-pub use super::domain::{DeviceView, Domain, Secrets, TrunkView, UserView};
+pub use super::domain::{DeviceView, Domain, MusicFiles, Secrets, TrunkView, UserView};
 pub use super::ruleset::{BySource, Overlap, Ruleset};
 
 use super::calendar::Frame;
@@ -118,6 +118,7 @@ fn not_held(model: &Model, what: &str) -> Diagnostic {
 
 fn common(model: &Model, trees: Trees) -> Common {
     let (classes, class_patterns) = classes(model);
+    let services = &model.services;
     let outside = model.devices.iter().filter_map(|(name, device)| {
         let mut auth = device.auth.clone().filter(credentials::lies_outside)?;
         auth.secret.span = Span::default();
@@ -151,8 +152,18 @@ fn common(model: &Model, trees: Trees) -> Common {
         locations: model.locations.iter().map(|(name, l)| (name.clone(), civic(l))).collect(),
         told_of_emergencies: told_of_emergencies(model),
         mailed_of_emergencies: mailed_of_emergencies(model),
+        announcements: services
+            .announcements
+            .iter()
+            .map(|(name, a)| (name.clone(), a.file.clone()))
+            .collect(),
+        music: services.music.iter().map(|(name, music)| (name.clone(), music_files(music))).collect(),
         trees,
     }
+}
+
+fn music_files(music: &super::model::Music) -> MusicFiles {
+    MusicFiles { files: music.files.clone(), shuffled: music.shuffled }
 }
 
 /// What the trees of a domain share, gathered before they are built: they are built beside one another.
@@ -283,6 +294,8 @@ fn user_entry(model: &Model, name: &Name, user: &User, devices: &[Name]) -> User
             extensions: user.extensions.clone(),
             devices: devices.to_vec(),
             zone: user.zone.clone(),
+            moh: user.moh.clone(),
+            record: user.record,
         },
         span: user.span,
         site: user.site.clone(),
@@ -311,6 +324,7 @@ fn device_entry(model: &Model, name: &Name, device: &Device) -> DeviceEntry {
             user: device.user.clone(),
             hotdesk: device.hotdesk,
             push: device.push.clone(),
+            record: device.record,
             addresses_of_record: addresses_of_record(model, name, device).into_iter().collect(),
         },
         auth: device.auth.clone(),

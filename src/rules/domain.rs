@@ -107,6 +107,17 @@ pub struct Common {
     pub(super) locations: BTreeMap<Name, Vec<(Name, Name)>>,
     pub(super) told_of_emergencies: Vec<Destination>,
     pub(super) mailed_of_emergencies: Vec<Name>,
+    /// The files of announcements, by their names.
+    pub(super) announcements: BTreeMap<Name, Name>,
+    pub(super) music: BTreeMap<Name, MusicFiles>,
+}
+
+/// The files of one `[moh.X]`, relative to where the rules lie.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MusicFiles {
+    pub files: Vec<Name>,
+    /// They begin at another one each time.
+    pub shuffled: bool,
 }
 
 impl Deref for Domain {
@@ -127,6 +138,23 @@ impl Domain {
     #[must_use]
     pub fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    /// The country of the domain, by its code of ISO 3166.
+    #[must_use]
+    pub fn country(&self) -> &Arc<str> {
+        &self.locale.country
+    }
+
+    /// The file of an announcement.
+    #[must_use]
+    pub fn announcement(&self, name: &str) -> Option<Arc<str>> {
+        self.announcements.get(name).cloned()
+    }
+
+    #[must_use]
+    pub fn music(&self, name: &str) -> Option<&MusicFiles> {
+        self.music.get(name)
     }
 
     #[must_use]

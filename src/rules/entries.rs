@@ -129,6 +129,7 @@ pub struct DeviceView {
     pub hotdesk: bool,
     /// How it is woken before it is rung, where it is an app that sleeps (RFC 8599).
     pub push: Option<Push>,
+    pub record: super::model::DeviceRecord,
     /// What a To of its REGISTER may name: the extensions of its user, the device's name, its `auth.user`.
     pub addresses_of_record: Vec<Arc<str>>,
 }
@@ -162,4 +163,8 @@ pub struct UserView {
     pub devices: Vec<Arc<str>>,
     /// For `until` as `HH:MM`.
     pub zone: Arc<str>,
+    /// What those hear whom they hold.
+    pub moh: Option<Arc<str>>,
+    /// Whether their calls are recorded.
+    pub record: super::model::Record,
 }

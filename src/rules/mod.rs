@@ -51,6 +51,7 @@ pub mod workshop;
 
 pub use compile::{Domain, Ruleset};
 pub use diagnostic::{Diagnostic, Severity, Span};
+pub use domain::MusicFiles;
 pub use explain::Explanation;
 pub use facts::{
     CallFacts, Caller, Dialled, FrameStatus, Live, Origin, SeatStatus, Status, StatusKey, StatusObject,

@@ -211,12 +211,10 @@ pub(super) enum Unbuilt {
     Attendant,
     Conference,
     Directory,
-    Announcement,
     FeatureCode,
     Screening,
-    Confirmation,
     Music,
-    /// Not a service: it can't be asked for.
+    /// Built, or no service: it can't be asked for.
     None,
 }
 
@@ -349,9 +347,9 @@ impl Service {
             Service::Other(Destination::Attendant(_)) => Unbuilt::Attendant,
             Service::Other(Destination::Conference(_)) => Unbuilt::Conference,
             Service::Other(Destination::Directory(_)) => Unbuilt::Directory,
-            Service::Other(Destination::Announce(_)) => Unbuilt::Announcement,
             Service::Other(
-                Destination::User(_)
+                Destination::Announce(_)
+                | Destination::User(_)
                 | Destination::Handset(_)
                 | Destination::Device(_)
                 | Destination::Hunt(_)
@@ -380,10 +378,8 @@ impl Unbuilt {
             Unbuilt::Attendant => "attendant",
             Unbuilt::Conference => "conference",
             Unbuilt::Directory => "directory",
-            Unbuilt::Announcement => "announcement",
             Unbuilt::FeatureCode => "feature code",
             Unbuilt::Screening => "screening",
-            Unbuilt::Confirmation => "asking before a call is connected",
             Unbuilt::Music => "music instead of ringback",
             Unbuilt::None => "this",
         }

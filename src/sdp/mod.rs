@@ -8,6 +8,7 @@ mod anchor;
 mod hold;
 pub mod origin;
 mod read;
+pub mod spoken;
 #[cfg(test)]
 mod tests;
 

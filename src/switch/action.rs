@@ -6,6 +6,7 @@ use crate::registrar::Change;
 use crate::relay::Command;
 use crate::sip::Flow;
 use crate::subscription::notice::Finished;
+use crate::voice;
 use bytes::Bytes;
 
 #[derive(Clone, Debug)]
@@ -16,6 +17,7 @@ pub enum Action {
         bytes: Bytes,
     },
     Media(Command),
+    Voice(voice::Command),
     /// Keep this change of a registration (durable within 250 ms).
     Binding(Change),
     /// Keep what a user has spent (durable within 250 ms).

@@ -24,6 +24,7 @@ impl Switch {
             match effect {
                 Effect::Send { flow, bytes } => out.push(Action::Send { flow, bytes }),
                 Effect::Media(command) => out.push(Action::Media(command)),
+                Effect::Voice(command) => out.push(Action::Voice(command)),
                 Effect::Binding(change) => {
                     out.extend(registration_event(&change, &self.office.location).map(Action::Event));
                     let is_told =

@@ -9,6 +9,7 @@ use crate::rules::{Ruleset, Status};
 use crate::sip::{Flow, Message};
 use crate::subscription::notice::Notice;
 use crate::subscription::summary::Counts;
+use crate::voice;
 use std::sync::Arc;
 
 #[derive(Debug)]
@@ -45,6 +46,7 @@ pub enum Input {
         servers: Vec<Server>,
     },
     Media(Report),
+    Voice(voice::Report),
     /// The admin ends a call, by its id or its Call-ID. Answered by the record, if there was such a call.
     Hangup {
         call: String,

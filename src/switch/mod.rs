@@ -40,6 +40,7 @@ pub mod strangers;
 mod subscribe;
 mod urgent;
 mod view;
+mod voice;
 
 pub use action::Action;
 pub use config::Config;
@@ -159,6 +160,7 @@ impl Switch {
                 self.trunk_resolved(now, &(domain, trunk), servers);
             }
             Input::Media(report) => self.media(report),
+            Input::Voice(report) => self.voice(now, report),
             Input::Messages { domain, mailbox, counts } => self.set_messages(now, domain, mailbox, counts),
             Input::Notice(notice) => self.notify(now, &notice),
             Input::Hangup { call } => self.hang_up(now, &call),

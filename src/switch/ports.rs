@@ -1,7 +1,7 @@
 //! The relay's ports as signalling sees them: more are asked for before they run out.
 
 use super::{Action, Counters, Switch};
-use crate::call::office::CallKey;
+use crate::call::media::call_of;
 use crate::relay::{Audio, Command, Report};
 
 /// Pairs that the media plane is asked to open at a time.
@@ -30,10 +30,15 @@ impl Switch {
                     self.counters.media_dropped_total += stream.dropped;
                     self.counters.media_malformed_total += stream.malformed;
                 }
-                self.with_call(CallKey(id.0), |call, office| call.relay_closed(office, media));
+                self.with_call(call_of(id), |call, office| call.relay_closed(office, id, media));
             }
             Report::Audio { id, audio } => {
-                self.with_call(CallKey(id.0), |call, office| call.heard(office, audio));
+                // Of a leg that is asked apart nobody is told.
+                self.with_call(call_of(id), |call, office| {
+                    if call.relays_by(id) {
+                        call.heard(office, audio);
+                    }
+                });
             }
         }
     }

@@ -27,6 +27,7 @@ mod support;
 mod time;
 mod transfers;
 mod trunks;
+mod voiced;
 
 use serde_json::Value;
 

@@ -95,6 +95,7 @@ pub fn record(number: u64) -> CallRecord {
         answered_by: None,
         tags: vec!["user:osei".to_owned()],
         legs: vec![],
+        recording: None,
         media: None,
         forwards: vec![],
         transfers: Vec::new(),

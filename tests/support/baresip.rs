@@ -45,6 +45,11 @@ impl Baresip {
         Baresip::start(line, "manual")
     }
 
+    /// The same; its keys go as INFO and not as events.
+    pub fn by_hand_with_info(line: Line<'_>) -> Baresip {
+        Baresip::start(line, "manual;dtmfmode=info")
+    }
+
     fn start(line: Line<'_>, answers: &str) -> Baresip {
         let Line { user, daemon, hz, .. } = line;
         let dir = tempfile::tempdir().expect("a temporary directory");
@@ -116,6 +121,11 @@ impl Baresip {
     /// What it heard in its only call so far: 16-bit samples at [`tone::RATE`].
     pub fn samples(&self) -> Vec<i16> {
         recorded(&self.heard().expect("a recording")).expect("it can be read")
+    }
+
+    /// The same, where it has heard anything yet.
+    pub fn recorded(&self) -> Option<Vec<i16>> {
+        recorded(&self.heard()?)
     }
 
     /// The recording of its newest call.

@@ -25,6 +25,7 @@ mod sips;
 mod strangers;
 mod transfer;
 mod trunks;
+mod voiced;
 
 use net::{CLEAR, Weather, World};
 use phone::{Phone, Script};

@@ -13,6 +13,7 @@ use ringtree::sip::{Flow, Message, Transport};
 use ringtree::subscription::notice::Finished;
 use ringtree::switch::config::{Config, Listener};
 use ringtree::switch::{Action, Event, Input, Switch};
+use ringtree::voice;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -79,6 +80,8 @@ pub struct World {
     pub relays: BTreeSet<RelayId>,
     /// Where each relay sends to: on its side A, and on its side B.
     pub points: BTreeMap<RelayId, [Option<SocketAddr>; 2]>,
+    /// What ears and voice were asked for, in order.
+    pub voiced: Vec<voice::Command>,
     began: Instant,
     civil: jiff::Timestamp,
     elapsed: Duration,
@@ -123,6 +126,7 @@ impl World {
             noticed: Vec::new(),
             relays: BTreeSet::new(),
             points: BTreeMap::new(),
+            voiced: Vec::new(),
             began: ringtree::net::clock::now().mono, // only differences count
             civil: "2026-11-24T15:00:00Z".parse().unwrap(),
             elapsed: Duration::ZERO,
@@ -315,6 +319,13 @@ impl World {
             }
             Action::Media(Command::Feed { id, .. } | Command::Tap { id, .. }) => {
                 assert!(self.relays.contains(&id));
+            }
+            Action::Voice(command) => {
+                assert!(
+                    self.relays.contains(&command.relay()),
+                    "a voice speaks where a relay is open: {command:?}"
+                );
+                self.voiced.push(command);
             }
             Action::Event(Event::CallEnded(record)) => self.records.push((*record).clone()),
             Action::Noticed(finished) => self.noticed.push(finished),

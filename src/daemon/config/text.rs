@@ -2,6 +2,7 @@
 
 mod tls;
 
+use super::voice::RawVoice;
 use super::{Config, ConfigError, Expires, Listen, Role};
 use crate::call::session_timer::Limits;
 use crate::daemon::keys::{KEYS, NOT_YET, suggest};
@@ -33,6 +34,7 @@ impl Config {
         config.warnings = warnings;
         raw.sip.into_config(at, &mut config)?;
         raw.media.into_config(at, &mut config)?;
+        raw.voice.into_config(at, &mut config)?;
         raw.admin.into_config(at, &mut config)?;
         raw.mail.into_config(at, &mut config)?;
         if let Some(path) = raw.store.path {
@@ -67,13 +69,13 @@ impl Config {
 
 /// The text that spans are places of.
 #[derive(Clone, Copy)]
-struct Source<'a> {
+pub(super) struct Source<'a> {
     file: &'a str,
     text: &'a str,
 }
 
 impl Source<'_> {
-    fn fault(self, span: Range<usize>, message: String) -> ConfigError {
+    pub(super) fn fault(self, span: Range<usize>, message: String) -> ConfigError {
         let before = self.text.get(..span.start).unwrap_or(self.text);
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
@@ -155,6 +157,7 @@ impl Source<'_> {
 struct Raw {
     sip: RawSip,
     media: RawMedia,
+    voice: RawVoice,
     store: RawStore,
     admin: RawAdmin,
     rules: RawRules,

@@ -19,6 +19,7 @@ use crate::net::media::{self, Ports, Reporter};
 use crate::net::poll::{Poll, Waker};
 use crate::net::tls::Tls;
 use crate::net::traffic::Traffic;
+use crate::net::voice;
 use crate::registrar::Change;
 use crate::subscription::notice::Finished;
 use crate::switch::{Config, Event, Input, Switch};
@@ -51,6 +52,8 @@ pub struct Media {
     pub ports: Ports,
     /// 1 to [`media::THREADS_MAX`].
     pub threads: usize,
+    /// Where prompts and recordings lie.
+    pub voice: voice::Files,
 }
 
 /// Starts the plane.
@@ -86,13 +89,16 @@ fn start<M: Machine + 'static>(
     let waker = Waker::new(&poll, WAKER)?;
     let (sender, work) = sync_channel(WORK_MAX);
     let reporter = reporter(sender.clone(), waker.clone());
-    let media = media::Plane::start(media.ports, media.threads, &reporter)?;
+    let files = media.voice;
+    let mut media = media::Plane::start(media.ports, media.threads, &reporter)?;
+    let voice_reporter = voice_reporter(sender.clone(), waker.clone());
+    let voice = voice::Plane::start(media.voice_ports(), &files, &voice_reporter)?;
     let traffic = Arc::new(Traffic::default());
     let handle_traffic = traffic.clone();
     let handle_waker = waker.clone();
     // The machine is made in its thread: it need not be able to leave it.
     let thread = std::thread::Builder::new().name("signalling".into()).spawn(move || {
-        match Edge::new(machine(), sinks, media, poll, waker, work, bound, traffic) {
+        match Edge::new(machine(), sinks, media, voice, poll, waker, work, bound, traffic) {
             Ok(edge) => edge.run(first),
             Err(error) => tracing::error!(%error, "the signalling thread can't wait for its sockets"),
         }
@@ -115,6 +121,18 @@ fn reporter<M: 'static>(work: SyncSender<Work<M>>, waker: Waker) -> Reporter {
         Err(TrySendError::Full(Work::Media(report))) => Some(report),
         // Only what was put in comes back; and after the end nobody wants a report.
         Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => None,
+    })
+}
+
+/// Reports of voice threads, which must not wait either.
+fn voice_reporter<M: 'static>(work: SyncSender<Work<M>>, waker: Waker) -> voice::Reporter {
+    Arc::new(move |report| match work.try_send(Work::Voice(report)) {
+        Ok(()) => {
+            waker.wake();
+            None
+        }
+        Err(TrySendError::Full(Work::Voice(report))) => Some(report),
+        Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => None, // as above
     })
 }
 

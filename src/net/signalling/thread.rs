@@ -11,10 +11,12 @@ use crate::net::media;
 use crate::net::poll::{Events, Interest, Poll, Waker};
 use crate::net::tls::Tls;
 use crate::net::traffic::Traffic;
+use crate::net::voice;
 use crate::relay::Report;
 use crate::sip::parse::MESSAGE_BYTES_MAX;
 use crate::sip::{ConnectionId, Flow, Message, Transport, stun};
 use crate::switch::{Action, Input, Switch};
+use crate::voice::Report as VoiceReport;
 use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
@@ -75,6 +77,7 @@ type Question<M> = Box<dyn FnOnce(&mut M, Now) + Send>;
 pub(super) enum Work<M> {
     Input(Box<Input>),
     Media(Report),
+    Voice(VoiceReport),
     Query(Question<M>),
     /// What new connections show, and whom they believe.
     Certificates(Arc<Tls>),
@@ -95,6 +98,8 @@ enum Queue {
 pub(super) struct Edge<M, S> {
     machine: M,
     sinks: S,
+    /// Ends before the relay threads that it speaks through.
+    voice: voice::Plane,
     media: media::Plane,
     media_broken: bool,
     poll: Poll,
@@ -124,6 +129,7 @@ impl<M: Machine, S: Sinks> Edge<M, S> {
         machine: M,
         sinks: S,
         media: media::Plane,
+        voice: voice::Plane,
         poll: Poll,
         waker: Waker,
         work: Receiver<Work<M>>,
@@ -140,6 +146,7 @@ impl<M: Machine, S: Sinks> Edge<M, S> {
         Ok(Edge {
             machine,
             sinks,
+            voice,
             media,
             media_broken: false,
             poll,
@@ -305,6 +312,7 @@ impl<M: Machine, S: Sinks> Edge<M, S> {
                     self.input(now, *input);
                 }
                 Ok(Work::Media(report)) => self.input(now, Input::Media(report)),
+                Ok(Work::Voice(report)) => self.input(now, Input::Voice(report)),
                 Ok(Work::Query(question)) => question(&mut self.machine, now),
                 Ok(Work::Certificates(tls)) => self.connections.certify(tls),
                 Ok(Work::Expected(expected)) => self.connections.expect(expected),
@@ -355,6 +363,7 @@ impl<M: Machine, S: Sinks> Edge<M, S> {
             match action {
                 Action::Send { flow, bytes } => self.send(now, flow, bytes),
                 Action::Media(command) => self.media_broken |= self.media.queue(command).is_err(),
+                Action::Voice(command) => self.media_broken |= self.voice.command(command).is_err(),
                 Action::Binding(change) => self.sinks.binding(change),
                 Action::Spent(usage) => self.sinks.spent(usage),
                 Action::Event(event) => self.sinks.event(event),

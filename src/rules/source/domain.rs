@@ -138,19 +138,13 @@ fn refuse<'t>(r: &mut Reader<'t>, item: Item<'t>) -> Option<At<Refuse>> {
     const STATUSES: [u16; 7] = [403, 404, 433, 480, 486, 603, 607];
     let text = item.text(r)?;
     let value = match text.split_once(':') {
-        Some(("announce", name)) => {
-            r.pending(&["refuse.announce"], text, item.span);
-            Refuse::Announce(r.reference(Kind::Announce, name, item.span)?)
-        }
-        Some(("tone", name)) if !name.is_empty() => {
-            r.pending(&["refuse.tone"], text, item.span);
-            Refuse::Tone(name.into())
-        }
+        Some(("announce", name)) => Refuse::Announce(r.reference(Kind::Announce, name, item.span)?),
+        Some(("tone", name)) if crate::voice::tone::Kind::named(name).is_some() => Refuse::Tone(name.into()),
         _ => match text.parse::<u16>() {
             Ok(status) if STATUSES.contains(&status) => Refuse::Status(status),
             _ => {
                 let message = format!("`{text}` can't be what a refused caller gets");
-                let help = "it can be 403, 404, 433, 480, 486, 603, 607, `announce:NAME` or `tone:NAME`";
+                let help = "it can be 403, 404, 433, 480, 486, 603, 607, `announce:NAME` or a tone: `tone:ringback`, `tone:busy`, `tone:reorder`, `tone:sit`, `tone:beep`";
                 r.error("unknown-value", item.span, message, help);
                 return None;
             }

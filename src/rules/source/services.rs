@@ -47,7 +47,6 @@ pub(super) fn services<'t>(
         services.mailboxes.insert(name.into(), Mailbox { span: object.span, voicemail });
     }
     for (name, object) in objects.of(Kind::Announce) {
-        pending(r, Kind::Announce, name, object);
         let mut t = Table::new(object.span, "announce", object.table);
         let file = required(r, &mut t, "file").and_then(|item| item.path(r));
         t.finish(r);
@@ -55,7 +54,6 @@ pub(super) fn services<'t>(
         services.announcements.extend(announcement);
     }
     for (name, object) in objects.of(Kind::Moh) {
-        pending(r, Kind::Moh, name, object);
         services.music.insert(name.into(), music(r, name, object));
     }
     if let Some(object) = objects.single.get("codes") {

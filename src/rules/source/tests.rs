@@ -148,7 +148,7 @@ const CASES: &[(&str, &str, &str)] = &[
     ("allowed-and-blocked", "[user.ann]\next = \"1\"\nallow = [\"+12025550173\"]\nblock = [«\"+12025550173\"]\n", "on the allow list too"),
     ("white-list-number", "[user.ann]\next = \"1\"\nwhite_list = [«\"user:bob\"]\n[user.bob]\next = \"2\"\n[number.\"+12025550100\"]\nto = \"user:ann\"\n", "white_list_covers"),
     ("foreign-caller-id", "«[site.x]\ncaller_id = { number = \"+12025550173\" }\n", "no number of this domain"),
-    ("not-carried-out", "[user.ann]\next = \"1\"\nrecord = «\"always\"\n", "recording"),
+    ("not-carried-out", "[user.ann]\next = \"1\"\ndirectory = «{ list = false }\n", "dial-by-name directories"),
     ("not-carried-out", "[user.ann]\next = \"1\"\n[[user.ann.rule]]\nname = \"D\"\nwhen = \"always\"\nscreen = «true\n", "ends with 480"),
 ];
 

@@ -18,7 +18,7 @@ use super::caller::Party;
 use super::domain::Domain;
 use super::explain::{Explanation, render};
 use super::facts::{CallFacts, Dialled, Live, Origin};
-use super::model::{CallerIdChoice, Confirm, Destination, Limit, Name};
+use super::model::{CallerIdChoice, Confirm, Destination, Limit, Name, Refuse};
 use super::outgoing::{Denied, Sender};
 use super::plan::{Charge, Diverter, LegEnd, RingPlan};
 use super::planner::Planner;
@@ -64,8 +64,8 @@ pub enum Next {
     Ring,
     /// The final response, with a Q.850 cause for its Reason field where there is one (RFC 6432).
     Reject { status: u16, cause: Option<u8> },
-    /// A service of ours takes the call (mailbox, queue, announcement ...); `what` is its tag. Picking up is built (`code:pickup`); for
-    /// all else 480.
+    /// A service of ours takes the call (mailbox, queue, announcement ...); `what` is its tag. Picking up (`code:pickup`) and announcements
+    /// (`announce:NAME`) are built; for all else 480.
     Service { what: Arc<str> },
 }
 
@@ -318,6 +318,16 @@ impl Walk {
         }
     }
 
+    /// What the caller who is refused hears before the final response, where the rules say more than a status.
+    #[must_use]
+    pub fn treatment(&self) -> Option<&Refuse> {
+        let Standing::Rejected(_) = self.journey.trail.standing else { return None };
+        self.journey.trail.steps.iter().rev().find_map(|step| match step {
+            Step::RefusedWith(refuse) => Some(refuse),
+            _ => None,
+        })
+    }
+
     /// The user whose rules took the call, the last of them.
     #[must_use]
     pub fn user(&self) -> Option<&str> {
@@ -428,10 +438,14 @@ impl<'a> Turn<'a> {
         Next::Reject { status, cause }
     }
 
-    /// A service takes the call; none is built yet, which ends a live call.
+    /// A service takes the call; one that is not built yet ends a live call.
     fn service(&mut self, what: Service, span: Option<Span>, because: Takes) -> Next {
         let (tag, unbuilt) = (what.to_string(), what.unbuilt());
+        let built = matches!(what, Service::Other(Destination::Announce(_)));
         self.tell(Step::Service { what, span, because });
+        if built {
+            return self.taken_by(tag);
+        }
         self.serve(tag, unbuilt, span)
     }
 

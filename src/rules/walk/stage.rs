@@ -2,7 +2,7 @@
 
 use super::{Next, Purpose, State, Turn};
 use crate::rules::plan::{LegEnd, LegOutcome, PlannedLeg, verdict};
-use crate::rules::trail::{Follow, Object, Ringing, SkipWhy, Standing, Step, Unbuilt};
+use crate::rules::trail::{Follow, Object, Ringing, SkipWhy, Standing, Step};
 use crate::rules::tree::RingOutcome;
 use smallvec::SmallVec;
 use std::time::Duration;
@@ -104,16 +104,12 @@ impl Turn<'_> {
             }
         }
         let nothing = ringing.plan.legs.is_empty().then(|| ringing.outcome_of_nothing());
-        let unasked = ringing.plan.legs.iter().all(|leg| leg.confirm.is_some());
         let stage = self.journey.trail.stage(ringing);
         if let Some(outcome) = nothing {
             self.tell(Step::NothingRings { stage, outcome });
             return Err(outcome);
         }
         self.tell(Step::Ring(stage));
-        if self.journey.trail.live && unasked {
-            return Ok(self.not_built(Unbuilt::Confirmation, None));
-        }
         self.journey.trail.standing = standing;
         self.journey.state = State::Ringing { stage, purpose };
         Ok(Next::Ring)

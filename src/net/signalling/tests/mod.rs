@@ -101,7 +101,8 @@ impl World {
         let ports = Ports::open(IpAddr::from([127, 0, 0, 1]), Range::Any, DSCP_EF, 1).unwrap();
         let (sender, inputs) = sync_channel(4096);
         let echo = move || Echo { inputs: sender, deadline: None };
-        let handle = start(echo, Vec::new(), bound, Media { ports, threads: 1 }, Quiet).unwrap();
+        let handle =
+            start(echo, Vec::new(), bound, Media { ports, threads: 1, voice: nowhere() }, Quiet).unwrap();
         let [udp, tcp, tls, ws, wss] = addresses[..] else { panic!("{addresses:?}") };
         let world = World { handle, udp, tcp, tls, ws, wss, inputs };
         assert_eq!(world.input(), "Opened", "the first media ports");
@@ -307,4 +308,11 @@ fn too_much_on_a_stream_reaches_the_switch_to_be_answered_and_then_ends_it() {
     assert_eq!(stream.read(&mut [0; 1]).unwrap(), 0, "closed, without a reset that would swallow the answer");
     assert_eq!(world.input(), "packet by TCP");
     assert!(world.input().starts_with("failed Some"));
+}
+
+/// Nobody speaks here.
+fn nowhere() -> crate::net::voice::Files {
+    let base: crate::net::voice::Base = std::sync::Arc::new(|_| None);
+    let nowhere = std::path::PathBuf::from("/nonexistent");
+    crate::net::voice::Files { prompts: nowhere.clone(), language: "en".into(), recordings: nowhere, base }
 }

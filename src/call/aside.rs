@@ -1,0 +1,112 @@
+//! A leg that is spoken with apart from its call, before it is let in: its own port pair and relay, with one party and our voice.
+
+use super::media::relay_of;
+use super::office::{CallKey, Effect, Office};
+use super::voiced;
+use crate::relay::{Command, PortPair, RelayId, Side, Source};
+use crate::sdp::{self, Origin, Ports, SdpError};
+use crate::voice::{self, Repeat, Sound, Spot};
+use bytes::Bytes;
+use std::sync::Arc;
+
+#[derive(Debug)]
+pub(super) struct Aside {
+    pub id: RelayId,
+    pub pair: PortPair,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Reserved,
+    Open,
+    /// Its report is awaited. `adopted`: its ports are the call's now.
+    Closing {
+        adopted: bool,
+    },
+}
+
+impl Aside {
+    /// Takes a port pair; `n` tells it from all others of the call. `None` when the ports are used up.
+    pub fn reserve(office: &mut Office, call: CallKey, n: u32) -> Option<Aside> {
+        let pair = office.ports.take()?;
+        Some(Aside { id: relay_of(call, n), pair, state: State::Reserved })
+    }
+
+    fn at(&self) -> Spot {
+        Spot { relay: self.id, side: Side::A }
+    }
+
+    /// The description as the party gets it.
+    ///
+    /// # Errors
+    /// See [`SdpError`].
+    pub fn rewrite(
+        &self,
+        office: &Office,
+        by_ipv6: bool,
+        origin: &mut Origin,
+        description: &[u8],
+    ) -> Result<Bytes, SdpError> {
+        let address = match office.media_advertise_ipv6 {
+            Some(address) if by_ipv6 => address.into(),
+            _ => office.media_advertise.unwrap_or_else(|| self.pair.rtp.ip()),
+        };
+        let ports = Ports { address, rtp: self.pair.rtp.port(), rtcp: self.pair.rtcp.port() };
+        origin.describe(description, ports)
+    }
+
+    /// The party has said where it receives: from now on it hears these sounds, again and again, and is listened to.
+    pub fn ask(&mut self, office: &mut Office, description: &[u8], sounds: Arc<[Sound]>) {
+        let Ok(audio) = sdp::audio(description) else { return };
+        if self.state != State::Reserved {
+            return;
+        }
+        self.state = State::Open;
+        let (id, side) = (self.id, Side::A);
+        office.effect(Effect::Media(Command::Open { id, a: self.pair, b: None }));
+        let (rtp, rtcp) = if audio.on_hold { (None, None) } else { (Some(audio.rtp), Some(audio.rtcp)) };
+        office.effect(Effect::Media(Command::Point { id, side, rtp, rtcp }));
+        office.effect(Effect::Media(Command::Feed { id, side, from: Source::Voice }));
+        office.effect(Effect::Media(Command::Tap { id, side, on: true }));
+        // Whoever has no codec of ours hears nothing, and may press a key all the same, if it comes as an INFO.
+        if let Some(spoken) = voiced::spoken(description, None) {
+            let at = self.at();
+            office.open_voice(at, spoken.format);
+            let repeat = Repeat::UntilStopped;
+            office.effect(Effect::Voice(voice::Command::Play { at, number: 0, sounds, repeat }));
+        }
+    }
+
+    /// It is over with it. `true`: its ports are free now, or will be by [`Aside::closed`].
+    pub fn close(&mut self, office: &mut Office, adopted: bool) {
+        match self.state {
+            State::Reserved => {
+                if !adopted {
+                    office.ports.give(self.pair);
+                }
+                self.state = State::Closing { adopted: true };
+            }
+            State::Open => {
+                office.effect(Effect::Voice(voice::Command::Close { at: self.at() }));
+                office.effect(Effect::Media(Command::Close { id: self.id }));
+                self.state = State::Closing { adopted };
+            }
+            State::Closing { .. } => {}
+        }
+    }
+
+    /// Whether a report of the media plane is still to come.
+    #[must_use]
+    pub fn is_awaited(&self) -> bool {
+        self.state == State::Open || self.state == State::Closing { adopted: false }
+    }
+
+    /// The media plane has closed it.
+    pub fn closed(&mut self, office: &mut Office) {
+        if self.state == (State::Closing { adopted: false }) {
+            office.ports.give(self.pair);
+        }
+        self.state = State::Closing { adopted: true };
+    }
+}

@@ -1,0 +1,199 @@
+//! Legs that are asked before they get the call: whoever answers hears a question on a relay of their own, and takes the call with a key. The
+//! caller hears ringback meanwhile, and the other legs ring on.
+//!
+//! Invariants: such a leg is not answered before the key; it ends with its ring time, and then as one that nobody answered.
+
+use super::aside::Aside;
+use super::branch::{Asked, Branch, State as BranchState};
+use super::caller::plain_response;
+use super::headers;
+use super::office::{Effect, Office};
+use super::seats::is_of;
+use super::{Call, State};
+use crate::clock::Now;
+use crate::relay::{RelayId, Side};
+use crate::rules::LegOutcome;
+use crate::rules::model::Confirm;
+use crate::service::confirm;
+use crate::sip::{Message, Method, Name};
+use crate::transaction::ServerId;
+use crate::voice::digit::Digit;
+
+impl Call {
+    /// What the leg of that branch is to be asked.
+    fn question_of(&self, index: usize) -> Option<Confirm> {
+        let branch = self.branches.get(index).filter(|branch| branch.stage == self.stage)?;
+        self.state.ring()?.plan().legs.get(branch.leg)?.confirm
+    }
+
+    /// A relay for a leg that is to be asked. `None`: the ports are used up.
+    pub(super) fn apart(&mut self, office: &mut Office) -> Option<Aside> {
+        self.relays += 1;
+        Aside::reserve(office, self.key, self.relays)
+    }
+
+    /// A 2xx of a leg that is to be asked: acknowledged, and asked. `false`: it is none.
+    pub(super) fn asks_first(
+        &mut self,
+        office: &mut Office,
+        now: Now,
+        index: usize,
+        message: &Message,
+    ) -> bool {
+        let Some(question) = self.question_of(index).filter(|_| self.branches[index].aside.is_some()) else {
+            return false;
+        };
+        let sounds = confirm::question(self.domain.name(), question);
+        let bye = self.next_client();
+        let branch = &mut self.branches[index];
+        let early = branch.early_of(message).and_then(|early| early.description.clone());
+        let description = headers::description(message).or(early); // RFC 3262 §5
+        let (Some(mut dialog), Some(description)) = (branch.dialog_of(message), description) else {
+            self.dismiss(office, now, index, message);
+            self.leg_lost(office, now, index, "failed", LegOutcome::Failed);
+            return true;
+        };
+        let (flow, ack) = branch.ack(office, &mut dialog, None);
+        office.effect(Effect::Send { flow, bytes: ack.clone() });
+        branch.peer.answered(now, message);
+        branch.peer.heard = Some(description.clone());
+        if let Some(aside) = &mut branch.aside {
+            aside.ask(office, &description, sounds);
+        }
+        branch.state =
+            BranchState::Asked(Box::new(Asked { dialog: Box::new(dialog), ack, description, bye }));
+        self.byes += 1; // see `Asked::bye`
+        self.caller.ringing(office, now);
+        true
+    }
+
+    /// A key was pressed at one of the relays of this call.
+    pub(super) fn pressed(&mut self, office: &mut Office, now: Now, relay: RelayId, digit: Digit) {
+        let asked = |branch: &Branch| {
+            matches!(branch.state, BranchState::Asked(_))
+                && branch.aside.as_ref().is_some_and(|aside| aside.id == relay)
+        };
+        let Some(index) = self.branches.iter().position(asked) else { return };
+        if self.question_of(index).is_some_and(|question| confirm::accepts(question, digit)) {
+            self.confirmed(office, now, index);
+        }
+    }
+
+    /// The leg takes the call: its ports become the call's.
+    fn confirmed(&mut self, office: &mut Office, now: Now, index: usize) {
+        let State::Ringing(_) = self.state else { return };
+        let (key, n) = (self.key, self.relays + 1);
+        let branch = &mut self.branches[index];
+        let (Some(mut aside), Some(anchor)) = (branch.aside.take(), &mut self.anchor) else { return };
+        let BranchState::Asked(asked) =
+            std::mem::replace(&mut branch.state, BranchState::Ended(LegOutcome::Failed))
+        else {
+            return;
+        };
+        self.byes = self.byes.saturating_sub(1);
+        let Asked { dialog, ack, description, .. } = *asked;
+        aside.close(office, true);
+        self.superseded.extend(anchor.adopt(office, &aside, super::media::relay_of(key, n)));
+        self.relays = n;
+        anchor.point(office, Side::B, &description);
+        branch.aside = Some(aside);
+        match self.answer_for_caller(office, Some(&description)) {
+            Ok(answer) => self.bridge(office, now, index, (*dialog, Some(ack), None), answer),
+            Err(_) => self.branch_ended(office, now, index), // the caller's own description could be read before
+        }
+    }
+
+    /// A request in the dialog of a leg that is being asked. `false`: it is none.
+    pub(super) fn request_of_asked(
+        &mut self,
+        office: &mut Office,
+        now: Now,
+        server: ServerId,
+        index: usize,
+        message: &Message,
+    ) -> bool {
+        let Some(branch) = self.branches.get_mut(index) else { return false };
+        let BranchState::Asked(asked) = &mut branch.state else { return false };
+        if !is_of(&asked.dialog, message) {
+            return false;
+        }
+        let status = match (asked.dialog.receive(message), message.method()) {
+            (Err(_), _) => 500, // RFC 3261 §12.2.2
+            (Ok(()), Method::Bye | Method::Info | Method::Options) => 200,
+            (Ok(()), Method::Update) if headers::description(message).is_none() => 200, // RFC 4028 §7.4
+            (Ok(()), Method::Invite | Method::Update) => 491,
+            (Ok(()), _) => 405,
+        };
+        office.respond(now, server, status, plain_response(message, status, None));
+        match (status, message.method()) {
+            (200, Method::Bye) => {
+                self.byes = self.byes.saturating_sub(1);
+                self.leg_lost(office, now, index, "not confirmed", LegOutcome::NoAnswer);
+            }
+            (200, Method::Info) => {
+                let relay = branch.aside.as_ref().map(|aside| aside.id);
+                let digit = Digit::of_info(message.content_type().unwrap_or_default(), &message.body());
+                if let (Some(relay), Some(digit)) = (relay, digit) {
+                    self.pressed(office, now, relay, digit);
+                }
+            }
+            _ => {}
+        }
+        true
+    }
+
+    /// An ACK to the 2xx of a leg that is being asked is repeated with it. `true`: it was.
+    pub(super) fn acknowledges_again(&self, office: &mut Office, index: usize, message: &Message) -> bool {
+        let branch = &self.branches[index];
+        let BranchState::Asked(asked) = &branch.state else { return false };
+        let same = message.to().and_then(|to| to.tag()) == Some(asked.dialog.id.remote_tag.as_str());
+        if same {
+            let flow = headers::flow_towards(&asked.dialog, branch.flow, branch.behind_nat);
+            office.effect(Effect::Send { flow, bytes: asked.ack.clone() });
+        }
+        same
+    }
+
+    fn leg_lost(&mut self, office: &mut Office, now: Now, index: usize, why: &str, outcome: LegOutcome) {
+        let branch = &mut self.branches[index];
+        self.log.leg_ended(now, branch.entry, None, why);
+        branch.state = BranchState::Ended(outcome);
+        if let Some(aside) = &mut branch.aside {
+            aside.close(office, false);
+        }
+        self.branch_ended(office, now, index);
+    }
+
+    /// The call is over: relays of legs that were asked, or were to be, are given back.
+    pub(super) fn close_asides(&mut self, office: &mut Office) {
+        for aside in self.branches.iter_mut().filter_map(|branch| branch.aside.as_mut()) {
+            aside.close(office, false);
+        }
+    }
+}
+
+impl Branch {
+    /// Hangs up on a leg that was asked, for these Reasons (RFC 3326). `false`: it was not.
+    pub(super) fn leave_asked(&mut self, office: &mut Office, now: Now, reasons: &[&str]) -> bool {
+        let BranchState::Asked(asked) = &mut self.state else { return false };
+        let flow = headers::flow_towards(&asked.dialog, self.flow, self.behind_nat);
+        let name = headers::branch(office);
+        let mut w = asked.dialog.request(Method::Bye, None, headers::hop(office, &flow, &name));
+        for reason in reasons {
+            w.header(Name::Reason, reason);
+        }
+        let (bye, bytes) = (asked.bye, w.finish());
+        office.request(now, bye, flow, bytes);
+        self.state = BranchState::Ended(LegOutcome::Cancelled);
+        if let Some(aside) = &mut self.aside {
+            aside.close(office, false);
+        }
+        true
+    }
+
+    /// Whether a report on the relay of its own is awaited.
+    #[must_use]
+    pub(super) fn awaits_relay(&self) -> bool {
+        self.aside.as_ref().is_some_and(super::aside::Aside::is_awaited)
+    }
+}

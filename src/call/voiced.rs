@@ -1,0 +1,77 @@
+//! What ears and voice tell a call, and in which format a party can be spoken to.
+
+use super::Call;
+use super::office::{Effect, Office};
+use crate::clock::Now;
+use crate::relay::{Media, RelayId};
+use crate::sdp::spoken::{self, EVENTS, Mapped};
+use crate::voice::codec::{Codec, RATE};
+use crate::voice::packet::{Format, Seed};
+use crate::voice::{Command, Report, Spot};
+
+/// How a party can be spoken to.
+#[derive(Clone, Debug)]
+pub(super) struct Spoken {
+    pub format: Format,
+    /// The same as its description has it.
+    pub mapped: Mapped,
+}
+
+/// The first format of a description that we speak and, where it has agreed on its session with another party, that one too.
+pub(super) fn spoken(description: &[u8], with: Option<&[u8]>) -> Option<Spoken> {
+    let formats = spoken::formats(description).ok()?;
+    let others = with.and_then(|with| spoken::formats(with).ok());
+    let agreed = |name: &str| {
+        others.as_ref().is_none_or(|others| others.iter().any(|other| other.name.eq_ignore_ascii_case(name)))
+    };
+    let of = |mapped: &Mapped| {
+        let codec = Codec::named(&mapped.name).filter(|_| mapped.clock == RATE && agreed(&mapped.name))?;
+        Some((codec, mapped.clone()))
+    };
+    let (codec, mapped) = formats.iter().find_map(of)?;
+    let is_events = |mapped: &&Mapped| mapped.name.eq_ignore_ascii_case(EVENTS) && mapped.clock == RATE;
+    let event = formats.iter().find(is_events).map(|events| events.payload_type);
+    Some(Spoken { format: Format { codec, payload_type: mapped.payload_type, event }, mapped })
+}
+
+impl Office {
+    /// An ear and a mouth at that party.
+    pub(super) fn open_voice(&mut self, at: Spot, format: Format) {
+        let [word, more] = [self.ids.word(), self.ids.word()];
+        let seed = Seed { ssrc: word as u32, sequence: (word >> 32) as u16, timestamp: more as u32 };
+        self.effect(Effect::Voice(Command::Open { at, format, seed }));
+    }
+}
+
+impl Call {
+    /// Ears and voice tell something of one of its relays.
+    pub fn heard_by_voice(&mut self, office: &mut Office, now: Now, report: Report) {
+        match report {
+            Report::Digit { at, digit } => self.pressed(office, now, at.relay, digit),
+            Report::Played { at, number } => self.played(office, now, at, number),
+            // A sound that is missing is said by the voice plane; a recording lies where it was told to.
+            Report::Missing { .. } | Report::Collected { .. } | Report::Recorded { .. } => {}
+        }
+    }
+
+    /// Whether that relay is the call's own.
+    #[must_use]
+    pub fn relays_by(&self, id: RelayId) -> bool {
+        self.anchor.as_ref().is_some_and(|anchor| anchor.id() == id)
+    }
+
+    /// The media plane has closed a relay of this call: its own, and the record is complete; or one beside it, and its ports are free.
+    pub fn relay_closed(&mut self, office: &mut Office, id: RelayId, media: Media) {
+        if self.relays_by(id) {
+            return self.closed(office, Some(media));
+        }
+        if let Some(at) = self.superseded.iter().position(|superseded| superseded.id == id) {
+            let superseded = self.superseded.swap_remove(at);
+            return office.ports.give(superseded.b);
+        }
+        let asides = self.branches.iter_mut().filter_map(|branch| branch.aside.as_mut());
+        if let Some(aside) = asides.into_iter().find(|aside| aside.id == id) {
+            aside.closed(office);
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! The voice plane: threads that tick every twenty milliseconds, one beside each relay thread, and two that touch files beside them.
+//!
+//! ```text
+//! signalling --Command--> bounded queue --> voice thread --Report--> signalling's input queue
+//!                                             |  ^   |  ^
+//!                                       Said  v  | Heard  (VoicePort of the relay thread)
+//!                                                    |  |
+//!                      recorder (writes recordings) <-+  +-- loader (reads and decodes, keeps what was read)
+//! ```
+//!
+//! A voice thread never waits for a file, for signalling or for a relay thread: what finds no room is counted or offered again. A thread
+//! with nobody to hear or to speak to sleeps.
+
+mod loader;
+mod recorder;
+mod thread;
+
+use super::media::VoicePort;
+use crate::voice::{Command, Report, Sound};
+use std::io;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+/// Commands and loaded files that wait for one voice thread. When it is full, whoever brings more waits.
+pub const WORK_MAX: usize = 4096;
+/// The language of prompts that stands in where a set lacks one.
+pub const LANGUAGE: &str = "en";
+
+/// Takes a report, or gives it back when there is no room for it just now. Must not block.
+pub type Reporter = Arc<dyn Fn(Report) -> Option<Report> + Send + Sync>;
+
+/// Where a domain's rules lie, as far as it is known.
+pub type Base = Arc<dyn Fn(&str) -> Option<PathBuf> + Send + Sync>;
+
+/// Where files are.
+#[derive(Clone)]
+pub struct Files {
+    /// `LANGUAGE/NAME.wav` under here are our prompts, `DOMAIN/LANGUAGE/NAME.wav` those of a domain.
+    pub prompts: PathBuf,
+    pub language: String,
+    /// Recordings are written under here.
+    pub recordings: PathBuf,
+    pub base: Base,
+}
+
+impl Files {
+    /// The files that may have a sound, the best one first. None for what is no file.
+    #[must_use]
+    pub fn of(&self, sound: &Sound) -> Vec<PathBuf> {
+        match sound {
+            Sound::File { domain, file } => {
+                let base = (self.base)(domain).filter(|_| is_inside(file));
+                base.into_iter().map(|base| base.join(&**file)).collect()
+            }
+            Sound::Prompt { domain, name } => {
+                let own = self.prompts.join(&**domain).join(&self.language);
+                let sets = [own, self.prompts.join(&self.language), self.prompts.join(LANGUAGE)];
+                let name = format!("{name}.wav");
+                sets.iter().filter(|_| is_inside(domain)).map(|set| set.join(&name)).collect()
+            }
+            Sound::Tone { .. } | Sound::Pause(_) => Vec::new(),
+        }
+    }
+}
+
+/// Whether a name stays under the directory that it is joined to.
+fn is_inside(name: &str) -> bool {
+    let parts = Path::new(name).components();
+    !name.is_empty() && parts.into_iter().all(|part| matches!(part, Component::Normal(_)))
+}
+
+/// The signalling plane's end of the voice plane.
+pub struct Plane {
+    threads: Vec<Thread>,
+    others: Vec<JoinHandle<()>>,
+}
+
+struct Thread {
+    work: SyncSender<Work>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What a voice thread is given.
+enum Work {
+    Command(Command),
+    Loaded(loader::Loaded),
+}
+
+impl Plane {
+    /// Starts a voice thread beside each relay thread, the loader and the recorder.
+    ///
+    /// # Errors
+    /// The system gives no threads.
+    pub fn start(ports: Vec<VoicePort>, files: &Files, report: &Reporter) -> io::Result<Plane> {
+        let (loads, loader) = loader::start(files.clone())?;
+        let (records, recorder) = recorder::start(files.recordings.clone(), report.clone())?;
+        let threads = (0..)
+            .zip(ports)
+            .map(|(n, port)| {
+                let (work, queue) = sync_channel(WORK_MAX);
+                let outlets = thread::Outlets {
+                    own: work.clone(),
+                    loads: loads.clone(),
+                    records: records.clone(),
+                    report: report.clone(),
+                };
+                let voices = thread::Voices::new(queue, port, outlets);
+                let thread =
+                    std::thread::Builder::new().name(format!("voice-{n}")).spawn(move || voices.run())?;
+                Ok(Thread { work, thread: Some(thread) })
+            })
+            .collect::<io::Result<Vec<Thread>>>()?;
+        Ok(Plane { threads, others: vec![loader, recorder] })
+    }
+
+    /// Hands a command to the thread that the relay belongs to; waits while that thread's queue is full.
+    ///
+    /// # Errors
+    /// That thread has ended, which it never does by itself.
+    pub fn command(&self, command: Command) -> Result<(), Broken> {
+        let count = (self.threads.len() as u64).max(1);
+        let at = usize::try_from(command.relay().0 % count).unwrap_or(0);
+        let thread = self.threads.get(at).ok_or(Broken)?;
+        thread.work.send(Work::Command(command)).map_err(|_| Broken)
+    }
+}
+
+/// A voice thread has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a voice thread has ended")]
+pub struct Broken;
+
+impl Drop for Plane {
+    /// Ends the threads: recordings are closed before the last of them has ended.
+    fn drop(&mut self) {
+        for Thread { work, thread } in &mut self.threads {
+            // It fails only where the thread has ended.
+            let _ = work.send(Work::Loaded(loader::Loaded::END));
+            if let Some(thread) = thread.take() {
+                let _ = thread.join();
+            }
+        }
+        self.threads.clear();
+        for thread in self.others.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sound_is_looked_for_in_the_domains_own_set_first_and_never_outside() {
+        let files = Files {
+            prompts: "/p".into(),
+            language: "de".into(),
+            recordings: "/r".into(),
+            base: Arc::new(|domain| (domain == "a.example").then(|| "/rules/a".into())),
+        };
+        let found =
+            |sound: &Sound| files.of(sound).iter().map(|path| path.display().to_string()).collect::<Vec<_>>();
+        let prompt = |domain: &str| Sound::Prompt { domain: domain.into(), name: "confirm" };
+        assert_eq!(
+            found(&prompt("a.example")),
+            ["/p/a.example/de/confirm.wav", "/p/de/confirm.wav", "/p/en/confirm.wav"]
+        );
+        assert!(found(&prompt("../etc")).is_empty());
+        let file = |domain: &str, file: &str| Sound::File { domain: domain.into(), file: file.into() };
+        assert_eq!(found(&file("a.example", "audio/closed.wav")), ["/rules/a/audio/closed.wav"]);
+        for (domain, name) in
+            [("b.example", "closed.wav"), ("a.example", "../closed.wav"), ("a.example", "/etc/passwd")]
+        {
+            assert!(found(&file(domain, name)).is_empty(), "{name}");
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! One voice thread: every twenty milliseconds it takes what was heard, lets every endpoint listen and speak, and gives the relay thread the
+//! packets with one wake.
+//!
+//! Deadlines are absolute: a tick that comes late moves none of those after it, so nothing drifts.
+
+use super::loader::{Load, Loaded, Ticket};
+use super::recorder::Record;
+use super::{Reporter, Work};
+use crate::net::clock;
+use crate::net::media::VoicePort;
+use crate::relay::{Heard, RelayId, Said};
+use crate::voice::codec::PACKET_MS;
+use crate::voice::endpoint::Endpoint;
+use crate::voice::mouth::Piece;
+use crate::voice::recording::Recording;
+use crate::voice::tone::Tone;
+use crate::voice::{Command, Repeat, Report, SOUNDS_MAX, Sound, Spot};
+use rustc_hash::FxHashMap;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::time::{Duration, Instant};
+
+const TICK: Duration = Duration::from_millis(PACKET_MS as u64);
+/// A thread that is behind by more lets those ticks go: what would be said late is said in vain.
+const BEHIND_MAX: Duration = Duration::from_millis(200);
+/// Parties and recordings of one thread; more are refused, and said.
+const SPOTS_MAX: usize = 20_000;
+
+/// Where a voice thread puts what it wants done.
+pub(super) struct Outlets {
+    /// Its own queue, for answers.
+    pub own: SyncSender<Work>,
+    pub loads: SyncSender<Load>,
+    pub records: SyncSender<Record>,
+    pub report: Reporter,
+}
+
+pub(super) struct Voices {
+    work: Receiver<Work>,
+    port: VoicePort,
+    outlets: Outlets,
+    spots: FxHashMap<Spot, Endpoint>,
+    /// What waits for its files.
+    plays: FxHashMap<Spot, Pending>,
+    played: u64,
+    recordings: FxHashMap<RelayId, Recording>,
+    /// Reports that found no room.
+    unreported: VecDeque<Report>,
+    reports: Vec<Report>,
+    /// Frames of recordings that were lost, since this was last said.
+    lost: u64,
+}
+
+/// A list of sounds whose files are being read.
+struct Pending {
+    play: u64,
+    number: u32,
+    sounds: Arc<[Sound]>,
+    pieces: Vec<Option<Piece>>,
+    /// Files that are still to come.
+    awaited: usize,
+    repeat: Repeat,
+}
+
+impl Voices {
+    pub(super) fn new(work: Receiver<Work>, port: VoicePort, outlets: Outlets) -> Voices {
+        Voices {
+            work,
+            port,
+            outlets,
+            spots: FxHashMap::default(),
+            plays: FxHashMap::default(),
+            played: 0,
+            recordings: FxHashMap::default(),
+            unreported: VecDeque::new(),
+            reports: Vec::new(),
+            lost: 0,
+        }
+    }
+
+    pub(super) fn run(mut self) {
+        let mut due = clock::mono();
+        loop {
+            let work = if self.is_idle() {
+                let work = self.work.recv().map_err(|_| RecvTimeoutError::Disconnected);
+                due = clock::mono();
+                work
+            } else {
+                self.work.recv_timeout(due.saturating_duration_since(clock::mono()))
+            };
+            match work {
+                Ok(Work::Loaded(Loaded { ticket, .. })) if ticket == Loaded::END.ticket => return self.end(),
+                Ok(work) => self.take(work),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return self.end(),
+            }
+            let now = clock::mono();
+            if due <= now && !self.is_idle() {
+                self.tick(now);
+                due += TICK;
+                if now.saturating_duration_since(due) > BEHIND_MAX {
+                    due = now;
+                }
+            }
+            self.offer_reports();
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.spots.is_empty() && self.recordings.is_empty() && self.unreported.is_empty()
+    }
+
+    fn end(mut self) {
+        let left: Vec<RelayId> = self.recordings.keys().copied().collect();
+        left.into_iter().for_each(|relay| self.end_recording(relay));
+    }
+
+    fn take(&mut self, work: Work) {
+        match work {
+            Work::Command(command) => self.command(clock::mono(), command),
+            Work::Loaded(loaded) => self.loaded(loaded),
+        }
+    }
+
+    fn command(&mut self, now: Instant, command: Command) {
+        match command {
+            Command::Open { at, format, seed } => {
+                if self.spots.len() < SPOTS_MAX {
+                    self.spots.insert(at, Endpoint::new(at, format, seed));
+                } else {
+                    tracing::error!("{SPOTS_MAX} parties are spoken to already: one more hears nothing");
+                }
+            }
+            Command::Play { at, number, sounds, repeat } => self.play(at, number, &sounds, repeat),
+            Command::Stop { at } => {
+                self.plays.remove(&at);
+                self.with(at, Endpoint::stop);
+            }
+            Command::Collect { at, rules } => self.with(at, |endpoint| endpoint.collect(now, rules)),
+            Command::Dialled { at, digit } => {
+                let mut reports = std::mem::take(&mut self.reports);
+                self.with(at, |endpoint| endpoint.dialled(now, digit, &mut reports));
+                self.reports = reports;
+            }
+            Command::Say { at, digit } => self.with(at, |endpoint| endpoint.say(digit)),
+            Command::Close { at } => {
+                self.plays.remove(&at);
+                self.spots.remove(&at);
+            }
+            Command::Record { relay, file } => {
+                if self.recordings.len() < SPOTS_MAX {
+                    self.recordings.insert(relay, Recording::default());
+                    self.record(Record::Begin { relay, file });
+                }
+            }
+            Command::EndRecording { relay } => self.end_recording(relay),
+        }
+    }
+
+    fn with(&mut self, at: Spot, act: impl FnOnce(&mut Endpoint)) {
+        if let Some(endpoint) = self.spots.get_mut(&at) {
+            act(endpoint);
+        }
+    }
+
+    fn play(&mut self, at: Spot, number: u32, sounds: &Arc<[Sound]>, repeat: Repeat) {
+        if !self.spots.contains_key(&at) {
+            return;
+        }
+        self.played += 1;
+        let play = self.played;
+        let mut pending = Pending {
+            play,
+            number,
+            sounds: sounds.clone(),
+            pieces: Vec::with_capacity(sounds.len()),
+            awaited: 0,
+            repeat,
+        };
+        for (index, sound) in sounds.iter().take(SOUNDS_MAX).enumerate() {
+            let piece = match sound {
+                Sound::Tone { kind, country } => Some(Piece::Tone(Tone::new(*kind, country))),
+                Sound::Pause(length) => Some(Piece::Pause(*length)),
+                Sound::File { .. } | Sound::Prompt { .. } => {
+                    let ticket = Ticket { play, index };
+                    let load = Load { sound: sound.clone(), ticket, to: self.outlets.own.clone() };
+                    match self.outlets.loads.try_send(load) {
+                        Ok(()) => pending.awaited += 1,
+                        Err(_) => self.missing(at, sound, "too many files wait to be read".to_owned()),
+                    }
+                    None
+                }
+            };
+            pending.pieces.push(piece);
+        }
+        self.plays.insert(at, pending);
+        self.play_loaded(at);
+    }
+
+    fn loaded(&mut self, loaded: Loaded) {
+        let Loaded { ticket, clip } = loaded;
+        // What was stopped or replaced meanwhile waits for nothing.
+        let found = self.plays.iter_mut().find(|(_, pending)| pending.play == ticket.play);
+        let Some((at, pending)) = found.map(|(at, pending)| (*at, pending)) else { return };
+        pending.awaited = pending.awaited.saturating_sub(1);
+        match clip {
+            Ok(clip) => {
+                if let Some(piece) = pending.pieces.get_mut(ticket.index) {
+                    *piece = Some(Piece::Clip(clip));
+                }
+            }
+            Err(why) => {
+                if let Some(sound) = pending.sounds.get(ticket.index).cloned() {
+                    self.missing(at, &sound, why);
+                }
+            }
+        }
+        self.play_loaded(at);
+    }
+
+    /// Plays what waits there, once nothing of it is missing any more.
+    fn play_loaded(&mut self, at: Spot) {
+        if self.plays.get(&at).is_some_and(|pending| pending.awaited == 0)
+            && let Some(Pending { number, pieces, repeat, .. }) = self.plays.remove(&at)
+        {
+            self.with(at, |endpoint| endpoint.play(number, pieces.into_iter().flatten().collect(), repeat));
+        }
+    }
+
+    /// The prompt is lost, and the call goes on.
+    fn missing(&mut self, at: Spot, sound: &Sound, why: String) {
+        tracing::warn!(%why, "a sound can't be played");
+        self.reports.push(Report::Missing { at, sound: sound.clone(), why });
+    }
+
+    fn tick(&mut self, now: Instant) {
+        let mut reports = std::mem::take(&mut self.reports);
+        while let Some(Heard { id, side, packet, .. }) = self.port.heard() {
+            if let Some(endpoint) = self.spots.get_mut(&Spot { relay: id, side }) {
+                endpoint.heard(now, &packet, &mut reports);
+            }
+            if let Some(recording) = self.recordings.get_mut(&id) {
+                recording.heard(side, &packet);
+            }
+        }
+        let spoken = !self.spots.is_empty();
+        for (Spot { relay, side }, endpoint) in &mut self.spots {
+            endpoint.listen(now, &mut reports);
+            let packet = endpoint.speak(now, &mut reports);
+            // A packet that finds no room is one that is lost on the way.
+            let _ = self.port.say(Said { id: *relay, side: *side, packet: packet.as_slice().into() });
+        }
+        if spoken {
+            self.port.wake();
+        }
+        let frames: Vec<Record> = self
+            .recordings
+            .iter_mut()
+            .map(|(relay, recording)| Record::Frame { relay: *relay, samples: recording.tick() })
+            .collect();
+        frames.into_iter().for_each(|frame| self.record(frame));
+        self.reports = reports;
+    }
+
+    fn end_recording(&mut self, relay: RelayId) {
+        if self.recordings.remove(&relay).is_some() {
+            self.record(Record::End { relay });
+        }
+    }
+
+    /// The recorder never makes a voice thread wait, except for the first and the last word of a recording.
+    fn record(&mut self, record: Record) {
+        if matches!(record, Record::Frame { .. }) {
+            self.lost += u64::from(self.outlets.records.try_send(record).is_err());
+            return;
+        }
+        let lost = std::mem::take(&mut self.lost);
+        if lost > 0 {
+            tracing::error!(frames = lost, "recordings have gaps: the disk is too slow");
+        }
+        let _ = self.outlets.records.send(record); // it fails at the end of the daemon alone
+    }
+
+    fn offer_reports(&mut self) {
+        self.unreported.extend(self.reports.drain(..));
+        while let Some(report) = self.unreported.pop_front() {
+            if let Some(report) = (self.outlets.report)(report) {
+                self.unreported.push_front(report);
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! Calls that we speak in ourselves: announcements, what refused callers hear, and legs that are asked before they get the call.
+
+use super::net::World;
+use super::phone::{Describes, Script};
+use super::{ANN, BOB, assert_at_rest, finals, hang_up, office, ruleset, s};
+use ringtree::relay::Side;
+use ringtree::switch::Input;
+use ringtree::voice::digit::Digit;
+use ringtree::voice::tone::Kind;
+use ringtree::voice::{Command, Report, Sound, Spot};
+
+const ONE: &str = "127.0.1.8:5060";
+
+/// Ann calls, Bob is called, and a trunk leads outside.
+fn world(bob: &str, more: &str, script: Script) -> World {
+    let users = format!(
+        "[user.ann]\next = \"100\"\nvoicemail = {{ enabled = false }}\n\
+         [user.bob]\next = \"200\"\nvoicemail = {{ enabled = false }}\n{bob}\n\
+         [announce.closed]\nfile = \"closed.wav\"\n\
+         [trunk.one]\nproxy = \"127.0.1.8\"\naccept_from = [\"127.0.1.8\"]\n\
+         [class.national]\nmatch = [\"+1.\"]\n[class.emergency]\nmatch = [\"911\"]\n\
+         [[route]]\nclasses = [\"national\", \"emergency\"]\nvia = [\"one\"]\n{more}\n"
+    );
+    let phones = [(ANN, "ann1", Script::Ring), (BOB, "bob1", Script::Ring), (ONE, "one", script)];
+    office(ruleset(&users, &[("ann1", "ann"), ("bob1", "bob")]), &phones, &[("one", ONE)])
+}
+
+fn rule(keys: &str) -> String {
+    format!("[[user.bob.rule]]\nname = \"all\"\nwhen = \"always\"\n{keys}\n")
+}
+
+fn dial(world: &mut World, talk_s: u64) -> String {
+    let mut call = String::new();
+    world.act(ANN, |ann, now| call = ann.call(now, "200", s(talk_s)));
+    world.run(s(2));
+    call
+}
+
+/// What is being played, and where.
+fn played(world: &World) -> Option<(Spot, Vec<Sound>)> {
+    world.voiced.iter().rev().find_map(|command| match command {
+        Command::Play { at, sounds, .. } => Some((*at, sounds.to_vec())),
+        _ => None,
+    })
+}
+
+fn ends(world: &mut World, at: Spot) {
+    world.input(Input::Voice(Report::Played { at, number: 0 }));
+    world.run(s(2));
+}
+
+fn presses(world: &mut World, at: Spot, key: char) {
+    let digit = Digit::of_char(key).unwrap();
+    world.input(Input::Voice(Report::Digit { at, digit }));
+    world.run(s(2));
+}
+
+fn names(sounds: &[Sound], file: &str) -> bool {
+    sounds.iter().any(|sound| match sound {
+        Sound::File { file: of, .. } => &**of == file,
+        Sound::Prompt { name, .. } => *name == file,
+        Sound::Tone { .. } | Sound::Pause(_) => false,
+    })
+}
+
+#[test]
+fn an_announcement_answers_is_said_once_and_hangs_up() {
+    let mut world = world(&rule("forward.always = \"announce:closed\""), "", Script::Dead);
+    dial(&mut world, 600);
+    assert_eq!(finals(&mut world, ANN), [200]);
+    let (at, sounds) = played(&world).unwrap();
+    assert!(names(&sounds, "closed.wav") && at.side == Side::A, "{sounds:?}");
+    ends(&mut world, at);
+    assert_eq!(world.phone(ANN).ends.len(), 1, "we hang up");
+    assert_eq!((world.records[0].outcome.as_str(), world.records[0].status), ("system", 200));
+    assert!(world.voiced.contains(&Command::Close { at }));
+    assert_at_rest(&mut world);
+}
+
+#[test]
+fn whoever_hangs_up_on_an_announcement_ends_it() {
+    let mut world = world(&rule("forward.always = \"announce:closed\""), "", Script::Dead);
+    let call = dial(&mut world, 600);
+    hang_up(&mut world, ANN, &call);
+    world.run(s(2));
+    assert_eq!(world.records[0].outcome, "system");
+    assert_at_rest(&mut world);
+}
+
+#[test]
+fn an_announcement_to_whoever_made_no_offer_begins_with_their_answer() {
+    let mut world = world(&rule("forward.always = \"announce:closed\""), "", Script::Dead);
+    world.phone(ANN).describes = Describes::Ack;
+    dial(&mut world, 600);
+    assert_eq!(finals(&mut world, ANN), [200]);
+    let (at, sounds) = played(&world).unwrap();
+    assert!(names(&sounds, "closed.wav"));
+    ends(&mut world, at);
+    assert_at_rest(&mut world);
+}
+
+#[test]
+fn an_announcement_that_nobody_reports_the_end_of_ends_by_itself() {
+    let mut world = world(&rule("forward.always = \"announce:closed\""), "", Script::Dead);
+    dial(&mut world, 6000);
+    world.run(s(601));
+    assert_eq!(world.records[0].outcome, "system");
+    assert_at_rest(&mut world);
+}
+
+#[test]
+fn a_blocked_caller_hears_early_media_and_then_the_status_and_is_never_answered() {
+    for (treatment, heard) in [("announce:closed", None), ("tone:reorder", Some(Kind::Reorder))] {
+        let policy = format!("[policy]\nreject_blocked = \"{treatment}\"");
+        let mut world = world("block = [\"100\"]", &policy, Script::Dead);
+        dial(&mut world, 2);
+        assert_eq!(world.phone(ANN).provisionals, [183], "{treatment}");
+        assert!(finals(&mut world, ANN).is_empty());
+        let (at, sounds) = played(&world).unwrap();
+        match heard {
+            Some(kind) => assert_eq!(sounds, [Sound::Tone { kind, country: "US".into() }]),
+            None => assert!(names(&sounds, "closed.wav")),
+        }
+        if heard.is_some() {
+            world.run(s(6)); // a tone has no end of its own
+        } else {
+            ends(&mut world, at);
+        }
+        assert_eq!(finals(&mut world, ANN), [603], "{treatment}");
+        assert_eq!(world.records[0].status, 603);
+        assert_at_rest(&mut world);
+    }
+}
+
+#[test]
+fn a_blocked_caller_who_gives_up_meanwhile_hears_487() {
+    let policy = "[policy]\nreject_blocked = \"announce:closed\"";
+    let mut world = world("block = [\"100\"]", policy, Script::Dead);
+    let call = dial(&mut world, 2);
+    world.act(ANN, |ann, now| ann.cancel(now, &call, "200"));
+    world.run(s(5));
+    assert_eq!(finals(&mut world, ANN), [487]);
+    assert_at_rest(&mut world);
+}
+
+const ASKED: &str =
+    "ring.targets = [\"self\", { to = \"tel:+12025550199\", confirm = \"1\" }]\nring_for = \"30s\"";
+
+#[test]
+fn an_outside_leg_is_asked_apart_and_takes_the_call_with_the_key() {
+    let mut world = world(&rule(ASKED), "", Script::Answer { after: s(1) });
+    let call = dial(&mut world, 600);
+    assert_eq!(world.phone(ANN).provisionals, [180], "the caller hears ringback");
+    assert!(finals(&mut world, ANN).is_empty());
+    let (at, sounds) = played(&world).unwrap();
+    assert!(names(&sounds, "confirm"), "{sounds:?}");
+    assert_eq!(world.relays.len(), 1, "the leg's own relay, and none for the call yet");
+    presses(&mut world, at, '2');
+    assert!(finals(&mut world, ANN).is_empty(), "the wrong key");
+    presses(&mut world, at, '1');
+    assert_eq!(finals(&mut world, ANN), [200]);
+    let told = &world.phone(BOB).cancels;
+    assert!(told.concat().iter().any(|reason| reason.contains("elsewhere")), "losers are told: {told:?}");
+    assert!(world.voiced.contains(&Command::Close { at }));
+    assert_eq!(world.relays.len(), 1, "the call's, in the place of the leg's");
+    let points = world.points[world.relays.first().unwrap()];
+    assert!(points.iter().all(Option::is_some), "{points:?}");
+    hang_up(&mut world, ANN, &call);
+    world.run(s(2));
+    assert_eq!(world.phone(ONE).byes, 1);
+    assert_eq!(world.records[0].answered_by.as_ref().unwrap().device.as_deref(), Some("tel:+12025550199"));
+    assert_at_rest(&mut world);
+}
+
+#[test]
+fn any_key_will_do_where_the_rules_say_so() {
+    let keys = ASKED.replace("\"1\"", "\"any\"");
+    let mut world = world(&rule(&keys), "", Script::Answer { after: s(1) });
+    dial(&mut world, 600);
+    assert!(names(&played(&world).unwrap().1, "confirm-any"));
+    let (at, _) = played(&world).unwrap();
+    presses(&mut world, at, '#');
+    assert_eq!(finals(&mut world, ANN), [200]);
+}
+
+#[test]
+fn whoever_is_asked_and_presses_nothing_is_hung_up_on_when_the_time_is_up() {
+    let mut world = world(&rule(ASKED), "", Script::Answer { after: s(1) });
+    dial(&mut world, 600);
+    world.run(s(31));
+    assert_eq!(finals(&mut world, ANN), [480], "nobody took it");
+    assert_eq!(world.phone(ONE).byes, 1);
+    let legs = &world.records[0].legs;
+    assert!(
+        legs.iter().any(|leg| leg.to == "tel:+12025550199" && leg.reason.as_deref() == Some("no_answer")),
+        "{legs:?}"
+    );
+    assert_at_rest(&mut world);
+}
+
+#[test]
+fn whoever_is_asked_is_told_when_somebody_else_answers() {
+    let mut world = world(&rule(ASKED), "", Script::Answer { after: s(1) });
+    world.phone(BOB).script = Script::Answer { after: s(8) };
+    dial(&mut world, 3);
+    world.run(s(20));
+    assert_eq!(finals(&mut world, ANN), [200]);
+    let bye = world.phone(ONE).ends.concat();
+    assert!(bye.contains("Call completed elsewhere"), "{bye}");
+    assert_eq!(world.records[0].answered_by.as_ref().unwrap().device.as_deref(), Some("bob1"));
+    assert_at_rest(&mut world);
+}
+
+#[test]
+fn whoever_is_asked_and_hangs_up_leaves_the_others_ringing() {
+    let mut world = world(&rule(ASKED), "", Script::Answer { after: s(1) });
+    dial(&mut world, 600);
+    let call = world.phone(ONE).newest_call();
+    hang_up(&mut world, ONE, &call);
+    world.run(s(5));
+    assert!(finals(&mut world, ANN).is_empty() && world.phone(BOB).cancels.is_empty());
+    assert!(world.relays.is_empty(), "its relay is closed");
+    world.run(s(30));
+    assert_eq!(finals(&mut world, ANN), [480]);
+    assert_at_rest(&mut world);
+}
+
+#[test]
+fn a_caller_who_gives_up_takes_the_question_back() {
+    let mut world = world(&rule(ASKED), "", Script::Answer { after: s(1) });
+    let call = dial(&mut world, 600);
+    world.act(ANN, |ann, now| ann.cancel(now, &call, "200"));
+    world.run(s(5));
+    assert_eq!((finals(&mut world, ANN), world.phone(ONE).byes), (vec![487], 1));
+    assert_at_rest(&mut world);
+}
+
+#[test]
+fn early_media_before_a_leg_that_is_asked_gives_way_to_its_relay() {
+    let keys = "ring_for = \"30s\"\nring.timeout = \"5s\"\nring.targets = [\"tel:+12025550198\"]\n\
+                forward.no_answer = { to = \"tel:+12025550199\", confirm = \"1\" }";
+    let mut world = world(&rule(keys), "", Script::EarlyAnswer { after: s(8) });
+    let call = dial(&mut world, 600);
+    assert_eq!(world.phone(ANN).provisionals, [183]);
+    world.run(s(14));
+    let (at, _) = played(&world).unwrap();
+    presses(&mut world, at, '1');
+    assert_eq!(finals(&mut world, ANN), [200]);
+    assert_eq!(world.relays.len(), 1, "{:?}", world.relays);
+    let points = world.points[world.relays.first().unwrap()];
+    assert!(points.iter().all(Option::is_some), "{points:?}");
+    hang_up(&mut world, ANN, &call);
+    assert_at_rest(&mut world);
+}
