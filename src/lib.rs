@@ -14,6 +14,7 @@ pub mod number;
 pub mod rtp;
 pub mod sdp;
 pub mod sip;
+pub mod srtp;
 
 pub mod call;
 pub mod dialog;

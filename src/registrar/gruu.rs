@@ -7,7 +7,7 @@
 //! Call-ID, and when the daemon is started anew: its key is made then.
 
 use crate::ids::Ids;
-use hmac::{Hmac, Mac};
+use hmac::{Hmac, KeyInit as _, Mac};
 use sha2::Sha256;
 use std::fmt::Write as _;
 use subtle::ConstantTimeEq;

@@ -5,7 +5,7 @@
 //! realm, and who uses one receives what is sent to that address. The port is not in it: a NAT may give another.
 
 use crate::registrar::digest::Account;
-use hmac::{Hmac, Mac};
+use hmac::{Hmac, KeyInit as _, Mac};
 use sha2::Sha256;
 use std::collections::BTreeMap;
 use std::fmt::Write;

@@ -1,0 +1,215 @@
+//! What the parties of a stream notice, and somebody who isn't one.
+
+use super::super::TRAILER_BYTES_MAX;
+use super::super::keys::{Master, Suite};
+use super::*;
+use proptest::prelude::*;
+
+fn master(suite: Suite) -> Master {
+    Master::derive(suite, &[9; 32])
+}
+
+fn rtp(ssrc: u32, sequence: u16, payload: &[u8]) -> Vec<u8> {
+    let mut packet = vec![0x80, 0];
+    packet.extend(sequence.to_be_bytes());
+    packet.extend([0, 0, 0, 160]);
+    packet.extend(ssrc.to_be_bytes());
+    packet.extend(payload);
+    packet
+}
+
+fn report(ssrc: u32, payload: &[u8]) -> Vec<u8> {
+    let mut packet = vec![0x80, 201, 0, 1];
+    packet.extend(ssrc.to_be_bytes());
+    packet.extend(payload);
+    packet
+}
+
+fn sealed(outbound: &mut Outbound, packet: &[u8]) -> Vec<u8> {
+    let mut buffer = [packet, &[0; TRAILER_BYTES_MAX]].concat();
+    let octets = match rtp::is_rtcp(packet) {
+        true => outbound.rtcp(&mut buffer, packet.len()).unwrap(),
+        false => outbound.rtp(&mut buffer, packet.len()).unwrap(),
+    };
+    buffer.truncate(octets);
+    buffer
+}
+
+fn opened(inbound: &mut Inbound, mut packet: Vec<u8>) -> Result<Vec<u8>, Refused> {
+    let octets = if rtp::is_rtcp(&packet) { inbound.rtcp(&mut packet)? } else { inbound.rtp(&mut packet)? };
+    packet.truncate(octets);
+    Ok(packet)
+}
+
+#[test]
+fn every_suite_opens_what_it_sealed_and_hides_it() {
+    for suite in Suite::ALL {
+        let (mut outbound, mut inbound) = (Outbound::new(&master(suite)), Inbound::new(&master(suite)));
+        for sequence in 0..5 {
+            let plain = rtp(7, sequence, b"what nobody else may hear");
+            let packet = sealed(&mut outbound, &plain);
+            assert!(!packet.windows(6).any(|six| six == b"nobody"), "{suite:?}");
+            assert_eq!(opened(&mut inbound, packet).unwrap(), plain, "{suite:?}");
+            let plain = report(7, b"four of them");
+            let packet = sealed(&mut outbound, &plain);
+            assert!(!packet.windows(4).any(|four| four == b"four"), "{suite:?}");
+            assert_eq!(opened(&mut inbound, packet).unwrap(), plain, "{suite:?}");
+        }
+    }
+}
+
+#[test]
+fn what_was_there_before_is_not_taken_again() {
+    for suite in Suite::ALL {
+        let (mut outbound, mut inbound) = (Outbound::new(&master(suite)), Inbound::new(&master(suite)));
+        let (first, report) =
+            (sealed(&mut outbound, &rtp(7, 1, b"one")), sealed(&mut outbound, &report(7, b"rr..")));
+        for packet in [&first, &report] {
+            assert!(opened(&mut inbound, packet.clone()).is_ok());
+            assert_eq!(opened(&mut inbound, packet.clone()), Err(Refused::Replayed), "{suite:?}");
+        }
+        for sequence in 2..400 {
+            let packet = sealed(&mut outbound, &rtp(7, sequence, b"more"));
+            assert!(opened(&mut inbound, packet).is_ok());
+        }
+        assert_eq!(opened(&mut inbound, first), Err(Refused::Replayed), "{suite:?}: too old to know");
+    }
+}
+
+#[test]
+fn packets_out_of_order_are_taken_within_the_window() {
+    let suite = Suite::AesCm128HmacSha1_80;
+    let (mut outbound, mut inbound) = (Outbound::new(&master(suite)), Inbound::new(&master(suite)));
+    let packets: Vec<_> = (0..100).map(|n| sealed(&mut outbound, &rtp(7, n, b"voice"))).collect();
+    for packet in packets.into_iter().rev() {
+        assert!(opened(&mut inbound, packet).is_ok());
+    }
+}
+
+#[test]
+fn rollovers_are_counted_on_both_sides_though_packets_are_lost_and_swapped_there() {
+    for suite in Suite::ALL {
+        let (mut outbound, mut inbound) = (Outbound::new(&master(suite)), Inbound::new(&master(suite)));
+        let mut sequence = 65_500_u16;
+        for round in 0..20_000_u32 {
+            sequence = sequence.wrapping_add(1 + u16::try_from(round % 17).unwrap());
+            let swap = round % 3 == 0;
+            let ahead = swap.then(|| sealed(&mut outbound, &rtp(7, sequence.wrapping_add(1), b"b")));
+            let packet = sealed(&mut outbound, &rtp(7, sequence, b"a"));
+            for packet in ahead.into_iter().chain([packet]) {
+                assert!(opened(&mut inbound, packet).is_ok(), "{suite:?} {round}");
+            }
+            sequence = sequence.wrapping_add(u16::from(swap));
+        }
+    }
+}
+
+#[test]
+fn no_index_is_used_twice() {
+    let mut outbound = Outbound::new(&master(Suite::AeadAes128Gcm));
+    sealed(&mut outbound, &rtp(7, 5, b"one"));
+    let mut again = [rtp(7, 5, b"two"), vec![0; TRAILER_BYTES_MAX]].concat();
+    assert_eq!(outbound.rtp(&mut again, 15), Err(Refused::Replayed));
+    sealed(&mut outbound, &rtp(8, 5, b"another source"));
+}
+
+#[test]
+fn made_up_sources_displace_none_that_was_heard() {
+    let suite = Suite::AesCm128HmacSha1_80;
+    let (mut outbound, mut inbound) = (Outbound::new(&master(suite)), Inbound::new(&master(suite)));
+    for sequence in [65_000, 20, 40] {
+        assert!(opened(&mut inbound, sealed(&mut outbound, &rtp(7, sequence, b"a"))).is_ok());
+    }
+    for ssrc in 100..1000 {
+        assert_eq!(opened(&mut inbound, rtp(ssrc, 1, &[0; 30])), Err(Refused::Forged));
+    }
+    assert!(opened(&mut inbound, sealed(&mut outbound, &rtp(7, 41, b"a"))).is_ok(), "the rollover is known");
+    assert_eq!(inbound.rtp.0.len(), 1);
+    for ssrc in 100..1000 {
+        assert!(opened(&mut inbound, sealed(&mut outbound, &rtp(ssrc, 1, b"a"))).is_ok());
+    }
+    assert_eq!(inbound.rtp.0.len(), SOURCES_MAX);
+}
+
+#[test]
+fn srtcp_that_says_it_is_not_encrypted_is_not_believed() {
+    for suite in Suite::ALL {
+        let mut inbound = Inbound::new(&master(suite));
+        // RFC 3711 §3.4: E is 0, index 1; the tag is noise.
+        let packet = [report(7, b"goodbye."), vec![0, 0, 0, 1], vec![0; 10]].concat();
+        assert!(opened(&mut inbound, packet).is_err(), "{suite:?}");
+        let packet = [report(7, b"goodbye."), vec![0; 16], vec![0, 0, 0, 1]].concat();
+        assert!(opened(&mut inbound, packet).is_err(), "{suite:?}");
+    }
+}
+
+/// `webrtc-srtp`'s name for each suite.
+fn theirs(suite: Suite) -> webrtc_srtp::protection_profile::ProtectionProfile {
+    use webrtc_srtp::protection_profile::ProtectionProfile;
+    match suite {
+        Suite::AeadAes256Gcm => ProtectionProfile::AeadAes256Gcm,
+        Suite::AeadAes128Gcm => ProtectionProfile::AeadAes128Gcm,
+        Suite::AesCm128HmacSha1_80 => ProtectionProfile::Aes128CmHmacSha1_80,
+        Suite::AesCm128HmacSha1_32 => ProtectionProfile::Aes128CmHmacSha1_32,
+    }
+}
+
+fn webrtc(suite: Suite) -> webrtc_srtp::context::Context {
+    let master = master(suite);
+    webrtc_srtp::context::Context::new(master.key(), master.salt(), theirs(suite), None, None).unwrap()
+}
+
+#[test]
+fn another_implementation_opens_what_we_seal_and_we_what_it_seals() {
+    for suite in Suite::ALL {
+        let (mut outbound, mut inbound) = (Outbound::new(&master(suite)), Inbound::new(&master(suite)));
+        let (mut to, mut from) = (webrtc(suite), webrtc(suite));
+        for sequence in (0..40).map(|n| 65_520_u16.wrapping_add(n)) {
+            let plain = rtp(7, sequence, b"twenty milliseconds");
+            assert_eq!(to.decrypt_rtp(&sealed(&mut outbound, &plain)).unwrap(), plain, "{suite:?}");
+            let packet = from.encrypt_rtp(&plain).unwrap().to_vec();
+            assert_eq!(opened(&mut inbound, packet).unwrap(), plain, "{suite:?}");
+            let plain = report(7, &sequence.to_be_bytes().repeat(8));
+            assert_eq!(to.decrypt_rtcp(&sealed(&mut outbound, &plain)).unwrap(), plain, "{suite:?}");
+            let packet = from.encrypt_rtcp(&plain).unwrap().to_vec();
+            assert_eq!(opened(&mut inbound, packet).unwrap(), plain, "{suite:?}");
+        }
+    }
+}
+
+fn suites() -> impl Strategy<Value = Suite> {
+    proptest::sample::select(Suite::ALL.to_vec())
+}
+
+proptest! {
+    #[test]
+    fn a_packet_with_one_bit_changed_is_refused_and_left_as_it_is(
+        suite in suites(),
+        payload in proptest::collection::vec(any::<u8>(), 0..60),
+        rtcp in any::<bool>(),
+        at in any::<proptest::sample::Index>(),
+        bit in 0..8,
+    ) {
+        let (mut outbound, mut inbound) = (Outbound::new(&master(suite)), Inbound::new(&master(suite)));
+        let plain = if rtcp { report(7, &payload) } else { rtp(7, 9, &payload) };
+        let mut packet = sealed(&mut outbound, &plain);
+        let at = at.index(packet.len());
+        packet[at] ^= 1_u8 << bit;
+        let mut opened = packet.clone();
+        let result = if rtcp { inbound.rtcp(&mut opened) } else { inbound.rtp(&mut opened) };
+        prop_assert!(result.is_err());
+        prop_assert_eq!(opened, packet);
+    }
+
+    #[test]
+    fn any_bytes_are_refused(suite in suites(), packet in proptest::collection::vec(any::<u8>(), 0..80)) {
+        let mut inbound = Inbound::new(&master(suite));
+        prop_assert!(inbound.rtp(&mut packet.clone()).is_err());
+        prop_assert!(inbound.rtcp(&mut packet.clone()).is_err());
+        let mut outbound = Outbound::new(&master(suite));
+        for octets in [0, packet.len(), packet.len() + 1] {
+            let _ = outbound.rtp(&mut packet.clone(), octets);
+            let _ = outbound.rtcp(&mut packet.clone(), octets);
+        }
+    }
+}
