@@ -9,6 +9,7 @@
 
 pub mod clock;
 pub mod deadlines;
+pub mod ice;
 pub mod ids;
 pub mod number;
 pub mod rtp;

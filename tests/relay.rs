@@ -29,7 +29,7 @@ fn world_at(ip: IpAddr, threads: usize) -> World {
         None
     });
     let ports = Ports::open(ip, Range::Any, DSCP_EF, 4).unwrap();
-    let plane = Plane::start(ports, threads, &reporter).unwrap();
+    let plane = Plane::start(ports, threads, None, &reporter).unwrap();
     let Ok(Report::Opened { pairs, exhausted: false }) = reports.recv_timeout(SOON) else {
         panic!("the pairs opened at first are reported first")
     };
@@ -354,7 +354,7 @@ fn an_exhausted_range_says_so_and_gives_what_it_has() {
     let first = phone("127.0.72.1").local_addr().unwrap().port() & !3;
     let range = Range::Within(first..=first + 3);
     let ports = Ports::open(IpAddr::from([127, 0, 72, 1]), range, DSCP_EF, 1).unwrap();
-    let plane = Plane::start(ports, 1, &reporter).unwrap();
+    let plane = Plane::start(ports, 1, None, &reporter).unwrap();
     let _first = reports.recv_timeout(SOON).unwrap();
     plane.command(Command::Grow { pairs: 100 }).unwrap();
     match reports.recv_timeout(SOON).unwrap() {

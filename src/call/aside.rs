@@ -57,7 +57,13 @@ impl Aside {
     }
 
     /// The party has said where it receives: from now on it hears these sounds, again and again, and is listened to.
-    pub fn ask(&mut self, office: &mut Office, description: &[u8], sounds: Arc<[Sound]>) {
+    pub fn ask(
+        &mut self,
+        office: &mut Office,
+        description: &[u8],
+        protection: Protection,
+        sounds: Arc<[Sound]>,
+    ) {
         let Ok(audio) = sdp::audio(description) else { return };
         if self.state != State::Reserved {
             return;
@@ -66,6 +72,9 @@ impl Aside {
         let (id, side) = (self.id, Side::A);
         office.effect(Effect::Media(Command::Open { id, a: self.pair, b: None }));
         let (rtp, rtcp) = if audio.on_hold { (None, None) } else { (Some(audio.rtp), Some(audio.rtcp)) };
+        if protection != Protection::Plain {
+            office.effect(Effect::Media(Command::Secure { id, side, by: protection }));
+        }
         office.effect(Effect::Media(Command::Point { id, side, rtp, rtcp }));
         office.effect(Effect::Media(Command::Feed { id, side, from: Source::Voice }));
         office.effect(Effect::Media(Command::Tap { id, side, on: true }));

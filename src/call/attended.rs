@@ -154,8 +154,10 @@ impl Call {
                     self.transfer_failed(office, now, 488);
                     return true;
                 };
-                if let Some(branch) = self.branches.get_mut(index) {
-                    branch.peer.heard = Some(offer.clone());
+                if self.branches.get_mut(index).is_none_or(|branch| branch.peer.hear(&offer).is_err()) {
+                    self.abandon(office, now);
+                    self.transfer_failed(office, now, 488);
+                    return true;
                 }
                 let home =
                     self.transfer_mut().and_then(Transfer::asking).and_then(|asking| asking.home.take());

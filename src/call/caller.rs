@@ -80,7 +80,6 @@ impl Caller {
         let reliable = Reliable::of(&invite);
         let mut peer = Peer::new(office);
         peer.learn(&invite);
-        peer.heard = headers::description(&invite);
         peer.sips = sips::is_to_answer(&invite);
         Caller {
             server,

@@ -48,6 +48,7 @@ impl Call {
         let branch = &mut self.branches[index];
         let early = branch.early_of(message).and_then(|early| early.description.clone());
         let description = headers::description(message).or(early); // RFC 3262 §5
+        let description = description.filter(|description| branch.peer.hear(description).is_ok());
         let (Some(mut dialog), Some(description)) = (branch.dialog_of(message), description) else {
             self.dismiss(office, now, index, message);
             self.leg_lost(office, now, index, "failed", LegOutcome::Failed);
@@ -56,9 +57,8 @@ impl Call {
         let (flow, ack) = branch.ack(office, &mut dialog, None);
         office.effect(Effect::Send { flow, bytes: ack.clone() });
         branch.peer.answered(now, message);
-        branch.peer.heard = Some(description.clone());
         if let Some(aside) = &mut branch.aside {
-            aside.ask(office, &description, sounds);
+            aside.ask(office, &description, branch.peer.origin.keying.protection(), sounds);
         }
         branch.state =
             BranchState::Asked(Box::new(Asked { dialog: Box::new(dialog), ack, description, bye }));
@@ -95,7 +95,7 @@ impl Call {
         aside.close(office, true);
         self.superseded.extend(anchor.adopt(office, &aside, super::media::relay_of(key, n)));
         self.relays = n;
-        anchor.point(office, Side::B, &description);
+        anchor.point(office, Side::B, &description, branch.peer.origin.keying.protection());
         branch.aside = Some(aside);
         match self.answer_for_caller(office, Some(&description)) {
             Ok(answer) => self.bridge(office, now, index, (*dialog, Some(ack), None), answer),

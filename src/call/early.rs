@@ -100,7 +100,7 @@ impl Call {
         office: &mut Office,
         now: Now,
         (index, at): (usize, usize),
-        offer: &[u8],
+        offer: &Bytes,
     ) -> bool {
         let ringing = matches!(self.state, State::Ringing(_)) && self.branches[index].is_calling();
         if !ringing || !self.caller.takes_reliable() || self.caller.given().is_some() {
@@ -110,8 +110,8 @@ impl Call {
             self.anchor = Anchor::reserve(office, self.key); // the first description of the call
         }
         let Ok(rewritten) = self.describe(office, Side::A, offer) else { return false };
-        if let Some(anchor) = &mut self.anchor {
-            anchor.point(office, Side::B, offer);
+        if self.point_branch(office, index, Side::B, offer).is_err() {
+            return false;
         }
         if let Some(early) = self.branches[index].early.get_mut(at) {
             early.owes_answer = true;
@@ -175,9 +175,8 @@ impl Call {
 
     /// The caller's answer to what a leg offered in a provisional response.
     fn answer_early(&mut self, office: &mut Office, now: Now, answer: Option<Bytes>) {
-        self.caller.peer.heard = answer.clone();
-        if let (Some(answer), Some(anchor)) = (&answer, &mut self.anchor) {
-            anchor.point(office, Side::A, answer);
+        if let Some(answer) = &answer {
+            self.point(office, Side::A, answer);
         }
         let owing = self.branches.iter().enumerate().find_map(|(index, branch)| {
             Some((index, branch.early.iter().position(|early| early.owes_answer)?))

@@ -99,10 +99,7 @@ impl Call {
     ) {
         let given = self.caller.given().cloned();
         updated(office, now, server, message, None, given.as_deref());
-        self.caller.peer.heard = Some(offer.clone());
-        if let Some(anchor) = &mut self.anchor {
-            anchor.point(office, Side::A, offer);
-        }
+        self.point(office, Side::A, offer);
     }
 
     /// An UPDATE of a leg. `false`: it belongs to no early dialog, or is none.
@@ -156,10 +153,14 @@ impl Call {
         message: &Message,
         offer: &Bytes,
     ) {
-        let described = match from {
+        let checked = match (from, self.branches.get(leg.0)) {
+            (Side::A, _) => self.caller.peer.origin.keying.check(offer),
+            (Side::B, branch) => branch.map_or(Ok(()), |branch| branch.peer.origin.keying.check(offer)),
+        };
+        let described = checked.and_then(|()| match from {
             Side::A => self.describe_to(office, leg.0, Side::B, offer),
             Side::B => self.describe(office, Side::A, offer),
-        };
+        });
         let described = match (described, message.method()) {
             (Ok(described), _) => described,
             (Err(_), Method::Prack) => return self.answer_prack(office, now, server, message, offer),
@@ -211,30 +212,31 @@ impl Call {
             code => code,
         };
         let Some(answer) = answer else { return self.early_update_refused(office, now, &update, code) };
-        let described = match update.from {
+        let Some(offer) = headers::description(&update.request) else { return true };
+        // What was offered stands before it is answered.
+        let heard = match (update.from, self.branches.get_mut(update.leg.0)) {
+            (Side::A, _) => self.caller.peer.hear(&offer),
+            (Side::B, branch) => branch.map_or(Ok(()), |branch| branch.peer.hear(&offer)),
+        };
+        let described = heard.and_then(|()| match update.from {
             Side::A => self.describe(office, Side::A, &answer),
             Side::B => self.describe_to(office, update.leg.0, Side::B, &answer),
-        };
+        });
         let Ok(described) = described else { return self.early_update_refused(office, now, &update, 488) };
-        let Some(offer) = headers::description(&update.request) else { return true };
         // What the caller has been told last, and what it has said.
         let (told, said, heard) = match update.from {
             Side::A => (described.clone(), offer, answer),
             Side::B => (update.described.clone(), answer, offer),
         };
         self.caller.agree(told);
-        self.caller.peer.heard = Some(said.clone());
-        if let Some(anchor) = &mut self.anchor {
-            anchor.point(office, Side::A, &said);
-            anchor.point(office, Side::B, &heard);
-        }
+        self.point(office, Side::A, &said);
+        let _ = self.point_branch(office, update.leg.0, Side::B, &heard); // else it stays as it was
         self.offer = Some(said); // of the legs that are called from now on
         let flow = match update.from {
             Side::A => self.caller.flow,
             Side::B => self.branches.get(update.leg.0).map_or(self.caller.flow, |branch| branch.flow),
         };
         if let Some(branch) = self.branches.get_mut(update.leg.0) {
-            branch.peer.heard = Some(heard.clone());
             if let Some(early) = branch.early.get_mut(update.leg.1) {
                 early.description = Some(heard);
             }

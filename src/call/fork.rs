@@ -8,7 +8,7 @@ use super::lines::Channel;
 use super::office::{Effect, Office};
 use super::peer::Peer;
 use super::transfer::Transfer;
-use super::{Call, DECLINED_ELSEWHERE, caller::Heard, verdict};
+use super::{Call, DECLINED_ELSEWHERE, caller::Heard, terms, verdict};
 use crate::clock::Now;
 use crate::relay::Side;
 use crate::rules::model::Decline;
@@ -81,6 +81,7 @@ impl Call {
     ) -> Result<(), LegOutcome> {
         let Invitation { leg, planned, callee, target, flow, onward, channel, patience, reach } = invitation;
         let mut peer = Peer::new(office);
+        peer.origin.keying.terms = terms::of(&self.domain, callee, flow);
         peer.sips = headers::asks_for_sips(target, &reach.path);
         // Who is told to the leg: the caller, or whoever is transferred.
         let half = match self.transfer().map(|transfer| transfer.from.other()) {
@@ -219,8 +220,8 @@ impl Call {
             (alone && !transferred, headers::description(message), &mut self.anchor)
             && self.caller.heard < Heard::EarlyMedia
             && let Ok(rewritten) = anchor.rewrite(office, Side::A, &mut self.caller.peer.origin, &description)
+            && self.point_branch(office, index, Side::B, &description).is_ok()
         {
-            anchor.point(office, Side::B, &description);
             self.caller.early_media(office, now, rewritten);
         } else if !transferred {
             self.caller.ringing(office, now);

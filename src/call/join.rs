@@ -85,7 +85,9 @@ impl Call {
             self.anchor = Anchor::reserve(office, self.key); // the call was without media until now
         }
         let sound = offer.as_deref().is_some_and(|offer| sdp::audio(offer).is_ok()) && self.anchor.is_some();
-        let dialog = self.branches[index].dialog_of(message);
+        let branch = &mut self.branches[index];
+        let sound = sound && offer.as_ref().is_some_and(|offer| branch.peer.hear(offer).is_ok());
+        let dialog = branch.dialog_of(message);
         let (Some(mut dialog), Some(offer), true) = (dialog, offer, sound) else {
             self.dismiss(office, now, index, message); // no Contact, or no offer that can be relayed
             let branch = &mut self.branches[index];
@@ -95,7 +97,7 @@ impl Call {
         };
         let branch = &mut self.branches[index];
         let leg = branch.leg;
-        let mut joining = Joining::of(index, offer.clone(), branch.cseq());
+        let mut joining = Joining::of(index, offer, branch.cseq());
         joining.acked = !branch.request.body().is_empty();
         let ack = joining.acked.then(|| {
             let (flow, ack) = branch.ack(office, &mut dialog, None);
@@ -104,7 +106,6 @@ impl Call {
         });
         self.log.leg_answered(branch.entry);
         branch.peer.answered(now, message);
-        branch.peer.heard = Some(offer);
         branch.state = BranchState::Answered { dialog: Box::new(dialog), ack };
         self.talks(office, now, index);
         self.leave_all(office, now, &COMPLETED_ELSEWHERE, "answered_elsewhere");
@@ -241,9 +242,7 @@ impl Call {
             self.abandon(office, now);
             return self.transfer_failed(office, now, if lost { 487 } else { 488 });
         };
-        if let Some(anchor) = &mut self.anchor {
-            anchor.point(office, from, &offer);
-        }
+        let _ = self.point_branch(office, index, from, &offer); // it was heard before
         let told = self.notify(office, now, 200);
         self.step_down(office, now, from, told);
         if let State::Answered(bridge) = &mut self.state {

@@ -4,7 +4,7 @@
 use super::aside::Aside;
 use super::office::{CallKey, Effect, Office};
 use crate::relay::{Audio, Command, PortPair, RelayId, Side, Source};
-use crate::sdp::{self, Direction, Origin, Ports, SdpError};
+use crate::sdp::{self, Direction, Origin, Ports, Protection, SdpError};
 use crate::voice::packet::Format;
 use crate::voice::{self, Spot};
 use bytes::Bytes;
@@ -24,6 +24,8 @@ pub struct Anchor {
     audio: Audio,
     /// Whether each party takes its media by IPv6; nothing before it has said where.
     by_ipv6: [Option<bool>; 2],
+    /// How each side is secured, as the relay has been told last.
+    told: [Protection; 2],
     /// Where the caller receives: what a relay that takes the place of this one is to know.
     pointed: Option<Pointed>,
     /// Who hears us, and not the other party.
@@ -104,8 +106,8 @@ impl Anchor {
         let (directions, audio) = ([Some(Direction::SendRecv); 2], Audio::BothWays);
         let (pointed, voiced, records) = (None, Voiced::default(), false);
         let id = relay_of(call, 0);
-        let by_ipv6 = [None; 2];
-        Some(Anchor { id, a, b, state, directions, audio, by_ipv6, pointed, voiced, records })
+        let (by_ipv6, told) = ([None; 2], Default::default());
+        Some(Anchor { id, a, b, state, directions, audio, by_ipv6, told, pointed, voiced, records })
     }
 
     /// The description as a party on side `to` gets it, in the dialog of that origin: audio at our port that faces it.
@@ -147,8 +149,8 @@ impl Anchor {
         origin.describe(description, Ports { address, rtp: pair.rtp.port(), rtcp: pair.rtcp.port() })
     }
 
-    /// The party on that side has said where it receives. The callee's word opens the relay.
-    pub fn point(&mut self, office: &mut Office, side: Side, description: &[u8]) {
+    /// The party on that side has said where it receives, and how that is secured. The callee's word opens the relay.
+    pub fn point(&mut self, office: &mut Office, side: Side, description: &[u8], protection: Protection) {
         let Ok(audio) = sdp::audio(description) else { return };
         let [a, b] = &mut self.directions;
         *(if side == Side::A { a } else { b }) = (!audio.on_hold).then_some(audio.direction);
@@ -156,16 +158,23 @@ impl Anchor {
             let [a, b] = &mut self.by_ipv6;
             *(if side == Side::A { a } else { b }) = Some(audio.rtp.is_ipv6());
         }
+        let id = self.id;
         let (rtp, rtcp) = if audio.on_hold { (None, None) } else { (Some(audio.rtp), Some(audio.rtcp)) };
-        let command = Command::Point { id: self.id, side, rtp, rtcp };
+        // ICE finds out by itself where such a party is.
+        let found = matches!(&protection, Protection::Dtls(association) if association.ice.is_some());
+        let point = (!found).then_some(Command::Point { id, side, rtp, rtcp });
         if side == Side::A {
-            self.pointed = Some(Pointed { rtp, rtcp });
+            self.pointed = (!found).then_some(Pointed { rtp, rtcp });
         }
+        let told = &mut self.told[usize::from(side == Side::B)];
+        let secure = (*told != protection).then(|| Command::Secure { id, side, by: protection.clone() });
+        *told = protection;
+        let commands = secure.into_iter().chain(point); // first the keys: nothing goes out in the clear
         match (&mut self.state, side) {
-            (State::Open, _) => office.effect(Effect::Media(command)),
-            (State::Reserved(held), Side::A) => held.push(command),
+            (State::Open, _) => commands.for_each(|command| office.effect(Effect::Media(command))),
+            (State::Reserved(held), Side::A) => held.extend(commands),
             (State::Reserved(held), Side::B) => {
-                held.push(command);
+                held.extend(commands);
                 self.open(office);
             }
         }
@@ -268,8 +277,12 @@ impl Anchor {
         self.end_voice(office);
         let id = std::mem::replace(&mut self.id, successor);
         office.effect(Effect::Media(Command::Close { id }));
-        self.state =
-            State::Reserved(self.pointed.into_iter().map(|pointed| pointed.again(successor)).collect());
+        let [a, b_told] = &mut self.told;
+        *b_told = Protection::Plain;
+        let secured = *a != Protection::Plain;
+        let secure =
+            secured.then(|| Command::Secure { id: successor, side: Side::A, by: a.clone() }).into_iter();
+        self.state = State::Reserved(secure.chain(self.pointed.map(|it| it.again(successor))).collect());
         Some(Superseded { id, b })
     }
 

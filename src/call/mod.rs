@@ -59,6 +59,7 @@ pub mod sips;
 mod state;
 pub mod statuses;
 mod tag;
+mod terms;
 pub mod transfer;
 pub mod trunk;
 pub mod unacked;
@@ -244,11 +245,14 @@ impl Call {
         };
         if let Some(Err(broken)) = call.offer.as_deref().map(sdp::audio) {
             // RFC 3261 §21.4.26, §20.43: 304 is "media type not available", 305 "incompatible network address format".
-            let warning = format!("399 ringtree \"{broken}\"");
-            call.refuse(office, now, 488, "failed", vec![(Name::Warning, warning)]);
+            call.refuse(office, now, 488, "failed", vec![(Name::Warning, terms::warning(broken))]);
             return call;
         }
         let next = call.walk.start(&office.live(&call.domain, now, call.maker.as_ref()));
+        if let Err(broken) = call.hear_caller() {
+            call.refuse(office, now, 488, "failed", vec![(Name::Warning, terms::warning(broken))]);
+            return call;
+        }
         call.proceed(office, now, next);
         call
     }
@@ -392,7 +396,7 @@ impl Call {
         if self.anchor.is_none() {
             self.anchor = Anchor::reserve(office, self.key);
             if let (Some(anchor), Some(offer)) = (&mut self.anchor, &self.offer) {
-                anchor.point(office, Side::A, offer);
+                anchor.point(office, Side::A, offer, self.caller.peer.origin.keying.protection());
             }
         }
         self.anchor.is_some()

@@ -23,6 +23,7 @@ use crate::relay::{Audio, Command};
 use crate::rules::model::{Budget, Spent};
 use crate::rules::tree::Tree;
 use crate::rules::{Domain, Live, UserStatus};
+use crate::sdp::{Fingerprint, Keying};
 use crate::sip::{ConnectionId, Flow, Message, Transport};
 use crate::transaction::large::Beside;
 use crate::transaction::{self, ClientId, ServerId, Transactions};
@@ -31,6 +32,7 @@ use rustc_hash::FxHashMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use zeroize::Zeroize as _;
 
 /// How long after an emergency call a call to the number that it showed passes lists, DND, screening and forwards. RFC 7090 gives no
 /// time; a call-taker who was cut off calls back within minutes.
@@ -148,6 +150,8 @@ pub struct Office {
     pub media_advertise: Option<IpAddr>,
     /// What our SDP says to whoever is reached by IPv6, where the relay ports take both families; to others it says the other one.
     pub media_advertise_ipv6: Option<Ipv6Addr>,
+    /// Of the certificate that we show in DTLS handshakes of media.
+    pub fingerprint: Option<Arc<Fingerprint>>,
 }
 
 impl Office {
@@ -183,7 +187,19 @@ impl Office {
             session: Limits::default(),
             media_advertise: None,
             media_advertise_ipv6: None,
+            fingerprint: None,
         }
+    }
+
+    /// Keys of ours for one more dialog.
+    pub fn keying(&mut self) -> Keying {
+        let mut secret = [0; 32];
+        for part in secret.chunks_exact_mut(8) {
+            part.copy_from_slice(&self.ids.word().to_be_bytes());
+        }
+        let keying = Keying::new(secret, self.fingerprint.clone());
+        secret.zeroize();
+        keying
     }
 
     /// What Via and Contact say on this flow: `host:port`.

@@ -8,7 +8,7 @@ use super::headers::{self, AGENT};
 use super::office::{Effect, Office};
 use super::session_timer;
 use super::unacked::Unacked;
-use super::{Call, State};
+use super::{Call, State, terms};
 use crate::clock::Now;
 use crate::relay::Side;
 use crate::sdp::SdpError;
@@ -77,6 +77,10 @@ impl Call {
         if bridge.passes.len() >= PASSES_MAX {
             return refuse(office, 500);
         }
+        let offer = headers::description(message).filter(|_| renegotiates(method));
+        if let Some(Err(broken)) = offer.map(|offer| self.peer(from).origin.keying.check(&offer)) {
+            return office.respond(now, server, 488, terms::refusal(message, broken));
+        }
         let Ok(body) = self.body_for(office, from.other(), message) else { return refuse(office, 488) };
         let client = self.next_client();
         let Some((dialog, flow)) = self.dialog(from.other()) else { return refuse(office, 481) };
@@ -144,7 +148,6 @@ impl Call {
         if let Some((dialog, _)) = self.dialog(to) {
             dialog.refresh(message);
         }
-        let body = self.body_for(office, from, message).ok().flatten();
         if renegotiates(pass.method) {
             self.peer(to).answered(now, message);
             for (side, description) in [(from, &offered), (to, &answered)] {
@@ -153,6 +156,7 @@ impl Call {
                 }
             }
         }
+        let body = self.body_for(office, from, message).ok().flatten();
         if pass.method == Method::Invite {
             if offered.is_some() {
                 self.acknowledge_passed(office, to, pass.cseq, None, Some(pass.client));

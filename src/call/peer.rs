@@ -29,7 +29,7 @@ impl Peer {
     #[must_use]
     pub fn new(office: &mut Office) -> Peer {
         Peer {
-            origin: Origin::new(office.ids.word()),
+            origin: Origin::new(office.ids.word(), office.keying()),
             heard: None,
             updates: false,
             session: SessionTimer::new(office.session),
@@ -46,6 +46,16 @@ impl Peer {
         if message.value(Name::Allow).is_some() {
             self.updates = message.elements(Name::Allow).any(|method| method == Method::Update.word());
         }
+    }
+
+    /// It has described its session.
+    ///
+    /// # Errors
+    /// Its media can't be secured as it has to be; things are as they were.
+    pub fn hear(&mut self, description: &Bytes) -> Result<(), SdpError> {
+        self.origin.keying.hear(description)?;
+        self.heard = Some(description.clone());
+        Ok(())
     }
 
     /// It has taken an INVITE of ours.
@@ -87,13 +97,36 @@ impl Call {
         w.header(Name::SessionId, SessionId { local, remote });
     }
 
-    /// Whoever is on that side has described its session.
+    /// Whoever is on that side has described its session. What can't be agreed to is passed over.
     pub(super) fn point(&mut self, office: &mut Office, side: Side, description: &Bytes) {
-        self.peer(side).heard = Some(description.clone());
+        let peer = self.peer(side);
+        if peer.hear(description).is_err() {
+            return;
+        }
+        let protection = peer.origin.keying.protection();
         if let Some(anchor) = &mut self.anchor {
-            anchor.point(office, side, description);
+            anchor.point(office, side, description, protection);
         }
         self.hold_music(office);
+    }
+
+    /// The party of that branch, which is on that side of the relay or is to be, has described its session.
+    ///
+    /// # Errors
+    /// It can't be agreed to.
+    pub(super) fn point_branch(
+        &mut self,
+        office: &mut Office,
+        branch: usize,
+        side: Side,
+        description: &Bytes,
+    ) -> Result<(), SdpError> {
+        let branch = self.branches.get_mut(branch).ok_or(SdpError::NoAudio)?;
+        branch.peer.hear(description)?;
+        if let Some(anchor) = &mut self.anchor {
+            anchor.point(office, side, description, branch.peer.origin.keying.protection());
+        }
+        Ok(())
     }
 
     /// The description as whoever is on that side gets it, pointed at our relay.

@@ -24,7 +24,7 @@ use super::sips;
 use super::tag::{is_named, names_dialog};
 use super::transfer::{Stage, Transfer};
 use super::unacked::{Unacked, Wait};
-use super::{Call, State};
+use super::{Call, State, terms};
 use crate::clock::Now;
 use crate::dialog::{Dialog, DialogId};
 use crate::relay::Side;
@@ -156,6 +156,11 @@ impl Call {
         let mut peer = Peer::new(office);
         peer.learn(invite);
         peer.sips = sips::is_to_answer(invite);
+        let callee = Callee::Device { device: device.clone(), user: Some(user.clone()) };
+        peer.origin.keying.terms = terms::of(&self.domain, &callee, flow);
+        if let Some(offer) = &offer {
+            peer.hear(offer).map_err(|_| 488_u16)?;
+        }
         let said = match (offer, place) {
             (Some(offer), _) => sdp::inactive(&offer),
             (None, Place::Ringing(_)) => self.offer.clone().ok_or(488_u16)?,
@@ -177,7 +182,6 @@ impl Call {
         };
         office.respond(now, *server, 200, bytes.clone());
         let unacked = Some(Unacked::new(now, *server, bytes));
-        let callee = Callee::Device { device: device.clone(), user: Some(user.clone()) };
         let by = callee.label();
         let (stage, leg) = match place {
             Place::Ringing(branch) => (self.stage, self.branches[branch].leg),
@@ -258,6 +262,8 @@ impl Call {
     fn newcomer_answered(&mut self, office: &mut Office, now: Now, index: usize, ack: &Message) {
         let answer = headers::description(ack);
         let rings = self.branches.get(index).is_some_and(|it| self.is_awaited(it));
+        let heard = |branch: &mut Branch| answer.as_ref().is_some_and(|it| branch.peer.hear(it).is_ok());
+        let rings = rings && self.branches.get_mut(index).is_some_and(heard);
         let described = answer.as_ref().filter(|_| rings).map(|it| self.answer_for_caller(office, Some(it)));
         let (Some(answer), Some(Ok(described))) = (answer, described) else {
             let Some(branch) = self.branches.get_mut(index) else { return };
@@ -266,12 +272,9 @@ impl Call {
             self.turn_away(office, now, index);
             return self.branch_ended(office, now, index);
         };
-        if let Some(anchor) = &mut self.anchor {
-            anchor.point(office, Side::B, &answer);
-        }
+        let _ = self.point_branch(office, index, Side::B, &answer); // it was heard before
         let Some(branch) = self.branches.get_mut(index) else { return };
         let Some(dialog) = branch.arrived.as_ref().map(|arrived| arrived.dialog.clone()) else { return };
-        branch.peer.heard = Some(answer);
         self.bridge(office, now, index, (dialog, None, None), described);
     }
 
@@ -281,8 +284,9 @@ impl Call {
             self.abandon(office, now);
             return self.transfer_failed(office, now, 488);
         };
-        if let Some(branch) = self.branches.get_mut(index) {
-            branch.peer.heard = Some(answer.clone());
+        if self.branches.get_mut(index).is_none_or(|branch| branch.peer.hear(&answer).is_err()) {
+            self.abandon(office, now);
+            return self.transfer_failed(office, now, 488);
         }
         self.join(office, now, Joining { acked: true, ..Joining::of(index, answer, 0) });
     }

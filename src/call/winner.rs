@@ -35,7 +35,12 @@ impl Call {
         if self.offer.is_none() && description.is_some() && self.anchor.is_none() {
             self.anchor = super::media::Anchor::reserve(office, self.key); // a late offer: the first SDP of the call
         }
-        let answer = self.answer_for_caller(office, description.as_ref());
+        // What the leg is to be heard by stands before the caller is told.
+        let heard = match &description {
+            Some(description) => self.branches[index].peer.hear(description),
+            None => Ok(()),
+        };
+        let answer = heard.and_then(|()| self.answer_for_caller(office, description.as_ref()));
         let (Some(mut dialog), Ok((answer, amendment))) = (dialog, answer) else {
             // No Contact, or an answer that can't be relayed: nobody can talk here.
             self.dismiss(office, now, index, message);
@@ -46,9 +51,9 @@ impl Call {
         };
         let peer = &mut self.branches[index].peer;
         peer.answered(now, message);
-        peer.heard = description.clone();
+        let protection = peer.origin.keying.protection();
         if let (Some(description), Some(anchor)) = (&description, &mut self.anchor) {
-            anchor.point(office, Side::B, description);
+            anchor.point(office, Side::B, description, protection);
         }
         let ack = if late_offer { None } else { Some(self.acknowledge(office, index, &mut dialog)) };
         let held = ack.is_none().then(|| self.branches[index].cseq());

@@ -30,11 +30,12 @@ use crate::admin::status::Statuses;
 use crate::admin::{self, Admin};
 use crate::net::clock;
 use crate::net::listen::{self, BindError};
-use crate::net::media::{Ports, PortsError, Range};
+use crate::net::media::{Identity, NoIdentity, Ports, PortsError, Range};
 use crate::net::signalling::connections::Limits;
 use crate::net::signalling::{Handle, Media, Plane};
 use crate::net::tls::{Tls, TlsError};
 use crate::rules::Ruleset;
+use crate::sdp::Fingerprint;
 use crate::sip::Transport;
 use crate::store::trial::Trials;
 use crate::store::{SledStore, Store, StoreError};
@@ -86,6 +87,8 @@ pub enum StartError {
     Unreachable { listen: IpAddr, key: &'static str },
     #[error("[media]: {0}")]
     Ports(#[from] PortsError),
+    #[error("{0}")]
+    Identity(#[from] NoIdentity),
     #[error("the system gives no threads: {0}")]
     Threads(std::io::Error),
     #[error("the daemon broke off: {0}")]
@@ -211,8 +214,15 @@ impl Running {
             Some(address) => address,
             None => reachable(config.media.listen, "[media] advertise")?,
         };
-        let switch = switch_config(&config, listeners, default_domain, media_address);
-        let media = Media { ports, threads: config.media.threads, voice: config.voice.files(bases) };
+        let identity = Identity::make()?;
+        let fingerprint = Arc::new(identity.fingerprint());
+        let switch = switch_config(&config, listeners, default_domain, media_address, fingerprint);
+        let media = Media {
+            ports,
+            threads: config.media.threads,
+            identity: Some(identity),
+            voice: config.voice.files(bases),
+        };
         let handle =
             Plane::start(switch, seed()?, first, bound, media, outlet).map_err(StartError::Threads)?;
         let _ = plane.set(handle.clone());
@@ -327,6 +337,7 @@ fn switch_config(
     listeners: Vec<Listener>,
     default_domain: Option<String>,
     media: IpAddr,
+    fingerprint: Arc<Fingerprint>,
 ) -> switch::Config {
     switch::Config {
         listeners,
@@ -338,6 +349,7 @@ fn switch_config(
         ports_low: PAIRS_LOW,
         media_advertise: Some(media).filter(|m| *m != config.media.listen),
         media_advertise_ipv6: config.media.advertise_ipv6,
+        fingerprint: Some(fingerprint),
         unsolicited_mwi: config.unsolicited_mwi,
         strangers: config.strangers,
         session: config.session,

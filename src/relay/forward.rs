@@ -7,6 +7,7 @@
 //! RTCP may come on the RTP port (RFC 5761), whether that was negotiated or not: it leaves towards each party the way that
 //! party itself sends it.
 
+use super::guard::Guard;
 use super::latch::Latch;
 use super::stats::Reception;
 use super::watch::Watch;
@@ -66,17 +67,20 @@ pub struct Relay {
     both_pointed: Option<Instant>,
     /// From when both were pointed on.
     watch: Watch,
+    /// A side is secured, or was: packets take the way of [`super::secured`].
+    pub(super) secured: bool,
     a: Party,
     b: Party,
 }
 
 #[derive(Debug, Default)]
-struct Party {
-    rtp: Latch,
-    rtcp: Latch,
-    reports: Reports,
+pub(super) struct Party {
+    pub(super) rtp: Latch,
+    pub(super) rtcp: Latch,
+    pub(super) reports: Reports,
+    pub(super) guard: Guard,
     /// What came from this party.
-    reception: Reception,
+    pub(super) reception: Reception,
     /// What this party hears.
     feed: Source,
     /// The voice plane hears this party.
@@ -92,7 +96,7 @@ impl Party {
 
 /// Which of its ports a party takes RTCP on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Reports {
+pub(super) enum Reports {
     #[default]
     Apart,
     /// On the RTP port (RFC 5761).
@@ -106,6 +110,7 @@ impl Relay {
             opened: now,
             both_pointed: None,
             watch: Watch::new(now),
+            secured: false,
             a: Party::default(),
             b: Party::default(),
         }
@@ -120,6 +125,11 @@ impl Relay {
         party.rtp.point(rtp);
         party.rtcp.point(rtcp);
         party.reports = if rtp.is_some() && rtp == rtcp { Reports::Muxed } else { Reports::Apart };
+        self.note_pointed(now);
+    }
+
+    /// Notes since when both parties can be sent to.
+    pub(super) fn note_pointed(&mut self, now: Instant) {
         if self.both_pointed.is_none()
             && self.a.rtp.destination().is_some()
             && self.b.rtp.destination().is_some()
@@ -150,7 +160,7 @@ impl Relay {
     ) -> Outcome {
         let outcome = match Protocol::of(packet) {
             Some(Protocol::Rtp) => self.rtp_or_rtcp(now, side, channel, from, packet),
-            // Neither ICE nor DTLS was agreed on with anybody.
+            // Where ICE or DTLS was agreed on it has gone another way: see `secured`.
             Some(Protocol::Stun | Protocol::Dtls) | None => Forward::Drop(Why::NotRtp).into(),
         };
         if let Forward::Drop(why @ (Why::NotRtp | Why::Stranger)) = outcome.forward {
@@ -256,7 +266,7 @@ impl Relay {
         }
     }
 
-    fn party(&mut self, side: Side) -> &mut Party {
+    pub(super) fn party(&mut self, side: Side) -> &mut Party {
         match side {
             Side::A => &mut self.a,
             Side::B => &mut self.b,

@@ -96,6 +96,11 @@ impl Latch {
         }
     }
 
+    /// The party is where a connectivity check says (RFC 8445): whatever was named before is nothing beside that.
+    pub fn find(&mut self, source: SocketAddr) {
+        *self = Latch::Locked { pointed: source, source };
+    }
+
     /// Whether the party that was heard before from that IP address has given way to another, which is still to be heard.
     #[must_use]
     pub fn has_left(&self, ip: IpAddr) -> bool {

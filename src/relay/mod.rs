@@ -1,14 +1,20 @@
 //! The media relay as values: what the signalling plane asks of it, what it reports, and the packets that the voice plane hears and says. The per-packet work is in
 //! `forward`, `latch` and `stats`; sockets and threads are in `net::media`.
 
+use crate::sdp::Protection;
+use crate::sdp::keying::Association;
+use crate::srtp::Keys;
+use forward::Channel;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 pub mod forward;
+pub mod guard;
 pub mod latch;
 pub mod pool;
+pub mod secured;
 pub mod stats;
 pub mod watch;
 
@@ -64,6 +70,10 @@ pub enum Command {
     Feed { id: RelayId, side: Side, from: Source },
     /// Whether the voice plane gets a copy of each RTP packet that the party on this side sends ([`Heard`]), also of those that nobody else gets.
     Tap { id: RelayId, side: Side, on: bool },
+    /// How the packets of the party on this side are secured from now on. As long as its keys are the same, its streams go on.
+    Secure { id: RelayId, side: Side, by: Protection },
+    /// A DTLS handshake has given the keys of that port. They count only while that association is the one agreed on.
+    Handshaken { id: RelayId, side: Side, channel: Channel, of: Box<Association>, keys: Keys },
     /// Stop; answered with [`Report::Closed`], after which the pairs may be used again.
     Close { id: RelayId },
     /// Open this many more pairs; answered with [`Report::Opened`].
@@ -79,6 +89,8 @@ impl Command {
             | Command::Point { id, .. }
             | Command::Feed { id, .. }
             | Command::Tap { id, .. }
+            | Command::Secure { id, .. }
+            | Command::Handshaken { id, .. }
             | Command::Close { id } => Some(*id),
             Command::Grow { .. } => None,
         }
@@ -191,7 +203,7 @@ pub struct Stream {
     pub jitter_ms: f64,
     /// From `Open` to the first packet relayed, in milliseconds.
     pub first_packet_ms: Option<u64>,
-    /// Packets dropped: not RTP, or from a source that doesn't fit.
+    /// Packets dropped: not RTP, from a source that doesn't fit, not authentic, or there before.
     pub dropped: u64,
     /// Those of the dropped that were neither RTP nor RTCP, or broken.
     #[serde(default)]

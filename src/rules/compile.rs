@@ -325,6 +325,7 @@ fn device_entry(model: &Model, name: &Name, device: &Device) -> DeviceEntry {
             hotdesk: device.hotdesk,
             push: device.push.clone(),
             record: device.record,
+            srtp: device.srtp,
             addresses_of_record: addresses_of_record(model, name, device).into_iter().collect(),
         },
         auth: device.auth.clone(),
@@ -405,6 +406,7 @@ fn trunks(model: &Model) -> BTreeMap<Name, TrunkEntry> {
             channels: trunk.channels,
             ping: trunk.ping,
             called: trunk.called,
+            srtp: trunk.srtp,
         };
         let locale = Locale { country: trunk.country.clone(), area_code: trunk.area_code.clone() };
         (

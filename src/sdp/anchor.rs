@@ -1,14 +1,16 @@
-//! Pointing a description at our relay: a line editor. What it doesn't name passes byte for byte.
+//! Pointing a description at our relay, and saying how its media is secured there: a line editor. What it doesn't name passes byte for byte.
 
 use super::SdpError;
+use super::keying::{Carriage, Keying};
 use super::origin::Ports;
 use super::read::{Line, MediaLine, Sections, connection_address, lines};
 use bytes::{BufMut, Bytes, BytesMut};
 use std::fmt::{self, Write as _};
 
 /// Attributes that lead around the relay, or promise what it doesn't keep: ICE (RFC 8839), bundling of streams that are
-/// refused (RFC 9143), other addresses (RFC 6947, RFC 7006), and filters on the sender's address (RFC 4570).
-const REMOVED: [&[u8]; 13] = [
+/// refused (RFC 9143), other addresses (RFC 6947, RFC 7006), filters on the sender's address (RFC 4570), and keys, which end at the relay
+/// (RFC 4568, RFC 4567, RFC 8122, RFC 8842).
+const REMOVED: [&[u8]; 19] = [
     b"candidate",
     b"remote-candidates",
     b"end-of-candidates",
@@ -22,22 +24,69 @@ const REMOVED: [&[u8]; 13] = [
     b"altc",
     b"ccap",
     b"source-filter",
+    b"crypto",
+    b"key-mgmt",
+    b"fingerprint",
+    b"setup",
+    b"tls-id",
+    b"connection",
+];
+
+/// What we say ourselves of a stream whose profile is ours: RTCP on its port (RFC 5761), and its name (RFC 9143).
+const OURS: [&[u8]; 2] = [b"rtcp-mux", b"mid"];
+
+/// What browsers agree on between themselves and a phone in the clear knows nothing of, or the other way round: sources and streams
+/// (RFC 5576, RFC 8830), header extensions (RFC 8285), groups (RFC 5888), feedback (RFC 4585), and shortened RTCP (RFC 5506).
+const OF_BROWSERS: [&[u8]; 14] = [
+    b"rtcp-mux-only",
+    b"rtcp-rsize",
+    b"rtcp-fb",
+    b"ssrc",
+    b"ssrc-group",
+    b"msid",
+    b"msid-semantic",
+    b"extmap",
+    b"extmap-allow-mixed",
+    b"group",
+    b"rid",
+    b"simulcast",
+    b"mid",
+    b"rtcp-mux",
 ];
 
 /// The same description with its first live audio stream pointed at our relay: `c=` address, port, `a=rtcp`; its `o=` line is ours, with
-/// this session id and version ([`Origin`](super::Origin) keeps them);
+/// this session id and version ([`Origin`](super::Origin) keeps them); it is secured as that keying says;
 /// ICE and other attributes that would lead around the relay are removed, other media get port 0. An address of hold
-/// (`0.0.0.0`) stays: it says that nothing may be sent. `a=rtcp-mux` stays: it is between the two parties.
+/// (`0.0.0.0`) stays: it says that nothing may be sent, but where ICE finds the way. Between two parties in the clear `a=rtcp-mux`
+/// stays: it is between them.
 ///
 /// # Errors
 /// See [`SdpError`].
-pub fn anchor(description: &[u8], ports: Ports, id: u64, version: u64) -> Result<Bytes, SdpError> {
+pub fn anchor(
+    description: &[u8],
+    ports: Ports,
+    id: u64,
+    version: u64,
+    keying: &Keying,
+) -> Result<Bytes, SdpError> {
     let sections = Sections::cut(description)?;
-    // Room for longer addresses and an `a=rtcp` line.
-    let mut anchor = Anchor { out: BytesMut::with_capacity(description.len() + 128), ports, id, version };
+    let foreign = is_foreign(sections.audio());
+    let stream = lines(sections.audio()).next().ok_or(SdpError::NoAudio)?;
+    let carriage = keying.carriage(MediaLine::parse(stream.value)?.proto, foreign, ports);
+    let mut anchor = Anchor {
+        // Room for longer addresses, an `a=rtcp` line and keys.
+        out: BytesMut::with_capacity(description.len() + 512),
+        ports,
+        id,
+        version,
+        found_by_ice: sections.has_ice(),
+        foreign: foreign || carriage.ice,
+        carriage,
+    };
     for line in lines(sections.session) {
         anchor.session_line(line)?;
     }
+    anchor.of_session(stream);
     for (at, section) in sections.media.iter().enumerate() {
         if at == sections.audio {
             anchor.audio(section)?;
@@ -53,6 +102,11 @@ struct Anchor {
     ports: Ports,
     id: u64,
     version: u64,
+    carriage: Carriage,
+    /// One of the two sides is of another kind than plain RTP as it came.
+    foreign: bool,
+    /// Whoever wrote it is found by ICE: an unspecified address is none of hold.
+    found_by_ice: bool,
 }
 
 impl Anchor {
@@ -61,7 +115,7 @@ impl Anchor {
         match line.kind {
             b'o' => self.origin(line),
             b'c' => self.connection(line),
-            _ if is_removed(line) => Ok(()),
+            _ if is_removed(line) || self.is_ours(line) => Ok(()),
             _ => {
                 self.out.put_slice(line.whole);
                 Ok(())
@@ -75,10 +129,10 @@ impl Anchor {
         for line in lines(section) {
             if line.kind == b'm' {
                 let media = MediaLine::parse(line.value)?;
-                self.line(
-                    line,
-                    format_args!("m={} {rtp_port} {} {}", media.media, media.proto, media.formats),
-                );
+                let proto = self.carriage.proto.take().unwrap_or_else(|| media.proto.into());
+                self.line(line, format_args!("m={} {rtp_port} {proto} {}", media.media, media.formats));
+            } else if self.carriage.ice && line.attribute().is_some_and(|(name, _)| name == b"rtcp") {
+                // RFC 8834 §4.5: there is none.
             } else if line.attribute().is_some_and(|(name, _)| name == b"rtcp") {
                 if !rtcp_written {
                     self.line(line, format_args!("a=rtcp:{rtcp_port}"));
@@ -88,17 +142,41 @@ impl Anchor {
                 self.session_line(line)?;
             }
         }
+        let Some(media) = lines(section).next() else { return Ok(()) };
         // RFC 3605: a port that isn't the next one has to be said.
-        if !rtcp_written
-            && rtp_port.checked_add(1) != Some(rtcp_port)
-            && let Some(media) = lines(section).next()
-        {
-            if !self.out.ends_with(b"\n") {
-                self.out.put_slice(line_end(media));
-            }
+        if !rtcp_written && !self.carriage.ice && rtp_port.checked_add(1) != Some(rtcp_port) {
+            self.end_line(media);
             self.line(media, format_args!("a=rtcp:{rtcp_port}"));
         }
+        for said in std::mem::take(&mut self.carriage.of_stream) {
+            self.end_line(media);
+            self.line(media, format_args!("{}", *said));
+        }
+        if self.carriage.muxed {
+            self.end_line(media);
+            self.line(media, format_args!("a=rtcp-mux"));
+        }
         Ok(())
+    }
+
+    /// What we say of the session, after all that was said of it.
+    fn of_session(&mut self, like: Line<'_>) {
+        for said in std::mem::take(&mut self.carriage.of_session) {
+            self.line(like, format_args!("{said}"));
+        }
+    }
+
+    /// Ends the last line, where it came without an end.
+    fn end_line(&mut self, like: Line<'_>) {
+        if !self.out.ends_with(b"\n") {
+            self.out.put_slice(line_end(like));
+        }
+    }
+
+    /// Whether we say that ourselves, or not at all.
+    fn is_ours(&self, line: Line<'_>) -> bool {
+        let Some((name, _)) = line.attribute() else { return false };
+        (self.carriage.secured && OURS.contains(&name)) || (self.foreign && OF_BROWSERS.contains(&name))
     }
 
     /// RFC 3264 §6: a stream is refused with port 0; its line stays, so that the lines of offer and answer match.
@@ -130,7 +208,7 @@ impl Anchor {
     }
 
     fn connection(&mut self, line: Line<'_>) -> Result<(), SdpError> {
-        if connection_address(line.value)?.is_unspecified() {
+        if connection_address(line.value)?.is_unspecified() && !self.found_by_ice {
             self.out.put_slice(line.whole);
         } else {
             let (kind, address) = (self.address_kind(), self.ports.address);
@@ -154,6 +232,17 @@ impl Anchor {
 /// The line end as it came; one for a last line that came without.
 fn line_end(line: Line<'_>) -> &'static [u8] {
     if line.whole.ends_with(b"\n") && !line.whole.ends_with(b"\r\n") { b"\n" } else { b"\r\n" }
+}
+
+/// Whether this stream is anything but plain RTP.
+fn is_foreign(stream: &[u8]) -> bool {
+    let secured = |line: Line<'_>| {
+        line.attribute().is_some_and(|(name, _)| matches!(name, b"crypto" | b"fingerprint"))
+            || line.kind == b'm'
+                && MediaLine::parse(line.value)
+                    .is_ok_and(|media| media.proto.to_ascii_uppercase().contains("SAVP"))
+    };
+    lines(stream).any(secured)
 }
 
 fn is_removed(line: Line<'_>) -> bool {

@@ -1,11 +1,15 @@
 //! Session descriptions (RFC 8866) and what offer/answer (RFC 3264) needs of them. Line by line: what isn't ours to
 //! change passes byte for byte.
 //!
-//! What it is not: it negotiates no codec and knows no offer from an answer. Host names in `c=` are not resolved: such a
+//! What it is not: it negotiates no codec (but keys, in `keying`) and knows no offer from an answer. Host names in `c=` are not resolved: such a
 //! description is refused.
 
 mod anchor;
+mod base64;
+mod crypto;
+mod fingerprint;
 mod hold;
+pub mod keying;
 pub mod origin;
 mod read;
 pub mod spoken;
@@ -13,7 +17,9 @@ pub mod spoken;
 mod tests;
 
 use anchor::anchor;
+pub use fingerprint::{Fingerprint, Role};
 pub use hold::{both_ways, inactive};
+pub use keying::{Keying, Protection};
 pub use origin::{Origin, Ports};
 pub use read::audio;
 
@@ -51,6 +57,14 @@ pub enum SdpError {
     TooManyMedia,
     #[error("no audio that can be relayed")]
     NoAudio,
-    #[error("a media or connection line can't be read")]
+    #[error("a line can't be read")]
     BadLine,
+    #[error("SRTP is required")]
+    NotSecured,
+    #[error("SRTP is off")]
+    Secured,
+    #[error("no SRTP key and no fingerprint that we take")]
+    NoKeys,
+    #[error("SRTP is required, and keys in a description by TLS alone")]
+    KeysInTheClear,
 }

@@ -1,7 +1,7 @@
 //! What the `o=` lines of our descriptions in one dialog say (RFC 8866 §5.2, RFC 3264 §8): one session of ours, whoever it was that the
 //! rest was taken from, and a version that rises by one when the description changes and at no other time.
 
-use super::{SdpError, anchor};
+use super::{Keying, SdpError, anchor};
 use bytes::Bytes;
 use std::net::IpAddr;
 
@@ -20,13 +20,15 @@ pub struct Origin {
     version: u64,
     /// The description that the peer was given last.
     last: Option<Bytes>,
+    /// How its media is secured.
+    pub keying: Keying,
 }
 
 impl Origin {
     /// `id` tells our sessions from one another. Some peers read it as a number of 32 bits, with a sign.
     #[must_use]
-    pub fn new(id: u64) -> Origin {
-        Origin { id: id >> 33, version: 1, last: None }
+    pub fn new(id: u64, keying: Keying) -> Origin {
+        Origin { id: id >> 33, version: 1, last: None, keying }
     }
 
     /// The description as the peer of this dialog is given it: pointed at the relay, and as the next version of our session, or as the
@@ -35,12 +37,12 @@ impl Origin {
     /// # Errors
     /// See [`SdpError`]; nothing was said then.
     pub fn describe(&mut self, description: &[u8], ports: Ports) -> Result<Bytes, SdpError> {
-        let same = anchor(description, ports, self.id, self.version)?;
+        let same = anchor(description, ports, self.id, self.version, &self.keying)?;
         if self.last.as_ref() == Some(&same) {
             return Ok(same);
         }
         let said = match self.last {
-            Some(_) => anchor(description, ports, self.id, self.version + 1)?,
+            Some(_) => anchor(description, ports, self.id, self.version + 1, &self.keying)?,
             None => same,
         };
         self.version += u64::from(self.last.is_some());
@@ -85,7 +87,7 @@ mod tests {
                 "v=0\r\no={who} IN IP4 10.0.0.1\r\ns=-\r\nc=IN IP4 10.0.0.1\r\nt=0 0\r\nm=audio {port} RTP/AVP 0\r\n"
             )
         };
-        let mut origin = Origin::new(u64::MAX);
+        let mut origin = Origin::new(u64::MAX, Keying::new([0; 32], None));
         let first = origin.describe(of("ann 7 9", 4000).as_bytes(), ports(20_000)).unwrap();
         // Where the party receives is not shown, so this is the same description.
         let second = origin.describe(of("bob 1 1", 5000).as_bytes(), ports(20_000)).unwrap();
@@ -103,7 +105,7 @@ mod tests {
         fn the_version_rises_by_one_with_each_change_and_at_no_other_time(
             turns in proptest::collection::vec((0_u8..3, 0_u8..2, any::<u16>()), 1..20),
         ) {
-            let mut origin = Origin::new(u64::from(u32::MAX) << 32);
+            let mut origin = Origin::new(u64::from(u32::MAX) << 32, Keying::new([0; 32], None));
             let mut last: Option<Bytes> = None;
             for (direction, codec, version) in turns {
                 let direction = ["sendrecv", "sendonly", "inactive"][usize::from(direction)];

@@ -91,8 +91,17 @@ impl<'a> Sections<'a> {
         Ok(Sections { session, media, audio: audio.ok_or(SdpError::NoAudio)? })
     }
 
-    fn audio(&self) -> &'a [u8] {
+    pub(super) fn audio(&self) -> &'a [u8] {
         self.media.get(self.audio).copied().unwrap_or_default()
+    }
+
+    /// Whether its audio is found by ICE (RFC 8839), and its addresses are only a guess: with DTLS alone we take part in that.
+    pub(super) fn has_ice(&self) -> bool {
+        let says = |wanted: &[u8]| {
+            let mut both = lines(self.audio()).chain(lines(self.session));
+            both.any(|line| line.attribute().is_some_and(|(name, _)| name == wanted))
+        };
+        says(b"ice-ufrag") && says(b"fingerprint")
     }
 }
 
@@ -116,10 +125,10 @@ impl<'a> MediaLine<'a> {
         Ok(MediaLine { media, port, proto, formats })
     }
 
-    /// Live audio over RTP. SRTP with keys in the description passes the relay as any payload does; with DTLS
-    /// (`UDP/TLS/...`) the handshake would have to pass too.
+    /// Live audio over RTP.
     fn is_relayed(&self) -> bool {
-        const RELAYED: [&str; 4] = ["RTP/AVP", "RTP/AVPF", "RTP/SAVP", "RTP/SAVPF"];
+        const RELAYED: [&str; 6] =
+            ["RTP/AVP", "RTP/AVPF", "RTP/SAVP", "RTP/SAVPF", "UDP/TLS/RTP/SAVP", "UDP/TLS/RTP/SAVPF"];
         self.port != 0
             && self.media.eq_ignore_ascii_case("audio")
             && RELAYED.iter().any(|proto| proto.eq_ignore_ascii_case(self.proto))
@@ -142,7 +151,7 @@ pub fn audio(description: &[u8]) -> Result<Audio, SdpError> {
         rtp,
         rtcp: rtcp(section, rtp)?,
         direction: direction(section).or(direction(sections.session)).unwrap_or(Direction::SendRecv),
-        on_hold: address.is_unspecified(),
+        on_hold: address.is_unspecified() && !sections.has_ice(),
     })
 }
 

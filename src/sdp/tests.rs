@@ -21,8 +21,12 @@ fn usual() -> Ports {
     at(relay(), 20_000, 20_001)
 }
 
+fn plain() -> Keying {
+    Keying::new([0; 32], None)
+}
+
 fn anchored(description: &str) -> String {
-    String::from_utf8(anchor(description.as_bytes(), usual(), 5, 6).unwrap().to_vec()).unwrap()
+    String::from_utf8(anchor(description.as_bytes(), usual(), 5, 6, &plain()).unwrap().to_vec()).unwrap()
 }
 
 #[test]
@@ -51,7 +55,8 @@ fn bare_line_feeds_stay_bare() {
 
 #[test]
 fn the_address_family_follows_the_relay() {
-    let out = anchor(OFFER.as_bytes(), at("2001:db8::1".parse().unwrap(), 20_000, 20_001), 5, 6).unwrap();
+    let out =
+        anchor(OFFER.as_bytes(), at("2001:db8::1".parse().unwrap(), 20_000, 20_001), 5, 6, &plain()).unwrap();
     let text = String::from_utf8(out.to_vec()).unwrap();
     assert!(text.contains("o=- 5 6 IN IP6 2001:db8::1\r\n") && text.contains("c=IN IP6 2001:db8::1\r\n"));
     assert_eq!(audio(&out).unwrap().rtp, "[2001:db8::1]:20000".parse().unwrap());
@@ -60,7 +65,7 @@ fn the_address_family_follows_the_relay() {
 #[test]
 fn an_odd_rtcp_port_is_said_even_where_the_offer_said_none() {
     let offer = "v=0\no=- 1 1 IN IP4 10.0.0.1\ns=-\nt=0 0\nm=audio 4000 RTP/AVP 0\nc=IN IP4 10.0.0.1";
-    let out = anchor(offer.as_bytes(), at(relay(), 20_000, 30_001), 1, 1).unwrap();
+    let out = anchor(offer.as_bytes(), at(relay(), 20_000, 30_001), 1, 1, &plain()).unwrap();
     assert_eq!(audio(&out).unwrap().rtcp, "192.0.2.1:30001".parse().unwrap());
 }
 
@@ -85,11 +90,10 @@ fn rtcp_mux_puts_rtcp_on_the_rtp_port_and_is_left_to_the_parties() {
 
 #[test]
 fn the_first_live_audio_is_taken() {
-    let offer =
-        OFFER.replace("m=audio", "m=audio 0 RTP/AVP 3\r\nm=audio 5000 UDP/TLS/RTP/SAVPF 0\r\nm=audio");
+    let offer = OFFER.replace("m=audio", "m=audio 0 RTP/AVP 3\r\nm=audio 5000 TCP/TLS/RTP/SAVP 0\r\nm=audio");
     assert_eq!(audio(offer.as_bytes()).unwrap().rtp.port(), 4000);
     let out = anchored(&offer);
-    assert!(out.contains("m=audio 0 RTP/AVP 3\r\nm=audio 0 UDP/TLS/RTP/SAVPF 0\r\nm=audio 20000 RTP/AVP 0"));
+    assert!(out.contains("m=audio 0 RTP/AVP 3\r\nm=audio 0 TCP/TLS/RTP/SAVP 0\r\nm=audio 20000 RTP/AVP 0"));
 }
 
 #[test]
@@ -102,7 +106,7 @@ fn what_can_not_be_relayed_says_why() {
         ("v=0\r\no=- 1 1 IN IP4 1.1.1.1\r\n".to_owned(), SdpError::NoAudio),
         (OFFER.replace("m=audio", "m=image"), SdpError::NoAudio),
         (OFFER.replace("audio 4000", "audio 0"), SdpError::NoAudio),
-        (OFFER.replace("4000 RTP/AVP", "4000 UDP/TLS/RTP/SAVP"), SdpError::NoAudio),
+        (OFFER.replace("4000 RTP/AVP", "4000 UDP/DTLS/SCTP"), SdpError::NoAudio),
         (OFFER.replace("4000 RTP/AVP", "4000 TCP/FOO"), SdpError::NoAudio),
         (OFFER.replace("audio 4000", "audio 65536"), SdpError::BadLine),
         (OFFER.replace("audio 4000", "audio +400"), SdpError::BadLine),
@@ -115,7 +119,7 @@ fn what_can_not_be_relayed_says_why() {
         assert_eq!(audio(description.as_bytes()), Err(error), "{description}");
     }
     let no_origin = OFFER.replace("o=alice 1 2", "o=alice");
-    assert_eq!(anchor(no_origin.as_bytes(), usual(), 1, 1), Err(SdpError::BadLine));
+    assert_eq!(anchor(no_origin.as_bytes(), usual(), 1, 1, &plain()), Err(SdpError::BadLine));
 }
 
 /// Lines such as descriptions are made of, and noise.
@@ -139,7 +143,7 @@ proptest! {
     #[test]
     fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
         let _ = audio(&bytes);
-        let _ = anchor(&bytes, usual(), 5, 6);
+        let _ = anchor(&bytes, usual(), 5, 6, &plain());
     }
 
     #[test]
@@ -150,10 +154,10 @@ proptest! {
         let end = if crlf { "\r\n" } else { "\n" };
         let head = ["v=0", "o=- 1 1 IN IP4 10.0.0.9", "s=-", "c=IN IP4 10.0.0.8", "t=0 0"].map(str::to_owned);
         let text: String = head.iter().chain(&body).flat_map(|line| [line.as_str(), end]).collect();
-        if let Ok(once) = anchor(text.as_bytes(), usual(), 5, 6) {
+        if let Ok(once) = anchor(text.as_bytes(), usual(), 5, 6, &plain()) {
             let audio = audio(&once).unwrap();
             prop_assert!(audio.on_hold || audio.rtp == "192.0.2.1:20000".parse().unwrap());
-            prop_assert_eq!(&anchor(&once, usual(), 5, 6).unwrap(), &once);
+            prop_assert_eq!(&anchor(&once, usual(), 5, 6, &plain()).unwrap(), &once);
             prop_assert!(!once.windows(12).any(|w| w == b"a=candidate:"));
             let kept = |bytes: &[u8]| bytes.split(|b| *b == b'\n').filter(|l| l.starts_with(b"m=")).count();
             prop_assert_eq!(kept(&once), kept(text.as_bytes()));

@@ -3,8 +3,10 @@
 pub use crate::call::office::Listener;
 use crate::call::session_timer::Limits;
 use crate::registrar::location::Expiry;
+use crate::sdp::Fingerprint;
 use crate::sip::auth::Algorithm;
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
 use std::time::Duration;
 
 #[derive(Clone, Debug)]
@@ -26,6 +28,8 @@ pub struct Config {
     pub media_advertise: Option<IpAddr>,
     /// What our SDP says to whoever is reached by IPv6, where the relay ports take both families; to others it says the other one.
     pub media_advertise_ipv6: Option<Ipv6Addr>,
+    /// Of the certificate that the media plane shows in DTLS handshakes; without one nobody is offered any.
+    pub fingerprint: Option<Arc<Fingerprint>>,
     /// A contact that has just registered is told what waits in its user's mailbox, without having subscribed.
     pub unsolicited_mwi: bool,
     /// What those may cost us whom nobody vouches for.

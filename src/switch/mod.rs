@@ -114,6 +114,7 @@ impl Switch {
         let bound = config.listeners.iter().map(|listener| (listener.transport, listener.bound)).collect();
         office.media_advertise = config.media_advertise;
         office.media_advertise_ipv6 = config.media_advertise_ipv6;
+        office.fingerprint.clone_from(&config.fingerprint);
         office.session = config.session;
         Switch {
             config,

@@ -33,6 +33,7 @@ fn switch(now: Now) -> Switch {
         ports_low: 0,
         media_advertise: None,
         media_advertise_ipv6: None,
+        fingerprint: None,
         unsolicited_mwi: false,
         strangers: ringtree::switch::strangers::Limits::default(),
         session: ringtree::call::session_timer::Limits::default(),

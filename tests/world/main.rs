@@ -11,6 +11,7 @@ mod carrier;
 mod certified;
 mod deflection;
 mod early;
+mod encrypted;
 mod events;
 mod guard;
 mod live;

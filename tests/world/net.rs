@@ -56,6 +56,7 @@ pub fn configured(change: impl FnOnce(&mut Config)) -> Config {
         ports_low: 16,
         media_advertise: None,
         media_advertise_ipv6: None,
+        fingerprint: None,
         unsolicited_mwi: false,
         strangers: ringtree::switch::strangers::Limits::default(),
         session: ringtree::call::session_timer::Limits::default(),
@@ -317,7 +318,12 @@ impl World {
                 assert!(self.relays.contains(&id));
                 self.points.entry(id).or_default()[usize::from(side == Side::B)] = rtp;
             }
-            Action::Media(Command::Feed { id, .. } | Command::Tap { id, .. }) => {
+            Action::Media(
+                Command::Feed { id, .. }
+                | Command::Tap { id, .. }
+                | Command::Secure { id, .. }
+                | Command::Handshaken { id, .. },
+            ) => {
                 assert!(self.relays.contains(&id));
             }
             Action::Voice(command) => {

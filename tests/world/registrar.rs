@@ -40,6 +40,8 @@ pub struct Field {
     pub switch: Switch,
     pub now: Now,
     pub events: Vec<Event>,
+    /// What relays were told.
+    pub media: Vec<Command>,
     count: u32,
 }
 
@@ -62,8 +64,13 @@ impl Field {
     pub fn with(rules: &str, config: Config) -> Field {
         let mut wall = ringtree::net::clock::now();
         wall.wall = "2026-11-24T15:00:00Z".parse().unwrap();
-        let mut field =
-            Field { switch: Switch::new(config, [7; 32]), now: wall, events: Vec::new(), count: 0 };
+        let mut field = Field {
+            switch: Switch::new(config, [7; 32]),
+            now: wall,
+            events: Vec::new(),
+            media: Vec::new(),
+            count: 0,
+        };
         field.publish(rules);
         field
     }
@@ -96,6 +103,7 @@ impl Field {
                     let closed = Report::Closed { id, media: Media::default() };
                     sent.extend(self.input(Input::Media(closed)));
                 }
+                Action::Media(command) => self.media.push(command),
                 _ => {}
             }
         }

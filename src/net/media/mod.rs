@@ -14,19 +14,22 @@
 //! A full command queue makes the signalling thread wait for the relay thread, which never waits for the signalling thread:
 //! reports that find no room are kept (at most one a relay) and offered again.
 
+pub mod handshake;
 pub mod ports;
 mod thread;
 mod voice;
 
+pub use handshake::{Identity, NoIdentity};
 pub use ports::{DSCP_EF, DSCP_MAX, Ports, PortsError, Range};
 pub use voice::{HEARD_MAX, SAID_MAX, Unsaid, VoicePort};
 
 use super::poll::{Poll, Waker};
 use crate::relay::{Command, RelayId, Report};
+use handshake::Handshakes;
 use std::cell::Cell;
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, TrySendError};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError};
 use std::thread::JoinHandle;
 
 /// Commands that wait for one relay thread. When it is full, the signalling thread waits.
@@ -52,26 +55,56 @@ struct Thread {
     thread: Option<JoinHandle<()>>,
 }
 
+/// What leads to a relay thread: commands, and the results of handshakes. The latter have a queue of their own: whoever holds an end of
+/// the queue of commands keeps the thread from ending.
+struct Ways {
+    commands: SyncSender<Command>,
+    waker: Waker,
+    given: SyncSender<Command>,
+}
+
+/// The relay thread's ends of that.
+struct Ends {
+    queue: Receiver<Command>,
+    poll: Poll,
+    handshaken: Receiver<Command>,
+}
+
 impl Plane {
-    /// Starts `threads` relay threads (1 to [`THREADS_MAX`]). The pairs that `ports` opened already are reported first.
+    /// Starts `threads` relay threads (1 to [`THREADS_MAX`]), and one for handshakes where we have an identity to show in them. The pairs
+    /// that `ports` opened already are reported first.
     ///
     /// # Errors
     /// The system gives no thread or no file descriptor.
-    pub fn start(mut ports: Ports, threads: usize, report: &Reporter) -> io::Result<Plane> {
+    pub fn start(
+        mut ports: Ports,
+        threads: usize,
+        identity: Option<Identity>,
+        report: &Reporter,
+    ) -> io::Result<Plane> {
         let open = ports.open.clone();
         let at_first = std::mem::take(&mut ports.at_first);
         let mut ports = Some(ports);
-        let threads = (0..threads.clamp(1, THREADS_MAX))
-            .map(|n| {
+        let desks = (0..threads.clamp(1, THREADS_MAX))
+            .map(|_| {
                 let (commands, queue) = std::sync::mpsc::sync_channel(COMMANDS_MAX);
                 let poll = Poll::new()?;
                 let waker = Waker::new(&poll, thread::WAKER)?;
+                let (given, handshaken) = std::sync::mpsc::sync_channel(handshake::HANDSHAKES_MAX);
+                Ok((Ways { commands, waker, given }, Ends { queue, poll, handshaken }))
+            })
+            .collect::<io::Result<Vec<_>>>()?;
+        let ways = desks.iter().map(|(ways, _)| (ways.given.clone(), ways.waker.clone())).collect();
+        let handshakes = Handshakes::start(identity, ways)?;
+        let threads = (0..)
+            .zip(desks)
+            .map(|(n, (Ways { commands, waker, .. }, ends)): (u32, _)| {
                 let (voice, voice_port) = voice::Voice::new(waker.clone());
                 let relays = thread::Relays::new(
-                    poll,
+                    ends,
                     waker.clone(),
-                    queue,
                     voice,
+                    handshakes.clone(),
                     open.clone(),
                     ports.take(),
                     report.clone(),

@@ -6,13 +6,18 @@
 //! then the kernel, not the latch, decides who is heard: the phone couldn't take its latch back, and strangers went
 //! uncounted.
 
-use super::Reporter;
+mod secured;
+
+use super::handshake::Handshakes;
 use super::ports::{Open, Pair, Ports};
 use super::voice::Voice;
+use super::{Ends, Reporter};
+use crate::ice::ANSWER_BYTES_MAX;
 use crate::net::clock;
 use crate::net::poll::{Events, Interest, Poll, Waker};
 use crate::relay::forward::{Channel, Forward, Outcome, Relay};
 use crate::relay::{Command, Heard, Media, PortPair, RelayId, Report, Said, Side};
+use crate::srtp::TRAILER_BYTES_MAX;
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -43,6 +48,8 @@ pub(super) struct Relays {
     poll: Poll,
     waker: Waker,
     commands: Receiver<Command>,
+    /// What handshakes have given.
+    handshaken: Receiver<Command>,
     voice: Voice,
     open: Open,
     /// Of the first thread only.
@@ -55,7 +62,10 @@ pub(super) struct Relays {
     index: FxHashMap<RelayId, usize>,
     relays: Vec<Option<Live>>,
     vacant: Vec<usize>,
+    handshakes: Handshakes,
     buffer: Box<[u8]>,
+    /// Of a connectivity check.
+    answer: [u8; ANSWER_BYTES_MAX],
 }
 
 /// A relay and its sockets.
@@ -70,11 +80,15 @@ struct Live {
 }
 
 impl Live {
+    fn pair(&self, side: Side) -> Option<&Arc<Pair>> {
+        match side {
+            Side::A => Some(&self.a),
+            Side::B => self.b.as_ref(),
+        }
+    }
+
     fn socket(&self, side: Side, channel: Channel) -> Option<&UdpSocket> {
-        let pair = match side {
-            Side::A => &self.a,
-            Side::B => self.b.as_ref()?,
-        };
+        let pair = self.pair(side)?;
         Some(match channel {
             Channel::Rtp => &pair.rtp,
             Channel::Rtcp => &pair.rtcp,
@@ -92,10 +106,14 @@ impl Live {
         if let Forward::SendTo { side, channel, to } = forward
             && let Some(socket) = self.socket(side, channel)
         {
-            let to = if self.both_families { mapped(to) } else { to };
             // Media that can't be sent now is of no use later.
-            let _ = socket.send_to(packet, to);
+            let _ = socket.send_to(packet, self.as_sent_to(to));
         }
+    }
+
+    /// An address as its sockets take it.
+    fn as_sent_to(&self, to: SocketAddr) -> SocketAddr {
+        if self.both_families { mapped(to) } else { to }
     }
 }
 
@@ -119,10 +137,10 @@ enum Queue {
 
 impl Relays {
     pub(super) fn new(
-        poll: Poll,
+        Ends { queue: commands, poll, handshaken }: Ends,
         waker: Waker,
-        commands: Receiver<Command>,
         voice: Voice,
+        handshakes: Handshakes,
         open: Open,
         ports: Option<Ports>,
         report: Reporter,
@@ -131,6 +149,7 @@ impl Relays {
             poll,
             waker,
             commands,
+            handshaken,
             voice,
             open,
             ports,
@@ -140,7 +159,9 @@ impl Relays {
             index: FxHashMap::default(),
             relays: Vec::new(),
             vacant: Vec::new(),
-            buffer: vec![0; PACKET_BYTES_MAX].into_boxed_slice(),
+            handshakes,
+            buffer: vec![0; PACKET_BYTES_MAX + TRAILER_BYTES_MAX].into_boxed_slice(),
+            answer: [0; ANSWER_BYTES_MAX],
         }
     }
 
@@ -194,8 +215,11 @@ impl Relays {
         let (side, channel) = SOCKETS[(token & 3) as usize];
         let Some(socket) = live.socket(side, channel) else { return };
         // Errors are those of packets sent before (an ICMP answer), or the packet was dropped for its checksum.
-        let Ok((octets, from)) = socket.recv_from(&mut self.buffer) else { return };
+        let Ok((octets, from)) = socket.recv_from(&mut self.buffer[..PACKET_BYTES_MAX]) else { return };
         let from = if live.both_families { unmapped(from) } else { from };
+        if live.relay.is_secured() {
+            return self.secured(now, (token >> 2) as usize, (side, channel), octets, from);
+        }
         let packet = &self.buffer[..octets];
         let Outcome { forward, tapped } = live.relay.packet(now, side, channel, from, packet);
         if tapped {
@@ -206,6 +230,9 @@ impl Relays {
 
     fn carry_out(&mut self, now: Instant) -> Queue {
         self.waker.clear();
+        while let Ok(command) = self.handshaken.try_recv() {
+            self.command(now, command);
+        }
         let mut queue = Queue::MoreToCome;
         for _ in 0..COMMANDS_A_ROUND {
             match self.commands.try_recv() {
@@ -227,7 +254,13 @@ impl Relays {
             let Some(Said { id, side, packet }) = self.voice.said() else { return Queue::Empty };
             if let Some(live) = live(&self.index, &mut self.relays, id) {
                 let forward = live.relay.said(side, &packet);
-                live.send(forward, &packet);
+                match self.buffer.get_mut(..packet.len()) {
+                    Some(room) if live.relay.is_secured() => {
+                        room.copy_from_slice(&packet);
+                        live.send_sealed(forward, &mut self.buffer, packet.len());
+                    }
+                    _ => live.send(forward, &packet),
+                }
             }
         }
         Queue::MoreToCome
@@ -239,6 +272,9 @@ impl Relays {
             Command::Point { id, side, rtp, rtcp } => {
                 if let Some(live) = live(&self.index, &mut self.relays, id) {
                     live.point(now, side, rtp, rtcp);
+                    if live.relay.is_secured() {
+                        self.begin_handshakes(id, side);
+                    }
                 }
             }
             Command::Feed { id, side, from } => {
@@ -249,6 +285,17 @@ impl Relays {
             Command::Tap { id, side, on } => {
                 if let Some(live) = live(&self.index, &mut self.relays, id) {
                     live.relay.tap(side, on);
+                }
+            }
+            Command::Secure { id, side, by } => {
+                if let Some(live) = live(&self.index, &mut self.relays, id) {
+                    live.relay.secure(side, by);
+                    self.begin_handshakes(id, side);
+                }
+            }
+            Command::Handshaken { id, side, channel, of, keys } => {
+                if let Some(live) = live(&self.index, &mut self.relays, id) {
+                    live.relay.handshaken(side, channel, &of, &keys);
                 }
             }
             Command::Close { id } => {
@@ -304,6 +351,9 @@ impl Relays {
             }
         }
         self.vacant.push(at);
+        if live.relay.is_secured() {
+            self.handshakes.closed(id);
+        }
         live.relay.media(now)
     }
 

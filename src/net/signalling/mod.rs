@@ -54,6 +54,8 @@ pub struct Media {
     pub threads: usize,
     /// Where prompts and recordings lie.
     pub voice: voice::Files,
+    /// What DTLS handshakes show; without it there are none.
+    pub identity: Option<media::Identity>,
 }
 
 /// Starts the plane.
@@ -90,7 +92,7 @@ fn start<M: Machine + 'static>(
     let (sender, work) = sync_channel(WORK_MAX);
     let reporter = reporter(sender.clone(), waker.clone());
     let files = media.voice;
-    let mut media = media::Plane::start(media.ports, media.threads, &reporter)?;
+    let mut media = media::Plane::start(media.ports, media.threads, media.identity, &reporter)?;
     let voice_reporter = voice_reporter(sender.clone(), waker.clone());
     let voice = voice::Plane::start(media.voice_ports(), &files, &voice_reporter)?;
     let traffic = Arc::new(Traffic::default());

@@ -101,8 +101,14 @@ impl World {
         let ports = Ports::open(IpAddr::from([127, 0, 0, 1]), Range::Any, DSCP_EF, 1).unwrap();
         let (sender, inputs) = sync_channel(4096);
         let echo = move || Echo { inputs: sender, deadline: None };
-        let handle =
-            start(echo, Vec::new(), bound, Media { ports, threads: 1, voice: nowhere() }, Quiet).unwrap();
+        let handle = start(
+            echo,
+            Vec::new(),
+            bound,
+            Media { ports, threads: 1, identity: None, voice: nowhere() },
+            Quiet,
+        )
+        .unwrap();
         let [udp, tcp, tls, ws, wss] = addresses[..] else { panic!("{addresses:?}") };
         let world = World { handle, udp, tcp, tls, ws, wss, inputs };
         assert_eq!(world.input(), "Opened", "the first media ports");

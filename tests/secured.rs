@@ -1,0 +1,321 @@
+//! The media plane over loopback sockets where its sides are secured: what phones notice, and who stands beside their way.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test's way to fail
+
+use dimpl::{Config, Dtls, DtlsCertificate, KeyingMaterial, Output, SrtpProfile};
+use ringtree::net::clock;
+use ringtree::net::media::{DSCP_EF, Identity, Plane, Ports, Range, Reporter};
+use ringtree::relay::{Command, Media, PortPair, RelayId, Report, Side};
+use ringtree::sdp::keying::Association;
+use ringtree::sdp::{Fingerprint, Protection, Role};
+use ringtree::srtp::{Inbound, Keys, Master, Outbound, Suite, TRAILER_BYTES_MAX};
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::Duration;
+
+const SOON: Duration = Duration::from_secs(10);
+const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+const ID: RelayId = RelayId(1);
+
+struct World {
+    plane: Plane,
+    reports: Receiver<Report>,
+    pairs: Vec<PortPair>,
+    fingerprint: Fingerprint,
+}
+
+/// A relay between the two, whose sides are secured like this.
+fn world(a: (&UdpSocket, Protection), b: (&UdpSocket, Protection)) -> World {
+    let (sender, reports) = sync_channel(64);
+    let reporter: Reporter = Arc::new(move |report| {
+        sender.send(report).unwrap();
+        None
+    });
+    let identity = Identity::make().unwrap();
+    let fingerprint = identity.fingerprint();
+    let ports = Ports::open(LOOPBACK, Range::Any, DSCP_EF, 2).unwrap();
+    let plane = Plane::start(ports, 1, Some(identity), &reporter).unwrap();
+    let Ok(Report::Opened { pairs, .. }) = reports.recv_timeout(SOON) else { panic!("no pairs") };
+    let world = World { plane, reports, pairs, fingerprint };
+    world.tell(Command::Open { id: ID, a: world.pairs[0], b: Some(world.pairs[1]) });
+    for (side, (phone, by)) in [(Side::A, a), (Side::B, b)] {
+        world.tell(Command::Secure { id: ID, side, by });
+        world.tell(Command::Point { id: ID, side, rtp: phone.local_addr().ok(), rtcp: None });
+    }
+    world.settle();
+    world
+}
+
+impl World {
+    fn tell(&self, command: Command) {
+        self.plane.command(command).unwrap();
+    }
+
+    /// Waits until the commands given so far are carried out.
+    fn settle(&self) {
+        self.tell(Command::Grow { pairs: 0 });
+        assert!(matches!(self.reports.recv_timeout(SOON), Ok(Report::Opened { .. })));
+    }
+
+    fn close(&self) -> Media {
+        self.tell(Command::Close { id: ID });
+        match self.reports.recv_timeout(SOON).unwrap() {
+            Report::Closed { media, .. } => media,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn phone() -> UdpSocket {
+    let socket = UdpSocket::bind((LOOPBACK, 0)).unwrap();
+    socket.set_read_timeout(Some(SOON)).unwrap();
+    socket
+}
+
+fn rtp(sequence: u16, text: &str) -> Vec<u8> {
+    let mut packet = vec![0x80, 0];
+    packet.extend(sequence.to_be_bytes());
+    packet.extend((u32::from(sequence) * 160).to_be_bytes());
+    packet.extend([1, 2, 3, 4]);
+    packet.extend(text.as_bytes());
+    packet
+}
+
+fn sealed(outbound: &mut Outbound, plain: &[u8]) -> Vec<u8> {
+    let mut buffer = [plain, &[0; TRAILER_BYTES_MAX]].concat();
+    let octets = outbound.rtp(&mut buffer, plain.len()).unwrap();
+    buffer.truncate(octets);
+    buffer
+}
+
+fn hear(socket: &UdpSocket) -> Vec<u8> {
+    let mut buffer = [0; 2048];
+    let octets = socket.recv(&mut buffer).expect("a packet");
+    buffer[..octets].to_vec()
+}
+
+fn opened(inbound: &mut Inbound, mut packet: Vec<u8>) -> Vec<u8> {
+    let octets = inbound.rtp(&mut packet).unwrap();
+    packet.truncate(octets);
+    packet
+}
+
+fn keys(suite: Suite, of: u8) -> Keys {
+    Keys { theirs: Master::derive(suite, &[of; 32]), ours: Master::derive(suite, &[of + 100; 32]) }
+}
+
+#[test]
+fn sound_crosses_between_the_clear_and_every_suite() {
+    for suite in Suite::ALL {
+        let (a, b) = (phone(), phone());
+        let keys = keys(suite, 1);
+        let world = world((&a, Protection::Sdes(keys.clone())), (&b, Protection::Plain));
+        let (mut outbound, mut inbound) = (Outbound::new(&keys.theirs), Inbound::new(&keys.ours));
+        for sequence in 1..=20 {
+            a.send_to(&sealed(&mut outbound, &rtp(sequence, "from a")), world.pairs[0].rtp).unwrap();
+            assert_eq!(hear(&b), rtp(sequence, "from a"));
+            b.send_to(&rtp(sequence, "from b"), world.pairs[1].rtp).unwrap();
+            assert_eq!(opened(&mut inbound, hear(&a)), rtp(sequence, "from b"));
+        }
+        let media = world.close();
+        assert_eq!((media.a_to_b.packets, media.b_to_a.packets, media.a_to_b.dropped), (20, 20, 0));
+    }
+}
+
+#[test]
+fn replayed_forged_and_off_path_packets_are_dropped_and_move_nothing() {
+    let (a, b, stranger) = (phone(), phone(), phone());
+    let keys = keys(Suite::AesCm128HmacSha1_80, 1);
+    let world = world((&a, Protection::Sdes(keys.clone())), (&b, Protection::Plain));
+    let to = world.pairs[0].rtp;
+    let mut outbound = Outbound::new(&keys.theirs);
+    // Before the phone is heard a latch takes the first that fits: not without the key.
+    let mut forger = Outbound::new(&Master::derive(Suite::AesCm128HmacSha1_80, &[9; 32]));
+    stranger.send_to(&sealed(&mut forger, &rtp(1, "forged")), to).unwrap();
+    stranger.send_to(&rtp(2, "in the clear"), to).unwrap();
+    let first = sealed(&mut outbound, &rtp(1, "from a"));
+    a.send_to(&first, to).unwrap();
+    assert_eq!(hear(&b), rtp(1, "from a"));
+    a.send_to(&first, to).unwrap();
+    stranger.send_to(&first, to).unwrap();
+    stranger.send_to(&sealed(&mut outbound, &rtp(2, "taken from the way")), to).unwrap();
+    a.send_to(&sealed(&mut outbound, &rtp(3, "last")), to).unwrap();
+    assert_eq!(hear(&b), rtp(3, "last"));
+    b.send_to(&rtp(1, "from b"), world.pairs[1].rtp).unwrap();
+    assert!(!hear(&a).is_empty(), "it goes to the phone");
+    let media = world.close();
+    assert_eq!((media.a_to_b.packets, media.a_to_b.dropped), (2, 5));
+}
+
+/// The end of a handshake that a phone is.
+struct Shaking {
+    dtls: Dtls,
+    socket: UdpSocket,
+    role: Role,
+}
+
+fn certificate() -> DtlsCertificate {
+    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
+    let certificate = rcgen::CertificateParams::new(vec!["phone.test".to_owned()]).unwrap();
+    let certificate = certificate.self_signed(&key).unwrap();
+    DtlsCertificate { certificate: certificate.der().to_vec(), private_key: key.serialize_der() }
+}
+
+impl Shaking {
+    fn new(socket: UdpSocket, certificate: &DtlsCertificate, role: Role) -> Shaking {
+        let config = Arc::new(Config::builder().build().unwrap());
+        let mut dtls = Dtls::new_auto(config, certificate.clone(), clock::mono());
+        dtls.set_active(role == Role::Client);
+        Shaking { dtls, socket, role }
+    }
+
+    /// Until the keys are there, and nothing is left to say. `shown`: the fingerprint that the other end has to have.
+    fn shake(&mut self, to: std::net::SocketAddr, shown: &Fingerprint) -> Option<Keys> {
+        self.socket.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+        let deadline = clock::mono() + SOON;
+        let (mut keys, mut buffer) = (None, [0; 4096]);
+        while clock::mono() < deadline {
+            if self.dtls.handle_timeout(clock::mono()).is_err() {
+                return None;
+            }
+            let mut connected = false;
+            loop {
+                match self.dtls.poll_output(&mut buffer) {
+                    Output::Packet(packet) => {
+                        self.socket.send_to(packet, to).unwrap();
+                    }
+                    Output::Timeout(_) => break,
+                    Output::Connected => connected = true,
+                    Output::PeerCert(certificate) => assert!(shown.is_of(certificate)),
+                    Output::KeyingMaterial(material, profile) => {
+                        keys = Some(split(&material, profile, self.role))
+                    }
+                    _ => {}
+                }
+            }
+            if let (Some(keys), true) = (&keys, connected || keys.is_some()) {
+                self.socket.set_read_timeout(Some(SOON)).unwrap();
+                return Some(keys.clone());
+            }
+            if let Ok(octets) = self.socket.recv(&mut buffer)
+                && self.dtls.handle_packet(&buffer[..octets].to_vec()).is_err()
+            {
+                return None;
+            }
+        }
+        None
+    }
+}
+
+/// RFC 5764 §4.2, as the phone has them: `theirs` is what it protects with.
+fn split(material: &KeyingMaterial, profile: SrtpProfile, role: Role) -> Keys {
+    let suite = match profile {
+        SrtpProfile::AES128_CM_SHA1_80 => Suite::AesCm128HmacSha1_80,
+        SrtpProfile::AEAD_AES_128_GCM => Suite::AeadAes128Gcm,
+        _ => Suite::AeadAes256Gcm,
+    };
+    let (key, salt) = (suite.key_bytes(), suite.salt_bytes());
+    let of = |n: usize| {
+        let salt_at = 2 * key + n * salt;
+        let both = [&material[n * key..(n + 1) * key], &material[salt_at..salt_at + salt]].concat();
+        Master::new(suite, &both).unwrap()
+    };
+    match role {
+        Role::Client => Keys { theirs: of(0), ours: of(1) },
+        Role::Server => Keys { theirs: of(1), ours: of(0) },
+    }
+}
+
+fn association(role: Role, certificate: &DtlsCertificate) -> Protection {
+    let fingerprint = Fingerprint::of(&certificate.certificate);
+    Protection::Dtls(Association { role, fingerprint, tls_id: None, ice: None })
+}
+
+/// The phone's first packets may be there before its keys are.
+fn say_until_heard(
+    from: &UdpSocket,
+    to: std::net::SocketAddr,
+    outbound: &mut Outbound,
+    at: &UdpSocket,
+) -> Vec<u8> {
+    at.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+    let mut buffer = [0; 2048];
+    for sequence in 1..200 {
+        from.send_to(&sealed(outbound, &rtp(sequence, "from a")), to).unwrap();
+        if let Ok(octets) = at.recv(&mut buffer) {
+            at.set_read_timeout(Some(SOON)).unwrap();
+            return buffer[..octets].to_vec();
+        }
+    }
+    panic!("never heard")
+}
+
+#[test]
+fn who_shakes_hands_hears_who_has_keys_and_is_heard_whoever_begins() {
+    for phone_is in [Role::Client, Role::Server] {
+        let (a, b) = (phone(), phone());
+        let certificate = certificate();
+        let ours = if phone_is == Role::Client { Role::Server } else { Role::Client };
+        let keys_b = keys(Suite::AesCm128HmacSha1_32, 2);
+        let world = world((&a, association(ours, &certificate)), (&b, Protection::Sdes(keys_b.clone())));
+        let mut shaking = Shaking::new(a, &certificate, phone_is);
+        let keys_a = shaking.shake(world.pairs[0].rtp, &world.fingerprint).expect("keys");
+        let mut inbound_b = Inbound::new(&keys_b.ours);
+        let heard =
+            say_until_heard(&shaking.socket, world.pairs[0].rtp, &mut Outbound::new(&keys_a.theirs), &b);
+        assert!(opened(&mut inbound_b, heard).ends_with(b"from a"));
+        let said = sealed(&mut Outbound::new(&keys_b.theirs), &rtp(1, "from b"));
+        b.send_to(&said, world.pairs[1].rtp).unwrap();
+        let mut inbound_a = Inbound::new(&keys_a.ours);
+        let heard = loop {
+            let packet = hear(&shaking.socket);
+            if packet[0] >> 6 == 2 {
+                break packet; // else the end of the handshake
+            }
+        };
+        assert_eq!(opened(&mut inbound_a, heard), rtp(1, "from b"));
+    }
+}
+
+#[test]
+fn who_shows_another_certificate_than_was_said_gets_no_keys() {
+    let (a, b) = (phone(), phone());
+    let world = world((&a, association(Role::Server, &certificate())), (&b, Protection::Plain));
+    let mut shaking = Shaking::new(a, &certificate(), Role::Client);
+    let keys = shaking.shake(world.pairs[0].rtp, &world.fingerprint);
+    if let Some(keys) = keys {
+        // The impostor may believe it is through: nobody hears it.
+        for sequence in 1..=20 {
+            let packet = sealed(&mut Outbound::new(&keys.theirs), &rtp(sequence, "impostor"));
+            shaking.socket.send_to(&packet, world.pairs[0].rtp).unwrap();
+        }
+    }
+    world.settle();
+    b.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+    assert!(b.recv(&mut [0; 2048]).is_err());
+    assert_eq!(world.close().a_to_b.packets, 0);
+}
+
+#[test]
+fn noise_on_every_protocol_is_counted_and_no_more() {
+    let (a, b) = (phone(), phone());
+    let certificate = certificate();
+    let world = world((&a, association(Role::Server, &certificate)), (&b, Protection::Plain));
+    let mut noise = 1_u32;
+    for first in [0_u8, 1, 20, 22, 23, 63, 64, 128, 144, 200, 255] {
+        for length in [1_usize, 4, 12, 13, 20, 28, 60, 200, 1400] {
+            let mut octets = vec![first];
+            octets.extend((1..length).map(|_| {
+                noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                noise.to_be_bytes()[0]
+            }));
+            a.send_to(&octets, world.pairs[0].rtp).unwrap();
+        }
+    }
+    // It still shakes hands.
+    let mut shaking = Shaking::new(a, &certificate, Role::Client);
+    let keys = shaking.shake(world.pairs[0].rtp, &world.fingerprint).expect("keys");
+    let heard = say_until_heard(&shaking.socket, world.pairs[0].rtp, &mut Outbound::new(&keys.theirs), &b);
+    assert!(heard.ends_with(b"from a"));
+}
