@@ -4,7 +4,7 @@ use super::media::relay_of;
 use super::office::{CallKey, Effect, Office};
 use super::voiced;
 use crate::relay::{Command, PortPair, RelayId, Side, Source};
-use crate::sdp::{self, Origin, Ports, SdpError};
+use crate::sdp::{self, Origin, Ports, Protection, SdpError};
 use crate::voice::{self, Repeat, Sound, Spot};
 use bytes::Bytes;
 use std::sync::Arc;

@@ -1,14 +1,31 @@
-//! A browser as a phone (RFC 7118): SIP.js in Chromium registers over a WebSocket, calls baresip and is called by it. Signalling alone: its
-//! session description is plain RTP/AVP and no sound is sent, since what browsers send by themselves (DTLS-SRTP) is not relayed yet.
+//! A browser as a phone (RFC 7118, RFC 8834): SIP.js in Chromium registers over a WebSocket, calls baresip and is called by it. Its media is
+//! that of WebRTC (ICE, DTLS-SRTP), that of baresip is plain RTP; sound is measured at both ends.
 
 use crate::calls::home;
 use crate::support::baresip::Baresip;
 use crate::support::browser::Browser;
 use crate::support::sipp::Over;
+use crate::support::tone;
+use serde_json::Value;
 use std::net::SocketAddr;
 
+const LOW: u32 = 600;
+const HIGH: u32 = 1000;
+
+/// Each hears the tone of the other.
+fn each_hears_the_other(alice: &mut Browser, bob: &Baresip) {
+    alice.does("listen");
+    let heard: Value = serde_json::from_str(&alice.tells("hears ")).expect("JSON");
+    let number = |name: &str| heard[name].as_f64().unwrap_or_default();
+    assert!((number("hz") - f64::from(HIGH)).abs() < 10.0, "the browser should hear {HIGH} Hz: {heard}");
+    assert!(number("share") > 0.9 && number("level") > 0.2, "the browser should hear {HIGH} Hz: {heard}");
+    bob.listens();
+    let measured = tone::measure(&bob.samples(), LOW);
+    assert!(measured.level > 0.25 && measured.share > 0.9, "baresip should hear {LOW} Hz: {measured:?}");
+}
+
 fn register(scheme: &str, server: SocketAddr) -> Browser {
-    let query = format!("server={scheme}://{server}&domain=peers.example&user=alice");
+    let query = format!("server={scheme}://{server}&domain=peers.example&user=alice&hz={LOW}");
     let mut browser = Browser::open(&query);
     browser.does("register");
     browser.says("registration Registered");
@@ -30,6 +47,7 @@ fn a_browser_registers_over_a_websocket_calls_and_is_called() {
     alice.says("session Established");
     alice.says("accepted 200");
     bob.says("Call established");
+    each_hears_the_other(&mut alice, &bob);
     alice.does("bye");
     alice.says("session Terminated");
     bob.says("session closed");
@@ -37,6 +55,7 @@ fn a_browser_registers_over_a_websocket_calls_and_is_called() {
     bob.dial("101");
     alice.says("session Established");
     bob.says("Call established");
+    each_hears_the_other(&mut alice, &bob);
     bob.hang_up();
     alice.says("session Terminated");
 

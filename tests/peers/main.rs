@@ -9,6 +9,7 @@ mod browser;
 mod budgets;
 mod callers;
 mod calls;
+mod encrypted;
 mod events;
 mod forwards;
 mod hotdesk;

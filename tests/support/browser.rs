@@ -52,6 +52,8 @@ impl Browser {
         let mut child = Command::new("chromium")
             .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
             .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
+            // It is alone on its machine, whose only address is the loopback one, and has no ears and no finger to click with.
+            .args(["--allow-loopback-in-peer-connection", "--autoplay-policy=no-user-gesture-required"])
             // The authority of the tests is in no store of a system.
             .arg("--ignore-certificate-errors")
             .arg(format!("--user-data-dir={}", dir.path().display()))
@@ -86,6 +88,21 @@ impl Browser {
             self.heard.push(said);
             if found {
                 return;
+            }
+        }
+    }
+
+    /// Waits until the page says something that begins with this, and gives the rest.
+    pub fn tells(&mut self, beginning: &str) -> String {
+        let deadline = clock() + START;
+        loop {
+            let Ok(said) = self.said.recv_timeout(deadline.saturating_duration_since(clock())) else {
+                panic!("the page never told {beginning:?}, but {:#?}", self.heard);
+            };
+            let rest = said.strip_prefix(beginning).map(str::to_owned);
+            self.heard.push(said);
+            if let Some(rest) = rest {
+                return rest;
             }
         }
     }
