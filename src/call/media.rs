@@ -346,8 +346,8 @@ mod tests {
             ("sendrecv", "sendrecv", Audio::BothWays, None),
             ("sendrecv", "sendrecv", Audio::CalleeSilent, Some(Audio::CalleeSilent)),
         ] {
-            anchor.point(&mut office, Side::A, described(5000, of_caller).as_bytes());
-            anchor.point(&mut office, Side::B, described(6000, of_callee).as_bytes());
+            anchor.point(&mut office, Side::A, described(5000, of_caller).as_bytes(), Protection::Plain);
+            anchor.point(&mut office, Side::B, described(6000, of_callee).as_bytes(), Protection::Plain);
             assert_eq!(anchor.judge(noticed), told, "{of_caller} {noticed:?}");
         }
     }
@@ -362,8 +362,8 @@ mod tests {
         office.ports.add([pair(4000), pair(4002)]);
         let mut anchor = Anchor::reserve(&mut office, CallKey(1)).unwrap();
         let offer = described(5000, "sendrecv");
-        anchor.point(&mut office, Side::A, offer.as_bytes());
-        let mut origin = Origin::new(1);
+        anchor.point(&mut office, Side::A, offer.as_bytes(), Protection::Plain);
+        let mut origin = Origin::new(1, sdp::Keying::new([0; 32], None));
         let mut told = |anchor: &Anchor, side, by_ipv6: Option<bool>| {
             let described = match by_ipv6 {
                 Some(by_ipv6) => anchor.rewrite_by(&office, side, by_ipv6, &mut origin, offer.as_bytes()),
