@@ -1,9 +1,10 @@
 //! A browser as a phone (RFC 7118, RFC 8834): SIP.js in Chromium registers over a WebSocket, calls baresip and is called by it. Its media is
-//! that of WebRTC (ICE, DTLS-SRTP), that of baresip is plain RTP; sound is measured at both ends.
+//! that of WebRTC (ICE, DTLS-SRTP), that of baresip is plain RTP, or SRTP with keys in its description; sound is measured at both ends.
 
 use crate::calls::home;
 use crate::support::baresip::Baresip;
 use crate::support::browser::Browser;
+use crate::support::phone::Line;
 use crate::support::sipp::Over;
 use crate::support::tone;
 use serde_json::Value;
@@ -65,15 +66,17 @@ fn a_browser_registers_over_a_websocket_calls_and_is_called() {
 }
 
 #[test]
-fn a_browser_calls_over_a_secure_websocket_and_the_callee_hangs_up() {
+fn a_browser_speaks_over_a_secure_websocket_with_a_phone_that_has_keys_and_the_callee_hangs_up() {
     let home = home().secure();
     let daemon = home.start();
     let mut alice = register("wss", daemon.wss.expect("it listens for secure WebSockets"));
     assert_eq!(daemon.list("/v1/registrations")[0]["transport"], "WSS");
-    let mut bob = Baresip::register("bob", daemon.tcp, Over::Tcp, 1000);
+    let tls = daemon.tls.expect("it listens by TLS");
+    let mut bob = Baresip::secured(Line { user: "bob", daemon: tls, over: Over::Tls, hz: HIGH }, "srtp");
     alice.does("call 102");
     alice.says("session Established");
     bob.says("Call established");
+    each_hears_the_other(&mut alice, &bob);
     bob.hang_up();
     alice.says("session Terminated");
     let broken = alice.heard().iter().any(|line| line.starts_with("broken"));

@@ -1,4 +1,5 @@
-//! Media that is secured on one side, on both, and each side in its own way: baresip with its SRTP modules, the sound measured at both ends.
+//! Media that is secured on one side: baresip with its SRTP module, the sound measured at both ends. (With its DTLS module it shows a
+//! certificate of RSA, which we don't take; who shakes hands in the tests is the browser.)
 
 use crate::calls::home;
 use crate::support::baresip::Baresip;
@@ -58,14 +59,5 @@ fn a_phone_in_the_clear_calls_one_that_takes_the_keys_it_is_offered() {
     let daemon = home.start();
     let mut bob = Baresip::secured(line("bob", &daemon, Over::Tls, HIGH), "srtp");
     let mut alice = Baresip::register("alice", daemon.udp, Over::Udp, LOW);
-    each_hears_the_other(&daemon, &mut alice, &mut bob);
-}
-
-#[test]
-fn a_phone_that_shakes_hands_speaks_with_one_that_has_keys() {
-    let home = home().secure();
-    let daemon = home.start();
-    let mut bob = Baresip::secured(line("bob", &daemon, Over::Tls, HIGH), "srtp");
-    let mut alice = Baresip::secured(line("alice", &daemon, Over::Udp, LOW), "dtls_srtp");
     each_hears_the_other(&daemon, &mut alice, &mut bob);
 }

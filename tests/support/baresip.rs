@@ -50,7 +50,7 @@ impl Baresip {
         Baresip::start(line, "manual;dtmfmode=info")
     }
 
-    /// As [`Baresip::register`], with its media secured by that module: `srtp`, `srtp-mand` or `dtls_srtp`.
+    /// As [`Baresip::register`], with its media secured: `srtp` where it is asked to, `srtp-mand` always.
     pub fn secured(line: Line<'_>, module: &str) -> Baresip {
         Baresip::start(line, &format!("auto;mediaenc={module}"))
     }
@@ -73,7 +73,7 @@ impl Baresip {
         let last = first + RTP_PORTS - 1;
         let config = format!(
             "poll_method epoll\nnet_interface 127.0.0.1\nmodule_path {MODULES}\nrtp_ports {first}-{last}\n\
-             module g711.so\nmodule srtp.so\nmodule dtls_srtp.so\nmodule aufile.so\nmodule aubridge.so\nmodule sndfile.so\n\
+             module g711.so\nmodule srtp.so\nmodule aufile.so\nmodule aubridge.so\nmodule sndfile.so\n\
              {uuid}module_tmp account.so\nmodule_app menu.so\nmodule_app ctrl_tcp.so\n\
              audio_source aufile,{tone}\naudio_player aubridge,sink\naudio_alert none\n\
              snd_path {heard}\nctrl_tcp_listen {control}\nsip_cafile {authority}\nsip_verify_server yes\n",

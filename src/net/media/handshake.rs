@@ -156,7 +156,7 @@ enum Stage {
 }
 
 /// It can't go on.
-struct Failed(&'static str);
+struct Failed(String);
 
 impl Desk {
     /// Until the last relay thread has ended.
@@ -211,9 +211,9 @@ impl Desk {
         let Some(handshake) = self.under_way.get_mut(&key) else { return };
         // What a library for the wire may not survive costs this handshake, not all of them.
         let advanced = match handshake.ends <= now {
-            true => Err(Failed("the peer has not gone on")),
+            true => Err(Failed("the peer has not gone on".to_owned())),
             false => catch_unwind(AssertUnwindSafe(|| handshake.advance(now, datagram)))
-                .unwrap_or(Err(Failed("it has panicked"))),
+                .unwrap_or_else(|_| Err(Failed("it has panicked".to_owned()))),
         };
         match advanced {
             Ok(None) => {}
@@ -240,10 +240,7 @@ impl Desk {
 impl Handshake {
     /// Some: the keys, once.
     fn advance(&mut self, now: Instant, datagram: Option<&Vec<u8>>) -> Result<Option<Keys>, Failed> {
-        let broken = |error: dimpl::Error| {
-            tracing::debug!(%error, "a DTLS handshake ends");
-            Failed("the peer has not kept to it, or not gone on")
-        };
+        let broken = |error: dimpl::Error| Failed(error.to_string());
         self.dtls.handle_timeout(now).map_err(broken)?;
         let mut keys = self.drain()?;
         if let Some(datagram) = datagram {
@@ -286,14 +283,17 @@ impl Handshake {
                     }
                 }
                 Output::KeyingMaterial(material, profile) => {
-                    let given = keys(&material, profile, self.association.role).ok_or(Failed("no SRTP"))?;
+                    let given = keys(&material, profile, self.association.role)
+                        .ok_or_else(|| Failed("no SRTP".to_owned()))?;
                     match &mut self.stage {
                         Stage::Unproven { keys } => *keys = Some(given),
                         Stage::Proven => ready = Some(given),
                         Stage::Done => {}
                     }
                 }
-                Output::BufferTooSmall { .. } => return Err(Failed("a datagram that is too long")),
+                Output::BufferTooSmall { .. } => {
+                    return Err(Failed("a datagram that is too long".to_owned()));
+                }
                 Output::Connected | Output::ApplicationData(_) | Output::CloseNotify => {}
                 _ => {} // outputs that a later version may have
             }
