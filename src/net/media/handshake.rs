@@ -273,9 +273,8 @@ impl Handshake {
                 }
                 Output::PeerCert(certificate) => {
                     if !self.association.fingerprint.is_of(certificate) {
-                        return Err(Failed(
-                            "the peer's certificate is not the one that its description says",
-                        ));
+                        let why = "the peer's certificate is not the one that its description says";
+                        return Err(Failed(why.to_owned()));
                     }
                     if let Stage::Unproven { keys } = &mut self.stage {
                         ready = keys.take();
