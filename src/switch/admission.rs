@@ -155,6 +155,7 @@ via = [\"line\"]
                 ports_low: 16,
                 media_advertise: None,
                 media_advertise_ipv6: None,
+                fingerprint: None,
                 unsolicited_mwi: false,
                 strangers: crate::switch::strangers::Limits::default(),
                 session: crate::call::session_timer::Limits::default(),
