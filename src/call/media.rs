@@ -378,6 +378,7 @@ mod tests {
             &mut Office::new(Ids::new([2; 32], 0), Vec::new(), Transactions::default()),
             Side::B,
             answer.as_bytes(),
+            Protection::Plain,
         );
         assert_eq!(told(&anchor, Side::A, None), "192.0.2.1:4000");
         assert_eq!(told(&anchor, Side::B, None), "[2001:db8::1]:4002", "in the dialog from then on");

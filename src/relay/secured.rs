@@ -101,7 +101,7 @@ impl Relay {
             }
         };
         if arrival == Arrival::Nothing {
-            self.party(side).reception.dropped();
+            self.party(side).reception.dropped(false);
         }
         arrival
     }
