@@ -62,6 +62,7 @@ impl Rig {
             ports_low: 64,
             media_advertise: None,
             media_advertise_ipv6: None,
+            fingerprint: None,
             unsolicited_mwi: false,
             strangers: ringtree::switch::strangers::Limits::default(),
             session: ringtree::call::session_timer::Limits::default(),
