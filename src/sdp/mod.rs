@@ -57,7 +57,7 @@ pub enum SdpError {
     TooManyMedia,
     #[error("no audio that can be relayed")]
     NoAudio,
-    #[error("a line can't be read")]
+    #[error("a media or connection line can't be read")]
     BadLine,
     #[error("SRTP is required")]
     NotSecured,
