@@ -4,6 +4,7 @@ use crate::support::baresip::Baresip;
 use crate::support::daemon::{Daemon, Home};
 use crate::support::phone::{Heard, Line, Phone, hear_each_other};
 use crate::support::sipp::Over;
+use crate::support::sipp_phone::SippPhone;
 use crate::support::tone::{self, RATE};
 use crate::support::until;
 
@@ -117,4 +118,52 @@ fn a_leg_takes_the_call_with_a_key_as_an_event() {
 #[test]
 fn a_leg_takes_the_call_with_a_key_in_an_info() {
     takes_the_call(Baresip::by_hand_with_info);
+}
+
+#[test]
+fn whoever_is_held_hears_the_music_of_the_holders_user_and_then_the_holder_again() {
+    let home = home("", "[moh.calm]\nfiles = [\"closed.wav\"]\n[defaults.user]\nmoh = \"calm\"\n");
+    let daemon = home.start();
+    // baresip has no sound after hold (docs/clients.md).
+    let mut alice = SippPhone::register(line("alice", &daemon, LOW));
+    let mut bob = SippPhone::register(line("bob", &daemon, HIGH));
+    alice.call("102");
+    bob.hears(Heard::Rings);
+    bob.answer();
+    alice.hears(Heard::Answered);
+    hear_each_other((&alice, LOW), (&bob, HIGH));
+    let music = bob.listens_for(PLAYED);
+    alice.hold();
+    until("the music to be heard", music);
+    alice.resume();
+    hear_each_other((&alice, LOW), (&bob, HIGH));
+    alice.hang_up();
+    bob.hears(Heard::Ended);
+}
+
+#[test]
+fn a_recording_has_the_caller_on_the_left_and_the_callee_on_the_right() {
+    let home = home("", "[defaults.user]\nrecord = \"inbound\"\n");
+    let daemon = home.start();
+    let mut alice = Baresip::by_hand(line("alice", &daemon, LOW));
+    let mut bob = Baresip::by_hand(line("bob", &daemon, HIGH));
+    alice.call("102");
+    bob.hears(Heard::Rings);
+    bob.answer();
+    alice.hears(Heard::Answered);
+    hear_each_other((&alice, LOW), (&bob, HIGH));
+    alice.hang_up();
+    bob.hears(Heard::Ended);
+    let record = daemon.only_record();
+    let file = record["recording"].as_str().expect("it names its file");
+    let file = home.path().join("recordings").join(file);
+    let samples = until("the recording to be closed", || {
+        let samples = tone::samples(&std::fs::read(&file).ok()?);
+        (samples.len() > 2 * RATE as usize).then_some(samples)
+    });
+    for (channel, hz) in [(0, LOW), (1, HIGH)] {
+        let samples: Vec<i16> = samples.iter().skip(channel).step_by(2).copied().collect();
+        let heard = purest(&samples, hz, 1000);
+        assert!(heard.share > 0.99 && (heard.level - 0.354).abs() < 0.01, "{hz}: {heard:?}");
+    }
 }
