@@ -236,10 +236,9 @@ impl Call {
             Side::A => self.caller.flow,
             Side::B => self.branches.get(update.leg.0).map_or(self.caller.flow, |branch| branch.flow),
         };
-        if let Some(branch) = self.branches.get_mut(update.leg.0) {
-            if let Some(early) = branch.early.get_mut(update.leg.1) {
-                early.description = Some(heard);
-            }
+        let early = self.branches.get_mut(update.leg.0).and_then(|branch| branch.early.get_mut(update.leg.1));
+        if let Some(early) = early {
+            early.description = Some(heard);
         }
         let flow = Some(&flow).filter(|_| update.request.method() != Method::Prack);
         updated(office, now, update.server, &update.request, flow, Some(&described));
