@@ -199,7 +199,7 @@ impl Shaking {
                 return Some(keys.clone());
             }
             if let Ok(octets) = self.socket.recv(&mut buffer)
-                && self.dtls.handle_packet(&buffer[..octets].to_vec()).is_err()
+                && self.dtls.handle_packet(&buffer[..octets]).is_err()
             {
                 return None;
             }
