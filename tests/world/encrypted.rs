@@ -91,7 +91,7 @@ fn answer(field: &mut Field, request: &Sent, description: &str) -> Vec<Sent> {
     let mut w = ringtree::sip::Writer::reply(&request.message, 200, "", Some("phone"));
     w.header(Name::Contact, "<sip:there@127.0.1.77>");
     let bytes = w.body("application/sdp", description.as_bytes());
-    field.give(request.to, &String::from_utf8(bytes.to_vec()).unwrap())
+    field.give(request.to, std::str::from_utf8(&bytes).unwrap())
 }
 
 fn invite(sent: &[Sent]) -> &Sent {
