@@ -134,7 +134,7 @@ pub const KEYS: &[Key] = &[
         "voice",
         "prompts",
         r#""prompts""#,
-        "Where our prompts lie: `LANGUAGE/NAME.wav`, and before them those of a domain, `DOMAIN/LANGUAGE/NAME.wav`. `prompts/make` makes the set. Relative paths start at this file's directory.",
+        "Where prompts lie: `LANGUAGE/NAME.wav`, and before them those of a domain, `DOMAIN/LANGUAGE/NAME.wav`. What is in neither is said in English, as built in. Relative paths start at this file's directory.",
     ),
     key("voice", "language", r#""en""#, "The language of the prompts; what it lacks is said in `en`."),
     key(

@@ -18,6 +18,7 @@ mod measure;
 pub mod mix;
 pub mod mouth;
 pub mod packet;
+pub mod prompt;
 pub mod recording;
 mod resample;
 pub mod tone;

@@ -56,8 +56,7 @@ impl Home {
         let config = format!(
             "[sip]\ndefault_domain = \"{domain}\"\nlisten = [\"udp://{ip}:0\", \"tcp://{ip}:0\"]\n\n\
              [media]\nlisten = \"{ip}\"\nports = \"{media}-{last}\"\n\n\
-             [store]\npath = \"store\"\n\n[admin]\nsocket = \"admin.sock\"\n\n[rules]\nload = [\"rules\"]\n\n[voice]\nprompts = \"{prompts}\"\nrecordings = \"recordings\"\n",
-            prompts = concat!(env!("CARGO_MANIFEST_DIR"), "/prompts"),
+             [store]\npath = \"store\"\n\n[admin]\nsocket = \"admin.sock\"\n\n[rules]\nload = [\"rules\"]\n\n[voice]\nrecordings = \"recordings\"\n",
             ip = address(),
             last = media + 2 * pairs - 1,
         );

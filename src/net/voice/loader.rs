@@ -1,8 +1,8 @@
 //! Reads sound files beside the voice threads, and keeps what it has decoded as long as there is room and the file is the same.
 
 use super::{Files, Work};
-use crate::voice::Sound;
 use crate::voice::clip::{Clip, FILE_BYTES_MAX};
+use crate::voice::{Sound, prompt};
 use rustc_hash::FxHashMap;
 use std::fs;
 use std::io;
@@ -55,7 +55,7 @@ pub(super) fn start(files: Files) -> io::Result<(SyncSender<Load>, JoinHandle<()
 fn run(files: &Files, queue: &Receiver<Load>) {
     let mut kept = Kept::default();
     while let Ok(Load { sound, ticket, to }) = queue.recv() {
-        let clip = kept.clip(&files.of(&sound));
+        let clip = kept.sound(files, &sound);
         // Nobody there is a voice thread that has ended.
         let _ = to.send(Work::Loaded(Loaded { ticket, clip }));
     }
@@ -77,6 +77,18 @@ struct Entry {
 }
 
 impl Kept {
+    /// A prompt of which there is no file is the one that was built in.
+    fn sound(&mut self, files: &Files, sound: &Sound) -> Result<Clip, String> {
+        let paths = files.of(sound);
+        match sound {
+            Sound::Prompt { name, .. } if !paths.iter().any(|path| path.exists()) => {
+                let wav = prompt::built_in(name).ok_or_else(|| format!("there is no prompt \"{name}\""))?;
+                Clip::read(wav).map_err(|error| error.to_string())
+            }
+            _ => self.clip(&paths),
+        }
+    }
+
     /// The first of these files that is there.
     fn clip(&mut self, paths: &[PathBuf]) -> Result<Clip, String> {
         let Some((path, about)) = paths.iter().find_map(|path| Some((path, fs::metadata(path).ok()?))) else {
@@ -164,6 +176,25 @@ mod tests {
         fs::write(&missing, "no sound").unwrap();
         let why = kept.clip(&paths).unwrap_err();
         assert!(why.ends_with("no.wav: it is neither WAV nor MP3"), "{why}");
+    }
+
+    #[test]
+    fn a_prompt_without_a_file_is_the_one_that_was_built_in() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = Files {
+            prompts: dir.path().to_owned(),
+            language: "de".into(),
+            recordings: dir.path().to_owned(),
+            base: std::sync::Arc::new(|_| None),
+        };
+        let mut kept = Kept::default();
+        let sound = |name| Sound::Prompt { domain: "a.example".into(), name };
+        let built_in = kept.sound(&files, &sound("confirm")).unwrap();
+        assert!(built_in.samples().len() > 8000);
+        fs::create_dir(dir.path().join("de")).unwrap();
+        write(&dir.path().join("de/confirm.wav"), 80);
+        assert_eq!(kept.sound(&files, &sound("confirm")).unwrap().samples().len(), 80);
+        assert!(kept.sound(&files, &sound("no such prompt")).unwrap_err().contains("no such prompt"));
     }
 
     #[test]

@@ -46,7 +46,7 @@ pub struct Files {
 }
 
 impl Files {
-    /// The files that may have a sound, the best one first. None for what is no file.
+    /// The files that may have a sound, the best one first. None for what is no file. Behind those of a prompt stands what was built in.
     #[must_use]
     pub fn of(&self, sound: &Sound) -> Vec<PathBuf> {
         match sound {
