@@ -2,20 +2,36 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test's way to fail
 
+#[path = "support/plane.rs"]
+mod plane;
+
+use plane::{Desk, hear, rtp};
 use ringtree::net::media::{DSCP_EF, Plane, Ports, Range, Reporter};
-use ringtree::relay::{Command, Media, PortPair, RelayId, Report, Said, Side, Source};
+use ringtree::relay::{Command, Media, RelayId, Report, Said, Side, Source};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(5);
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-struct World {
-    plane: Plane,
-    reports: Receiver<Report>,
-    pairs: Vec<PortPair>,
+/// Relays between phones; they are told apart by a number.
+struct World(Desk);
+
+impl Deref for World {
+    type Target = Desk;
+
+    fn deref(&self) -> &Desk {
+        &self.0
+    }
+}
+
+impl DerefMut for World {
+    fn deref_mut(&mut self) -> &mut Desk {
+        &mut self.0
+    }
 }
 
 fn world(threads: usize) -> World {
@@ -23,18 +39,7 @@ fn world(threads: usize) -> World {
 }
 
 fn world_at(ip: IpAddr, threads: usize) -> World {
-    let (sender, reports) = sync_channel(64);
-    let reporter: Reporter = Arc::new(move |report| {
-        sender.send(report).unwrap();
-        None
-    });
-    let ports = Ports::open(ip, Range::Any, DSCP_EF, 4).unwrap();
-    let plane = Plane::start(ports, threads, None, &reporter).unwrap();
-    let Ok(Report::Opened { pairs, exhausted: false }) = reports.recv_timeout(SOON) else {
-        panic!("the pairs opened at first are reported first")
-    };
-    assert_eq!(pairs.len(), 4);
-    World { plane, reports, pairs }
+    World(Desk::start(ip, 4, threads, None, SOON))
 }
 
 impl World {
@@ -48,42 +53,13 @@ impl World {
         self.settle();
     }
 
-    /// Waits until the commands given so far are carried out: a growth by nothing is answered after them. (One thread.)
-    fn settle(&self) {
-        self.plane.command(Command::Grow { pairs: 0 }).unwrap();
-        let report = self.reports.recv_timeout(SOON).unwrap();
-        assert_eq!(report, Report::Opened { pairs: vec![], exhausted: false });
-    }
-
     fn close(&self, id: u64) -> Media {
-        self.plane.command(Command::Close { id: RelayId(id) }).unwrap();
-        match self.reports.recv_timeout(SOON).unwrap() {
-            Report::Closed { id: RelayId(closed), media } if closed == id => media,
-            other => panic!("{other:?}"),
-        }
+        self.0.close(RelayId(id))
     }
 }
 
 fn phone(ip: &str) -> UdpSocket {
-    let socket = UdpSocket::bind((ip, 0)).unwrap();
-    socket.set_read_timeout(Some(SOON)).unwrap();
-    socket
-}
-
-/// An RTP packet of PCMU with a payload that tells who spoke.
-fn rtp(sequence: u16, text: &str) -> Vec<u8> {
-    let mut packet = vec![0x80, 0];
-    packet.extend(sequence.to_be_bytes());
-    packet.extend((u32::from(sequence) * 160).to_be_bytes());
-    packet.extend([1, 2, 3, 4]);
-    packet.extend(text.as_bytes());
-    packet
-}
-
-fn hear(socket: &UdpSocket) -> (Vec<u8>, SocketAddr) {
-    let mut buffer = [0; 2048];
-    let (octets, from) = socket.recv_from(&mut buffer).expect("a packet");
-    (buffer[..octets].to_vec(), from)
+    plane::phone(ip, SOON)
 }
 
 #[test]

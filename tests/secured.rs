@@ -2,16 +2,20 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test's way to fail
 
+#[path = "support/plane.rs"]
+mod plane;
+
 use dimpl::{Config, Dtls, DtlsCertificate, KeyingMaterial, Output, SrtpProfile};
+use plane::{Desk, rtp};
 use ringtree::net::clock;
-use ringtree::net::media::{DSCP_EF, Identity, Plane, Ports, Range, Reporter};
-use ringtree::relay::{Command, Media, PortPair, RelayId, Report, Side};
+use ringtree::net::media::Identity;
+use ringtree::relay::{Command, Media, RelayId, Side};
 use ringtree::sdp::keying::Association;
 use ringtree::sdp::{Fingerprint, Protection, Role};
 use ringtree::srtp::{Inbound, Keys, Master, Outbound, Suite, TRAILER_BYTES_MAX};
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(10);
@@ -19,25 +23,23 @@ const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const ID: RelayId = RelayId(1);
 
 struct World {
-    plane: Plane,
-    reports: Receiver<Report>,
-    pairs: Vec<PortPair>,
+    desk: Desk,
     fingerprint: Fingerprint,
+}
+
+impl Deref for World {
+    type Target = Desk;
+
+    fn deref(&self) -> &Desk {
+        &self.desk
+    }
 }
 
 /// A relay between the two, whose sides are secured like this.
 fn world(a: (&UdpSocket, Protection), b: (&UdpSocket, Protection)) -> World {
-    let (sender, reports) = sync_channel(64);
-    let reporter: Reporter = Arc::new(move |report| {
-        sender.send(report).unwrap();
-        None
-    });
     let identity = Identity::make().unwrap();
     let fingerprint = identity.fingerprint();
-    let ports = Ports::open(LOOPBACK, Range::Any, DSCP_EF, 2).unwrap();
-    let plane = Plane::start(ports, 1, Some(identity), &reporter).unwrap();
-    let Ok(Report::Opened { pairs, .. }) = reports.recv_timeout(SOON) else { panic!("no pairs") };
-    let world = World { plane, reports, pairs, fingerprint };
+    let world = World { desk: Desk::start(LOOPBACK, 2, 1, Some(identity), SOON), fingerprint };
     world.tell(Command::Open { id: ID, a: world.pairs[0], b: Some(world.pairs[1]) });
     for (side, (phone, by)) in [(Side::A, a), (Side::B, b)] {
         world.tell(Command::Secure { id: ID, side, by });
@@ -48,38 +50,13 @@ fn world(a: (&UdpSocket, Protection), b: (&UdpSocket, Protection)) -> World {
 }
 
 impl World {
-    fn tell(&self, command: Command) {
-        self.plane.command(command).unwrap();
-    }
-
-    /// Waits until the commands given so far are carried out.
-    fn settle(&self) {
-        self.tell(Command::Grow { pairs: 0 });
-        assert!(matches!(self.reports.recv_timeout(SOON), Ok(Report::Opened { .. })));
-    }
-
     fn close(&self) -> Media {
-        self.tell(Command::Close { id: ID });
-        match self.reports.recv_timeout(SOON).unwrap() {
-            Report::Closed { media, .. } => media,
-            other => panic!("{other:?}"),
-        }
+        self.desk.close(ID)
     }
 }
 
 fn phone() -> UdpSocket {
-    let socket = UdpSocket::bind((LOOPBACK, 0)).unwrap();
-    socket.set_read_timeout(Some(SOON)).unwrap();
-    socket
-}
-
-fn rtp(sequence: u16, text: &str) -> Vec<u8> {
-    let mut packet = vec![0x80, 0];
-    packet.extend(sequence.to_be_bytes());
-    packet.extend((u32::from(sequence) * 160).to_be_bytes());
-    packet.extend([1, 2, 3, 4]);
-    packet.extend(text.as_bytes());
-    packet
+    plane::phone("127.0.0.1", SOON)
 }
 
 fn sealed(outbound: &mut Outbound, plain: &[u8]) -> Vec<u8> {
@@ -90,9 +67,7 @@ fn sealed(outbound: &mut Outbound, plain: &[u8]) -> Vec<u8> {
 }
 
 fn hear(socket: &UdpSocket) -> Vec<u8> {
-    let mut buffer = [0; 2048];
-    let octets = socket.recv(&mut buffer).expect("a packet");
-    buffer[..octets].to_vec()
+    plane::hear(socket).0
 }
 
 fn opened(inbound: &mut Inbound, mut packet: Vec<u8>) -> Vec<u8> {
