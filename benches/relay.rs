@@ -9,8 +9,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a bench's way to fail
 
+#[path = "peers/rtploop/plain.rs"]
+mod plain;
+
 use ringtree::net::media::{DSCP_EF, Plane, Ports, Range, Reporter};
-use ringtree::net::poll::{Events, Interest, Poll};
 use ringtree::relay::{Command, RelayId, Report, Side};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
@@ -157,30 +159,7 @@ fn run_time_ns(thread: &str) -> u64 {
 fn plain(calls: usize) -> Vec<[SocketAddr; 2]> {
     let sockets: Vec<UdpSocket> = (0..2 * calls).map(|_| UdpSocket::bind((LOOPBACK, 0)).unwrap()).collect();
     let addresses: Vec<SocketAddr> = sockets.iter().map(|socket| socket.local_addr().unwrap()).collect();
-    std::thread::Builder::new()
-        .name("plain".into())
-        .spawn(move || {
-            let poll = Poll::new().unwrap();
-            for (n, socket) in (0..).zip(&sockets) {
-                socket.set_nonblocking(true).unwrap();
-                poll.add(socket, n, Interest::IN).unwrap();
-            }
-            let mut peers: Vec<Option<SocketAddr>> = vec![None; sockets.len()];
-            let mut events = Events::default();
-            let mut buffer = [0; 2048];
-            loop {
-                poll.wait(&mut events, None).unwrap();
-                for (token, _) in events.iter() {
-                    let (this, other) = (token as usize, token as usize ^ 1);
-                    let Ok((octets, from)) = sockets[this].recv_from(&mut buffer) else { continue };
-                    peers[this] = Some(from);
-                    if let Some(to) = peers[other] {
-                        let _ = sockets[other].send_to(&buffer[..octets], to);
-                    }
-                }
-            }
-        })
-        .unwrap();
+    std::thread::Builder::new().name("plain".into()).spawn(move || plain::relay(&sockets)).unwrap();
     addresses.chunks_exact(2).map(|pair| [pair[0], pair[1]]).collect()
 }
 

@@ -5,7 +5,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a bench that can't start has nothing to measure
 
-use ringtree::net::poll::{Events, Interest, Poll};
+mod plain;
+
 use std::net::{SocketAddr, UdpSocket};
 
 fn main() {
@@ -16,24 +17,6 @@ fn main() {
     let pairs: u16 = pairs.parse().expect("PAIRS is a number");
     let socket = |n| UdpSocket::bind(SocketAddr::new(base.ip(), base.port() + n)).unwrap();
     let sockets: Vec<UdpSocket> = (0..2 * pairs).map(socket).collect();
-    let poll = Poll::new().unwrap();
-    for (n, socket) in (0..).zip(&sockets) {
-        socket.set_nonblocking(true).unwrap();
-        poll.add(socket, n, Interest::IN).unwrap();
-    }
     println!("ready");
-    let mut peers: Vec<Option<SocketAddr>> = vec![None; sockets.len()];
-    let mut events = Events::default();
-    let mut buffer = [0; 2048];
-    loop {
-        poll.wait(&mut events, None).unwrap();
-        for (token, _) in events.iter() {
-            let (this, other) = (token as usize, token as usize ^ 1);
-            let Ok((octets, from)) = sockets[this].recv_from(&mut buffer) else { continue };
-            peers[this] = Some(from);
-            if let Some(to) = peers[other] {
-                let _ = sockets[other].send_to(&buffer[..octets], to);
-            }
-        }
-    }
+    plain::relay(&sockets)
 }
