@@ -259,6 +259,7 @@ impl Call {
         let callee = self.branches[index].callee.clone();
         self.take_over(office, from, &callee);
         self.keep_guest(office, from);
+        self.hold_music(office); // whoever held the other party has left
         self.transfer_over(200, Some(callee.label()));
     }
 

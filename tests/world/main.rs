@@ -14,6 +14,7 @@ mod early;
 mod encrypted;
 mod events;
 mod guard;
+mod held;
 mod live;
 mod media;
 mod message;
@@ -109,6 +110,7 @@ fn assert_at_rest(world: &mut World) {
     assert_eq!(counters.transactions, 0, "no transaction outlives its timers");
     assert!(world.switch.calls().is_empty());
     assert!(world.relays.is_empty(), "every relay was closed");
+    assert_eq!(counters.ports_free, world.ports_opened(), "every port is free again");
     for phone in world.phones.values() {
         for (call, finals) in &phone.finals {
             assert_eq!(finals.len(), 1, "{call}: exactly one final response, not {finals:?}");

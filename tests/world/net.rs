@@ -7,7 +7,7 @@ use ringtree::call::budgets::Usage;
 use ringtree::call::lines::Server;
 use ringtree::call::record::CallRecord;
 use ringtree::clock::Now;
-use ringtree::relay::{Command, Media, PortPair, RelayId, Report, Side};
+use ringtree::relay::{Command, Media, PortPair, RelayId, Report, Side, Source};
 use ringtree::rules::Ruleset;
 use ringtree::sip::{Flow, Message, Transport};
 use ringtree::subscription::notice::Finished;
@@ -28,6 +28,9 @@ pub struct Weather {
 }
 
 pub const CLEAR: Weather = Weather { loss: 0, duplication: 0, delay_ms_max: 0 };
+
+/// The first port of the relay.
+const FIRST_PORT: u16 = 20_000;
 
 enum Parcel {
     ToSwitch { from: SocketAddr, bytes: Bytes },
@@ -81,6 +84,8 @@ pub struct World {
     pub relays: BTreeSet<RelayId>,
     /// Where each relay sends to: on its side A, and on its side B.
     pub points: BTreeMap<RelayId, [Option<SocketAddr>; 2]>,
+    /// What each relay sends to its side A, and to its side B, where that is not what the other party says.
+    pub feeds: BTreeMap<RelayId, [Option<Source>; 2]>,
     /// What ears and voice were asked for, in order.
     pub voiced: Vec<voice::Command>,
     began: Instant,
@@ -127,6 +132,7 @@ impl World {
             noticed: Vec::new(),
             relays: BTreeSet::new(),
             points: BTreeMap::new(),
+            feeds: BTreeMap::new(),
             voiced: Vec::new(),
             began: ringtree::net::clock::now().mono, // only differences count
             civil: "2026-11-24T15:00:00Z".parse().unwrap(),
@@ -135,7 +141,7 @@ impl World {
             count: 0,
             weather,
             dice: seed | 1,
-            next_port: 20_000,
+            next_port: FIRST_PORT,
             ports_max,
         };
         world.input(Input::Rules(Arc::new(rules)));
@@ -318,11 +324,13 @@ impl World {
                 assert!(self.relays.contains(&id));
                 self.points.entry(id).or_default()[usize::from(side == Side::B)] = rtp;
             }
+            Action::Media(Command::Feed { id, side, from }) => {
+                assert!(self.relays.contains(&id));
+                let feed = Some(from).filter(|from| *from != Source::Party);
+                self.feeds.entry(id).or_default()[usize::from(side == Side::B)] = feed;
+            }
             Action::Media(
-                Command::Feed { id, .. }
-                | Command::Tap { id, .. }
-                | Command::Secure { id, .. }
-                | Command::Handshaken { id, .. },
+                Command::Tap { id, .. } | Command::Secure { id, .. } | Command::Handshaken { id, .. },
             ) => {
                 assert!(self.relays.contains(&id));
             }
@@ -345,6 +353,11 @@ impl World {
             Action::Spent(usage) => self.spent.push(usage),
             Action::Event(_) | Action::Binding(_) | Action::Drained => {}
         }
+    }
+
+    /// Port pairs that were opened so far.
+    pub fn ports_opened(&self) -> u64 {
+        u64::from(self.next_port - FIRST_PORT) / 2
     }
 
     fn port_pair(&mut self) -> PortPair {

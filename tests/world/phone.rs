@@ -2,6 +2,7 @@
 //! It retransmits as RFC 3261 §17 says, in a few lines: what it sends again, until when, is all that it keeps.
 
 mod hearing;
+mod reoffer;
 
 use crate::guard::Guard;
 use bytes::Bytes;
@@ -136,6 +137,12 @@ pub struct Phone {
     pub changes_its_mind: bool,
     /// Of the calls that it makes from now on.
     pub describes: Describes,
+    /// What it describes in the place of the usual.
+    pub session: Option<String>,
+    /// Final responses to its re-INVITEs, in order, as text.
+    pub reoffered: Vec<String>,
+    /// Its re-INVITEs by their branch: the call, and the number of the request.
+    reoffers: BTreeMap<String, (String, u64)>,
     /// Where its 3xx send a call.
     pub moved_to: Option<String>,
     /// Of every request that this phone makes.
@@ -189,6 +196,9 @@ impl Phone {
             described: (0, 0),
             changes_its_mind: false,
             describes: Describes::Invite,
+            session: None,
+            reoffered: Vec::new(),
+            reoffers: BTreeMap::new(),
             moved_to: None,
             max_forwards: 70,
             extra: String::new(),
@@ -275,29 +285,9 @@ impl Phone {
     pub fn within(&mut self, now: Duration, call_id: &str, method: &str, fields: &str) {
         self.now = now;
         self.count += 1;
-        let cseq = 100 + self.count;
-        let (address, user) = (self.named, self.user.clone());
-        let (from, to) = match (self.outgoing.get(call_id), self.incoming.get(call_id)) {
-            (Some(call), _) => {
-                let tag = call.to_tag.clone().unwrap_or_default();
-                let domain = crate::DOMAIN;
-                (format!("<sip:{user}@{domain}>;tag=t{call_id}"), format!("<sip:x@{domain}>;tag={tag}"))
-            }
-            (None, Some(call)) => {
-                let value = |header: &str| header.split_once(':').unwrap().1.trim().to_owned();
-                let us = value(&call.invite.to_header().unwrap().to_string());
-                let them = value(&call.invite.from_header().unwrap().to_string());
-                (format!("{us};tag={}", call.tag), them)
-            }
-            (None, None) => panic!("no call {call_id}"),
-        };
-        let branch = self.fresh("z9hG4bK");
-        let bytes = format!(
-            "{method} sip:{} SIP/2.0\r\nVia: SIP/2.0/UDP {address};branch={branch}\r\nMax-Forwards: 70\r\nFrom: {from}\r\nTo: {to}\r\n\
-             Call-ID: {call_id}\r\nCSeq: {cseq} {method}\r\nContact: <sip:{user}@{address}>\r\n{fields}Content-Length: 0\r\n\r\n",
-            crate::net::switch_address()
-        );
-        self.send_repeating(format!("{branch}{method}"), bytes.into());
+        let (branch, cseq) = (self.fresh("z9hG4bK"), 100 + self.count);
+        let bytes = self.in_dialog(call_id, method, cseq, &branch, fields, "");
+        self.send_repeating(format!("{branch}{method}"), bytes);
     }
 
     /// A request as if from the party with the tag `from`, in a dialog that this phone has no part in.
@@ -515,6 +505,9 @@ impl Phone {
     }
 
     fn offer(&self) -> String {
+        if let Some(session) = &self.session {
+            return session.clone();
+        }
         let ip = self.address.ip();
         format!(
             "v=0\r\no=- 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\na=sendrecv\r\n"

@@ -215,7 +215,7 @@ impl Phone {
                 self.dialogs.entry(call_id.clone()).or_insert((tag.to_owned(), 1));
             }
         }
-        if method == "INVITE" && status >= 200 {
+        if method == "INVITE" && status >= 200 && !self.hears_of_reoffer(response, status) {
             self.final_response(response, status, &call_id);
         }
     }

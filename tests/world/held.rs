@@ -1,0 +1,105 @@
+//! Music on hold: who hears it, and until when.
+
+use super::net::{CLEAR, World};
+use super::phone::{Phone, Script};
+use super::{ANN, BOB, assert_at_rest, assert_points, hang_up, ruleset, s};
+use ringtree::relay::Source;
+use ringtree::voice::{Command, Sound};
+
+const CID: &str = "127.0.1.4:5060";
+
+/// Whoever holds a call of Ann's is heard with her music, and of Bob's with his.
+fn office() -> World {
+    let users = "[moh.calm]\nfiles = [\"calm.wav\"]\n\
+        [user.ann]\next = \"100\"\nmoh = \"calm\"\nvoicemail = { enabled = false }\n\
+        [user.bob]\next = \"200\"\nmoh = \"calm\"\nvoicemail = { enabled = false }\n\
+        [user.cid]\next = \"300\"\nvoicemail = { enabled = false }\n";
+    let rules = ruleset(users, &[("ann1", "ann"), ("bob1", "bob"), ("cid1", "cid")]);
+    let mut world = World::new(rules, CLEAR, 1);
+    for (address, device) in [(ANN, "ann1"), (BOB, "bob1"), (CID, "cid1")] {
+        world.add(Phone::new(address, device, Script::Answer { after: s(1) }));
+        world.act(address, Phone::register);
+    }
+    world.run(s(1));
+    world
+}
+
+/// Ann speaks with Bob. The call at her phone, and at his.
+fn talk(world: &mut World) -> (String, String) {
+    let mut call = String::new();
+    world.act(ANN, |ann, now| call = ann.call(now, "200", s(6000)));
+    world.run(s(3));
+    (call, world.phone(BOB).newest_call())
+}
+
+fn hold(world: &mut World, by: &str, call: &str) {
+    let held = world.phone(by).described("m=audio 4000 RTP/AVP 0\r\na=sendonly\r\n");
+    world.act(by, |phone, now| phone.reoffer(now, call, &held));
+    world.run(s(1));
+}
+
+/// Relays that play music to somebody.
+fn playing(world: &World) -> usize {
+    let voiced = |feeds: &&[Option<Source>; 2]| feeds.contains(&Some(Source::Voice));
+    let open = world.relays.iter().filter_map(|relay| world.feeds.get(relay));
+    open.filter(voiced).count()
+}
+
+fn refer(world: &mut World, by: &str, call: &str, to: &str) {
+    let fields = format!("Refer-To: <sip:{to}>\r\n");
+    world.act(by, |phone, now| phone.within(now, call, "REFER", &fields));
+    world.run(s(5));
+}
+
+#[test]
+fn who_is_held_hears_the_music_of_the_holder_until_the_call_goes_on() {
+    let mut world = office();
+    let (call, _) = talk(&mut world);
+    hold(&mut world, ANN, &call);
+    assert_eq!(playing(&world), 1);
+    let calm = |command: &Command| match command {
+        Command::Play { sounds, .. } => {
+            sounds.iter().any(|it| matches!(it, Sound::File { file, .. } if &**file == "calm.wav"))
+        }
+        _ => false,
+    };
+    assert!(world.voiced.iter().any(calm));
+    let back = world.phone(ANN).described("m=audio 4000 RTP/AVP 0\r\na=sendrecv\r\n");
+    world.act(ANN, |ann, now| ann.reoffer(now, &call, &back));
+    world.run(s(1));
+    assert_eq!(playing(&world), 0);
+    hang_up(&mut world, ANN, &call);
+    assert_at_rest(&mut world);
+}
+
+#[test]
+fn who_was_held_and_is_transferred_hears_whoever_has_answered_and_no_music() {
+    for (holder, other) in [(ANN, BOB), (BOB, ANN)] {
+        let mut world = office();
+        let (anns, bobs) = talk(&mut world);
+        let (held, stays) = if holder == ANN { (&anns, &bobs) } else { (&bobs, &anns) };
+        hold(&mut world, holder, held);
+        assert_eq!(playing(&world), 1, "{holder} holds");
+        refer(&mut world, holder, held, "300@pbx.example");
+        assert_points(&world, other, CID);
+        assert_eq!(playing(&world), 0, "{holder} has transferred");
+        hang_up(&mut world, other, stays);
+        assert_at_rest(&mut world);
+    }
+}
+
+#[test]
+fn who_was_held_hears_no_music_after_an_attended_transfer() {
+    let mut world = office();
+    let (anns, bobs) = talk(&mut world);
+    hold(&mut world, ANN, &anns);
+    let mut second = String::new();
+    world.act(ANN, |ann, now| second = ann.call(now, "300", s(6000)));
+    world.run(s(3));
+    let replaces = world.phone(ANN).replaces(&second).replace(';', "%3B").replace('=', "%3D");
+    refer(&mut world, ANN, &anns, &format!("300@pbx.example?Replaces={replaces}"));
+    assert_points(&world, BOB, CID);
+    assert_eq!(playing(&world), 0);
+    hang_up(&mut world, BOB, &bobs);
+    assert_at_rest(&mut world);
+}
