@@ -85,7 +85,7 @@ fn a_broken_file_costs_the_prompt_and_not_the_call() {
 }
 
 /// Bob answers, hears the question, and presses 1; then both talk.
-fn takes_the_call(bob: impl FnOnce(Line<'static>) -> Baresip) {
+fn takes_the_call<P: Phone>(bob: impl FnOnce(Line<'static>) -> P, sound: impl Fn(&P) -> Option<Vec<i16>>) {
     let keys = "ring_for = \"25s\"\nring.targets = [{ to = \"device:bob\", confirm = \"1\", confirm_on_net = true }]";
     let home = home(&rule("kim", keys), "");
     let daemon = home.start();
@@ -98,7 +98,7 @@ fn takes_the_call(bob: impl FnOnce(Line<'static>) -> Baresip) {
     bob.hears(Heard::Answered);
     // The prompt is speech: whatever it is, it is loud and no tone of ours.
     until("the question to be heard", || {
-        let heard = tone::measure(&bob.recorded()?, LOW);
+        let heard = tone::measure(&sound(&bob)?, LOW);
         (heard.level > 0.02).then_some(())
     });
     bob.dtmf('1');
@@ -112,12 +112,17 @@ fn takes_the_call(bob: impl FnOnce(Line<'static>) -> Baresip) {
 
 #[test]
 fn a_leg_takes_the_call_with_a_key_as_an_event() {
-    takes_the_call(Baresip::by_hand);
+    takes_the_call(Baresip::by_hand, Baresip::recorded);
 }
 
 #[test]
 fn a_leg_takes_the_call_with_a_key_in_an_info() {
-    takes_the_call(Baresip::by_hand_with_info);
+    takes_the_call(Baresip::by_hand_with_info, Baresip::recorded);
+}
+
+#[test]
+fn a_leg_without_telephone_event_takes_the_call_with_a_key_that_sounds() {
+    takes_the_call(SippPhone::with_tones, |bob| Some(bob.sound()));
 }
 
 #[test]

@@ -5,7 +5,7 @@
 
 use super::daemon::LINES_MAX;
 use super::phone::{Ears, Heard, Line, Listening, Phone, a_second_of, heard};
-use super::sound::Sound;
+use super::sound::{Dials, Sound};
 use super::{address, port, ports};
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -85,16 +85,25 @@ struct Call {
 impl SippPhone {
     /// Registers at the daemon.
     pub fn register(line: Line<'_>) -> SippPhone {
+        SippPhone::dialling(line, Dials::Events)
+    }
+
+    /// One that knows no telephone-event: its keys sound.
+    pub fn with_tones(line: Line<'_>) -> SippPhone {
+        SippPhone::dialling(line, Dials::Tones)
+    }
+
+    fn dialling(line: Line<'_>, dials: Dials) -> SippPhone {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let twin = TcpListener::bind((address(), 0)).expect("a socket");
         let (sender, said) = sync_channel(LINES_MAX);
         let digits = sender.clone();
-        let sound = Arc::new(Sound::open(address(), line.hz, move |digit| {
+        let sound = Arc::new(Sound::open(address(), line.hz, dials, move |digit| {
             // It fails where the phone is gone.
             let _ = digits.send(format!("* dtmf {digit}"));
         }));
         for (name, text) in [("line.xml", LINE), ("called.xml", CALLED)] {
-            fs::write(dir.path().join(name), scenario(text, line.user, sound.port)).expect("written");
+            fs::write(dir.path().join(name), scenario(text, line.user, sound.port, dials)).expect("written");
         }
         let child = Command::new("sipp")
             .arg(line.daemon.to_string())
@@ -130,6 +139,11 @@ impl SippPhone {
         phone
     }
 
+    /// What it has heard.
+    pub fn sound(&self) -> Vec<i16> {
+        self.sound.heard()
+    }
+
     fn dial(&mut self, extension: &str) {
         let id = {
             let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -154,12 +168,20 @@ impl SippPhone {
     }
 }
 
-fn scenario(text: &str, user: &str, rtp: u16) -> String {
+fn scenario(text: &str, user: &str, rtp: u16, dials: Dials) -> String {
+    let sdp = match dials {
+        Dials::Events => SDP.to_owned(),
+        Dials::Tones => SDP
+            .replace(" [$event]\n", "\n")
+            .lines()
+            .filter(|line| !line.contains("[$event]"))
+            .fold(String::new(), |sdp, line| sdp + line + "\n"),
+    };
     text.replace("{talk}", TALK)
         .replace("{media}", MEDIA)
         .replace("{dialog}", DIALOG)
         .replace("{response}", RESPONSE)
-        .replace("{sdp}", SDP)
+        .replace("{sdp}", &sdp)
         .replace("{user}", user)
         .replace("{rtp}", &rtp.to_string())
 }

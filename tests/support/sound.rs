@@ -14,6 +14,19 @@ const PACKET_SAMPLES: usize = 160;
 const DIGIT_PACKETS: u16 = 8;
 const DIGIT_ENDS: u16 = 3;
 const DIGITS: &str = "0123456789*#ABCD";
+/// The tones of each row and column of the keys (ITU-T Q.23), and where each key stands.
+const ROWS_HZ: [u32; 4] = [697, 770, 852, 941];
+const COLUMNS_HZ: [u32; 4] = [1209, 1336, 1477, 1633];
+const KEYS: &str = "123A456B789C*0#D";
+
+/// How a digit is dialled.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Dials {
+    /// As telephone-event.
+    Events,
+    /// As its two tones in the sound.
+    Tones,
+}
 
 /// A running player and recorder. It ends when it is dropped.
 pub struct Sound {
@@ -31,13 +44,21 @@ struct Shared {
 
 impl Sound {
     /// Plays `hz`; says each digit that it hears.
-    pub fn open(ip: Ipv4Addr, hz: u32, digit: impl FnMut(char) + Send + 'static) -> Sound {
+    pub fn open(ip: Ipv4Addr, hz: u32, dials: Dials, digit: impl FnMut(char) + Send + 'static) -> Sound {
         let socket = UdpSocket::bind((ip, 0)).expect("a socket");
         let port = socket.local_addr().expect("bound").port();
         let shared = Arc::new(Shared::default());
         let (digits, dialled) = sync_channel(DIGITS.len());
-        let player =
-            Player { socket, shared: Arc::clone(&shared), dialled, hz, at: 0, packets: 0, dialling: None };
+        let player = Player {
+            socket,
+            shared: Arc::clone(&shared),
+            dialled,
+            dials,
+            hz,
+            at: 0,
+            packets: 0,
+            dialling: None,
+        };
         std::thread::spawn(move || player.run(digit));
         Sound { port, shared, digits }
     }
@@ -64,6 +85,7 @@ struct Player {
     socket: UdpSocket,
     shared: Arc<Shared>,
     dialled: Receiver<char>,
+    dials: Dials,
     hz: u32,
     /// Samples since it began.
     at: usize,
@@ -73,7 +95,7 @@ struct Player {
 
 /// A digit that is being sent: which, since which sample, and how many packets of it are out.
 struct Dialling {
-    event: u8,
+    digit: char,
     since: usize,
     packets: u16,
 }
@@ -86,7 +108,9 @@ impl Player {
             let wait = due.saturating_duration_since(clock());
             if wait.is_zero() {
                 match self.dialled.try_recv() {
-                    Ok(digit) => self.dialling = dialling(digit, self.at),
+                    Ok(digit) => {
+                        self.dialling = Some(Dialling { digit, since: self.at, packets: 0 });
+                    }
                     Err(TryRecvError::Empty) => {}
                     Err(TryRecvError::Disconnected) => return,
                 }
@@ -118,17 +142,14 @@ impl Player {
         let (payload, payload_type, since, marked) = match &mut self.dialling {
             Some(dialling) => {
                 dialling.packets += 1;
-                let ends = dialling.packets > DIGIT_PACKETS;
-                let lasted = dialling.packets.min(DIGIT_PACKETS) * PACKET_SAMPLES as u16;
-                let flags = if ends { 0x8a } else { 0x0a };
-                let payload = [&[dialling.event, flags], &lasted.to_be_bytes()[..]].concat();
-                (payload, event, dialling.since, dialling.packets == 1)
+                match self.dials {
+                    Dials::Events => {
+                        (said(dialling.digit, dialling.packets), event, dialling.since, dialling.packets == 1)
+                    }
+                    Dials::Tones => (sounded(dialling.digit, at), PCMU, at, false),
+                }
             }
-            None => {
-                let samples =
-                    (at..at + PACKET_SAMPLES).map(|n| tone::mu_law(tone::sample(self.hz, n as u32)));
-                (samples.collect(), PCMU, at, false)
-            }
+            None => (samples(at, |n| tone::sample(self.hz, n)), PCMU, at, false),
         };
         if self.dialling.as_ref().is_some_and(|d| d.packets == DIGIT_PACKETS + DIGIT_ENDS) {
             self.dialling = None;
@@ -147,7 +168,21 @@ impl Player {
     }
 }
 
-fn dialling(digit: char, since: usize) -> Option<Dialling> {
-    let event = DIGITS.find(digit)? as u8;
-    Some(Dialling { event, since, packets: 0 })
+fn samples(at: usize, sample: impl Fn(u32) -> i16) -> Vec<u8> {
+    (at..at + PACKET_SAMPLES).map(|n| tone::mu_law(sample(n as u32))).collect()
+}
+
+/// That packet of a digit, as telephone-event.
+fn said(digit: char, packet: u16) -> Vec<u8> {
+    let event = DIGITS.find(digit).expect("a digit") as u8;
+    let lasted = packet.min(DIGIT_PACKETS) * PACKET_SAMPLES as u16;
+    let flags = if packet > DIGIT_PACKETS { 0x8a } else { 0x0a };
+    [&[event, flags], &lasted.to_be_bytes()[..]].concat()
+}
+
+/// Twenty milliseconds of a digit's two tones.
+fn sounded(digit: char, at: usize) -> Vec<u8> {
+    let key = KEYS.find(digit).expect("a key");
+    let (row, column) = (ROWS_HZ[key / 4], COLUMNS_HZ[key % 4]);
+    samples(at, |n| tone::sample(row, n) / 2 + tone::sample(column, n) / 2)
 }
