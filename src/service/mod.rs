@@ -3,3 +3,4 @@
 
 pub mod announce;
 pub mod confirm;
+pub mod say;

@@ -1,14 +1,122 @@
 //! The prompts that the daemon is built with, in English: what is said where no set of recordings has a better one. `prompts/` beside this
 //! file has them, the words, and how they are made.
 
-/// The WAV file of that name.
+/// Whether there is one of that name, and its file.
+macro_rules! recordings {
+    ($name:expr, [$($known:literal,)*]) => {
+        match $name {
+            $($known => Some(include_bytes!(concat!("prompts/en/", $known, ".wav"))),)*
+            _ => None,
+        }
+    };
+}
+
+/// The WAV file of that name: a sentence, or a word of a number, a time or a date.
 #[must_use]
 pub fn built_in(name: &str) -> Option<&'static [u8]> {
-    match name {
-        "confirm" => Some(include_bytes!("prompts/en/confirm.wav")),
-        "confirm-any" => Some(include_bytes!("prompts/en/confirm-any.wav")),
-        _ => None,
-    }
+    recordings!(
+        name,
+        [
+            "confirm",
+            "confirm-any",
+            "conference-full",
+            "conference-pin",
+            "conference-wrong",
+            "conference-goodbye",
+            "conference-wait",
+            "conference-alone",
+            "conference-one",
+            "conference-there-are",
+            "conference-others",
+            "conference-extension",
+            "conference-caller",
+            "conference-came",
+            "conference-left",
+            "0",
+            "1",
+            "2",
+            "3",
+            "4",
+            "5",
+            "6",
+            "7",
+            "8",
+            "9",
+            "10",
+            "11",
+            "12",
+            "13",
+            "14",
+            "15",
+            "16",
+            "17",
+            "18",
+            "19",
+            "20",
+            "30",
+            "40",
+            "50",
+            "60",
+            "70",
+            "80",
+            "90",
+            "hundred",
+            "thousand",
+            "million",
+            "1st",
+            "2nd",
+            "3rd",
+            "4th",
+            "5th",
+            "6th",
+            "7th",
+            "8th",
+            "9th",
+            "10th",
+            "11th",
+            "12th",
+            "13th",
+            "14th",
+            "15th",
+            "16th",
+            "17th",
+            "18th",
+            "19th",
+            "20th",
+            "30th",
+            "star",
+            "pound",
+            "oh",
+            "oclock",
+            "am",
+            "pm",
+            "hour",
+            "hours",
+            "minute",
+            "minutes",
+            "second",
+            "seconds",
+            "monday",
+            "tuesday",
+            "wednesday",
+            "thursday",
+            "friday",
+            "saturday",
+            "sunday",
+            "january",
+            "february",
+            "march",
+            "april",
+            "may",
+            "june",
+            "july",
+            "august",
+            "september",
+            "october",
+            "november",
+            "december",
+        ]
+    )
 }
 
 #[cfg(test)]
@@ -19,14 +127,38 @@ mod tests {
 
     #[test]
     fn each_line_of_the_words_is_said_aloud() {
-        let lines = include_str!("prompts/en.txt").lines();
-        let names = lines.filter_map(|line| line.split_once(':')).map(|(name, _)| name);
-        let names: Vec<&str> = names.filter(|name| !name.starts_with('#')).collect();
-        assert!(!names.is_empty());
-        for name in names {
-            let clip = Clip::read(built_in(name).expect(name)).expect(name);
-            assert!(clip.samples().len() > 8000 && level_dbm0(clip.samples()) > -30.0, "{name}");
+        let sentences = (include_str!("prompts/en.txt"), 2400);
+        let words = (include_str!("prompts/en.words.txt"), 1200);
+        for (text, samples_min) in [sentences, words] {
+            let lines = text.lines().filter(|line| !line.starts_with('#'));
+            let names: Vec<&str> =
+                lines.filter_map(|line| line.split_once(':')).map(|(name, _)| name).collect();
+            assert!(!names.is_empty());
+            for name in names {
+                let clip = Clip::read(built_in(name).expect(name)).expect(name);
+                let samples = clip.samples();
+                assert!(
+                    samples.len() > samples_min && level_dbm0(samples) > -30.0,
+                    "{name}: {}",
+                    samples.len()
+                );
+            }
         }
         assert_eq!(built_in("no such prompt"), None);
+    }
+
+    #[test]
+    fn words_follow_each_other_without_long_silence() {
+        let words = include_str!("prompts/en.words.txt").lines().filter_map(|line| line.split_once(": "));
+        for (name, _) in words {
+            let clip = Clip::read(built_in(name).expect(name)).expect(name);
+            let sounding = |sample: &i16| sample.unsigned_abs() > 300;
+            let (first, last) =
+                (clip.samples().iter().position(sounding), clip.samples().iter().rev().position(sounding));
+            assert!(
+                first.is_some_and(|at| at < 800) && last.is_some_and(|at| at < 1600),
+                "{name}: {first:?} {last:?}"
+            );
+        }
     }
 }
