@@ -69,6 +69,8 @@ pub struct Caller {
     /// Early from the first provisional response with a tag on.
     pub dialog: Option<Box<Dialog>>,
     pub(super) peer: Peer,
+    /// It speaks with a conference: our Contact says so (RFC 4579 §5.2).
+    pub(super) focus: bool,
     /// Who is at the other end (RFC 7989), as far as it is known.
     pub far: Half,
 }
@@ -94,6 +96,7 @@ impl Caller {
             given: None,
             dialog: None,
             peer,
+            focus: false,
             far: Half::new(office.ids.word(), office.ids.word()),
         }
     }
@@ -275,7 +278,8 @@ impl Caller {
         let mut w = Writer::reply(&self.invite, code, status::reason_phrase(code), Some(&self.tag));
         w.copy(&self.invite, Name::RecordRoute); // RFC 3261 §12.1.1
         w.header(Name::SessionId, id);
-        w.header(Name::Contact, office.contact(&self.flow, self.peer.sips));
+        let focus = if self.focus { ";isfocus" } else { "" };
+        w.header(Name::Contact, format_args!("{}{focus}", office.contact(&self.flow, self.peer.sips)));
         w.header(Name::Allow, ALLOW);
         let (reliable, timer) = (reliable::TAG, session_timer::TAG);
         w.header(Name::Supported, format_args!("{reliable}, {OF_DIALOGS}, {timer}"));

@@ -158,6 +158,7 @@ impl Call {
         if self.maker.is_some() && !replaced {
             let phase = match (&self.state, self.caller.heard) {
                 (State::Answered(_), _) => Phase::Confirmed,
+                (State::Served(served), _) if !served.is_refusing() => Phase::Confirmed,
                 (_, Heard::Nothing) => Phase::Trying,
                 (_, Heard::Ringing | Heard::EarlyMedia) => Phase::Early,
             };

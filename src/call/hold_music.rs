@@ -64,7 +64,7 @@ impl Call {
 }
 
 /// Whoever describes their session so holds the other party.
-fn holds(description: &[u8]) -> bool {
+pub(super) fn holds(description: &[u8]) -> bool {
     sdp::audio(description).is_ok_and(|audio| {
         audio.on_hold || matches!(audio.direction, Direction::SendOnly | Direction::Inactive)
     })

@@ -17,6 +17,7 @@ pub mod caller;
 pub mod capabilities;
 mod challenged;
 pub mod charged;
+pub mod conference;
 mod confirm;
 mod deflection;
 pub mod device;
@@ -33,6 +34,7 @@ pub mod headers;
 pub mod history;
 mod hold_music;
 mod join;
+mod lasting;
 mod leaver;
 pub mod lines;
 pub mod log;
@@ -52,6 +54,7 @@ mod refresh;
 pub mod reliable;
 mod responses;
 pub mod ring;
+pub mod rooms;
 pub mod seats;
 mod served;
 pub mod session_timer;
@@ -88,7 +91,7 @@ use media::{Anchor, Superseded};
 use office::{CallKey, Effect, Named, Office};
 use record::{CallRecord, Party};
 use ring::{Order, Ring, Stop};
-use served::Refusal;
+use served::{Refusal, Service};
 use state::State;
 use std::sync::Arc;
 use tag::tag;
@@ -104,6 +107,8 @@ const DECLINED_ELSEWHERE: [&str; 1] = ["SIP;cause=603;text=\"Declined\""];
 const PICKUP: &str = "code:pickup";
 /// And of announcements, before the name.
 const ANNOUNCE: &str = "announce:";
+/// And of conferences.
+const CONFERENCE: &str = "conference:";
 
 /// An INVITE that is let in: who calls, and whose rules decide.
 pub struct Arrival {
@@ -283,13 +288,16 @@ impl Call {
                 Next::Service { what } if &*what == PICKUP && !matches!(self.state, State::Answered(_)) => {
                     return self.look_for_ringing(office);
                 }
-                Next::Service { what } => match what.strip_prefix(ANNOUNCE) {
-                    Some(name) => {
+                Next::Service { what } => {
+                    if let Some(name) = what.strip_prefix(ANNOUNCE) {
                         let announcement = Announcement::named(&self.domain, name);
-                        return self.announce(office, now, announcement);
+                        return self.serve(office, now, Service::Announcement(announcement));
                     }
-                    None => return self.refuse(office, now, 480, "failed", Vec::new()),
-                },
+                    return match what.strip_prefix(CONFERENCE) {
+                        Some(name) => self.confer(office, now, name),
+                        None => self.refuse(office, now, 480, "failed", Vec::new()),
+                    };
+                }
                 Next::Ring => {
                     let Some(plan) = self.walk.plan().cloned() else {
                         return self.refuse(office, now, 480, "failed", Vec::new());

@@ -4,11 +4,13 @@
 use super::alert::Alert;
 use super::budgets::Budgets;
 use super::charged::BudgetStop;
+use super::conference::Attended;
 use super::dialogs::Dialogs;
 use super::errand::Errand;
 use super::folds::Folds;
 use super::lines::{Lines, Target};
 use super::record::CallRecord;
+use super::rooms::Rooms;
 use super::session_timer::Limits;
 use super::statuses::{DomainStatuses, Statuses};
 use super::trunk::contacts;
@@ -24,6 +26,7 @@ use crate::rules::model::{Budget, Spent};
 use crate::rules::tree::Tree;
 use crate::rules::{Domain, Live, UserStatus};
 use crate::sdp::{Fingerprint, Keying};
+use crate::service::say::{Language, language};
 use crate::sip::{ConnectionId, Flow, Message, Transport};
 use crate::transaction::large::Beside;
 use crate::transaction::{self, ClientId, ServerId, Transactions};
@@ -108,6 +111,8 @@ pub enum Effect {
         id: String,
         audio: Audio,
     },
+    /// Somebody has come into a conference, or left it.
+    Attended(Attended),
     /// A phone is to be woken.
     Push(Push),
     /// An emergency call goes out.
@@ -129,6 +134,8 @@ pub struct Office {
     pub lines: Lines,
     /// What users have spent.
     pub budgets: Budgets,
+    /// Conferences that somebody is in.
+    pub rooms: Rooms,
     /// Call-back numbers of recent emergency calls, by domain, and until when.
     callbacks: FxHashMap<Named, Instant>,
     /// Calls that each user is part of: made by them, or answered by them.
@@ -150,6 +157,8 @@ pub struct Office {
     pub media_advertise: Option<IpAddr>,
     /// What our SDP says to whoever is reached by IPv6, where the relay ports take both families; to others it says the other one.
     pub media_advertise_ipv6: Option<Ipv6Addr>,
+    /// How numbers are put together in what we say.
+    pub language: &'static Language,
     /// Of the certificate that we show in DTLS handshakes of media.
     pub fingerprint: Option<Arc<Fingerprint>>,
 }
@@ -176,6 +185,7 @@ impl Office {
             folds: Folds::default(),
             lines: Lines::default(),
             budgets: Budgets::default(),
+            rooms: Rooms::default(),
             callbacks: FxHashMap::default(),
             active: FxHashMap::default(),
             dialogs: Dialogs::default(),
@@ -187,6 +197,7 @@ impl Office {
             session: Limits::default(),
             media_advertise: None,
             media_advertise_ipv6: None,
+            language: &language::ENGLISH,
             fingerprint: None,
         }
     }

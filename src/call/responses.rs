@@ -36,6 +36,7 @@ impl Call {
         if self.early_updated(office, now, client, message)
             || self.join_response(office, now, client, message)
             || self.own_response(office, now, client, message)
+            || self.lasting_response(office, now, client, message)
             || self.pass_response(office, now, client, flow, message)
         {
             return;
@@ -60,6 +61,7 @@ impl Call {
         if !self.early_update_failed(office, now, client)
             && !self.join_failed(office, now, client)
             && !self.own_failed(office, now, client)
+            && !self.lasting_failed(office, now, client)
             && !self.pass_failed(office, now, client)
         {
             self.told(office, now, client);
@@ -105,8 +107,9 @@ impl Call {
                 own.chain(self.transfer_deadline()).chain(self.refresh_deadline()).min()
             }
             State::Served(served) => {
-                let own = [Some(served.deadline()), self.caller.deadline().filter(|_| served.is_refusing())];
-                own.into_iter().flatten().min()
+                let early = self.caller.deadline().filter(|_| served.is_refusing());
+                let lasting = self.caller.peer.session.deadline();
+                served.deadline().into_iter().chain(early).chain(lasting).min()
             }
             State::Over(farewell) => farewell.as_ref().map(Unacked::deadline),
         };

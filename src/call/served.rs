@@ -1,11 +1,14 @@
-//! A call that we speak in ourselves: an announcement that was called, or one that a refused caller hears before the final response.
+//! A call that we speak in ourselves: an announcement that was called, a conference, or what a refused caller hears before the final
+//! response.
 //!
 //! Invariants: whoever is refused is never answered; whoever has called an announcement is hung up on when it is over.
 
 use super::branch::Branch;
 use super::caller::plain_response;
 use super::capabilities::{self, ALLOW};
+use super::conference::Attendance;
 use super::headers;
+use super::lasting::Refresh;
 use super::log::Ending;
 use super::media::Anchor;
 use super::office::{Effect, Office};
@@ -18,19 +21,28 @@ use crate::sdp::spoken as session;
 use crate::service::announce::Announcement;
 use crate::sip::{Flow, Message, Method, Name, Writer, status};
 use crate::transaction::ServerId;
+use crate::voice::digit::Digit;
 use crate::voice::{Command, Spot};
 use bytes::Bytes;
 use std::time::Instant;
 
 /// What a call is told of as, when it is over for a service of ours.
-const SYSTEM: &str = "system";
+pub(super) const SYSTEM: &str = "system";
 
 #[derive(Debug)]
 pub(super) struct Served {
     stage: Stage,
-    announcement: Announcement,
+    pub(super) service: Service,
     /// When it is over at the latest.
-    until: Instant,
+    until: Option<Instant>,
+    pub(super) refresh: Option<Refresh>,
+}
+
+/// What the caller gets of us.
+#[derive(Debug)]
+pub(super) enum Service {
+    Announcement(Announcement),
+    Conference(Attendance),
 }
 
 #[derive(Debug)]
@@ -63,11 +75,21 @@ impl Served {
         }
     }
 
-    pub fn deadline(&self) -> Instant {
-        match &self.stage {
-            Stage::Answered { unacked: Some(unacked) } => unacked.deadline().min(self.until),
-            Stage::Answered { unacked: None } | Stage::Refusing(_) => self.until,
-        }
+    fn is_conference(&self) -> bool {
+        matches!(self.service, Service::Conference(_))
+    }
+
+    /// The caller has acknowledged our 200.
+    pub fn is_acknowledged(&self) -> bool {
+        matches!(self.stage, Stage::Answered { unacked: None })
+    }
+
+    pub fn deadline(&self) -> Option<Instant> {
+        let unacked = match &self.stage {
+            Stage::Answered { unacked: Some(unacked) } => Some(unacked.deadline()),
+            Stage::Answered { unacked: None } | Stage::Refusing(_) => None,
+        };
+        unacked.into_iter().chain(self.until).min()
     }
 }
 
@@ -98,16 +120,17 @@ impl Call {
             self.caller.early_media(office, now, description);
         }
         self.speak(office, &spoken);
-        self.begin_to_say(office, now, announcement, Stage::Refusing(Refusal { status, outcome, fields }));
+        let stage = Stage::Refusing(Refusal { status, outcome, fields });
+        self.enter(office, now, Service::Announcement(announcement), stage);
     }
 
-    /// Answers the caller, and says it.
-    pub(super) fn announce(&mut self, office: &mut Office, now: Now, announcement: Announcement) {
+    /// Answers the caller, who gets this of us.
+    pub(super) fn serve(&mut self, office: &mut Office, now: Now, service: Service) {
         if !self.is_new() {
             return self.refuse(office, now, 480, "failed", Vec::new());
         }
         let Some(offer) = self.offer.clone() else {
-            return self.announce_late(office, now, announcement);
+            return self.serve_late(office, now, service);
         };
         if !self.open_media(office) {
             let retry = vec![(Name::RetryAfter, "5".to_owned())];
@@ -120,11 +143,11 @@ impl Call {
         };
         self.speak(office, &spoken);
         let description = description.or_else(|| self.caller.given().cloned());
-        self.answer_served(office, now, description, announcement);
+        self.answer_served(office, now, description, service);
     }
 
     /// The caller made no offer: ours goes with the 200, and the voice begins with the answer in the ACK.
-    fn announce_late(&mut self, office: &mut Office, now: Now, announcement: Announcement) {
+    fn serve_late(&mut self, office: &mut Office, now: Now, service: Service) {
         if self.anchor.is_none() {
             self.anchor = Anchor::reserve(office, self.key);
         }
@@ -133,21 +156,14 @@ impl Call {
             let retry = vec![(Name::RetryAfter, "5".to_owned())];
             return self.refuse(office, now, 503, "failed", retry);
         };
-        self.answer_served(office, now, Some(description), announcement);
+        self.answer_served(office, now, Some(description), service);
     }
 
-    fn answer_served(
-        &mut self,
-        office: &mut Office,
-        now: Now,
-        description: Option<Bytes>,
-        announcement: Announcement,
-    ) {
+    fn answer_served(&mut self, office: &mut Office, now: Now, description: Option<Bytes>, service: Service) {
         let unacked = self.caller.accept(office, now, description);
-        self.caller.peer.session.stop(); // it is over before anybody would have to refresh it
         self.log.answer = Some(now.wall);
         office.effect(Effect::Answered { id: self.log.id.clone(), answered_by: None });
-        self.begin_to_say(office, now, announcement, Stage::Answered { unacked: Some(unacked) });
+        self.enter(office, now, service, Stage::Answered { unacked: Some(unacked) });
     }
 
     /// Nobody has been answered, and nobody is transferred.
@@ -176,28 +192,36 @@ impl Call {
         }
     }
 
-    fn begin_to_say(&mut self, office: &mut Office, now: Now, announcement: Announcement, stage: Stage) {
-        let until = now.mono + announcement.lasts_max;
-        self.state = State::Served(Box::new(Served { stage, announcement, until }));
-        self.say(office);
+    fn enter(&mut self, office: &mut Office, now: Now, service: Service, stage: Stage) {
+        let until = match &service {
+            Service::Announcement(announcement) => Some(now.mono + announcement.lasts_max),
+            Service::Conference(_) => None,
+        };
+        self.state = State::Served(Box::new(Served { stage, service, until, refresh: None }));
+        self.begin_service(office, now);
     }
 
-    /// Plays it to whoever can hear us.
-    fn say(&mut self, office: &mut Office) {
+    /// What the caller came for, as soon as it can hear us.
+    fn begin_service(&mut self, office: &mut Office, now: Now) {
         let (State::Served(served), Some(anchor)) = (&self.state, &self.anchor) else { return };
-        let Announcement { sounds, repeat, .. } = &served.announcement;
         if !anchor.is_voiced(Side::A) {
             return; // whoever made no offer is heard of in the ACK
         }
+        let Service::Announcement(Announcement { sounds, repeat, .. }) = &served.service else {
+            return self.attend(office, now);
+        };
         let at = Spot { relay: anchor.id(), side: Side::A };
         let (sounds, repeat) = (sounds.clone(), *repeat);
         office.effect(Effect::Voice(Command::Play { at, number: 0, sounds, repeat }));
     }
 
     /// Something was played to its end.
-    pub(super) fn played(&mut self, office: &mut Office, now: Now, at: Spot, _number: u32) {
+    pub(super) fn played(&mut self, office: &mut Office, now: Now, at: Spot, number: u32) {
         if at.side == Side::A && self.anchor.as_ref().is_some_and(|anchor| anchor.id() == at.relay) {
-            self.said(office, now);
+            match &self.state {
+                State::Served(served) if served.is_conference() => self.conference_said(office, now, number),
+                _ => self.said(office, now),
+            }
         }
     }
 
@@ -217,7 +241,7 @@ impl Call {
     /// Hangs up on a caller that we have answered. One that has not acknowledged its 200 gets the BYE once it has (RFC 3261 §15).
     pub(super) fn end_served(&mut self, office: &mut Office, now: Now, reasons: &[&str]) {
         let State::Served(served) = &self.state else { return };
-        if matches!(served.stage, Stage::Answered { unacked: None }) {
+        if served.is_acknowledged() {
             self.bye(office, now, Side::A, reasons);
         }
         self.over(office, now, Ending { outcome: SYSTEM, status: 200 });
@@ -232,9 +256,10 @@ impl Call {
             *waits = None; // RFC 3261 §13.3.1.4: BYE all the same
             return self.end_served(office, now, &[]);
         }
-        if served.until <= now.mono {
-            self.said(office, now);
+        if served.until.is_some_and(|until| until <= now.mono) {
+            return self.said(office, now);
         }
+        self.lasting_timeout(office, now);
     }
 
     /// The ACK to our 200.
@@ -250,7 +275,7 @@ impl Call {
             (Some(answer), Some(spoken)) => {
                 self.point(office, Side::A, &answer);
                 self.speak(office, &spoken);
-                self.say(office);
+                self.begin_service(office, now);
             }
             _ => self.end_served(office, now, &[]),
         }
@@ -274,7 +299,10 @@ impl Call {
                 self.over(office, now, Ending { outcome: SYSTEM, status: 200 });
             }
             Method::Options => office.respond(now, server, 200, capabilities::answer(message, None)),
-            Method::Info => refuse(office, 200),
+            Method::Info => {
+                refuse(office, 200);
+                self.dialled_by_info(office, message);
+            }
             Method::Invite | Method::Update => self.serve_offer(office, now, server, flow, message),
             _ => {
                 let mut w = Writer::reply(message, 405, status::reason_phrase(405), None);
@@ -311,9 +339,12 @@ impl Call {
         };
         if let Some(offer) = &offer {
             self.point(office, Side::A, offer);
+            self.mind_hold(office);
         }
+        self.caller.peer.learn(message);
         let mut w = Writer::reply(message, 200, status::reason_phrase(200), None);
         w.header(Name::SessionId, self.caller.session_id());
+        self.caller.peer.session.accept(now, message, &mut w);
         headers::session(&mut w, office, flow, self.caller.peer.sips);
         let bytes = match &body {
             Some(body) => w.body("application/sdp", body),
@@ -324,6 +355,16 @@ impl Call {
             && let Stage::Answered { unacked } = &mut served.stage
         {
             *unacked = Some(Unacked::new(now, server, bytes));
+        }
+    }
+
+    /// A key that the caller says it has pressed.
+    fn dialled_by_info(&mut self, office: &mut Office, message: &Message) {
+        let digit = Digit::of_info(message.content_type().unwrap_or_default(), &message.body());
+        if let (Some(digit), Some(anchor)) = (digit, self.anchor.as_ref().filter(|it| it.is_voiced(Side::A)))
+        {
+            let at = Spot { relay: anchor.id(), side: Side::A };
+            office.effect(Effect::Voice(Command::Dialled { at, digit }));
         }
     }
 

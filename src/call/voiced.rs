@@ -49,8 +49,10 @@ impl Call {
         match report {
             Report::Digit { at, digit } => self.pressed(office, now, at.relay, digit),
             Report::Played { at, number } => self.played(office, now, at, number),
+            Report::Collected { at, digits, .. } => self.entered(office, now, at, &digits),
+            Report::Checked { pin, .. } => self.looked_at(office, now, pin),
             // A sound that is missing is said by the voice plane; a recording lies where it was told to.
-            Report::Missing { .. } | Report::Collected { .. } | Report::Recorded { .. } => {}
+            Report::Missing { .. } | Report::Recorded { .. } => {}
         }
     }
 

@@ -83,7 +83,9 @@ impl Sinks for Outlet {
                 tracing::warn!(%domain, %trunk, "down: {why}")
             }
             Event::CallAudio { id, audio } => tracing::info!(call = id, ?audio, "who is heard has changed"),
-            Event::CallStarted { .. }
+            Event::ConferenceJoined { .. }
+            | Event::ConferenceLeft { .. }
+            | Event::CallStarted { .. }
             | Event::CallRinging { .. }
             | Event::CallAnswered { .. }
             | Event::PushWanted { .. }

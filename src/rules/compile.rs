@@ -1,7 +1,7 @@
 //! [`Model`] -> [`Domain`]. Per user and number a tree is built by [`super::compile_tree`]; here everything around them is put
 //! in place.
 
-pub use super::domain::{DeviceView, Domain, MusicFiles, Secrets, TrunkView, UserView};
+pub use super::domain::{ConferenceRoom, DeviceView, Domain, MusicFiles, Secrets, TrunkView, UserView};
 pub use super::ruleset::{BySource, Overlap, Ruleset};
 
 use super::calendar::Frame;
@@ -158,12 +158,19 @@ fn common(model: &Model, trees: Trees) -> Common {
             .map(|(name, a)| (name.clone(), a.file.clone()))
             .collect(),
         music: services.music.iter().map(|(name, music)| (name.clone(), music_files(music))).collect(),
+        conferences: services.conferences.iter().map(|(name, c)| (name.clone(), room(c))).collect(),
         trees,
     }
 }
 
 fn music_files(music: &super::model::Music) -> MusicFiles {
     MusicFiles { files: music.files.clone(), shuffled: music.shuffled }
+}
+
+fn room(conference: &super::model::Conference) -> ConferenceRoom {
+    let super::model::Conference { pin, moderator_pin, max, record, announce, .. } = conference;
+    let (pin, moderator_pin) = (pin.clone(), moderator_pin.clone());
+    ConferenceRoom { pin, moderator_pin, max: *max, record: *record, announce: *announce }
 }
 
 /// What the trees of a domain share, gathered before they are built: they are built beside one another.

@@ -13,7 +13,8 @@ pub use super::entries::{DeviceView, TrunkView, UserView};
 use super::credentials;
 use super::diagnostic::{Lines, Place, Span};
 use super::model::{
-    AcceptFrom, Auth, CallerId, Codes, Destination, Dial, EmergencyKeys, Name, Policy, Registration, Route,
+    AcceptFrom, Auth, CallerId, Codes, Destination, Dial, EmergencyKeys, Name, Pin, Policy, Registration,
+    Route,
 };
 use super::patterns::PatternMap;
 use super::table::{Buffer, Table};
@@ -110,6 +111,7 @@ pub struct Common {
     /// The files of announcements, by their names.
     pub(super) announcements: BTreeMap<Name, Name>,
     pub(super) music: BTreeMap<Name, MusicFiles>,
+    pub(super) conferences: BTreeMap<Name, ConferenceRoom>,
 }
 
 /// The files of one `[moh.X]`, relative to where the rules lie.
@@ -118,6 +120,32 @@ pub struct MusicFiles {
     pub files: Vec<Name>,
     /// They begin at another one each time.
     pub shuffled: bool,
+}
+
+/// One `[conference.X]`, as calls need it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConferenceRoom {
+    pub pin: Option<Pin>,
+    pub moderator_pin: Option<Pin>,
+    /// People at a time; `None`: as many as a room takes.
+    pub max: Option<u32>,
+    pub record: bool,
+    /// Who comes and who goes is said.
+    pub announce: bool,
+}
+
+impl ConferenceRoom {
+    /// Whether somebody has to give a PIN.
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        self.pin.is_some() || self.moderator_pin.is_some()
+    }
+
+    /// People at a time, as far as the rules limit it.
+    #[must_use]
+    pub fn people_max(&self) -> usize {
+        self.max.and_then(|max| usize::try_from(max).ok()).unwrap_or(usize::MAX)
+    }
 }
 
 impl Deref for Domain {
@@ -155,6 +183,11 @@ impl Domain {
     #[must_use]
     pub fn music(&self, name: &str) -> Option<&MusicFiles> {
         self.music.get(name)
+    }
+
+    #[must_use]
+    pub fn conference(&self, name: &str) -> Option<&ConferenceRoom> {
+        self.conferences.get(name)
     }
 
     #[must_use]

@@ -51,7 +51,7 @@ pub mod workshop;
 
 pub use compile::{Domain, Ruleset};
 pub use diagnostic::{Diagnostic, Severity, Span};
-pub use domain::MusicFiles;
+pub use domain::{ConferenceRoom, MusicFiles};
 pub use explain::Explanation;
 pub use facts::{
     CallFacts, Caller, Dialled, FrameStatus, Live, Origin, SeatStatus, Status, StatusKey, StatusObject,

@@ -209,7 +209,6 @@ pub(super) enum Unbuilt {
     Voicemail,
     Queue,
     Attendant,
-    Conference,
     Directory,
     FeatureCode,
     Screening,
@@ -345,10 +344,10 @@ impl Service {
             Service::Mailbox { .. } | Service::Other(Destination::Voicemail(_)) => Unbuilt::Voicemail,
             Service::Other(Destination::Queue(_)) => Unbuilt::Queue,
             Service::Other(Destination::Attendant(_)) => Unbuilt::Attendant,
-            Service::Other(Destination::Conference(_)) => Unbuilt::Conference,
             Service::Other(Destination::Directory(_)) => Unbuilt::Directory,
             Service::Other(
                 Destination::Announce(_)
+                | Destination::Conference(_)
                 | Destination::User(_)
                 | Destination::Handset(_)
                 | Destination::Device(_)
@@ -376,7 +375,6 @@ impl Unbuilt {
             Unbuilt::Voicemail => "voicemail",
             Unbuilt::Queue => "queue",
             Unbuilt::Attendant => "attendant",
-            Unbuilt::Conference => "conference",
             Unbuilt::Directory => "directory",
             Unbuilt::FeatureCode => "feature code",
             Unbuilt::Screening => "screening",

@@ -31,6 +31,13 @@ impl Announcement {
         Announcement { sounds, repeat: Repeat::Times(1), lasts_max: LASTS_MAX }
     }
 
+    /// One of our prompts.
+    #[must_use]
+    pub fn prompt(domain: &Domain, name: &'static str) -> Announcement {
+        let sounds = Arc::from([Sound::Pause(LEAD), Sound::Prompt { domain: domain.name().clone(), name }]);
+        Announcement { sounds, repeat: Repeat::Times(1), lasts_max: LASTS_MAX }
+    }
+
     /// What a refused caller hears; `None`: nothing but the status.
     #[must_use]
     pub fn treatment(domain: &Domain, refuse: &Refuse) -> Option<Announcement> {

@@ -2,5 +2,6 @@
 //! `call`; how it sounds is in `voice`.
 
 pub mod announce;
+pub mod conference;
 pub mod confirm;
 pub mod say;

@@ -1,6 +1,7 @@
 //! What calls, registrations and trunks have brought about, passed on as actions and events, in order.
 
 use super::{Action, Event, Switch, registered};
+use crate::call::conference::Attended;
 use crate::call::office::Effect;
 use crate::call::wake::Push;
 use crate::registrar::{Binding, Change, Location};
@@ -51,6 +52,7 @@ impl Switch {
                     self.counters.count_silence(audio);
                     out.push(Action::Event(Event::CallAudio { id, audio }));
                 }
+                Effect::Attended(attended) => out.push(Action::Event(attended_event(attended))),
                 Effect::Push(push) => out.push(Action::Event(push_event(push))),
             }
         }
@@ -77,6 +79,16 @@ fn registration_event(change: &Change, location: &Location) -> Option<Event> {
             contact: key.contact.to_string(),
             why: why.word().to_owned(),
         }),
+    }
+}
+
+fn attended_event(attended: Attended) -> Event {
+    let Attended { call, conference: (domain, conference), came, people } = attended;
+    let (domain, conference) = (domain.to_string(), conference.to_string());
+    if came {
+        Event::ConferenceJoined { domain, conference, call, people }
+    } else {
+        Event::ConferenceLeft { domain, conference, call, people }
     }
 }
 

@@ -21,6 +21,11 @@ pub enum Event {
     /// Who is heard in a call has changed: one party or both have fallen silent, or are heard again.
     #[serde(rename = "call.audio")]
     CallAudio { id: String, audio: Audio },
+    /// Somebody has come into a conference; so many are there now.
+    #[serde(rename = "conference.joined")]
+    ConferenceJoined { domain: String, conference: String, call: String, people: usize },
+    #[serde(rename = "conference.left")]
+    ConferenceLeft { domain: String, conference: String, call: String, people: usize },
     /// An emergency call goes out: staff may want to know at once.
     #[serde(rename = "emergency")]
     Emergency(Alert),

@@ -19,6 +19,14 @@ pub fn others(speakers: &[[i16; FRAME]]) -> Vec<[i16; FRAME]> {
     speakers.iter().map(without).collect()
 }
 
+/// All of them together, cut at full scale.
+#[must_use]
+pub fn all(speakers: &[[i16; FRAME]]) -> [i16; FRAME] {
+    let mut sum = [0; FRAME];
+    speakers.iter().for_each(|frame| add(&mut sum, frame));
+    sum
+}
+
 /// Adds one sound to another, cut at full scale.
 pub fn add(to: &mut [i16], from: &[i16]) {
     to.iter_mut().zip(from).for_each(|(to, from)| *to = to.saturating_add(*from));

@@ -21,13 +21,16 @@ pub mod packet;
 pub mod prompt;
 pub mod recording;
 mod resample;
+pub mod room;
 pub mod tone;
 
 use crate::relay::{RelayId, Side};
+use crate::rules::model::Pin;
 use collect::{Collect, Why};
 use digit::Digit;
 pub use mouth::Repeat;
 use packet::{Format, Seed};
+use room::RoomId;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -92,10 +95,25 @@ pub enum Command {
         at: Spot,
         digit: Digit,
     },
+    /// Look which of these PINs it is that the party has entered; told of by [`Report::Checked`]. It takes a while: they are hashed so.
+    Check {
+        at: Spot,
+        said: String,
+        pins: Arc<[Pin]>,
+    },
     /// Say this key to the party.
     Say {
         at: Spot,
         digit: Digit,
+    },
+    /// The party hears all others of this room and is heard by them, beside what is played to it. Whoever is in another room leaves that.
+    Join {
+        at: Spot,
+        room: RoomId,
+    },
+    /// It hears nobody any more, and nobody it.
+    Leave {
+        at: Spot,
     },
     /// No more of it.
     Close {
@@ -106,6 +124,11 @@ pub enum Command {
         relay: RelayId,
         file: Arc<str>,
     },
+    /// Write what all in this room say to a file of this name, until the last one has left.
+    RecordRoom {
+        room: RoomId,
+        file: Arc<str>,
+    },
     /// The recording is over; told of by [`Report::Recorded`].
     EndRecording {
         relay: RelayId,
@@ -113,19 +136,39 @@ pub enum Command {
 }
 
 impl Command {
-    /// The relay that it is about.
+    /// What it is about.
     #[must_use]
-    pub fn relay(&self) -> RelayId {
+    pub fn subject(&self) -> Subject {
         match self {
             Command::Open { at, .. }
             | Command::Play { at, .. }
             | Command::Stop { at }
             | Command::Collect { at, .. }
             | Command::Dialled { at, .. }
+            | Command::Check { at, .. }
             | Command::Say { at, .. }
-            | Command::Close { at } => at.relay,
-            Command::Record { relay, .. } | Command::EndRecording { relay } => *relay,
+            | Command::Join { at, .. }
+            | Command::Leave { at }
+            | Command::Close { at } => Subject::Relay(at.relay),
+            Command::Record { relay, .. } | Command::EndRecording { relay } => Subject::Relay(*relay),
+            Command::RecordRoom { room, .. } => Subject::Room(*room),
         }
+    }
+}
+
+/// What a command or a recording is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Subject {
+    Relay(RelayId),
+    Room(RoomId),
+}
+
+impl Subject {
+    /// Which of so many threads it belongs to.
+    #[must_use]
+    pub fn thread(self, count: usize) -> usize {
+        let (Subject::Relay(RelayId(number)) | Subject::Room(RoomId(number))) = self;
+        (number % (count as u64).max(1)) as usize
     }
 }
 
@@ -146,6 +189,11 @@ pub enum Report {
         at: Spot,
         digits: String,
         why: Why,
+    },
+    /// What the party has entered is the PIN of this index, or none of them.
+    Checked {
+        at: Spot,
+        pin: Option<usize>,
     },
     /// A sound could not be played.
     Missing {
@@ -168,6 +216,7 @@ impl Report {
             Report::Played { at, .. }
             | Report::Digit { at, .. }
             | Report::Collected { at, .. }
+            | Report::Checked { at, .. }
             | Report::Missing { at, .. } => at.relay,
             Report::Recorded { relay, .. } => *relay,
         }

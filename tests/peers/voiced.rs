@@ -146,6 +146,101 @@ fn whoever_is_held_hears_the_music_of_the_holders_user_and_then_the_holder_again
     bob.hears(Heard::Ended);
 }
 
+const THIRD: u32 = 1300;
+
+/// Until the last second that a phone has heard is these two tones and nothing else, each as loud as it was played.
+fn hears_both(phone: &SippPhone, (one, other): (u32, u32), never: u32) {
+    let before = phone.sound().len();
+    until(&format!("{one} and {other} Hz"), || {
+        let samples = phone.sound();
+        let [first, second, own] = [one, other, never].map(|hz| tone::measure(&samples, hz));
+        let level = (first.level - 0.5).abs() < 0.02; // of two tones of 0.354
+        let fresh = samples.len() > before + RATE as usize;
+        let even = [&first, &second].iter().all(|heard| (heard.share - 0.5).abs() < 0.03);
+        (fresh && level && even && own.share < 0.001).then_some(())
+    });
+}
+
+/// Three phones in one room, by so many voice threads: each hears the other two and not itself; when one holds, and when one leaves, the others
+/// hear each other alone.
+fn conference_of_three(threads: u32) {
+    let home = home(
+        "",
+        "[user.cid]\next = \"104\"\n[device.cid]\nuser = \"cid\"\nauth = { user = \"cid\", secret = \"plain:pw-cid\" }\n\
+                          [conference.daily]\next = \"820\"\n",
+    );
+    home.configure("[media]\n", &format!("[media]\nthreads = {threads}\n"));
+    let daemon = home.start();
+    let mut phones = [("alice", LOW), ("bob", HIGH), ("cid", THIRD)]
+        .map(|(user, hz)| SippPhone::register(line(user, &daemon, hz)));
+    for phone in &mut phones {
+        phone.call("820");
+        phone.hears(Heard::Answered);
+    }
+    let [alice, bob, cid] = &mut phones;
+    hears_both(alice, (HIGH, THIRD), LOW);
+    hears_both(bob, (LOW, THIRD), HIGH);
+    hears_both(cid, (LOW, HIGH), THIRD);
+    cid.hold();
+    hear_each_other((alice, LOW), (bob, HIGH));
+    cid.resume();
+    hears_both(alice, (HIGH, THIRD), LOW);
+    cid.hang_up();
+    hear_each_other((alice, LOW), (bob, HIGH));
+    alice.hang_up();
+    bob.hang_up();
+    let records = until("three records", || {
+        let records = daemon.list("/v1/records");
+        (records.len() == 3).then_some(records)
+    });
+    for record in records {
+        assert!(
+            record["tags"].as_array().is_some_and(|tags| tags.contains(&"conference:daily".into())),
+            "{record:#}"
+        );
+    }
+}
+
+#[test]
+fn three_in_a_conference_hear_each_other_and_not_themselves() {
+    conference_of_three(1);
+}
+
+#[test]
+fn three_in_a_conference_of_several_threads_hear_each_other_and_not_themselves() {
+    conference_of_three(3);
+}
+
+#[test]
+fn a_conference_lets_in_who_dials_its_pin_and_records_all_in_one_channel() {
+    // The PIN of the examples: 1234.
+    let pin = "hash:$argon2id$v=19$m=19456,t=2,p=1$VQA1BVvBkRbEILuS+waAqQ$KUp8Ye1KKihAdUSs6QrtsZBuag/8BsbkxdNeyzS35Fs";
+    let rules = format!("[conference.daily]\next = \"820\"\npin = \"{pin}\"\nrecord = \"always\"\n");
+    let home = home("", &rules);
+    let daemon = home.start();
+    let mut phones =
+        [("alice", LOW), ("bob", HIGH)].map(|(user, hz)| SippPhone::register(line(user, &daemon, hz)));
+    for phone in &mut phones {
+        phone.call("820");
+        phone.hears(Heard::Answered);
+        until("the question to be heard", || (tone::measure(&phone.sound(), LOW).level > 0.02).then_some(()));
+        "1234#".chars().for_each(|key| phone.dtmf(key));
+    }
+    let [alice, bob] = &mut phones;
+    hear_each_other((alice, LOW), (bob, HIGH));
+    alice.hang_up();
+    bob.hang_up();
+    let record = until("a record", || daemon.list("/v1/records").into_iter().next());
+    let file = home.path().join("recordings").join(record["recording"].as_str().expect("it names its file"));
+    let both = until("the recording to have both", || {
+        let samples = tone::samples(&std::fs::read(&file).ok()?);
+        let parts = samples.windows(RATE as usize / 2).step_by(400);
+        let mut measured = parts.map(|part| [LOW, HIGH].map(|hz| tone::measure(part, hz)));
+        measured.find(|heard| heard.iter().all(|heard| (heard.share - 0.5).abs() < 0.05))
+    });
+    assert!((both[0].level - 0.5).abs() < 0.02, "{both:?}");
+}
+
 #[test]
 fn a_recording_has_the_caller_on_the_left_and_the_callee_on_the_right() {
     let home = home("", "[defaults.user]\nrecord = \"inbound\"\n");

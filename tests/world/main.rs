@@ -9,6 +9,7 @@ mod budget_legs;
 mod budgets;
 mod carrier;
 mod certified;
+mod conference;
 mod deflection;
 mod early;
 mod encrypted;

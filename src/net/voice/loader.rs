@@ -1,15 +1,21 @@
-//! Reads sound files beside the voice threads, and keeps what it has decoded as long as there is room and the file is the same.
+//! What takes too long for a voice thread: reads sound files, and keeps what it has decoded as long as there is room and the file is the same;
+//! and looks whether a PIN is right.
 
 use super::{Files, Work};
+use crate::rules::model::Pin;
 use crate::voice::clip::{Clip, FILE_BYTES_MAX};
-use crate::voice::{Sound, prompt};
+use crate::voice::{Sound, Spot, prompt};
+use argon2::Argon2;
+use argon2::password_hash::{PasswordVerifier as _, phc::PasswordHash};
 use rustc_hash::FxHashMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::SystemTime;
+use subtle::ConstantTimeEq as _;
 
 /// Files that wait to be read; one more is taken for missing.
 pub(super) const LOADS_MAX: usize = 1024;
@@ -17,6 +23,20 @@ pub(super) const LOADS_MAX: usize = 1024;
 const KEPT_SAMPLES_MAX: usize = 32 * 1024 * 1024;
 /// Files that are kept decoded.
 const KEPT_MAX: usize = 1024;
+
+/// What the loader is asked for.
+pub(super) enum Errand {
+    Load(Load),
+    Check(Check),
+}
+
+/// A PIN that was entered, held against those that are right. Argon2 takes tens of milliseconds on purpose, so it is done here.
+pub(super) struct Check {
+    pub at: Spot,
+    pub said: String,
+    pub pins: Arc<[Pin]>,
+    pub to: SyncSender<Work>,
+}
 
 /// A sound to be loaded: the answer goes to that voice thread.
 pub(super) struct Load {
@@ -45,19 +65,38 @@ impl Loaded {
 }
 
 /// Starts the thread; it ends when nobody can ask it any more.
-pub(super) fn start(files: Files) -> io::Result<(SyncSender<Load>, JoinHandle<()>)> {
+pub(super) fn start(files: Files) -> io::Result<(SyncSender<Errand>, JoinHandle<()>)> {
     let (loads, queue) = sync_channel(LOADS_MAX);
     let thread =
         std::thread::Builder::new().name("voice-loader".into()).spawn(move || run(&files, &queue))?;
     Ok((loads, thread))
 }
 
-fn run(files: &Files, queue: &Receiver<Load>) {
+fn run(files: &Files, queue: &Receiver<Errand>) {
     let mut kept = Kept::default();
-    while let Ok(Load { sound, ticket, to }) = queue.recv() {
-        let clip = kept.sound(files, &sound);
+    while let Ok(errand) = queue.recv() {
+        let (to, work) = match errand {
+            Errand::Load(Load { sound, ticket, to }) => {
+                let clip = kept.sound(files, &sound);
+                (to, Work::Loaded(Loaded { ticket, clip }))
+            }
+            Errand::Check(Check { at, said, pins, to }) => {
+                let pin = pins.iter().position(|pin| is_right(pin, &said));
+                (to, Work::Checked { at, pin })
+            }
+        };
         // Nobody there is a voice thread that has ended.
-        let _ = to.send(Work::Loaded(Loaded { ticket, clip }));
+        let _ = to.send(work);
+    }
+}
+
+/// Whether that is the PIN.
+fn is_right(pin: &Pin, said: &str) -> bool {
+    match pin {
+        Pin::Hash(phc) => PasswordHash::new(phc)
+            .is_ok_and(|hash| Argon2::default().verify_password(said.as_bytes(), &hash).is_ok()),
+        Pin::Plain(pin) => bool::from(pin.as_bytes().ct_eq(said.as_bytes())),
+        Pin::Masked => false,
     }
 }
 
@@ -176,6 +215,21 @@ mod tests {
         fs::write(&missing, "no sound").unwrap();
         let why = kept.clip(&paths).unwrap_err();
         assert!(why.ends_with("no.wav: it is neither WAV nor MP3"), "{why}");
+    }
+
+    #[test]
+    fn a_pin_is_right_by_its_hash_or_its_digits_and_by_nothing_else() {
+        let of_1234 = "$argon2id$v=19$m=19456,t=2,p=1$VQA1BVvBkRbEILuS+waAqQ$KUp8Ye1KKihAdUSs6QrtsZBuag/8BsbkxdNeyzS35Fs";
+        for (pin, said, right) in [
+            (Pin::Hash(of_1234.into()), "1234", true),
+            (Pin::Hash(of_1234.into()), "1235", false),
+            (Pin::Hash("$argon2id$broken".into()), "1234", false),
+            (Pin::Plain("1234".into()), "1234", true),
+            (Pin::Plain("1234".into()), "123", false),
+            (Pin::Masked, "***", false),
+        ] {
+            assert_eq!(is_right(&pin, said), right, "{pin:?} {said}");
+        }
     }
 
     #[test]

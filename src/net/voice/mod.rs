@@ -13,10 +13,11 @@
 
 mod loader;
 mod recorder;
+mod rooms;
 mod thread;
 
 use super::media::VoicePort;
-use crate::voice::{Command, Report, Sound};
+use crate::voice::{Command, Report, Sound, Spot};
 use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
@@ -86,6 +87,13 @@ struct Thread {
 enum Work {
     Command(Command),
     Loaded(loader::Loaded),
+    /// What a party has entered is that PIN.
+    Checked {
+        at: Spot,
+        pin: Option<usize>,
+    },
+    /// Of conference rooms, from another voice thread.
+    Frames(rooms::Frames),
 }
 
 impl Plane {
@@ -96,15 +104,18 @@ impl Plane {
     pub fn start(ports: Vec<VoicePort>, files: &Files, report: &Reporter) -> io::Result<Plane> {
         let (loads, loader) = loader::start(files.clone())?;
         let (records, recorder) = recorder::start(files.recordings.clone(), report.clone())?;
-        let threads = (0..)
-            .zip(ports)
-            .map(|(n, port)| {
-                let (work, queue) = sync_channel(WORK_MAX);
+        let (works, queues): (Vec<_>, Vec<_>) = ports.iter().map(|_| sync_channel(WORK_MAX)).unzip();
+        let threads = ports
+            .into_iter()
+            .zip(works.iter().cloned().zip(queues))
+            .enumerate()
+            .map(|(n, (port, (work, queue)))| {
                 let outlets = thread::Outlets {
                     own: work.clone(),
                     loads: loads.clone(),
                     records: records.clone(),
                     report: report.clone(),
+                    rooms: rooms::Rooms::new(n, works.clone()),
                 };
                 let voices = thread::Voices::new(queue, port, outlets);
                 let thread =
@@ -120,8 +131,7 @@ impl Plane {
     /// # Errors
     /// That thread has ended, which it never does by itself.
     pub fn command(&self, command: Command) -> Result<(), Broken> {
-        let count = (self.threads.len() as u64).max(1);
-        let at = usize::try_from(command.relay().0 % count).unwrap_or(0);
+        let at = command.subject().thread(self.threads.len());
         let thread = self.threads.get(at).ok_or(Broken)?;
         thread.work.send(Work::Command(command)).map_err(|_| Broken)
     }

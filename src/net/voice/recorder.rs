@@ -1,12 +1,11 @@
-//! Writes recordings beside the voice threads: WAV, two channels, 16 bits.
+//! Writes recordings beside the voice threads: WAV, 16 bits; two channels of a call, one of a conference.
 //!
 //! Invariant: what stands in a file's header is never more than what is in the file, and never more than [`HEADER_EVERY`] frames behind: after a
 //! crash the file plays to there.
 
 use super::{Reporter, is_inside};
-use crate::relay::RelayId;
-use crate::voice::Report;
 use crate::voice::codec::{PACKET_MS, RATE};
+use crate::voice::{Report, Subject};
 use rustc_hash::FxHashMap;
 use std::fs;
 use std::io::{self, BufWriter};
@@ -24,16 +23,17 @@ const HEADER_EVERY: u64 = 50;
 /// What is to be written.
 pub(super) enum Record {
     Begin {
-        relay: RelayId,
+        of: Subject,
+        channels: u16,
         file: Arc<str>,
     },
-    /// Twenty milliseconds, left and right by turns.
+    /// Twenty milliseconds, the channels by turns.
     Frame {
-        relay: RelayId,
+        of: Subject,
         samples: Vec<i16>,
     },
     End {
-        relay: RelayId,
+        of: Subject,
     },
 }
 
@@ -49,7 +49,7 @@ pub(super) fn start(dir: PathBuf, report: Reporter) -> io::Result<(SyncSender<Re
 struct Recorder {
     dir: PathBuf,
     report: Reporter,
-    tapes: FxHashMap<RelayId, Tape>,
+    tapes: FxHashMap<Subject, Tape>,
 }
 
 /// One file that is being written; the error that ended it.
@@ -64,15 +64,15 @@ impl Recorder {
     fn run(mut self, queue: &Receiver<Record>) {
         while let Ok(record) = queue.recv() {
             match record {
-                Record::Begin { relay, file } => {
-                    let tape = create(&self.dir, &file);
+                Record::Begin { of, channels, file } => {
+                    let tape = create(&self.dir, &file, channels);
                     if let Err(why) = &tape {
                         tracing::error!(%why, "a call is not recorded");
                     }
-                    self.tapes.insert(relay, tape);
+                    self.tapes.insert(of, tape);
                 }
-                Record::Frame { relay, samples } => {
-                    if let Some(tape) = self.tapes.get_mut(&relay)
+                Record::Frame { of, samples } => {
+                    if let Some(tape) = self.tapes.get_mut(&of)
                         && let Ok(open) = tape
                         && let Err(error) = open.write(&samples)
                     {
@@ -80,26 +80,30 @@ impl Recorder {
                         *tape = Err(error.to_string());
                     }
                 }
-                Record::End { relay } => self.end(relay),
+                Record::End { of } => self.end(of),
             }
         }
-        let left: Vec<RelayId> = self.tapes.keys().copied().collect();
-        left.into_iter().for_each(|relay| self.end(relay));
+        let left: Vec<Subject> = self.tapes.keys().copied().collect();
+        left.into_iter().for_each(|of| self.end(of));
     }
 
-    fn end(&mut self, relay: RelayId) {
-        let Some(tape) = self.tapes.remove(&relay) else { return };
+    fn end(&mut self, of: Subject) {
+        let Some(tape) = self.tapes.remove(&of) else { return };
         let result = tape.and_then(|Open { writer, frames }| {
             writer.finalize().map_err(|error| error.to_string())?;
             let ms = frames.saturating_mul(u64::from(PACKET_MS));
             Ok(Duration::from_millis(ms))
         });
         // A report that finds no room is let go: the file is there all the same.
-        let _ = (self.report)(Report::Recorded { relay, result });
+        match (of, result) {
+            (Subject::Relay(relay), result) => drop((self.report)(Report::Recorded { relay, result })),
+            (Subject::Room(_), Ok(_)) => {}
+            (Subject::Room(_), Err(why)) => tracing::error!(%why, "a conference is not recorded"),
+        }
     }
 }
 
-fn create(dir: &Path, file: &str) -> Tape {
+fn create(dir: &Path, file: &str, channels: u16) -> Tape {
     if !is_inside(file) {
         return Err(format!("{file} is no name of a recording"));
     }
@@ -109,7 +113,7 @@ fn create(dir: &Path, file: &str) -> Tape {
         fs::create_dir_all(parent).map_err(|error| broken(&error))?;
     }
     let spec = hound::WavSpec {
-        channels: 2,
+        channels,
         sample_rate: RATE,
         bits_per_sample: 16,
         sample_format: hound::SampleFormat::Int,
@@ -135,6 +139,7 @@ impl Open {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::relay::RelayId;
     use std::sync::Mutex;
 
     #[test]
@@ -147,7 +152,7 @@ mod tests {
             None
         });
         let path = dir.path().join("a.example/1.wav");
-        let mut open = create(dir.path(), "a.example/1.wav").unwrap();
+        let mut open = create(dir.path(), "a.example/1.wav", 2).unwrap();
         assert_eq!(hound::WavReader::open(&path).unwrap().len(), 0);
         for _ in 0..120 {
             open.write(&[7; 320]).unwrap();
@@ -158,10 +163,16 @@ mod tests {
 
         let (records, thread) = start(dir.path().to_owned(), report).unwrap();
         let relay = RelayId(4);
-        records.send(Record::Begin { relay, file: "b.example/2.wav".into() }).unwrap();
-        records.send(Record::Begin { relay: RelayId(5), file: "../3.wav".into() }).unwrap();
-        (0..7).for_each(|_| records.send(Record::Frame { relay, samples: vec![1; 320] }).unwrap());
-        records.send(Record::End { relay }).unwrap();
+        records
+            .send(Record::Begin { of: Subject::Relay(relay), channels: 2, file: "b.example/2.wav".into() })
+            .unwrap();
+        records
+            .send(Record::Begin { of: Subject::Relay(RelayId(5)), channels: 2, file: "../3.wav".into() })
+            .unwrap();
+        (0..7).for_each(|_| {
+            records.send(Record::Frame { of: Subject::Relay(relay), samples: vec![1; 320] }).unwrap()
+        });
+        records.send(Record::End { of: Subject::Relay(relay) }).unwrap();
         drop(records);
         thread.join().unwrap();
         let written = hound::WavReader::open(dir.path().join("b.example/2.wav")).unwrap();

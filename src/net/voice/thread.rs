@@ -3,8 +3,9 @@
 //!
 //! Deadlines are absolute: a tick that comes late moves none of those after it, so nothing drifts.
 
-use super::loader::{Load, Loaded, Ticket};
+use super::loader::{Check, Errand, Load, Loaded, Ticket};
 use super::recorder::Record;
+use super::rooms::Rooms;
 use super::{Reporter, Work};
 use crate::net::clock;
 use crate::net::media::VoicePort;
@@ -14,7 +15,7 @@ use crate::voice::endpoint::Endpoint;
 use crate::voice::mouth::Piece;
 use crate::voice::recording::Recording;
 use crate::voice::tone::Tone;
-use crate::voice::{Command, Repeat, Report, SOUNDS_MAX, Sound, Spot};
+use crate::voice::{Command, Repeat, Report, SOUNDS_MAX, Sound, Spot, Subject};
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -31,9 +32,11 @@ const SPOTS_MAX: usize = 20_000;
 pub(super) struct Outlets {
     /// Its own queue, for answers.
     pub own: SyncSender<Work>,
-    pub loads: SyncSender<Load>,
+    pub loads: SyncSender<Errand>,
     pub records: SyncSender<Record>,
     pub report: Reporter,
+    /// Conference rooms, and the way to those of other threads.
+    pub rooms: Rooms,
 }
 
 pub(super) struct Voices {
@@ -108,7 +111,10 @@ impl Voices {
     }
 
     fn is_idle(&self) -> bool {
-        self.spots.is_empty() && self.recordings.is_empty() && self.unreported.is_empty()
+        self.spots.is_empty()
+            && self.recordings.is_empty()
+            && self.unreported.is_empty()
+            && self.outlets.rooms.is_empty()
     }
 
     fn end(mut self) {
@@ -120,6 +126,8 @@ impl Voices {
         match work {
             Work::Command(command) => self.command(clock::mono(), command),
             Work::Loaded(loaded) => self.loaded(loaded),
+            Work::Checked { at, pin } => self.reports.push(Report::Checked { at, pin }),
+            Work::Frames(frames) => self.outlets.rooms.take(frames),
         }
     }
 
@@ -143,16 +151,33 @@ impl Voices {
                 self.with(at, |endpoint| endpoint.dialled(now, digit, &mut reports));
                 self.reports = reports;
             }
+            Command::Check { at, said, pins } => {
+                let check = Check { at, said, pins, to: self.outlets.own.clone() };
+                if self.outlets.loads.try_send(Errand::Check(check)).is_err() {
+                    self.reports.push(Report::Checked { at, pin: None });
+                }
+            }
             Command::Say { at, digit } => self.with(at, |endpoint| endpoint.say(digit)),
+            Command::Join { at, room } => {
+                if self.spots.contains_key(&at) {
+                    self.outlets.rooms.join(at, room);
+                }
+            }
+            Command::Leave { at } => self.outlets.rooms.leave(at),
             Command::Close { at } => {
+                self.outlets.rooms.leave(at);
                 self.plays.remove(&at);
                 self.spots.remove(&at);
             }
             Command::Record { relay, file } => {
                 if self.recordings.len() < SPOTS_MAX {
                     self.recordings.insert(relay, Recording::default());
-                    self.record(Record::Begin { relay, file });
+                    self.record(Record::Begin { of: Subject::Relay(relay), channels: 2, file });
                 }
+            }
+            Command::RecordRoom { room, file } => {
+                self.outlets.rooms.record(room);
+                self.record(Record::Begin { of: Subject::Room(room), channels: 1, file });
             }
             Command::EndRecording { relay } => self.end_recording(relay),
         }
@@ -185,7 +210,7 @@ impl Voices {
                 Sound::File { .. } | Sound::Prompt { .. } => {
                     let ticket = Ticket { play, index };
                     let load = Load { sound: sound.clone(), ticket, to: self.outlets.own.clone() };
-                    match self.outlets.loads.try_send(load) {
+                    match self.outlets.loads.try_send(Errand::Load(load)) {
                         Ok(()) => pending.awaited += 1,
                         Err(_) => self.missing(at, sound, "too many files wait to be read".to_owned()),
                     }
@@ -245,8 +270,22 @@ impl Voices {
             }
         }
         let spoken = !self.spots.is_empty();
-        for (Spot { relay, side }, endpoint) in &mut self.spots {
-            endpoint.listen(now, &mut reports);
+        let rooms = &mut self.outlets.rooms;
+        for (at, endpoint) in &mut self.spots {
+            rooms.say(*at, endpoint.listen(now, &mut reports));
+        }
+        let mut frames: Vec<Record> = Vec::new();
+        rooms.mix(|room, frame| {
+            let of = Subject::Room(room);
+            frames.push(match frame {
+                Some(frame) => Record::Frame { of, samples: frame.to_vec() },
+                None => Record::End { of },
+            });
+        });
+        for (at @ Spot { relay, side }, endpoint) in &mut self.spots {
+            if let Some(frame) = rooms.hears(*at) {
+                endpoint.beside(frame);
+            }
             let packet = endpoint.speak(now, &mut reports);
             // A packet that finds no room is one that is lost on the way.
             let _ = self.port.say(Said { id: *relay, side: *side, packet: packet.as_slice().into() });
@@ -254,18 +293,17 @@ impl Voices {
         if spoken {
             self.port.wake();
         }
-        let frames: Vec<Record> = self
-            .recordings
-            .iter_mut()
-            .map(|(relay, recording)| Record::Frame { relay: *relay, samples: recording.tick() })
-            .collect();
+        frames.extend(self.recordings.iter_mut().map(|(relay, recording)| {
+            let of = Subject::Relay(*relay);
+            Record::Frame { of, samples: recording.tick() }
+        }));
         frames.into_iter().for_each(|frame| self.record(frame));
         self.reports = reports;
     }
 
     fn end_recording(&mut self, relay: RelayId) {
         if self.recordings.remove(&relay).is_some() {
-            self.record(Record::End { relay });
+            self.record(Record::End { of: Subject::Relay(relay) });
         }
     }
 

@@ -254,7 +254,7 @@ pub struct Music {
 }
 
 /// A PIN as the source names it. Never shown.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Pin {
     /// A PHC string.
     Hash(Name),

@@ -5,9 +5,7 @@
 pub(super) const NOT_CARRIED_OUT: &[(&str, &str)] = &[
     ("attendant", "auto-attendants"),
     ("codes", "feature codes, but `pickup`"),
-    ("conference", "conference rooms"),
     ("destination.attendant", "auto-attendants"),
-    ("destination.conference", "conference rooms"),
     ("destination.directory", "dial-by-name directories"),
     ("destination.queue", "queues"),
     ("destination.voicemail", "voicemail"),

@@ -64,8 +64,8 @@ pub enum Next {
     Ring,
     /// The final response, with a Q.850 cause for its Reason field where there is one (RFC 6432).
     Reject { status: u16, cause: Option<u8> },
-    /// A service of ours takes the call (mailbox, queue, announcement ...); `what` is its tag. Picking up (`code:pickup`) and announcements
-    /// (`announce:NAME`) are built; for all else 480.
+    /// A service of ours takes the call (mailbox, queue, announcement ...); `what` is its tag. Picking up (`code:pickup`), announcements
+    /// (`announce:NAME`) and conference rooms (`conference:NAME`) are built; for all else 480.
     Service { what: Arc<str> },
 }
 
@@ -441,7 +441,7 @@ impl<'a> Turn<'a> {
     /// A service takes the call; one that is not built yet ends a live call.
     fn service(&mut self, what: Service, span: Option<Span>, because: Takes) -> Next {
         let (tag, unbuilt) = (what.to_string(), what.unbuilt());
-        let built = matches!(what, Service::Other(Destination::Announce(_)));
+        let built = matches!(what, Service::Other(Destination::Announce(_) | Destination::Conference(_)));
         self.tell(Step::Service { what, span, because });
         if built {
             return self.taken_by(tag);
