@@ -1,15 +1,15 @@
 //! The media of one call, as signalling sees it: two port pairs of the relay, the SDP that points parties at them, and where each
 //! party wants to receive.
 
+mod voice;
+
 use super::aside::Aside;
 use super::office::{CallKey, Effect, Office};
-use crate::relay::{Audio, Command, PortPair, RelayId, Side, Source};
+use crate::relay::{Audio, Command, PortPair, RelayId, Side};
 use crate::sdp::{self, Direction, Origin, Ports, Protection, SdpError};
-use crate::voice::packet::Format;
-use crate::voice::{self, Spot};
 use bytes::Bytes;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use voice::Voiced;
 
 /// The relay of one call; its id is the call's.
 #[derive(Debug)]
@@ -49,24 +49,6 @@ struct Pointed {
 impl Pointed {
     fn again(self, id: RelayId) -> Command {
         Command::Point { id, side: Side::A, rtp: self.rtp, rtcp: self.rtcp }
-    }
-}
-
-/// One word for each side.
-#[derive(Debug, Default)]
-struct Voiced {
-    a: bool,
-    b: bool,
-}
-
-impl Voiced {
-    /// What it was.
-    fn replace(&mut self, side: Side, voiced: bool) -> bool {
-        let of = match side {
-            Side::A => &mut self.a,
-            Side::B => &mut self.b,
-        };
-        std::mem::replace(of, voiced)
     }
 }
 
@@ -215,52 +197,6 @@ impl Anchor {
         self.id
     }
 
-    /// Whether the party of that side hears us.
-    #[must_use]
-    pub fn is_voiced(&self, side: Side) -> bool {
-        match side {
-            Side::A => self.voiced.a,
-            Side::B => self.voiced.b,
-        }
-    }
-
-    /// The party of that side hears us from now on, in this format, and not the other party.
-    pub fn speak(&mut self, office: &mut Office, side: Side, format: Format) -> Spot {
-        self.open(office);
-        let at = Spot { relay: self.id, side };
-        if !self.voiced.replace(side, true) {
-            let id = self.id;
-            office.effect(Effect::Media(Command::Feed { id, side, from: Source::Voice }));
-            office.effect(Effect::Media(Command::Tap { id, side, on: true }));
-            office.open_voice(at, format);
-        }
-        at
-    }
-
-    /// The party of that side hears the other party again.
-    pub fn hush(&mut self, office: &mut Office, side: Side) {
-        if self.voiced.replace(side, false) {
-            let id = self.id;
-            office.effect(Effect::Voice(voice::Command::Close { at: Spot { relay: id, side } }));
-            office.effect(Effect::Media(Command::Feed { id, side, from: Source::Party }));
-            if !self.records {
-                office.effect(Effect::Media(Command::Tap { id, side, on: false }));
-            }
-        }
-    }
-
-    /// What both say is written to a file of this name.
-    pub fn record(&mut self, office: &mut Office, file: Arc<str>) {
-        if std::mem::replace(&mut self.records, true) {
-            return;
-        }
-        self.open(office);
-        for side in [Side::A, Side::B] {
-            office.effect(Effect::Media(Command::Tap { id: self.id, side, on: true }));
-        }
-        office.effect(Effect::Voice(voice::Command::Record { relay: self.id, file }));
-    }
-
     /// Takes over the ports of a leg that was asked apart, in the place of those that were to face it. Only where nothing was relayed to
     /// these yet: a relay that is open is closed, and another one takes its place.
     pub(super) fn adopt(
@@ -284,18 +220,6 @@ impl Anchor {
             secured.then(|| Command::Secure { id: successor, side: Side::A, by: a.clone() }).into_iter();
         self.state = State::Reserved(secure.chain(self.pointed.map(|it| it.again(successor))).collect());
         Some(Superseded { id, b })
-    }
-
-    fn end_voice(&mut self, office: &mut Office) {
-        for side in [Side::A, Side::B] {
-            if self.voiced.replace(side, false) {
-                let at = Spot { relay: self.id, side };
-                office.effect(Effect::Voice(voice::Command::Close { at }));
-            }
-        }
-        if std::mem::replace(&mut self.records, false) {
-            office.effect(Effect::Voice(voice::Command::EndRecording { relay: self.id }));
-        }
     }
 
     /// Stops relaying. `true`: the media plane will report, and the pairs are free only then (see [`Anchor::free`]).

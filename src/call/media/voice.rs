@@ -1,0 +1,87 @@
+//! Who of a call's relay hears us, and what is recorded of it.
+
+use super::Anchor;
+use crate::call::office::{Effect, Office};
+use crate::relay::{Command, Side, Source};
+use crate::voice::packet::Format;
+use crate::voice::{self, Spot};
+use std::sync::Arc;
+
+/// One word for each side.
+#[derive(Debug, Default)]
+pub(super) struct Voiced {
+    a: bool,
+    b: bool,
+}
+
+impl Voiced {
+    /// What it was.
+    fn replace(&mut self, side: Side, voiced: bool) -> bool {
+        let of = match side {
+            Side::A => &mut self.a,
+            Side::B => &mut self.b,
+        };
+        std::mem::replace(of, voiced)
+    }
+}
+
+impl Anchor {
+    /// Whether the party of that side hears us.
+    #[must_use]
+    pub fn is_voiced(&self, side: Side) -> bool {
+        match side {
+            Side::A => self.voiced.a,
+            Side::B => self.voiced.b,
+        }
+    }
+
+    /// The party of that side hears us from now on, in this format, and not the other party.
+    pub fn speak(&mut self, office: &mut Office, side: Side, format: Format) -> Spot {
+        self.open(office);
+        let at = Spot { relay: self.id, side };
+        if !self.voiced.replace(side, true) {
+            let id = self.id;
+            office.effect(Effect::Media(Command::Feed { id, side, from: Source::Voice }));
+            office.effect(Effect::Media(Command::Tap { id, side, on: true }));
+            office.open_voice(at, format);
+        }
+        at
+    }
+
+    /// The party of that side hears the other party again.
+    pub fn hush(&mut self, office: &mut Office, side: Side) {
+        if self.voiced.replace(side, false) {
+            let id = self.id;
+            office.effect(Effect::Voice(voice::Command::Close { at: Spot { relay: id, side } }));
+            office.effect(Effect::Media(Command::Feed { id, side, from: Source::Party }));
+            if !self.records {
+                office.effect(Effect::Media(Command::Tap { id, side, on: false }));
+            }
+        }
+    }
+
+    /// What both say is written to a file of this name.
+    pub fn record(&mut self, office: &mut Office, file: Arc<str>) {
+        if std::mem::replace(&mut self.records, true) {
+            return;
+        }
+        self.open(office);
+        for side in [Side::A, Side::B] {
+            office.effect(Effect::Media(Command::Tap { id: self.id, side, on: true }));
+        }
+        office.effect(Effect::Voice(voice::Command::Record { relay: self.id, file }));
+    }
+
+    /// Nobody hears us any more, and nothing is recorded.
+    pub(super) fn end_voice(&mut self, office: &mut Office) {
+        for side in [Side::A, Side::B] {
+            if self.voiced.replace(side, false) {
+                let at = Spot { relay: self.id, side };
+                office.effect(Effect::Voice(voice::Command::Close { at }));
+            }
+        }
+        if std::mem::replace(&mut self.records, false) {
+            office.effect(Effect::Voice(voice::Command::EndRecording { relay: self.id }));
+        }
+    }
+}
