@@ -7,7 +7,12 @@ mod plane;
 
 use plane::{Desk, hear, rtp};
 use ringtree::net::media::{DSCP_EF, Plane, Ports, Range, Reporter};
+use ringtree::relay::rewriting::Key;
 use ringtree::relay::{Command, Media, RelayId, Report, Said, Side, Source};
+use ringtree::rtp::Header;
+use ringtree::sdp::payload::Renumbering;
+use ringtree::voice::digit::Digit;
+use ringtree::voice::event::Hearing;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
@@ -362,4 +367,69 @@ fn relays_are_spread_over_threads() {
         });
         assert!(heard);
     }
+}
+
+/// The same packet of that payload type.
+fn numbered(payload_type: u8, sequence: u16, text: &str) -> Vec<u8> {
+    let mut packet = rtp(sequence, text);
+    packet[1] = payload_type;
+    packet
+}
+
+/// The table between two descriptions with events of these numbers.
+fn between(given: u8, own: u8) -> Option<Renumbering> {
+    let of = |n| {
+        format!(
+            "v=0\r\no=- 1 1 IN IP4 10.0.0.1\r\ns=-\r\nc=IN IP4 10.0.0.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0 {n}\r\na=rtpmap:{n} telephone-event/8000\r\n"
+        )
+    };
+    Renumbering::between(of(given).as_bytes(), of(own).as_bytes()).unwrap()
+}
+
+#[test]
+fn each_party_hears_the_numbers_that_it_has_for_a_codec() {
+    let world = world(1);
+    let (a, b) = (phone("127.0.0.1"), phone("127.0.0.1"));
+    world.open(1, &a, &b);
+    let (ours_a, ours_b) = (world.pairs[0].rtp, world.pairs[1].rtp);
+    let id = RelayId(1);
+    world.plane.command(Command::Renumber { id, side: Side::B, by: between(101, 96) }).unwrap();
+    world.settle();
+    a.send_to(&numbered(0x80 | 101, 1, "event"), ours_a).unwrap();
+    assert_eq!(hear(&b).0, numbered(0x80 | 96, 1, "event"), "its marker stays");
+    a.send_to(&numbered(0, 2, "sound"), ours_a).unwrap();
+    assert_eq!(hear(&b).0, numbered(0, 2, "sound"));
+    b.send_to(&numbered(101, 1, "back"), ours_b).unwrap();
+    assert_eq!(hear(&a).0, numbered(101, 1, "back"), "this way nothing differs");
+    world.plane.command(Command::Renumber { id, side: Side::B, by: None }).unwrap();
+    world.settle();
+    a.send_to(&numbered(101, 3, "event"), ours_a).unwrap();
+    assert_eq!(hear(&b).0, numbered(101, 3, "event"));
+    assert_eq!(world.close(1).a_to_b.packets, 3);
+}
+
+#[test]
+fn a_key_that_was_pressed_in_signalling_is_heard_in_the_stream_of_whoever_pressed_it() {
+    let world = world(1);
+    let (a, b) = (phone("127.0.0.1"), phone("127.0.0.1"));
+    world.open(1, &a, &b);
+    let ours_a = world.pairs[0].rtp;
+    let key = Key { event: 11, payload_type: 101, lasts: 800 };
+    world.plane.command(Command::Press { id: RelayId(1), side: Side::B, key }).unwrap();
+    world.settle();
+    let mut keys = Hearing::default();
+    let mut told = Vec::new();
+    for sequence in 1..=15 {
+        a.send_to(&rtp(sequence, "sound"), ours_a).unwrap();
+        let (packet, _) = hear(&b);
+        let header = Header::parse(&packet).unwrap();
+        assert_eq!((header.sequence, header.ssrc), (sequence, 0x0102_0304), "one stream");
+        match header.payload_type {
+            101 => told.push((sequence, keys.packet(header.timestamp, &packet[12..]))),
+            _ => assert_eq!(packet, rtp(sequence, "sound")),
+        }
+    }
+    assert_eq!(told.iter().filter_map(|(_, key)| *key).map(Digit::char).collect::<String>(), "#");
+    assert_eq!(told.iter().map(|(sequence, _)| *sequence).collect::<Vec<_>>(), (1..=8).collect::<Vec<_>>());
+    assert_eq!(world.close(1).a_to_b.packets, 15);
 }

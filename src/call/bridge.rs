@@ -245,6 +245,7 @@ impl Call {
             let answer = description.or_else(early);
             let rewritten = answer.and_then(|answer| self.describe(office, to, &answer).ok());
             self.acknowledge_passed(office, to, cseq, rewritten.as_deref(), client);
+            self.settle_numbers(office, &[side, to]);
         }
         if side == Side::A {
             self.amend(office, now);

@@ -253,6 +253,7 @@ impl Call {
             bridge.absent = None;
         }
         self.introduce();
+        self.settle_numbers(office, &[Side::A, Side::B]);
         if let Some(rewritten) = rewritten {
             self.acknowledge_passed(office, from, ack_cseq, Some(&rewritten), None);
         }

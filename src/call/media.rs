@@ -5,7 +5,9 @@ mod voice;
 
 use super::aside::Aside;
 use super::office::{CallKey, Effect, Office};
+use crate::relay::rewriting::Key;
 use crate::relay::{Audio, Command, PortPair, RelayId, Side};
+use crate::sdp::payload::Renumbering;
 use crate::sdp::{self, Direction, Origin, Ports, Protection, SdpError};
 use bytes::Bytes;
 use std::net::SocketAddr;
@@ -26,6 +28,8 @@ pub struct Anchor {
     by_ipv6: [Option<bool>; 2],
     /// How each side is secured, as the relay has been told last.
     told: [Protection; 2],
+    /// The payload types that each side is sent, where they are not those of the other party.
+    renumbered: [Option<Renumbering>; 2],
     /// Where the caller receives: what a relay that takes the place of this one is to know.
     pointed: Option<Pointed>,
     /// Who hears us, and not the other party.
@@ -88,8 +92,21 @@ impl Anchor {
         let (directions, audio) = ([Some(Direction::SendRecv); 2], Audio::BothWays);
         let (pointed, voiced, records) = (None, Voiced::default(), false);
         let id = relay_of(call, 0);
-        let (by_ipv6, told) = ([None; 2], Default::default());
-        Some(Anchor { id, a, b, state, directions, audio, by_ipv6, told, pointed, voiced, records })
+        let (by_ipv6, told, renumbered) = ([None; 2], Default::default(), Default::default());
+        Some(Anchor {
+            id,
+            a,
+            b,
+            state,
+            directions,
+            audio,
+            by_ipv6,
+            told,
+            renumbered,
+            pointed,
+            voiced,
+            records,
+        })
     }
 
     /// The description as a party on side `to` gets it, in the dialog of that origin: audio at our port that faces it.
@@ -162,6 +179,29 @@ impl Anchor {
         }
     }
 
+    /// What that party is sent has these payload types from now on.
+    pub fn renumber(&mut self, office: &mut Office, side: Side, by: Option<Renumbering>) {
+        let renumbered = &mut self.renumbered[usize::from(side == Side::B)];
+        if *renumbered == by {
+            return;
+        }
+        renumbered.clone_from(&by);
+        let command = Command::Renumber { id: self.id, side, by };
+        match &mut self.state {
+            State::Open => office.effect(Effect::Media(command)),
+            State::Reserved(held) => held.push(command),
+        }
+    }
+
+    /// The party on that side is told of a key in the stream of the other one. `false`: it gets none.
+    pub fn press(&self, office: &mut Office, side: Side, key: Key) -> bool {
+        let hears = matches!(self.state, State::Open) && !self.is_voiced(side);
+        if hears {
+            office.effect(Effect::Media(Command::Press { id: self.id, side, key }));
+        }
+        hears
+    }
+
     /// Whether a party is meant to be heard: it means to speak, and the other one to hear.
     fn is_to_be_heard(&self, side: Side) -> bool {
         let [a, b] = self.directions;
@@ -213,6 +253,7 @@ impl Anchor {
         self.end_voice(office);
         let id = std::mem::replace(&mut self.id, successor);
         office.effect(Effect::Media(Command::Close { id }));
+        self.renumbered = Default::default();
         let [a, b_told] = &mut self.told;
         *b_told = Protection::Plain;
         let secured = *a != Protection::Plain;

@@ -40,6 +40,7 @@ pub mod lines;
 pub mod log;
 pub mod media;
 pub mod notice;
+mod numbering;
 pub mod office;
 pub mod out_of_dialog;
 mod parting;

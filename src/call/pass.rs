@@ -70,6 +70,9 @@ impl Call {
         {
             return;
         }
+        if self.tells_key(office, now, from, server, message) {
+            return;
+        }
         let State::Answered(bridge) = &self.state else { return refuse(office, 481) };
         if bridge.absent == Some(from.other()) || bridge.lent.is_some() {
             return refuse(office, 480);
@@ -157,6 +160,9 @@ impl Call {
             }
         }
         let body = self.body_for(office, from, message).ok().flatten();
+        if offered.is_some() && renegotiates(pass.method) {
+            self.settle_numbers(office, &[from, to]);
+        }
         if pass.method == Method::Invite {
             if offered.is_some() {
                 self.acknowledge_passed(office, to, pass.cseq, None, Some(pass.client));

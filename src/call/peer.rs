@@ -16,6 +16,8 @@ pub struct Peer {
     pub origin: Origin,
     /// The session that it has described last, as it wrote it.
     pub heard: Option<Bytes>,
+    /// The session of ours that is agreed on with it: it sends by the numbers of that.
+    pub given: Option<Bytes>,
     /// It takes UPDATE: its Allow says so (RFC 3311 §4).
     pub updates: bool,
     pub session: SessionTimer,
@@ -31,6 +33,7 @@ impl Peer {
         Peer {
             origin: Origin::new(office.ids.word(), office.keying()),
             heard: None,
+            given: None,
             updates: false,
             session: SessionTimer::new(office.session),
             half: Half::new(office.ids.word(), office.ids.word()),

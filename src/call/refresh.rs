@@ -208,6 +208,7 @@ impl Call {
         }
         if let Some(description) = headers::description(message) {
             self.point(office, own.side, &description);
+            self.settle_numbers(office, &[own.side]);
         }
     }
 

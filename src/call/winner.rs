@@ -111,5 +111,6 @@ impl Call {
         bridge.amendment = amendment;
         self.state = State::Answered(bridge);
         self.introduce();
+        self.settle_numbers(office, &[Side::A, Side::B]);
     }
 }

@@ -9,10 +9,12 @@
 
 use super::guard::Guard;
 use super::latch::Latch;
+use super::rewriting::{Key, Rewriting, Rewritten};
 use super::stats::Reception;
 use super::watch::Watch;
 use super::{Audio, Media, ONE_WAY_AFTER, Side, Source};
 use crate::rtp::{self, Header, Protocol};
+use crate::sdp::payload::Renumbering;
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -57,13 +59,15 @@ pub enum Why {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outcome {
     pub forward: Forward,
-    /// The voice plane gets a copy.
+    /// The voice plane gets a copy, as it came.
     pub tapped: bool,
+    /// What it is to be made before it is sent; `None`: nothing.
+    pub rewritten: Option<Rewritten>,
 }
 
 impl From<Forward> for Outcome {
     fn from(forward: Forward) -> Outcome {
-        Outcome { forward, tapped: false }
+        Outcome { forward, tapped: false, rewritten: None }
     }
 }
 
@@ -92,6 +96,8 @@ pub(super) struct Party {
     feed: Source,
     /// The voice plane hears this party.
     tapped: bool,
+    /// What the other party sends is not sent to this one as it came.
+    rewriting: Option<Box<Rewriting>>,
 }
 
 impl Party {
@@ -156,6 +162,30 @@ impl Relay {
         self.party(side).tapped = on;
     }
 
+    /// See `Command::Renumber`.
+    pub fn renumber(&mut self, side: Side, by: Option<Renumbering>) {
+        let party = self.party(side);
+        if by.is_some() || party.rewriting.is_some() {
+            party.rewriting.get_or_insert_default().renumber(by);
+        }
+        party.rewriting.take_if(|rewriting| rewriting.is_idle());
+    }
+
+    /// See `Command::Press`. One that nobody is sent packets for is passed over, as its sound would be.
+    pub fn press(&mut self, side: Side, key: Key) {
+        let party = self.party(side);
+        if party.feed == Source::Party {
+            party.rewriting.get_or_insert_default().press(key);
+        }
+    }
+
+    /// Whether packets to that side are sent as they came, but for keys.
+    #[must_use]
+    pub fn sends_as_it_came(&self, side: Side) -> bool {
+        let party = if side == Side::A { &self.a } else { &self.b };
+        party.rewriting.is_none()
+    }
+
     /// A packet came in on that socket. What shares the socket with RTP is told apart by its first octet (RFC 7983 §7).
     pub fn packet(
         &mut self,
@@ -204,7 +234,25 @@ impl Relay {
         if to.is_some() || tapped {
             party.reception.relayed(now, octets);
         }
-        Outcome { forward: Forward::over(other, Channel::Rtp, to), tapped }
+        let mut forward = Forward::over(other, Channel::Rtp, to);
+        let rewritten = self.rewrite(other, header, &mut forward);
+        Outcome { forward, tapped, rewritten }
+    }
+
+    /// What a packet to that side becomes. Where everything is sent as it came this is one look.
+    fn rewrite(&mut self, side: Side, header: Header, forward: &mut Forward) -> Option<Rewritten> {
+        let rewriting = self.party(side).rewriting.as_mut()?;
+        if let Forward::Drop(_) = forward {
+            return None;
+        }
+        let rewritten = rewriting.packet(header);
+        if rewritten == Some(Rewritten::Unheard) {
+            *forward = Forward::Drop(Why::NoDestination);
+        }
+        if rewriting.is_idle() {
+            self.party(side).rewriting = None;
+        }
+        rewritten
     }
 
     /// The voice plane says this to the party on that side: sent if that is what this party hears, and if it is RTP.

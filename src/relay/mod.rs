@@ -3,8 +3,10 @@
 
 use crate::sdp::Protection;
 use crate::sdp::keying::Association;
+use crate::sdp::payload::Renumbering;
 use crate::srtp::Keys;
 use forward::Channel;
+use rewriting::Key;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 use std::net::SocketAddr;
@@ -14,6 +16,7 @@ pub mod forward;
 pub mod guard;
 pub mod latch;
 pub mod pool;
+pub mod rewriting;
 pub mod secured;
 pub mod stats;
 pub mod watch;
@@ -72,6 +75,10 @@ pub enum Command {
     Tap { id: RelayId, side: Side, on: bool },
     /// How the packets of the party on this side are secured from now on. As long as its keys are the same, its streams go on.
     Secure { id: RelayId, side: Side, by: Protection },
+    /// What the other party sends has these payload types for the party on this side; `None`: those that it has.
+    Renumber { id: RelayId, side: Side, by: Option<Renumbering> },
+    /// The party on this side is told of a key that the other one has pressed in signalling.
+    Press { id: RelayId, side: Side, key: Key },
     /// A DTLS handshake has given the keys of that port. They count only while that association is the one agreed on.
     Handshaken { id: RelayId, side: Side, channel: Channel, of: Box<Association>, keys: Keys },
     /// Stop; answered with [`Report::Closed`], after which the pairs may be used again.
@@ -90,6 +97,8 @@ impl Command {
             | Command::Feed { id, .. }
             | Command::Tap { id, .. }
             | Command::Secure { id, .. }
+            | Command::Renumber { id, .. }
+            | Command::Press { id, .. }
             | Command::Handshaken { id, .. }
             | Command::Close { id } => Some(*id),
             Command::Grow { .. } => None,

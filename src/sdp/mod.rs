@@ -11,6 +11,7 @@ mod fingerprint;
 mod hold;
 pub mod keying;
 pub mod origin;
+pub mod payload;
 mod read;
 pub mod spoken;
 #[cfg(test)]

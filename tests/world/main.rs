@@ -20,6 +20,7 @@ mod live;
 mod media;
 mod message;
 mod net;
+mod numbering;
 mod phone;
 mod pickup;
 mod registering;

@@ -330,7 +330,11 @@ impl World {
                 self.feeds.entry(id).or_default()[usize::from(side == Side::B)] = feed;
             }
             Action::Media(
-                Command::Tap { id, .. } | Command::Secure { id, .. } | Command::Handshaken { id, .. },
+                Command::Tap { id, .. }
+                | Command::Secure { id, .. }
+                | Command::Renumber { id, .. }
+                | Command::Press { id, .. }
+                | Command::Handshaken { id, .. },
             ) => {
                 assert!(self.relays.contains(&id));
             }

@@ -221,11 +221,12 @@ impl Relays {
             return self.secured(now, (token >> 2) as usize, (side, channel), octets, from);
         }
         let packet = &self.buffer[..octets];
-        let Outcome { forward, tapped } = live.relay.packet(now, side, channel, from, packet);
+        let Outcome { forward, tapped, rewritten } = live.relay.packet(now, side, channel, from, packet);
         if tapped {
             self.voice.heard(Heard { id: live.id, side, at: now, packet: packet.into() });
         }
-        live.send(forward, packet);
+        let octets = rewritten.map_or(octets, |it| it.write(&mut self.buffer, octets));
+        live.send(forward, &self.buffer[..octets]);
     }
 
     fn carry_out(&mut self, now: Instant) -> Queue {
@@ -291,6 +292,16 @@ impl Relays {
                 if let Some(live) = live(&self.index, &mut self.relays, id) {
                     live.relay.secure(side, by);
                     self.begin_handshakes(id, side);
+                }
+            }
+            Command::Renumber { id, side, by } => {
+                if let Some(live) = live(&self.index, &mut self.relays, id) {
+                    live.relay.renumber(side, by);
+                }
+            }
+            Command::Press { id, side, key } => {
+                if let Some(live) = live(&self.index, &mut self.relays, id) {
+                    live.relay.press(side, key);
                 }
             }
             Command::Handshaken { id, side, channel, of, keys } => {

@@ -27,8 +27,8 @@ fn packet(
     from: SocketAddr,
     packet: &[u8],
 ) -> Forward {
-    let Outcome { forward, tapped } = relay.packet(now, side, channel, from, packet);
-    assert!(!tapped);
+    let Outcome { forward, tapped, rewritten } = relay.packet(now, side, channel, from, packet);
+    assert!(!tapped && rewritten.is_none());
     forward
 }
 

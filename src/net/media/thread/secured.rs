@@ -36,10 +36,12 @@ impl Relays {
         match live.relay.arrive(now, (side, channel), from, datagram, &mut self.answer) {
             Arrival::Packet(octets) => {
                 let Some(packet) = self.buffer.get(..octets) else { return };
-                let Outcome { forward, tapped } = live.relay.packet(now, side, channel, from, packet);
+                let Outcome { forward, tapped, rewritten } =
+                    live.relay.packet(now, side, channel, from, packet);
                 if tapped {
                     self.voice.heard(Heard { id: live.id, side, at: now, packet: packet.into() });
                 }
+                let octets = rewritten.map_or(octets, |it| it.write(&mut self.buffer, octets));
                 live.send_sealed(forward, &mut self.buffer, octets);
             }
             Arrival::Checked(octets) => {
