@@ -5,7 +5,7 @@
 #[path = "support/plane.rs"]
 mod plane;
 
-use dimpl::{Config, Dtls, DtlsCertificate, KeyingMaterial, Output, SrtpProfile};
+use dimpl::{Config, Dtls, DtlsCertificate, Output, SrtpProfile};
 use plane::{Desk, rtp};
 use ringtree::net::clock;
 use ringtree::net::media::Identity;
@@ -13,8 +13,10 @@ use ringtree::relay::{Command, Media, RelayId, Side};
 use ringtree::sdp::keying::Association;
 use ringtree::sdp::{Fingerprint, Protection, Role};
 use ringtree::srtp::{Inbound, Keys, Master, Outbound, Suite, TRAILER_BYTES_MAX};
+use std::io::{BufRead as _, BufReader};
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::ops::Deref;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -77,7 +79,7 @@ fn opened(inbound: &mut Inbound, mut packet: Vec<u8>) -> Vec<u8> {
 }
 
 fn keys(suite: Suite, of: u8) -> Keys {
-    Keys { theirs: Master::derive(suite, &[of; 32]), ours: Master::derive(suite, &[of + 100; 32]) }
+    Keys { theirs: Master::derive(suite, &[of; 32], 0), ours: Master::derive(suite, &[of + 100; 32], 0) }
 }
 
 #[test]
@@ -106,7 +108,7 @@ fn replayed_forged_and_off_path_packets_are_dropped_and_move_nothing() {
     let to = world.pairs[0].rtp;
     let mut outbound = Outbound::new(&keys.theirs);
     // Before the phone is heard a latch takes the first that fits: not without the key.
-    let mut forger = Outbound::new(&Master::derive(Suite::AesCm128HmacSha1_80, &[9; 32]));
+    let mut forger = Outbound::new(&Master::derive(Suite::AesCm128HmacSha1_80, &[9; 32], 0));
     stranger.send_to(&sealed(&mut forger, &rtp(1, "forged")), to).unwrap();
     stranger.send_to(&rtp(2, "in the clear"), to).unwrap();
     let first = sealed(&mut outbound, &rtp(1, "from a"));
@@ -184,7 +186,7 @@ impl Shaking {
 }
 
 /// RFC 5764 §4.2, as the phone has them: `theirs` is what it protects with.
-fn split(material: &KeyingMaterial, profile: SrtpProfile, role: Role) -> Keys {
+fn split(material: &[u8], profile: SrtpProfile, role: Role) -> Keys {
     let suite = match profile {
         SrtpProfile::AES128_CM_SHA1_80 => Suite::AesCm128HmacSha1_80,
         SrtpProfile::AEAD_AES_128_GCM => Suite::AeadAes128Gcm,
@@ -251,6 +253,46 @@ fn who_shakes_hands_hears_who_has_keys_and_is_heard_whoever_begins() {
         };
         assert_eq!(opened(&mut inbound_a, heard), rtp(1, "from b"));
     }
+}
+
+/// The library that phones shake hands by. It shows a certificate of ECDSA: of RSA `dimpl` takes none.
+#[test]
+fn openssl_shakes_hands_and_both_have_the_same_keys() {
+    let (a, b) = (phone(), phone());
+    let certificate = certificate();
+    let world = world((&a, association(Role::Server, &certificate)), (&b, Protection::Plain));
+    let folder = tempfile::tempdir().unwrap();
+    let (shown, key) = (folder.path().join("certificate"), folder.path().join("key"));
+    std::fs::write(&shown, &certificate.certificate).unwrap();
+    std::fs::write(&key, &certificate.private_key).unwrap();
+    let to = world.pairs[0].rtp;
+    let mut openssl = std::process::Command::new("timeout")
+        .args(["20", "openssl", "s_client", "-dtls1_2", "-connect", &to.to_string()])
+        .args(["-certform", "DER", "-cert", shown.to_str().unwrap()])
+        .args(["-keyform", "DER", "-key", key.to_str().unwrap()])
+        .args(["-use_srtp", "SRTP_AES128_CM_SHA1_80", "-keymatexport", "EXTRACTOR-dtls_srtp"])
+        .args(["-keymatexportlen", "60"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("openssl is installed (.ci/packages test)");
+    let lines = BufReader::new(openssl.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let exported = lines
+        .into_iter()
+        .find_map(|line| line.trim().strip_prefix("Keying material: ").map(str::to_owned))
+        .expect("a handshake");
+    let material: Vec<u8> = (0..exported.len() / 2)
+        .map(|n| u8::from_str_radix(&exported[2 * n..2 * n + 2], 16).unwrap())
+        .collect();
+    assert_eq!(material.len(), 60);
+    let keys = split(&material, SrtpProfile::AES128_CM_SHA1_80, Role::Client);
+    let heard = say_until_heard(&a, to, &mut Outbound::new(&keys.theirs), &b);
+    assert!(heard.ends_with(b"from a"));
+    b.send_to(&rtp(1, "from b"), world.pairs[1].rtp).unwrap();
+    assert_eq!(opened(&mut Inbound::new(&keys.ours), hear(&a)), rtp(1, "from b"));
+    openssl.kill().unwrap();
+    openssl.wait().unwrap();
 }
 
 #[test]

@@ -154,7 +154,11 @@ impl Call {
                     self.transfer_failed(office, now, 488);
                     return true;
                 };
-                if self.branches.get_mut(index).is_none_or(|branch| branch.peer.hear(&offer).is_err()) {
+                let heard = self.branches.get_mut(index).map(|branch| match offered {
+                    true => branch.peer.hear(&offer), // it is the answer to ours
+                    false => branch.peer.hear_offer(&offer),
+                });
+                if !matches!(heard, Some(Ok(()))) {
                     self.abandon(office, now);
                     self.transfer_failed(office, now, 488);
                     return true;

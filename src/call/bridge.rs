@@ -19,6 +19,9 @@ use crate::transaction::{ClientId, ServerId};
 use bytes::Bytes;
 use std::time::Instant;
 
+/// RFC 3326, in the BYEs of a call whose media nobody can agree on.
+const NOT_ACCEPTABLE: &str = "SIP;cause=488;text=\"Not Acceptable Here\"";
+
 #[derive(Debug)]
 pub struct Bridge {
     /// Index of the branch that is on side B: the one that won, until a transfer.
@@ -237,6 +240,17 @@ impl Call {
         bridge.unacked.retain(|(of, _)| *of != side);
         if let Some(Held { to, cseq, client }) = bridge.held.take_if(|held| held.to == side.other()) {
             let description = headers::description(message);
+            let agreed = |description: &Bytes| self.peer(side).origin.keying.check(description);
+            if let Some(Err(broken)) = description.as_ref().map(agreed) {
+                // RFC 3261 §13.2.2.4: there is no other way to refuse it, and nobody could hear anybody.
+                self.acknowledge_passed(office, to, cseq, None, client);
+                let why = format!(
+                    "{} has answered in its ACK what can't be agreed to: {broken}",
+                    self.label_at(side)
+                );
+                self.log.why = Some(("not_acceptable", why));
+                return self.hang_up_for(office, now, &[NOT_ACCEPTABLE]);
+            }
             if let Some(description) = &description {
                 self.point(office, side, description);
             }

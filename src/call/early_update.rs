@@ -215,8 +215,8 @@ impl Call {
         let Some(offer) = headers::description(&update.request) else { return true };
         // What was offered stands before it is answered.
         let heard = match (update.from, self.branches.get_mut(update.leg.0)) {
-            (Side::A, _) => self.caller.peer.hear(&offer),
-            (Side::B, branch) => branch.map_or(Ok(()), |branch| branch.peer.hear(&offer)),
+            (Side::A, _) => self.caller.peer.hear_offer(&offer),
+            (Side::B, branch) => branch.map_or(Ok(()), |branch| branch.peer.hear_offer(&offer)),
         };
         let described = heard.and_then(|()| match update.from {
             Side::A => self.describe(office, Side::A, &answer),

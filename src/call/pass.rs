@@ -153,6 +153,10 @@ impl Call {
         }
         if renegotiates(pass.method) {
             self.peer(to).answered(now, message);
+            let offer = offered.as_ref().map(|offer| (from, offer)).or(answered.as_ref().map(|it| (to, it)));
+            if let Some((side, offer)) = offer {
+                self.peer(side).origin.keying.renew(offer);
+            }
             for (side, description) in [(from, &offered), (to, &answered)] {
                 if let Some(description) = description {
                     self.point(office, side, description);

@@ -61,6 +61,15 @@ impl Peer {
         Ok(())
     }
 
+    /// It has described its session anew, in an offer: our answer is still to be given.
+    ///
+    /// # Errors
+    /// As [`Peer::hear`].
+    pub fn hear_offer(&mut self, offer: &Bytes) -> Result<(), SdpError> {
+        self.origin.keying.renew(offer);
+        self.hear(offer)
+    }
+
     /// It has taken an INVITE of ours.
     pub fn answered(&mut self, now: Now, response: &Message) {
         self.learn(response);

@@ -269,7 +269,8 @@ impl Call {
         if unacked.take().is_none() || self.offer.is_some() {
             return;
         }
-        let answer = headers::description(message);
+        let sound = |answer: &Bytes| self.caller.peer.origin.keying.check(answer).is_ok();
+        let answer = headers::description(message).filter(sound);
         let spoken = answer.as_deref().and_then(|answer| spoken(answer, None));
         match (answer, spoken) {
             (Some(answer), Some(spoken)) => {
@@ -322,8 +323,9 @@ impl Call {
         message: &Message,
     ) {
         let offer = headers::description(message);
-        let described = offer.as_deref().map(|offer| {
+        let described = offer.as_ref().map(|offer| {
             let spoken = spoken(offer, None)?;
+            self.caller.peer.hear_offer(offer).ok()?;
             let answer = session::answer(offer, &spoken.mapped, spoken.format.event).ok()?;
             self.describe(office, Side::A, &answer).ok()
         });

@@ -31,7 +31,27 @@ pub struct Guard {
 struct Keyed {
     keys: Keys,
     inbound: Inbound,
+    /// Of the key before, until a packet comes under the new one: the peer changes it only once it has our answer (RFC 4568 §7.1.3).
+    before: Option<Inbound>,
     outbound: Outbound,
+}
+
+impl Keyed {
+    /// Opens a packet under the key that it was protected with.
+    fn open(&mut self, packet: &mut [u8]) -> Result<usize, Refused> {
+        let by = |inbound: &mut Inbound, packet: &mut [u8]| match rtp::is_rtcp(packet) {
+            true => inbound.rtcp(packet),
+            false => inbound.rtp(packet),
+        };
+        match (by(&mut self.inbound, packet), &mut self.before) {
+            (Ok(octets), before) => {
+                *before = None;
+                Ok(octets)
+            }
+            (Err(Refused::Forged), Some(before)) => by(before, packet), // it is as it was
+            (Err(refused), _) => Err(refused),
+        }
+    }
 }
 
 /// The pair in use.
@@ -103,13 +123,17 @@ impl Guard {
         *keyed = Some(match keyed.take() {
             Some(before) => {
                 let same = (before.keys.theirs == keys.theirs, before.keys.ours == keys.ours);
-                Keyed {
-                    inbound: if same.0 { before.inbound } else { Inbound::new(&keys.theirs) },
-                    outbound: if same.1 { before.outbound } else { Outbound::new(&keys.ours) },
-                    keys,
-                }
+                let (inbound, earlier) = match same.0 {
+                    true => (before.inbound, before.before),
+                    false => (Inbound::new(&keys.theirs), Some(before.inbound)),
+                };
+                let outbound = if same.1 { before.outbound } else { Outbound::new(&keys.ours) };
+                Keyed { inbound, before: earlier, outbound, keys }
             }
-            None => Keyed { inbound: Inbound::new(&keys.theirs), outbound: Outbound::new(&keys.ours), keys },
+            None => {
+                let (inbound, outbound) = (Inbound::new(&keys.theirs), Outbound::new(&keys.ours));
+                Keyed { inbound, before: None, outbound, keys }
+            }
         });
     }
 
@@ -154,8 +178,7 @@ impl Guard {
             return Ok(packet.len());
         }
         match self.keyed(channel) {
-            Some(keyed) if rtp::is_rtcp(packet) => keyed.inbound.rtcp(packet),
-            Some(keyed) => keyed.inbound.rtp(packet),
+            Some(keyed) => keyed.open(packet),
             None => Err(Refused::Forged),
         }
     }

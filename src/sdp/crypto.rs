@@ -103,7 +103,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_written_is_read(tag in 0_u32..1_000_000_000, suite in 0_usize..4, secret in any::<[u8; 32]>()) {
-            let crypto = Crypto { tag, master: Master::derive(Suite::ALL[suite], &secret) };
+            let crypto = Crypto { tag, master: Master::derive(Suite::ALL[suite], &secret, 0) };
             prop_assert_eq!(Crypto::parse(crypto.write().as_bytes()), Some(crypto));
         }
 

@@ -3,7 +3,7 @@
 //!
 //! What we say does not depend on whether we offer or answer: before the peer has said anything we offer what its [`Terms`] allow;
 //! from then on we say what has been agreed, which is an answer as well as the next offer (RFC 3264 §8). One key for each suite and
-//! dialog is ours, so that a phone which rang in vain knows no key of who has answered.
+//! dialog is ours, so that a phone which rang in vain knows no key of who has answered; it changes when the peer offers with another key.
 //!
 //! Invariant: what is refused changes nothing.
 
@@ -115,6 +115,8 @@ pub struct Keying {
     heard: Option<Heard>,
     /// Times that the peer has begun ICE anew (RFC 8445 §9).
     restarts: u32,
+    /// Times that our keys have been changed.
+    renewals: u32,
 }
 
 impl fmt::Debug for Keying {
@@ -163,7 +165,14 @@ pub(super) struct Carriage {
 impl Keying {
     #[must_use]
     pub fn new(secret: [u8; 32], identity: Option<Arc<Fingerprint>>) -> Keying {
-        Keying { terms: Terms::default(), secret: Secret(secret), identity, heard: None, restarts: 0 }
+        Keying {
+            terms: Terms::default(),
+            secret: Secret(secret),
+            identity,
+            heard: None,
+            restarts: 0,
+            renewals: 0,
+        }
     }
 
     /// Looks whether what the peer has described can be agreed to.
@@ -186,6 +195,20 @@ impl Keying {
         }
         self.heard = Some(heard);
         Ok(())
+    }
+
+    /// The peer offers this next: where its key is another one, ours is another one, too, in the answer and from it on (RFC 4568 §7.1.4). To be
+    /// said before it is heard, and of offers alone: an answer agrees to the key that we have offered.
+    pub fn renew(&mut self, offer: &[u8]) {
+        let before = match self.heard.as_ref().map(|heard| &heard.by) {
+            Some(By::Crypto(crypto)) => &crypto.master,
+            Some(By::Nothing | By::Dtls { .. }) | None => return,
+        };
+        if let Ok(Heard { by: By::Crypto(crypto), .. }) = self.read(offer)
+            && crypto.master != *before
+        {
+            self.renewals += 1;
+        }
     }
 
     /// What has been agreed, as the relay carries it out.
@@ -389,7 +412,7 @@ impl Keying {
     }
 
     fn key(&self, suite: Suite) -> Master {
-        Master::derive(suite, &self.secret.0)
+        Master::derive(suite, &self.secret.0, self.renewals)
     }
 
     fn credentials(&self) -> Credentials {

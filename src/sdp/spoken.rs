@@ -21,8 +21,7 @@ pub struct Mapped {
     pub clock: u32,
 }
 
-/// The formats of the audio that is relayed, in the order of preference. None where its profile is not plain RTP: what we say ourselves has
-/// to be protected by the relay then.
+/// The formats of the audio that is relayed, in the order of preference, whatever its profile: what we say ourselves the relay protects.
 ///
 /// # Errors
 /// See [`SdpError`].
@@ -30,9 +29,6 @@ pub fn formats(description: &[u8]) -> Result<Vec<Mapped>, SdpError> {
     let sections = Sections::cut(description)?;
     let section = sections.media.get(sections.audio).copied().unwrap_or_default();
     let media = MediaLine::parse(lines(section).next().ok_or(SdpError::NoAudio)?.value)?;
-    if !is_plain(media.proto) {
-        return Ok(Vec::new());
-    }
     let maps: Vec<Mapped> = lines(section)
         .filter_map(|line| line.attribute())
         .filter(|(name, _)| *name == b"rtpmap")
@@ -45,10 +41,6 @@ pub fn formats(description: &[u8]) -> Result<Vec<Mapped>, SdpError> {
         named.or_else(|| fixed(payload_type))
     };
     Ok(listed.take(FORMATS_MAX).filter_map(of).collect())
-}
-
-fn is_plain(proto: &str) -> bool {
-    ["RTP/AVP", "RTP/AVPF"].iter().any(|plain| plain.eq_ignore_ascii_case(proto))
 }
 
 /// `0 PCMU/8000[/1]` (RFC 8866 §6.6).
@@ -144,7 +136,7 @@ mod tests {
         let wanted = [(9, "G722"), (8, "PCMA"), (0, "PCMU"), (96, EVENTS)];
         assert_eq!(shown, wanted.map(|(payload_type, name)| (payload_type, name.to_owned(), 8000)));
         let secured = OFFER.replace("audio 4000 RTP/AVP", "audio 4000 RTP/SAVP");
-        assert!(formats(secured.as_bytes()).unwrap().is_empty());
+        assert_eq!(formats(secured.as_bytes()), formats(OFFER.as_bytes()));
     }
 
     #[test]

@@ -76,9 +76,9 @@ impl Master {
         Some(Master { suite, octets })
     }
 
-    /// The key of that suite which follows from a secret of ours, whoever knows neither it nor the secret.
+    /// The key of that suite and number which follows from a secret of ours, whoever knows neither it nor the secret.
     #[must_use]
-    pub fn derive(suite: Suite, secret: &[u8; 32]) -> Master {
+    pub fn derive(suite: Suite, secret: &[u8; 32], number: u32) -> Master {
         use sha2::{Digest as _, Sha256};
         let mut octets = [0; MASTER_BYTES_MAX];
         for (block, part) in (0_u8..).zip(octets.chunks_mut(32)) {
@@ -86,6 +86,7 @@ impl Master {
                 .chain_update(secret)
                 .chain_update(suite.name())
                 .chain_update([block])
+                .chain_update(number.to_be_bytes())
                 .finalize();
             let hash: Zeroizing<[u8; 32]> = Zeroizing::new(hash.into());
             part.copy_from_slice(hash.get(..part.len()).unwrap_or_default());
@@ -163,15 +164,16 @@ mod tests {
             assert!(Master::new(suite, &vec![1; length - 1]).is_none());
             assert!(Master::new(suite, &vec![1; length + 1]).is_none());
             assert_eq!(Suite::of_name(suite.name()), Some(suite));
-            assert_eq!(Master::derive(suite, &[7; 32]).key_and_salt().len(), length);
+            assert_eq!(Master::derive(suite, &[7; 32], 0).key_and_salt().len(), length);
         }
     }
 
     #[test]
     fn keys_that_are_derived_differ_by_secret_and_by_suite() {
-        let key = |suite, secret| Master::derive(suite, &[secret; 32]);
+        let key = |suite, secret| Master::derive(suite, &[secret; 32], 0);
         assert_eq!(key(Suite::AeadAes128Gcm, 1), key(Suite::AeadAes128Gcm, 1));
         assert_ne!(key(Suite::AeadAes128Gcm, 1), key(Suite::AeadAes128Gcm, 2));
+        assert_ne!(key(Suite::AeadAes128Gcm, 1), Master::derive(Suite::AeadAes128Gcm, &[1; 32], 1));
         let (long, short) = (key(Suite::AesCm128HmacSha1_80, 1), key(Suite::AesCm128HmacSha1_32, 1));
         assert_ne!(long.key_and_salt(), short.key_and_salt());
     }

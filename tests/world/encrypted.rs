@@ -180,6 +180,7 @@ fn a_re_offer_with_another_key_is_told_to_the_relay_and_a_record_has_none() {
             description.len()
         )
     };
+    let first_key = body(accepted).split("inline:").nth(1).unwrap().trim().to_owned();
     field.give(tls, &within("ACK", 1, ""));
     let before = secured(&field, Side::A).cloned();
     let refused = field.give(tls, &within("INVITE", 2, &plain()));
@@ -188,10 +189,13 @@ fn a_re_offer_with_another_key_is_told_to_the_relay_and_a_record_has_none() {
     assert_eq!(secured(&field, Side::A).cloned(), before);
     let sent = field.give(tls, &within("INVITE", 3, &keyed(OTHER_KEY)));
     assert_eq!(secured(&field, Side::A).cloned(), before, "nothing holds before it is agreed on");
-    answer(&mut field, invite(&sent), &plain());
+    let sent = answer(&mut field, invite(&sent), &plain());
+    let new_key = body(final_response(&sent));
+    assert!(new_key.contains("inline:") && !new_key.contains(first_key.as_str()), "{new_key}");
     let after = secured(&field, Side::A).cloned();
     let (Some(Protection::Sdes(before)), Some(Protection::Sdes(after))) = (before, after) else { panic!() };
     assert_ne!(before.theirs, after.theirs);
+    assert_ne!(before.ours, after.ours, "ours changes with theirs");
     field.give(tls, &within("ACK", 3, ""));
     field.give(tls, &within("BYE", 4, ""));
     let told = format!("{:?}", field.events);
@@ -238,4 +242,52 @@ fn a_call_for_help_in_the_clear_is_better_than_none() {
     field.input(Input::TrunkResolved { domain: DOMAIN.into(), trunk: "line".into(), servers: vec![server] });
     let sent = call(&mut field, udp(ANN), "safe", "sip:911@pbx.example", &plain());
     assert!(body(&invite(&sent).message).contains(" RTP/AVP 0\r\n"));
+}
+
+#[test]
+fn a_caller_whose_late_answer_can_not_be_taken_is_hung_up_on_and_so_is_the_callee() {
+    let mut field = office();
+    rung(&mut field, "bob1", udp(BOB));
+    let tls = flow(Transport::Tls, 1);
+    let sent = call(&mut field, tls, "safe", "sip:200@pbx.example", "");
+    let sent = answer(&mut field, invite(&sent), &plain());
+    let accepted = final_response(&sent);
+    assert!(body(accepted).contains(" RTP/SAVP 0\r\n"), "our offer: {}", body(accepted));
+    let tag = accepted.to().unwrap().tag().unwrap();
+    let target = accepted.value(Name::Contact).unwrap().trim_matches(['<', '>']);
+    let (remote, plain) = (tls.remote, plain());
+    let ack = format!(
+        "ACK {target} SIP/2.0\r\nVia: SIP/2.0/TLS {remote};branch=z9hG4bKack\r\nMax-Forwards: 70\r\n\
+         From: <sip:safe@{DOMAIN}>;tag=f\r\nTo: <sip:200@pbx.example>;tag={tag}\r\nCall-ID: safe\r\nCSeq: 1 ACK\r\n\
+         Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{plain}",
+        plain.len()
+    );
+    let sent = field.give(tls, &ack);
+    let to_caller = |sent: &&Sent| sent.to.remote == tls.remote;
+    let methods: Vec<Method> =
+        sent.iter().filter(|sent| !to_caller(sent)).map(|sent| sent.message.method()).collect();
+    assert_eq!(methods, [Method::Ack, Method::Bye], "the callee");
+    assert_eq!(sent.iter().find(to_caller).map(|sent| sent.message.method()), Some(Method::Bye));
+    let reasons: Vec<_> = sent.iter().filter_map(|sent| sent.message.value(Name::Reason)).collect();
+    assert!(reasons.len() == 2 && reasons.iter().all(|reason| reason.contains("cause=488")), "{reasons:?}");
+    let ended = field.events_named("call_ended");
+    assert_eq!(ended.len(), 1, "{:?}", field.events);
+}
+
+#[test]
+fn a_caller_with_keys_is_spoken_to_under_ours() {
+    let announced = "[announce.closed]\nfile = \"closed.wav\"\n\
+        [[user.cleo.rule]]\nname = \"all\"\nwhen = \"always\"\nforward.always = \"announce:closed\"\n";
+    let mut field = Field::with(&format!("{RULES}{announced}"), configured(|_| ()));
+    let tls = flow(Transport::Tls, 1);
+    let sent = call(&mut field, tls, "safe", "sip:300@pbx.example", &keyed(KEY));
+    let accepted = final_response(&sent);
+    let answer = body(accepted);
+    assert_eq!(accepted.status(), 200);
+    assert!(answer.contains(" RTP/SAVP 0\r\n") && answer.contains("a=crypto:1 "), "{answer}");
+    assert!(!answer.contains(KEY));
+    let Some(Protection::Sdes(keys)) = secured(&field, Side::A) else { panic!("{:?}", field.media) };
+    assert_eq!(keys.theirs.suite(), keys.ours.suite());
+    let fed = |command: &Command| matches!(command, Command::Feed { side: Side::A, .. });
+    assert!(field.media.iter().any(fed), "{:?}", field.media);
 }

@@ -6,7 +6,7 @@ use super::*;
 use proptest::prelude::*;
 
 fn master(suite: Suite) -> Master {
-    Master::derive(suite, &[9; 32])
+    Master::derive(suite, &[9; 32], 0)
 }
 
 fn rtp(ssrc: u32, sequence: u16, payload: &[u8]) -> Vec<u8> {
