@@ -1,8 +1,10 @@
 //! Music for whoever is held: what the holder's user has chosen, from us, as long as the phone says that it only sends (RFC 3264 §8.4).
 //!
-//! What it is not: a party whose session is inactive both ways hears nothing, since it may be sent nothing.
+//! A phone that holds by `inactive`, or by an address of none as RFC 2543 has it, is sent nothing. Whoever is held is told all the same that they
+//! are sent something, where there is music: by us.
 
 use super::office::{Effect, Office};
+use super::pass::Turn;
 use super::voiced::spoken;
 use super::{Call, State};
 use crate::relay::Side;
@@ -34,6 +36,38 @@ impl Call {
                 (Some(_), true) | (None, false) => {}
             }
         }
+    }
+
+    /// What the party on side `to` is told instead of this description of the other one's, where we play music; or the answer to a party that
+    /// is to be sent nothing, which those who hear music have not heard of. `None`: what the description says.
+    pub(super) fn with_music(&self, to: Side, description: &Bytes, turn: Turn) -> Option<Bytes> {
+        let offered = self.heard_from(to);
+        let said = sdp::audio(description).ok()?;
+        if turn == Turn::Answer
+            && offered
+                .is_some_and(|offer| sdp::audio(offer).is_ok_and(|it| it.direction == Direction::Inactive))
+        {
+            // RFC 3264 §6.1: no other answer to it is valid.
+            return (said.direction != Direction::Inactive).then(|| sdp::inactive(description));
+        }
+        let sends_nothing = said.on_hold || said.direction == Direction::Inactive;
+        let listens = turn == Turn::Offer || offered.is_some_and(|offer| listens(offer));
+        (sends_nothing && listens && self.has_music(to.other())).then(|| sdp::sending(description))
+    }
+
+    fn heard_from(&self, side: Side) -> Option<&Bytes> {
+        let peer = match self.branch_of(side) {
+            Some(branch) => &self.branches.get(branch)?.peer,
+            None => &self.caller.peer,
+        };
+        peer.heard.as_ref()
+    }
+
+    /// Whether those whom the party on that side holds hear music.
+    fn has_music(&self, side: Side) -> bool {
+        let user = self.user_on(side).and_then(|(_, user)| self.domain.user(user));
+        let name = user.and_then(|user| user.moh.as_ref());
+        name.is_some_and(|name| self.domain.music(name).is_some_and(|music| !music.files.is_empty()))
     }
 
     fn begin_music(

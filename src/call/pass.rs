@@ -38,6 +38,13 @@ impl Pass {
     }
 }
 
+/// Which half of an exchange a description is (RFC 3264).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    Offer,
+    Answer,
+}
+
 pub(super) fn renegotiates(method: Method) -> bool {
     matches!(method, Method::Invite | Method::Update)
 }
@@ -84,7 +91,9 @@ impl Call {
         if let Some(Err(broken)) = offer.map(|offer| self.peer(from).origin.keying.check(&offer)) {
             return office.respond(now, server, 488, terms::refusal(message, broken));
         }
-        let Ok(body) = self.body_for(office, from.other(), message) else { return refuse(office, 488) };
+        let Ok(body) = self.body_for(office, from.other(), message, Turn::Offer) else {
+            return refuse(office, 488);
+        };
         let client = self.next_client();
         let Some((dialog, flow)) = self.dialog(from.other()) else { return refuse(office, 481) };
         let branch = headers::branch(office);
@@ -163,7 +172,8 @@ impl Call {
                 }
             }
         }
-        let body = self.body_for(office, from, message).ok().flatten();
+        let turn = if offered.is_some() { Turn::Answer } else { Turn::Offer };
+        let body = self.body_for(office, from, message, turn).ok().flatten();
         if offered.is_some() && renegotiates(pass.method) {
             self.settle_numbers(office, &[from, to]);
         }
@@ -242,10 +252,14 @@ impl Call {
         office: &Office,
         to: Side,
         message: &Message,
+        turn: Turn,
     ) -> Result<Option<Bytes>, SdpError> {
         match headers::description(message) {
             // Media in a call that was set up without is not carried out.
-            Some(description) => self.describe(office, to, &description).map(Some),
+            Some(description) => {
+                let described = self.with_music(to, &description, turn).unwrap_or(description);
+                self.describe(office, to, &described).map(Some)
+            }
             None => Ok(Some(message.body()).filter(|body| !body.is_empty())),
         }
     }

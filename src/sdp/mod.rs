@@ -19,7 +19,7 @@ mod tests;
 
 use anchor::anchor;
 pub use fingerprint::{Fingerprint, Role};
-pub use hold::{both_ways, inactive};
+pub use hold::{both_ways, inactive, sending};
 pub use keying::{Keying, Protection};
 pub use origin::{Origin, Ports};
 pub use read::audio;

@@ -103,3 +103,41 @@ fn who_was_held_hears_no_music_after_an_attended_transfer() {
     hang_up(&mut world, BOB, &bobs);
     assert_at_rest(&mut world);
 }
+
+#[test]
+fn who_is_held_by_a_phone_that_is_to_be_sent_nothing_hears_music_all_the_same() {
+    let of_old =
+        "v=0\r\no=- 1 2 IN IP4 127.0.1.1\r\ns=-\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n";
+    for of_old in [Some(of_old), None] {
+        let mut world = office();
+        let (call, _) = talk(&mut world);
+        let inactive = world.phone(ANN).described("m=audio 4000 RTP/AVP 0\r\na=inactive\r\n");
+        let held = of_old.map_or(inactive, str::to_owned);
+        world.act(ANN, |ann, now| ann.reoffer(now, &call, &held));
+        world.run(s(1));
+        let told = world.phone(BOB).reinvites.last().unwrap().clone();
+        assert!(told.contains("a=sendonly") && !told.contains("0.0.0.0"), "{told}");
+        let answer = world.phone(ANN).reoffered.last().unwrap().clone();
+        assert_eq!(answer.contains("a=inactive"), of_old.is_none(), "RFC 3264 6.1: {answer}");
+        assert_eq!(playing(&world), 1, "{held}");
+        let back = world.phone(ANN).described("m=audio 4000 RTP/AVP 0\r\na=sendrecv\r\n");
+        world.act(ANN, |ann, now| ann.reoffer(now, &call, &back));
+        world.run(s(1));
+        assert_eq!(playing(&world), 0);
+        hang_up(&mut world, ANN, &call);
+        assert_at_rest(&mut world);
+    }
+}
+
+#[test]
+fn who_is_held_without_music_is_told_what_the_holder_says() {
+    let mut world = office();
+    let mut call = String::new();
+    world.act(CID, |cid, now| call = cid.call(now, "200", s(6000)));
+    world.run(s(3));
+    let held = world.phone(CID).described("m=audio 4000 RTP/AVP 0\r\na=inactive\r\n");
+    world.act(CID, |cid, now| cid.reoffer(now, &call, &held));
+    world.run(s(1));
+    assert!(world.phone(BOB).reinvites.last().unwrap().contains("a=inactive"));
+    assert_eq!(playing(&world), 0);
+}
