@@ -4,9 +4,11 @@
 
 use super::Call;
 use super::office::Office;
+use super::voiced::spoken;
 use crate::clock::Now;
 use crate::relay::Side;
 use crate::rules::model::{DeviceRecord, Record};
+use crate::voice::packet::Format;
 use std::sync::Arc;
 
 impl Call {
@@ -17,10 +19,18 @@ impl Call {
         let wanted = [(Side::A, caller), (Side::B, callee)]
             .into_iter()
             .any(|(side, device)| self.wants_recording(side, device.as_deref()));
+        let formats = [Side::A, Side::B].map(|side| self.format_of(side));
         let Some(anchor) = self.anchor.as_mut().filter(|_| wanted) else { return };
         let file = format!("{}/{}/{}.wav", self.domain.name(), now.wall.strftime("%Y-%m-%d"), self.log.id);
-        anchor.record(office, Arc::from(file.as_str()));
+        anchor.record(office, Arc::from(file.as_str()), formats);
         self.log.recording = Some(file);
+    }
+
+    /// How the party on that side speaks: by the payload types that it was told of (RFC 3264 §6.1).
+    fn format_of(&mut self, side: Side) -> Option<Format> {
+        let peer = self.peer(side);
+        let told = peer.origin.last().or(peer.heard.as_ref())?;
+        Some(spoken(told, peer.heard.as_deref())?.format)
     }
 
     /// The word of the phone goes before that of its user.

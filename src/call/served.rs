@@ -21,6 +21,7 @@ use crate::sdp::spoken as session;
 use crate::service::announce::Announcement;
 use crate::sip::{Flow, Message, Method, Name, Writer, status};
 use crate::transaction::ServerId;
+use crate::voice::codec::Codec;
 use crate::voice::digit::Digit;
 use crate::voice::{Command, Spot};
 use bytes::Bytes;
@@ -181,7 +182,7 @@ impl Call {
         if !self.open_media(office) {
             return None;
         }
-        let answer = session::answer(&offer, &spoken.mapped, spoken.format.event).ok()?;
+        let answer = session::answer(&offer, &spoken.mapped, spoken.events.as_ref()).ok()?;
         let description = self.describe(office, Side::A, &answer).ok()?;
         Some((spoken, Some(description)))
     }
@@ -326,7 +327,7 @@ impl Call {
         let described = offer.as_ref().map(|offer| {
             let spoken = spoken(offer, None)?;
             self.caller.peer.hear_offer(offer).ok()?;
-            let answer = session::answer(offer, &spoken.mapped, spoken.format.event).ok()?;
+            let answer = session::answer(offer, &spoken.mapped, spoken.events.as_ref()).ok()?;
             self.describe(office, Side::A, &answer).ok()
         });
         let last = || self.caller.peer.origin.last().cloned();
@@ -380,5 +381,8 @@ impl Call {
 fn describe(offer: &[u8]) -> String {
     let names: Vec<String> =
         session::formats(offer).unwrap_or_default().into_iter().map(|format| format.name).collect();
-    format!("none of {} can be spoken here, but PCMU and PCMA can", names.join(", ").replace(['"', '\\'], ""))
+    {
+        let ours = Codec::ALL.map(Codec::name).join(", ");
+        format!("none of {} can be spoken here, but {ours} can", names.join(", ").replace(['"', '\\'], ""))
+    }
 }

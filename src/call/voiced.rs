@@ -5,7 +5,7 @@ use super::office::{Effect, Office};
 use crate::clock::Now;
 use crate::relay::{Media, RelayId};
 use crate::sdp::spoken::{self, EVENTS, Mapped};
-use crate::voice::codec::{Codec, RATE};
+use crate::voice::codec::Codec;
 use crate::voice::packet::{Format, Seed};
 use crate::voice::{Command, Report, Spot};
 
@@ -15,6 +15,8 @@ pub(super) struct Spoken {
     pub format: Format,
     /// The same as its description has it.
     pub mapped: Mapped,
+    /// Its telephone events.
+    pub events: Option<Mapped>,
 }
 
 /// The first format of a description that we speak and, where it has agreed on its session with another party, that one too.
@@ -25,13 +27,16 @@ pub(super) fn spoken(description: &[u8], with: Option<&[u8]>) -> Option<Spoken> 
         others.as_ref().is_none_or(|others| others.iter().any(|other| other.name.eq_ignore_ascii_case(name)))
     };
     let of = |mapped: &Mapped| {
-        let codec = Codec::named(&mapped.name).filter(|_| mapped.clock == RATE && agreed(&mapped.name))?;
+        let codec = Codec::named(&mapped.name, mapped.clock).filter(|_| agreed(&mapped.name))?;
         Some((codec, mapped.clone()))
     };
     let (codec, mapped) = formats.iter().find_map(of)?;
-    let is_events = |mapped: &&Mapped| mapped.name.eq_ignore_ascii_case(EVENTS) && mapped.clock == RATE;
-    let event = formats.iter().find(is_events).map(|events| events.payload_type);
-    Some(Spoken { format: Format { codec, payload_type: mapped.payload_type, event }, mapped })
+    // RFC 4733 §2.1: with the clock of the sound beside it; many write 8000 beside Opus all the same.
+    let mut events = formats.iter().filter(|format| format.name.eq_ignore_ascii_case(EVENTS));
+    let fits = events.clone().find(|events| events.clock == codec.clock());
+    let events = fits.or_else(|| events.next()).cloned();
+    let event = events.as_ref().map(|events| events.payload_type);
+    Some(Spoken { format: Format { codec, payload_type: mapped.payload_type, event }, mapped, events })
 }
 
 impl Office {

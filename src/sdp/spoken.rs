@@ -15,10 +15,12 @@ pub const EVENTS: &str = "telephone-event";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mapped {
     pub payload_type: u8,
-    /// Its encoding name, as written; of a format without `a=rtpmap` that of RFC 3551 §6, where it is G.711.
+    /// Its encoding name, as written; of a format without `a=rtpmap` that of RFC 3551 §6, where it is G.711 or G.722.
     pub name: String,
     /// Clock rate in Hz.
     pub clock: u32,
+    /// Channels, where the description names them.
+    pub channels: Option<u8>,
 }
 
 /// The formats of the audio that is relayed, in the order of preference, whatever its profile: what we say ourselves the relay protects.
@@ -43,7 +45,7 @@ pub fn formats(description: &[u8]) -> Result<Vec<Mapped>, SdpError> {
     Ok(listed.take(FORMATS_MAX).filter_map(of).collect())
 }
 
-/// `0 PCMU/8000[/1]` (RFC 8866 §6.6).
+/// `0 PCMU/8000[/1]`, `96 opus/48000/2` (RFC 8866 §6.6).
 fn mapped(value: &[u8]) -> Option<Mapped> {
     let text = std::str::from_utf8(value).ok()?;
     let (payload_type, encoding) = text.split_once(' ')?;
@@ -53,6 +55,7 @@ fn mapped(value: &[u8]) -> Option<Mapped> {
         payload_type: payload_type.parse().ok()?,
         name: name.to_owned(),
         clock: clock.parse().ok()?,
+        channels: parts.next().and_then(|channels| channels.parse().ok()),
     })
 }
 
@@ -60,16 +63,17 @@ fn fixed(payload_type: u8) -> Option<Mapped> {
     let name = match payload_type {
         0 => "PCMU",
         8 => "PCMA",
+        9 => "G722",
         _ => return None,
     };
-    Some(Mapped { payload_type, name: name.to_owned(), clock: 8000 })
+    Some(Mapped { payload_type, name: name.to_owned(), clock: 8000, channels: None })
 }
 
 /// The answer to an offer, in which we speak this format of it and hear its events: every other stream is refused (RFC 3264 §6).
 ///
 /// # Errors
 /// See [`SdpError`].
-pub fn answer(offer: &[u8], format: &Mapped, events: Option<u8>) -> Result<Bytes, SdpError> {
+pub fn answer(offer: &[u8], format: &Mapped, events: Option<&Mapped>) -> Result<Bytes, SdpError> {
     let sections = Sections::cut(offer)?;
     let mut text = String::from(HEAD);
     for (at, section) in sections.media.iter().enumerate() {
@@ -90,29 +94,32 @@ pub fn answer(offer: &[u8], format: &Mapped, events: Option<u8>) -> Result<Bytes
     Ok(Bytes::from(text))
 }
 
-/// An offer of ours, to whoever made none.
+/// An offer of ours, to whoever made none: wideband before G.711. Whoever has Opus has G.722 or G.711 too.
 #[must_use]
 pub fn offer() -> Bytes {
     let mut text = String::from(HEAD);
-    let formats: Vec<Mapped> = [0, 8].into_iter().filter_map(fixed).collect();
-    stream(&mut text, "RTP/AVP", &formats, Some(101), "sendrecv");
+    let formats: Vec<Mapped> = [9, 0, 8].into_iter().filter_map(fixed).collect();
+    let events = Mapped { payload_type: 101, name: EVENTS.to_owned(), clock: 8000, channels: None };
+    stream(&mut text, "RTP/AVP", &formats, Some(&events), "sendrecv");
     Bytes::from(text)
 }
 
 const HEAD: &str = "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n";
 
-fn stream(text: &mut String, proto: &str, formats: &[Mapped], events: Option<u8>, direction: &str) {
+fn stream(text: &mut String, proto: &str, formats: &[Mapped], events: Option<&Mapped>, direction: &str) {
     let numbers: String = formats
         .iter()
-        .map(|format| format.payload_type)
         .chain(events)
+        .map(|format| format.payload_type)
         .fold(String::new(), |list, payload_type| format!("{list} {payload_type}"));
     let _ = write!(text, "m=audio 9 {proto}{numbers}\r\n");
-    for Mapped { payload_type, name, clock } in formats {
-        let _ = write!(text, "a=rtpmap:{payload_type} {name}/{clock}\r\n");
+    for Mapped { payload_type, name, clock, channels } in formats.iter().chain(events) {
+        let _ = write!(text, "a=rtpmap:{payload_type} {name}/{clock}");
+        let _ = channels.map_or(Ok(()), |channels| write!(text, "/{channels}"));
+        text.push_str("\r\n");
     }
-    if let Some(events) = events {
-        let _ = write!(text, "a=rtpmap:{events} {EVENTS}/8000\r\na=fmtp:{events} 0-15\r\n");
+    if let Some(Mapped { payload_type, .. }) = events {
+        let _ = write!(text, "a=fmtp:{payload_type} 0-15\r\n");
     }
     let _ = write!(text, "a=ptime:20\r\na={direction}\r\n");
 }
@@ -141,8 +148,8 @@ mod tests {
 
     #[test]
     fn an_answer_has_the_streams_of_its_offer_and_one_voice() {
-        let format = formats(OFFER.as_bytes()).unwrap().remove(1);
-        let answer = answer(OFFER.as_bytes(), &format, Some(96)).unwrap();
+        let offered = formats(OFFER.as_bytes()).unwrap();
+        let answer = answer(OFFER.as_bytes(), &offered[1], Some(&offered[3])).unwrap();
         let text = std::str::from_utf8(&answer).unwrap();
         assert!(text.ends_with(
             "m=video 0 RTP/AVP 96\r\nm=audio 9 RTP/AVP 8 96\r\na=rtpmap:8 PCMA/8000\r\n\
@@ -152,9 +159,25 @@ mod tests {
     }
 
     #[test]
+    fn opus_is_answered_with_its_two_channels_and_the_clock_of_its_events() {
+        // RFC 7587 §7: always 48000 and 2, whatever is sent.
+        let offer = OFFER
+            .replace("9 18 8 0 96", "111 126")
+            .replace("96 telephone-event/8000", "126 telephone-event/48000")
+            + "a=rtpmap:111 opus/48000/2\r\n";
+        let offered = formats(offer.as_bytes()).unwrap();
+        let answer = answer(offer.as_bytes(), &offered[0], Some(&offered[1])).unwrap();
+        let text = std::str::from_utf8(&answer).unwrap();
+        assert!(text.contains(
+            "m=audio 9 RTP/AVP 111 126\r\na=rtpmap:111 opus/48000/2\r\n\
+             a=rtpmap:126 telephone-event/48000\r\na=fmtp:126 0-15\r\n"
+        ));
+    }
+
+    #[test]
     fn our_offer_can_be_read() {
         let names: Vec<_> = formats(&offer()).unwrap().into_iter().map(|format| format.name).collect();
-        assert_eq!(names, ["PCMU", "PCMA", EVENTS]);
+        assert_eq!(names, ["G722", "PCMU", "PCMA", EVENTS]);
     }
 
     proptest! {

@@ -1,40 +1,40 @@
 //! What a party says: the packets of its side as even sound, and the keys that it presses, as events or in the sound.
 //!
-//! Invariant: only payload types that mean the same in every session are decoded; what the parties have agreed on beside them passes by
-//! as silence.
+//! Invariant: only the payload type of the party's session, and those that mean the same in every session, are decoded; what the parties have
+//! agreed on beside them passes by as silence.
 
 use super::codec::Codec;
 use super::digit::Digit;
 use super::event;
 use super::in_band::InBand;
-use super::jitter::Jitter;
+use super::line::Line;
+use super::packet::Format;
 use rtp_rs::RtpReader;
 
 #[derive(Debug, Default)]
 pub struct Ear {
-    /// The payload type of telephone-event in the party's session.
-    event: Option<u8>,
+    /// How the party speaks, as far as its session says.
+    format: Option<Format>,
     hearing: event::Hearing,
     /// Where the party has no events.
     in_band: Option<Box<InBand>>,
-    jitter: Jitter,
-    /// The source that is heard (RFC 3550 §3).
+    /// The source that is heard (RFC 3550 §3), and its sound.
     source: Option<u32>,
-    decoded: Vec<i16>,
+    line: Option<Line>,
 }
 
 impl Ear {
-    /// `event`: the payload type of telephone-event; without one, keys are listened for in the sound.
+    /// A party of this session; one without telephone events is listened to for keys in its sound.
     #[must_use]
-    pub fn new(event: Option<u8>) -> Ear {
-        let in_band = event.is_none().then(Box::default);
-        Ear { event, in_band, ..Ear::default() }
+    pub fn new(format: Format) -> Ear {
+        let in_band = format.event.is_none().then(Box::default);
+        Ear { format: Some(format), in_band, ..Ear::default() }
     }
 
-    /// An ear for the sound alone.
+    /// An ear for the sound alone. `None`: of payload types that mean the same in every session.
     #[must_use]
-    pub fn without_keys() -> Ear {
-        Ear::default()
+    pub fn without_keys(format: Option<Format>) -> Ear {
+        Ear { format: format.map(|format| Format { event: None, ..format }), ..Ear::default() }
     }
 
     /// A packet of the party. `Some`: a key that it tells of.
@@ -43,24 +43,32 @@ impl Ear {
         let (source, timestamp) = (packet.ssrc(), packet.timestamp());
         if self.source.replace(source) != Some(source) {
             self.hearing.restart();
-            self.jitter = Jitter::default();
+            self.line = None;
         }
         let payload_type = packet.payload_type();
-        if self.event == Some(payload_type) {
+        if self.format.is_some_and(|format| format.event == Some(payload_type)) {
             return self.hearing.packet(timestamp, packet.payload());
         }
-        let codec = Codec::of_payload_type(payload_type)?;
-        self.decoded.clear();
-        codec.decode(packet.payload(), &mut self.decoded);
-        self.jitter.put(timestamp, &self.decoded);
+        let codec = self.codec(payload_type)?;
+        if self.line.as_ref().is_none_or(|line| line.codec() != codec) {
+            self.line = Some(Line::new(codec));
+        }
+        if let Some(line) = &mut self.line {
+            line.packet(packet.sequence_number().into(), timestamp, packet.payload());
+        }
         None
+    }
+
+    fn codec(&self, payload_type: u8) -> Option<Codec> {
+        let own = self.format.filter(|format| format.payload_type == payload_type);
+        own.map(|format| format.codec).or_else(|| Codec::of_payload_type(payload_type))
     }
 
     /// The sound of the next frame, silence where there is none; and the keys in it.
     pub fn take(&mut self, frame: &mut [i16], told: impl FnMut(Digit)) {
-        self.jitter.take(frame);
-        if let Some(in_band) = &mut self.in_band {
-            in_band.take(frame, told);
+        match &mut self.line {
+            Some(line) => line.take(frame, self.in_band.as_deref_mut(), told),
+            None => frame.fill(0),
         }
     }
 }
@@ -73,9 +81,12 @@ mod tests {
     use crate::voice::measure::{share, sine};
     use crate::voice::packet::{Format, Seed, Stream};
 
+    fn format(event: Option<u8>) -> Format {
+        Format { event, ..Format::plain(Codec::Pcma) }
+    }
+
     fn stream(ssrc: u32, event: Option<u8>) -> Stream {
-        let format = Format { event, ..Format::plain(Codec::Pcma) };
-        Stream::new(format, Seed { ssrc, sequence: 1, timestamp: 1000 })
+        Stream::new(format(event), Seed { ssrc, sequence: 1, timestamp: 1000 })
     }
 
     fn heard(ear: &mut Ear, packets: impl Iterator<Item = Vec<u8>>) -> (Vec<i16>, String) {
@@ -104,9 +115,9 @@ mod tests {
             }
             stream.advance();
         }
-        let (sound, keys) = heard(&mut Ear::new(Some(101)), packets.into_iter());
+        let (sound, keys) = heard(&mut Ear::new(format(Some(101))), packets.into_iter());
         assert_eq!(keys, "9");
-        assert!(share(&sound[sound.len() - 3200..], 700.0) > 0.99);
+        assert!(share(&sound[sound.len() - 6400..], 700.0) > 0.99);
     }
 
     #[test]
@@ -114,7 +125,8 @@ mod tests {
         let mut key = sine(852.0, -9.0, 10 * FRAME);
         super::super::mix::add(&mut key, &sine(1477.0, -9.0, 10 * FRAME));
         key.extend([0; 10 * FRAME]);
-        for (mut ear, wanted) in [(Ear::new(None), "9"), (Ear::new(Some(101)), ""), (Ear::without_keys(), "")]
+        for (mut ear, wanted) in
+            [(Ear::new(format(None)), "9"), (Ear::new(format(Some(101))), ""), (Ear::without_keys(None), "")]
         {
             let mut stream = stream(1, None);
             let packets = key.chunks(FRAME).map(|samples| {
@@ -127,8 +139,31 @@ mod tests {
     }
 
     #[test]
+    fn a_party_of_any_codec_is_heard_under_the_payload_type_of_its_session() {
+        let tone = sine(700.0, -10.0, 50 * FRAME);
+        for codec in Codec::ALL {
+            let format = Format { codec, payload_type: 117, event: Some(101) };
+            let mut stream =
+                Stream::new(format, Seed { ssrc: 1, sequence: 65_530, timestamp: u32::MAX - 5000 });
+            let packets: Vec<Vec<u8>> = tone
+                .chunks(FRAME)
+                .map(|samples| {
+                    let packet = stream.sound(samples);
+                    stream.advance();
+                    packet
+                })
+                .collect();
+            let (sound, _) = heard(&mut Ear::new(format), packets.iter().cloned());
+            let part = share(&sound[sound.len() - 6400..], 700.0);
+            assert!(part > 0.98, "{codec:?}: {part}");
+            let (sound, _) = heard(&mut Ear::without_keys(None), packets.into_iter());
+            assert!(sound.iter().all(|sample| *sample == 0), "117 means nothing by itself");
+        }
+    }
+
+    #[test]
     fn another_source_begins_anew_and_garbage_is_nothing() {
-        let mut ear = Ear::new(Some(101));
+        let mut ear = Ear::new(format(Some(101)));
         for ssrc in [1, 2] {
             let mut stream = stream(ssrc, Some(101));
             let saying = &mut Saying::new(Digit::of_char('1').unwrap(), 5, 160);

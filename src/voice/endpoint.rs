@@ -14,8 +14,8 @@ use super::{Report, Spot};
 use std::collections::VecDeque;
 use std::time::Instant;
 
-/// How long a key of ours is held, in timestamp units, and the pause after it, in ticks.
-const KEY_LASTS: u16 = 800;
+/// How long a key of ours is held, and the pause after it, in ticks.
+const KEY_TICKS: u32 = 5;
 const KEY_PAUSE_TICKS: u8 = 3;
 /// Keys that wait to be said; more are dropped.
 const KEYS_MAX: usize = 64;
@@ -42,7 +42,7 @@ impl Endpoint {
     pub fn new(at: Spot, format: Format, seed: Seed) -> Endpoint {
         Endpoint {
             at,
-            ear: Ear::new(format.event),
+            ear: Ear::new(format),
             mouth: Mouth::default(),
             stream: Stream::new(format, seed),
             collecting: None,
@@ -144,15 +144,16 @@ impl Endpoint {
 
     /// The packet of a key that is being said.
     fn key(&mut self) -> Option<Vec<u8>> {
+        let units = self.stream.format().units();
         if self.saying.is_none() {
             self.pause = self.pause.saturating_sub(1);
             if self.pause > 0 {
                 return None;
             }
             let digit = self.keys.pop_front()?;
-            self.saying = Some(Saying::new(digit, self.stream.timestamp(), KEY_LASTS));
+            self.saying = Some(Saying::new(digit, self.stream.timestamp(), (KEY_TICKS * units) as u16));
         }
-        let said = self.saying.as_mut().and_then(|saying| saying.tick(FRAME as u16));
+        let said = self.saying.as_mut().and_then(|saying| saying.tick(units as u16));
         if said.is_none() {
             self.saying = None;
             self.pause = KEY_PAUSE_TICKS;
@@ -199,7 +200,7 @@ mod tests {
     #[test]
     fn what_one_plays_the_other_hears_and_keys_come_between() {
         let (mut one, mut two) = (endpoint(Some(101)), endpoint(Some(101)));
-        one.play(1, vec![Piece::Clip(Clip::new(sine(900.0, -10.0, 8000)))], Repeat::UntilStopped);
+        one.play(1, vec![Piece::Clip(Clip::new(sine(900.0, -10.0, 16_000)))], Repeat::UntilStopped);
         "42#".chars().for_each(|key| one.say(Digit::of_char(key).unwrap()));
         let (sound, reports) = talk(&mut one, &mut two, start(), 150);
         let keys: Vec<char> = reports
@@ -210,14 +211,14 @@ mod tests {
             })
             .collect();
         assert_eq!(keys, ['4', '2', '#']);
-        assert!(share(&sound[sound.len() - 8000..], 900.0) > 0.99);
+        assert!(share(&sound[sound.len() - 16_000..], 900.0) > 0.99);
     }
 
     #[test]
     fn a_number_is_gathered_while_a_prompt_plays_and_the_first_key_ends_the_prompt() {
         let rules = Collect { most: 9, first: TICK * 50, between: TICK * 10, end: None };
         let (mut one, mut two) = (endpoint(Some(101)), endpoint(Some(101)));
-        two.play(5, vec![Piece::Clip(Clip::new(vec![1000; 16_000]))], Repeat::Times(1));
+        two.play(5, vec![Piece::Clip(Clip::new(vec![1000; 32_000]))], Repeat::Times(1));
         two.collect(start(), rules);
         one.say(Digit::of_char('7').unwrap());
         let (_, reports) = talk(&mut one, &mut two, start(), 60);
@@ -227,7 +228,7 @@ mod tests {
         ));
         // Nobody presses anything: the time runs from the end of the prompt.
         let begun = start();
-        two.play(6, vec![Piece::Clip(Clip::new(vec![1000; 1600]))], Repeat::Times(1));
+        two.play(6, vec![Piece::Clip(Clip::new(vec![1000; 3200]))], Repeat::Times(1));
         two.collect(begun, rules);
         let (_, reports) = talk(&mut one, &mut two, begun, 59);
         assert!(matches!(reports.as_slice(), [Report::Played { number: 6, .. }]), "{reports:?}");
@@ -253,8 +254,8 @@ mod tests {
     #[test]
     fn others_are_heard_with_what_is_played() {
         let (mut one, mut two) = (endpoint(None), endpoint(None));
-        one.play(1, vec![Piece::Clip(Clip::new(sine(500.0, -14.0, 8000)))], Repeat::UntilStopped);
-        let beside = sine(1500.0, -14.0, 8000);
+        one.play(1, vec![Piece::Clip(Clip::new(sine(500.0, -14.0, 16_000)))], Repeat::UntilStopped);
+        let beside = sine(1500.0, -14.0, 16_000);
         let (mut sound, mut reports) = (Vec::new(), Vec::new());
         for frame in beside.chunks(FRAME) {
             one.beside(frame.try_into().unwrap());
@@ -263,7 +264,7 @@ mod tests {
             sound.extend(two.listen(start(), &mut reports));
         }
         for hz in [500.0, 1500.0] {
-            assert!((share(&sound[800..], hz) - 0.5).abs() < 0.05, "{hz}");
+            assert!((share(&sound[1600..], hz) - 0.5).abs() < 0.05, "{hz}");
         }
     }
 }

@@ -4,10 +4,11 @@
 //! Speech must not be taken for keys (talk-off): the two tones have to hold nearly all the power, neither may be far stronger than the other,
 //! each has to stand well above its neighbours, and two blocks in a row have to agree.
 
-use super::codec::RATE;
 use super::digit::Digit;
 use std::f32::consts::TAU;
 
+/// Samples a second: that of G.711.
+const RATE: u32 = 8_000;
 /// Samples of one block: so many that each filter covers its tone and not the next one.
 const BLOCK: usize = 102;
 const ROWS: [f32; 4] = [697.0, 770.0, 852.0, 941.0];
@@ -133,10 +134,18 @@ fn strongest(powers: &[f32; 4]) -> Option<(usize, f32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::voice::codec::Codec;
+    use crate::voice::codec::{Codec, Decoder, Encoder};
+    use crate::voice::half::Halver;
     use crate::voice::measure::sine;
 
+    /// What is heard in sound at our rate.
     fn heard(samples: &[i16]) -> String {
+        let mut half = Vec::new();
+        Halver::default().halve(samples, &mut half);
+        heard_at_8_khz(&half)
+    }
+
+    fn heard_at_8_khz(samples: &[i16]) -> String {
         let (mut in_band, mut keys) = (InBand::default(), String::new());
         // As packets bring them.
         samples.chunks(160).for_each(|chunk| in_band.take(chunk, |digit| keys.push(digit.char())));
@@ -144,9 +153,9 @@ mod tests {
     }
 
     fn pressed(low: f64, high: f64, (low_dbm0, high_dbm0): (f64, f64), ms: usize) -> Vec<i16> {
-        let mut samples = sine(low, low_dbm0, ms * 8);
-        samples.iter_mut().zip(sine(high, high_dbm0, ms * 8)).for_each(|(a, b)| *a = a.saturating_add(b));
-        samples.extend([0; 50 * 8]);
+        let mut samples = sine(low, low_dbm0, ms * 16);
+        samples.iter_mut().zip(sine(high, high_dbm0, ms * 16)).for_each(|(a, b)| *a = a.saturating_add(b));
+        samples.extend([0; 50 * 16]);
         samples
     }
 
@@ -162,9 +171,9 @@ mod tests {
                     samples.extend(pressed(low, high, (-10.0, -8.0), 60));
                 }
                 let (mut wire, mut linear) = (Vec::new(), Vec::new());
-                codec.encode(&samples, &mut wire);
-                codec.decode(&wire, &mut linear);
-                assert_eq!(heard(&linear), "1234567890*#ABCD", "{codec:?}, off by {off}");
+                Encoder::new(codec).encode(&samples, &mut wire);
+                Decoder::new(codec).decode(&wire, &mut linear);
+                assert_eq!(heard_at_8_khz(&linear), "1234567890*#ABCD", "{codec:?}, off by {off}");
             }
         }
     }
@@ -179,14 +188,14 @@ mod tests {
 
     #[test]
     fn single_tones_other_pairs_music_and_noise_are_no_keys() {
-        let tone = |hz: f64| sine(hz, -6.0, 4000);
+        let tone = |hz: f64| sine(hz, -6.0, 8000);
         for hz in ROWS.into_iter().chain(COLUMNS) {
             assert_eq!(heard(&tone(f64::from(hz))), "", "{hz} alone");
         }
         assert_eq!(heard(&pressed(440.0, 480.0, (-10.0, -10.0), 2000)), "", "ringback");
         assert_eq!(heard(&pressed(770.0, 1336.0, (-20.0, -6.0), 400)), "", "twisted");
         let mut chord = pressed(770.0, 1336.0, (-10.0, -10.0), 400);
-        chord.iter_mut().zip(sine(1000.0, -8.0, 3200)).for_each(|(a, b)| *a = a.saturating_add(b));
+        chord.iter_mut().zip(sine(1000.0, -8.0, 6400)).for_each(|(a, b)| *a = a.saturating_add(b));
         assert_eq!(heard(&chord), "", "with a third tone");
         let mut state = 1_u32;
         let noise: Vec<i16> = (0..80_000)
@@ -195,6 +204,6 @@ mod tests {
                 (state >> 18) as i16
             })
             .collect();
-        assert_eq!(heard(&noise), "", "noise");
+        assert_eq!(heard_at_8_khz(&noise), "", "noise");
     }
 }

@@ -1,14 +1,20 @@
 //! What the tests of this room measure sound by: level and share of a frequency. Compiled for tests alone.
 
+use super::codec::RATE;
 use std::f64::consts::TAU;
 
 /// Decibels from 0 dBm0 to a sine at full scale in A-law (ITU-T G.711; 3.17 in mu-law).
 const FULL_SCALE_DBM0: f64 = 314.0 / 100.0;
 
-/// A sine at 8 kHz.
+/// A sine at our rate.
 pub(crate) fn sine(hz: f64, dbm0: f64, samples: usize) -> Vec<i16> {
+    sine_at(hz, dbm0, samples, RATE)
+}
+
+/// The same at another rate.
+pub(crate) fn sine_at(hz: f64, dbm0: f64, samples: usize, rate: u32) -> Vec<i16> {
     let peak = peak(dbm0);
-    (0..samples).map(|n| (peak * (TAU * hz * n as f64 / 8000.0).sin()).round() as i16).collect()
+    (0..samples).map(|n| (peak * (TAU * hz * n as f64 / f64::from(rate)).sin()).round() as i16).collect()
 }
 
 /// The peak of a sine of that level.
@@ -25,7 +31,7 @@ pub(crate) fn level_dbm0(samples: &[i16]) -> f64 {
 
 /// The part of the power that a frequency has, 0 to 1 (Goertzel).
 pub(crate) fn share(samples: &[i16], hz: f64) -> f64 {
-    share_at(samples, hz, 8000.0)
+    share_at(samples, hz, f64::from(RATE))
 }
 
 /// The same at another rate.

@@ -11,12 +11,16 @@ pub mod digit;
 pub mod ear;
 pub mod endpoint;
 pub mod event;
+pub mod g722;
+pub mod half;
 pub mod in_band;
 pub mod jitter;
+pub mod line;
 #[cfg(test)]
 mod measure;
 pub mod mix;
 pub mod mouth;
+pub mod opus;
 pub mod packet;
 pub mod prompt;
 pub mod recording;
@@ -119,10 +123,11 @@ pub enum Command {
     Close {
         at: Spot,
     },
-    /// Write what both parties of this relay say to a file of this name.
+    /// Write what both parties of this relay say to a file of this name. `formats`: how those of side A and B speak, as far as is known.
     Record {
         relay: RelayId,
         file: Arc<str>,
+        formats: [Option<Format>; 2],
     },
     /// Write what all in this room say to a file of this name, until the last one has left.
     RecordRoom {

@@ -178,14 +178,14 @@ mod tests {
     #[test]
     fn pieces_follow_each_other_without_a_gap_and_the_end_is_told_once() {
         let mut mouth = Mouth::default();
-        mouth.play(7, vec![clip(600.0, 1000), pause(50), clip(1000.0, 1000)], Repeat::Times(2));
+        mouth.play(7, vec![clip(600.0, 2000), pause(50), clip(1000.0, 2000)], Repeat::Times(2));
         let (out, ended) = sound(&mut mouth, 1000);
         assert_eq!(ended, Some(7));
-        assert!((2 * 2400..=2 * 2400 + FRAME).contains(&out.len()), "{}", out.len());
-        for round in [0, 2400] {
-            assert!(share(&out[round..round + 1000], 600.0) > 0.99);
-            assert!(out[round + 1000..round + 1400].iter().all(|sample| *sample == 0));
-            assert!(share(&out[round + 1400..round + 2400], 1000.0) > 0.99);
+        assert!((2 * 4800..=2 * 4800 + FRAME).contains(&out.len()), "{}", out.len());
+        for round in [0, 4800] {
+            assert!(share(&out[round..round + 2000], 600.0) > 0.99);
+            assert!(out[round + 2000..round + 2800].iter().all(|sample| *sample == 0));
+            assert!(share(&out[round + 2800..round + 4800], 1000.0) > 0.99);
         }
         assert!(!mouth.is_playing());
         assert_eq!(sound(&mut mouth, 3), (vec![0; 3 * FRAME], None));
@@ -207,7 +207,7 @@ mod tests {
     #[test]
     fn a_sound_that_is_stopped_or_replaced_fades_and_does_not_click() {
         let mut mouth = Mouth::default();
-        mouth.play(1, vec![clip(1000.0, 8000)], Repeat::UntilStopped);
+        mouth.play(1, vec![clip(1000.0, 16_000)], Repeat::UntilStopped);
         // Cut where the sine is at its peak.
         let (mut out, _) = sound(&mut mouth, 3);
         let steepest = largest_step(&out);

@@ -1,6 +1,6 @@
 //! The RTP packets that we make (RFC 3550 §5.1): one source of its own for each party that is spoken to.
 
-use super::codec::{Codec, FRAME};
+use super::codec::{Codec, Encoder, FRAME, PACKET_MS};
 use super::event::Said;
 use rtp_rs::{RtpPacketBuilder, Seq};
 
@@ -15,6 +15,12 @@ pub struct Format {
 }
 
 impl Format {
+    /// Timestamp units of a tick.
+    #[must_use]
+    pub fn units(&self) -> u32 {
+        self.codec.clock() / 1000 * PACKET_MS
+    }
+
     /// The codec under its own payload type, without events.
     #[must_use]
     pub fn plain(codec: Codec) -> Format {
@@ -34,6 +40,7 @@ pub struct Seed {
 #[derive(Debug)]
 pub struct Stream {
     format: Format,
+    encoder: Encoder,
     ssrc: u32,
     sequence: u16,
     /// Of the packet of this tick.
@@ -47,7 +54,8 @@ impl Stream {
     #[must_use]
     pub fn new(format: Format, seed: Seed) -> Stream {
         let Seed { ssrc, sequence, timestamp } = seed;
-        Stream { format, ssrc, sequence, timestamp, silent: true, encoded: Vec::with_capacity(FRAME) }
+        let (encoder, encoded) = (Encoder::new(format.codec), Vec::with_capacity(FRAME));
+        Stream { format, encoder, ssrc, sequence, timestamp, silent: true, encoded }
     }
 
     #[must_use]
@@ -63,7 +71,7 @@ impl Stream {
     /// A packet of sound: twenty milliseconds.
     pub fn sound(&mut self, samples: &[i16]) -> Vec<u8> {
         self.encoded.clear();
-        self.format.codec.encode(samples, &mut self.encoded);
+        self.encoder.encode(samples, &mut self.encoded);
         let marker = std::mem::replace(&mut self.silent, false);
         let payload = std::mem::take(&mut self.encoded);
         let packet = self.write(self.format.payload_type, self.timestamp, marker, &payload);
@@ -85,7 +93,7 @@ impl Stream {
 
     /// The tick is over.
     pub fn advance(&mut self) {
-        self.timestamp = self.timestamp.wrapping_add(FRAME as u32);
+        self.timestamp = self.timestamp.wrapping_add(self.format.units());
     }
 
     fn write(&mut self, payload_type: u8, timestamp: u32, marker: bool, payload: &[u8]) -> Vec<u8> {
@@ -111,23 +119,27 @@ mod tests {
 
     #[test]
     fn packets_follow_each_other_and_mark_where_talk_begins() {
-        let format = Format { codec: Codec::Pcma, payload_type: 8, event: Some(101) };
-        let seed = Seed { ssrc: 7, sequence: u16::MAX, timestamp: u32::MAX - 100 };
-        let mut stream = Stream::new(format, seed);
-        let mut seen = Vec::new();
-        for speaks in [true, true, false, true] {
-            if speaks {
-                let packet = stream.sound(&[0; FRAME]);
-                assert_eq!(packet.len(), 12 + FRAME);
-                let Header { marker, payload_type, sequence, timestamp, ssrc } =
-                    Header::parse(&packet).unwrap();
-                assert_eq!((payload_type, ssrc), (8, 7));
-                seen.push((marker, sequence, timestamp));
-            } else {
-                stream.silence();
+        // RFC 3551 §4.5.2: the clock of G.722 is that of G.711; RFC 7587 §4.1: that of Opus is 48 kHz.
+        for (codec, units) in [(Codec::Pcma, 160), (Codec::G722, 160), (Codec::Opus, 960)] {
+            let format = Format { codec, payload_type: 98, event: Some(101) };
+            let seed = Seed { ssrc: 7, sequence: u16::MAX, timestamp: u32::MAX - 100 };
+            let mut stream = Stream::new(format, seed);
+            let mut seen = Vec::new();
+            for speaks in [true, true, false, true] {
+                if speaks {
+                    let packet = stream.sound(&[0; FRAME]);
+                    assert!(codec == Codec::Opus || packet.len() == 12 + 160);
+                    let Header { marker, payload_type, sequence, timestamp, ssrc } =
+                        Header::parse(&packet).unwrap();
+                    assert_eq!((payload_type, ssrc), (98, 7));
+                    seen.push((marker, sequence, timestamp));
+                } else {
+                    stream.silence();
+                }
+                stream.advance();
             }
-            stream.advance();
+            let at = |tick: u32| (u32::MAX - 100).wrapping_add(tick * units);
+            assert_eq!(seen, [(true, 65_535, at(0)), (false, 0, at(1)), (true, 1, at(3))]);
         }
-        assert_eq!(seen, [(true, 65_535, u32::MAX - 100), (false, 0, 59), (true, 1, 379)]);
     }
 }

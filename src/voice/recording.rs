@@ -1,7 +1,9 @@
 //! A call that is recorded: both parties, side by side, as a frame of two channels a tick. The file is written elsewhere.
 
-use super::codec::FRAME;
+use super::codec::{FRAME, RATE};
 use super::ear::Ear;
+use super::half::Halver;
+use super::packet::Format;
 use crate::relay::Side;
 
 /// The caller's side is the left channel.
@@ -9,16 +11,26 @@ use crate::relay::Side;
 pub struct Recording {
     a: Ear,
     b: Ear,
+    /// Where nobody speaks wideband: the file has half our rate, and half the size.
+    halvers: Option<Box<[Halver; 2]>>,
     frames: u64,
 }
 
-impl Default for Recording {
-    fn default() -> Recording {
-        Recording { a: Ear::without_keys(), b: Ear::without_keys(), frames: 0 }
-    }
-}
-
 impl Recording {
+    /// Of parties that speak so, as far as it is known.
+    #[must_use]
+    pub fn new([a, b]: [Option<Format>; 2]) -> Recording {
+        let wide = [a, b].into_iter().flatten().any(|format| format.codec.rate() == RATE);
+        let halvers = (!wide).then(Box::default);
+        Recording { a: Ear::without_keys(a), b: Ear::without_keys(b), halvers, frames: 0 }
+    }
+
+    /// Samples a second of each channel.
+    #[must_use]
+    pub fn rate(&self) -> u32 {
+        if self.halvers.is_some() { RATE / 2 } else { RATE }
+    }
+
     /// A packet of the party on that side.
     pub fn heard(&mut self, side: Side, packet: &[u8]) {
         let ear = match side {
@@ -34,7 +46,15 @@ impl Recording {
         self.a.take(&mut left, |_| {});
         self.b.take(&mut right, |_| {});
         self.frames += 1;
-        left.into_iter().zip(right).flat_map(|(left, right)| [left, right]).collect()
+        let both = |left: &[i16], right: &[i16]| {
+            left.iter().zip(right).flat_map(|(left, right)| [*left, *right]).collect()
+        };
+        let Some(halvers) = &mut self.halvers else { return both(&left, &right) };
+        let [of_left, of_right] = &mut **halvers;
+        let (mut half_left, mut half_right) = (Vec::new(), Vec::new());
+        of_left.halve(&left, &mut half_left);
+        of_right.halve(&right, &mut half_right);
+        both(&half_left, &half_right)
     }
 
     /// How many frames there were.
@@ -48,27 +68,36 @@ impl Recording {
 mod tests {
     use super::*;
     use crate::voice::codec::Codec;
-    use crate::voice::measure::{share, sine};
-    use crate::voice::packet::{Format, Seed, Stream};
+    use crate::voice::measure::{share_at, sine};
+    use crate::voice::packet::{Seed, Stream};
 
     #[test]
-    fn each_party_is_in_its_own_channel() {
-        let mut recording = Recording::default();
-        let seed = |ssrc| Seed { ssrc, sequence: 0, timestamp: 0 };
-        let mut a = Stream::new(Format::plain(Codec::Pcmu), seed(1));
-        let mut b = Stream::new(Format::plain(Codec::Pcma), seed(2));
-        let (low, high) = (sine(400.0, -10.0, 100 * FRAME), sine(1200.0, -10.0, 100 * FRAME));
-        let mut both = Vec::new();
-        for (low, high) in low.chunks(FRAME).zip(high.chunks(FRAME)) {
-            recording.heard(Side::A, &a.sound(low));
-            recording.heard(Side::B, &b.sound(high));
-            both.extend(recording.tick());
-            a.advance();
-            b.advance();
+    fn each_party_is_in_its_own_channel_at_the_best_rate_that_either_has() {
+        for (codecs, rate) in [
+            ([Codec::Pcmu, Codec::Pcma], 8000),
+            ([Codec::Opus, Codec::Pcmu], 16_000),
+            ([Codec::G722; 2], 16_000),
+        ] {
+            let formats = codecs.map(Format::plain);
+            let mut recording = Recording::new(formats.map(Some));
+            assert_eq!(recording.rate(), rate);
+            let seed = |ssrc| Seed { ssrc, sequence: 0, timestamp: 0 };
+            let (mut a, mut b) = (Stream::new(formats[0], seed(1)), Stream::new(formats[1], seed(2)));
+            let (low, high) = (sine(400.0, -10.0, 100 * FRAME), sine(1200.0, -10.0, 100 * FRAME));
+            let mut both = Vec::new();
+            for (low, high) in low.chunks(FRAME).zip(high.chunks(FRAME)) {
+                recording.heard(Side::A, &a.sound(low));
+                recording.heard(Side::B, &b.sound(high));
+                both.extend(recording.tick());
+                a.advance();
+                b.advance();
+            }
+            assert_eq!(both.len(), 2 * 2 * rate as usize);
+            let channel = |of: usize| both.iter().skip(of).step_by(2).copied().collect::<Vec<i16>>();
+            let later = rate as usize / 5;
+            assert!(share_at(&channel(0)[later..], 400.0, f64::from(rate)) > 0.99, "{codecs:?}");
+            assert!(share_at(&channel(1)[later..], 1200.0, f64::from(rate)) > 0.99, "{codecs:?}");
+            assert_eq!(recording.frames(), 100);
         }
-        let channel = |of: usize| both.iter().skip(of).step_by(2).copied().collect::<Vec<i16>>();
-        assert!(share(&channel(0)[800..], 400.0) > 0.99);
-        assert!(share(&channel(1)[800..], 1200.0) > 0.99);
-        assert_eq!(recording.frames(), 100);
     }
 }

@@ -270,8 +270,10 @@ mod tests {
     use super::*;
     use crate::voice::measure::{largest_step, level_dbm0, share};
 
+    const MS: usize = (RATE / 1000) as usize;
+
     fn made(kind: Kind, country: &str, ms: usize) -> Vec<i16> {
-        let mut samples = vec![0; ms * 8];
+        let mut samples = vec![0; ms * MS];
         let filled = Tone::new(kind, country).fill(&mut samples);
         samples.truncate(filled);
         samples
@@ -291,13 +293,13 @@ mod tests {
         ] {
             let sound = made(kind, country, 2 * (on_ms + off_ms));
             for round in 0..2 {
-                let start = round * (on_ms + off_ms) * 8;
-                let (tone, pause) = sound[start..].split_at(on_ms * 8);
+                let start = round * (on_ms + off_ms) * MS;
+                let (tone, pause) = sound[start..].split_at(on_ms * MS);
                 let held: f64 = hz.iter().map(|hz| share(tone, *hz)).sum();
                 assert!(held > 0.97, "{kind:?} {country}: {held} of the power");
                 let level = level_dbm0(tone);
                 assert!((-15.0..=-5.0).contains(&level), "{kind:?} {country}: {level} dBm0");
-                assert!(pause[..off_ms * 8].iter().all(|sample| *sample == 0), "{kind:?} {country}");
+                assert!(pause[..off_ms * MS].iter().all(|sample| *sample == 0), "{kind:?} {country}");
             }
         }
     }
@@ -306,17 +308,17 @@ mod tests {
     fn the_special_information_tone_rises_in_three_steps() {
         let sound = made(Kind::Sit, "GB", 1990);
         for (step, hz) in [950.0, 1400.0, 1800.0].into_iter().enumerate() {
-            let tone = &sound[step * 330 * 8..(step + 1) * 330 * 8];
+            let tone = &sound[step * 330 * MS..(step + 1) * 330 * MS];
             assert!(share(tone, hz) > 0.97, "{hz}");
         }
-        assert!(sound[990 * 8..].iter().all(|sample| *sample == 0));
+        assert!(sound[990 * MS..].iter().all(|sample| *sample == 0));
     }
 
     #[test]
     fn a_beep_ends_and_nothing_clicks() {
-        assert_eq!(made(Kind::Beep, "US", 1000).len(), 250 * 8);
+        assert_eq!(made(Kind::Beep, "US", 1000).len(), 250 * MS);
         // The steepest step of a sine of that height, with two of them together.
-        let steepest = (f64::from(PEAK) * std::f64::consts::TAU * (480.0 + 620.0) / 8000.0) as i32;
+        let steepest = (f64::from(PEAK) * std::f64::consts::TAU * (480.0 + 620.0) / f64::from(RATE)) as i32;
         assert!(largest_step(&made(Kind::Reorder, "US", 3000)) <= steepest + 1);
     }
 

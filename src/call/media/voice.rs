@@ -60,8 +60,8 @@ impl Anchor {
         }
     }
 
-    /// What both say is written to a file of this name.
-    pub fn record(&mut self, office: &mut Office, file: Arc<str>) {
+    /// What both say is written to a file of this name; `formats`: see [`voice::Command::Record`].
+    pub fn record(&mut self, office: &mut Office, file: Arc<str>, formats: [Option<Format>; 2]) {
         if std::mem::replace(&mut self.records, true) {
             return;
         }
@@ -69,7 +69,7 @@ impl Anchor {
         for side in [Side::A, Side::B] {
             office.effect(Effect::Media(Command::Tap { id: self.id, side, on: true }));
         }
-        office.effect(Effect::Voice(voice::Command::Record { relay: self.id, file }));
+        office.effect(Effect::Voice(voice::Command::Record { relay: self.id, file, formats }));
     }
 
     /// Nobody hears us any more, and nothing is recorded.

@@ -189,7 +189,7 @@ mod tests {
     fn write(path: &Path, samples: u32) {
         let spec = hound::WavSpec {
             channels: 1,
-            sample_rate: 8000,
+            sample_rate: crate::voice::codec::RATE,
             bits_per_sample: 16,
             sample_format: hound::SampleFormat::Int,
         };

@@ -4,7 +4,7 @@
 //! crash the file plays to there.
 
 use super::{Reporter, is_inside};
-use crate::voice::codec::{PACKET_MS, RATE};
+use crate::voice::codec::PACKET_MS;
 use crate::voice::{Report, Subject};
 use rustc_hash::FxHashMap;
 use std::fs;
@@ -26,6 +26,8 @@ pub(super) enum Record {
         of: Subject,
         channels: u16,
         file: Arc<str>,
+        /// Samples a second of each channel.
+        rate: u32,
     },
     /// Twenty milliseconds, the channels by turns.
     Frame {
@@ -64,8 +66,8 @@ impl Recorder {
     fn run(mut self, queue: &Receiver<Record>) {
         while let Ok(record) = queue.recv() {
             match record {
-                Record::Begin { of, channels, file } => {
-                    let tape = create(&self.dir, &file, channels);
+                Record::Begin { of, channels, file, rate } => {
+                    let tape = create(&self.dir, &file, (channels, rate));
                     if let Err(why) = &tape {
                         tracing::error!(%why, "a call is not recorded");
                     }
@@ -103,7 +105,7 @@ impl Recorder {
     }
 }
 
-fn create(dir: &Path, file: &str, channels: u16) -> Tape {
+fn create(dir: &Path, file: &str, (channels, sample_rate): (u16, u32)) -> Tape {
     if !is_inside(file) {
         return Err(format!("{file} is no name of a recording"));
     }
@@ -114,7 +116,7 @@ fn create(dir: &Path, file: &str, channels: u16) -> Tape {
     }
     let spec = hound::WavSpec {
         channels,
-        sample_rate: RATE,
+        sample_rate,
         bits_per_sample: 16,
         sample_format: hound::SampleFormat::Int,
     };
@@ -152,7 +154,7 @@ mod tests {
             None
         });
         let path = dir.path().join("a.example/1.wav");
-        let mut open = create(dir.path(), "a.example/1.wav", 2).unwrap();
+        let mut open = create(dir.path(), "a.example/1.wav", (2, 8000)).unwrap();
         assert_eq!(hound::WavReader::open(&path).unwrap().len(), 0);
         for _ in 0..120 {
             open.write(&[7; 320]).unwrap();
@@ -164,10 +166,20 @@ mod tests {
         let (records, thread) = start(dir.path().to_owned(), report).unwrap();
         let relay = RelayId(4);
         records
-            .send(Record::Begin { of: Subject::Relay(relay), channels: 2, file: "b.example/2.wav".into() })
+            .send(Record::Begin {
+                of: Subject::Relay(relay),
+                channels: 2,
+                file: "b.example/2.wav".into(),
+                rate: 8000,
+            })
             .unwrap();
         records
-            .send(Record::Begin { of: Subject::Relay(RelayId(5)), channels: 2, file: "../3.wav".into() })
+            .send(Record::Begin {
+                of: Subject::Relay(RelayId(5)),
+                channels: 2,
+                file: "../3.wav".into(),
+                rate: 8000,
+            })
             .unwrap();
         (0..7).for_each(|_| {
             records.send(Record::Frame { of: Subject::Relay(relay), samples: vec![1; 320] }).unwrap()

@@ -10,7 +10,7 @@ use super::{Reporter, Work};
 use crate::net::clock;
 use crate::net::media::VoicePort;
 use crate::relay::{Heard, RelayId, Said};
-use crate::voice::codec::PACKET_MS;
+use crate::voice::codec::{PACKET_MS, RATE};
 use crate::voice::endpoint::Endpoint;
 use crate::voice::mouth::Piece;
 use crate::voice::recording::Recording;
@@ -169,15 +169,17 @@ impl Voices {
                 self.plays.remove(&at);
                 self.spots.remove(&at);
             }
-            Command::Record { relay, file } => {
+            Command::Record { relay, file, formats } => {
                 if self.recordings.len() < SPOTS_MAX {
-                    self.recordings.insert(relay, Recording::default());
-                    self.record(Record::Begin { of: Subject::Relay(relay), channels: 2, file });
+                    let recording = Recording::new(formats);
+                    let rate = recording.rate();
+                    self.recordings.insert(relay, recording);
+                    self.record(Record::Begin { of: Subject::Relay(relay), channels: 2, file, rate });
                 }
             }
             Command::RecordRoom { room, file } => {
                 self.outlets.rooms.record(room);
-                self.record(Record::Begin { of: Subject::Room(room), channels: 1, file });
+                self.record(Record::Begin { of: Subject::Room(room), channels: 1, file, rate: RATE });
             }
             Command::EndRecording { relay } => self.end_recording(relay),
         }
