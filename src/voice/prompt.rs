@@ -123,12 +123,13 @@ pub fn built_in(name: &str) -> Option<&'static [u8]> {
 mod tests {
     use super::*;
     use crate::voice::clip::Clip;
+    use crate::voice::codec::RATE;
     use crate::voice::measure::level_dbm0;
 
     #[test]
     fn each_line_of_the_words_is_said_aloud() {
-        let sentences = (include_str!("prompts/en.txt"), 2400);
-        let words = (include_str!("prompts/en.words.txt"), 1200);
+        let sentences = (include_str!("prompts/en.txt"), RATE as usize * 3 / 10);
+        let words = (include_str!("prompts/en.words.txt"), RATE as usize * 3 / 20);
         for (text, samples_min) in [sentences, words] {
             let lines = text.lines().filter(|line| !line.starts_with('#'));
             let names: Vec<&str> =
@@ -156,7 +157,8 @@ mod tests {
             let (first, last) =
                 (clip.samples().iter().position(sounding), clip.samples().iter().rev().position(sounding));
             assert!(
-                first.is_some_and(|at| at < 800) && last.is_some_and(|at| at < 1600),
+                first.is_some_and(|at| at < RATE as usize / 10)
+                    && last.is_some_and(|at| at < RATE as usize / 5),
                 "{name}: {first:?} {last:?}"
             );
         }

@@ -38,7 +38,7 @@ pub type Base = Arc<dyn Fn(&str) -> Option<PathBuf> + Send + Sync>;
 /// Where files are.
 #[derive(Clone)]
 pub struct Files {
-    /// `LANGUAGE/NAME.wav` under here are our prompts, `DOMAIN/LANGUAGE/NAME.wav` those of a domain.
+    /// `LANGUAGE/NAME.wav` (or `.mp3`) under here are our prompts, `DOMAIN/LANGUAGE/NAME.wav` those of a domain.
     pub prompts: PathBuf,
     pub language: String,
     /// Recordings are written under here.
@@ -58,8 +58,8 @@ impl Files {
             Sound::Prompt { domain, name } => {
                 let own = self.prompts.join(&**domain).join(&self.language);
                 let sets = [own, self.prompts.join(&self.language), self.prompts.join(LANGUAGE)];
-                let name = format!("{name}.wav");
-                sets.iter().filter(|_| is_inside(domain)).map(|set| set.join(&name)).collect()
+                let named = |set: &PathBuf| ["wav", "mp3"].map(|kind| set.join(format!("{name}.{kind}")));
+                sets.iter().filter(|_| is_inside(domain)).flat_map(named).collect()
             }
             Sound::Tone { .. } | Sound::Pause(_) => Vec::new(),
         }
@@ -176,7 +176,14 @@ mod tests {
         let prompt = |domain: &str| Sound::Prompt { domain: domain.into(), name: "confirm" };
         assert_eq!(
             found(&prompt("a.example")),
-            ["/p/a.example/de/confirm.wav", "/p/de/confirm.wav", "/p/en/confirm.wav"]
+            [
+                "/p/a.example/de/confirm.wav",
+                "/p/a.example/de/confirm.mp3",
+                "/p/de/confirm.wav",
+                "/p/de/confirm.mp3",
+                "/p/en/confirm.wav",
+                "/p/en/confirm.mp3"
+            ]
         );
         assert!(found(&prompt("../etc")).is_empty());
         let file = |domain: &str, file: &str| Sound::File { domain: domain.into(), file: file.into() };
