@@ -63,6 +63,7 @@ impl Rig {
             media_advertise: None,
             media_advertise_ipv6: None,
             fingerprint: None,
+            srtp: ringtree::sdp::keying::Srtp::Optional,
             unsolicited_mwi: false,
             strangers: ringtree::switch::strangers::Limits::default(),
             session: ringtree::call::session_timer::Limits::default(),

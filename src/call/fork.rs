@@ -81,7 +81,7 @@ impl Call {
     ) -> Result<(), LegOutcome> {
         let Invitation { leg, planned, callee, target, flow, onward, channel, patience, reach } = invitation;
         let mut peer = Peer::new(office);
-        peer.origin.keying.terms = terms::of(&self.domain, callee, flow);
+        peer.origin.keying.terms = terms::of(office, &self.domain, callee, flow);
         peer.sips = headers::asks_for_sips(target, &reach.path);
         // Who is told to the leg: the caller, or whoever is transferred.
         let half = match self.transfer().map(|transfer| transfer.from.other()) {

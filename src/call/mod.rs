@@ -255,7 +255,7 @@ impl Call {
             return call;
         }
         let next = call.walk.start(&office.live(&call.domain, now, call.maker.as_ref()));
-        if let Err(broken) = call.hear_caller() {
+        if let Err(broken) = call.hear_caller(office) {
             call.refuse(office, now, 488, "failed", vec![(Name::Warning, terms::warning(broken))]);
             return call;
         }

@@ -25,6 +25,7 @@ use crate::relay::{Audio, Command};
 use crate::rules::model::{Budget, Spent};
 use crate::rules::tree::Tree;
 use crate::rules::{Domain, Live, UserStatus};
+use crate::sdp::keying::Srtp;
 use crate::sdp::{Fingerprint, Keying};
 use crate::service::say::{Language, language};
 use crate::sip::{ConnectionId, Flow, Message, Transport};
@@ -161,6 +162,8 @@ pub struct Office {
     pub language: &'static Language,
     /// Of the certificate that we show in DTLS handshakes of media.
     pub fingerprint: Option<Arc<Fingerprint>>,
+    /// Whether media is secured with whom the rules don't say it of.
+    pub srtp: Srtp,
 }
 
 impl Office {
@@ -199,6 +202,7 @@ impl Office {
             media_advertise_ipv6: None,
             language: &language::ENGLISH,
             fingerprint: None,
+            srtp: Srtp::default(),
         }
     }
 

@@ -157,7 +157,7 @@ impl Call {
         peer.learn(invite);
         peer.sips = sips::is_to_answer(invite);
         let callee = Callee::Device { device: device.clone(), user: Some(user.clone()) };
-        peer.origin.keying.terms = terms::of(&self.domain, &callee, flow);
+        peer.origin.keying.terms = terms::of(office, &self.domain, &callee, flow);
         if let Some(offer) = &offer {
             peer.hear(offer).map_err(|_| 488_u16)?;
         }

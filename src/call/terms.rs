@@ -1,4 +1,4 @@
-//! How the media of a party is to be secured: by the rules of its device or trunk, and the way that its signalling takes.
+//! How the media of a party is to be secured: by the rules of its device or trunk, else as the daemon has it for all, and the way that its signalling takes.
 //!
 //! | its signalling | `off` | `optional` | `required` |
 //! |---|---|---|---|
@@ -11,6 +11,7 @@
 
 use super::Call;
 use super::branch::Callee;
+use super::office::Office;
 use crate::rules::Domain;
 use crate::rules::model::Srtp as Rule;
 use crate::sdp::SdpError;
@@ -20,8 +21,8 @@ use bytes::Bytes;
 
 impl Call {
     /// Whom help is called by is not asked for anything: an emergency call in the clear is better than none.
-    pub(super) fn caller_terms(&self) -> Terms {
-        let terms = of(&self.domain, &self.caller_as_callee(), &self.caller.flow);
+    fn caller_terms(&self, office: &Office) -> Terms {
+        let terms = of(office, &self.domain, &self.caller_as_callee(), &self.caller.flow);
         match terms.srtp {
             Srtp::Required if self.walk.is_emergency() || self.walk.is_psap_callback() => {
                 Terms { srtp: Srtp::Optional, ..terms }
@@ -34,8 +35,8 @@ impl Call {
     ///
     /// # Errors
     /// It isn't secured as it has to be.
-    pub(super) fn hear_caller(&mut self) -> Result<(), SdpError> {
-        self.caller.peer.origin.keying.terms = self.caller_terms();
+    pub(super) fn hear_caller(&mut self, office: &Office) -> Result<(), SdpError> {
+        self.caller.peer.origin.keying.terms = self.caller_terms(office);
         match self.offer.clone() {
             Some(offer) => self.caller.peer.hear(&offer),
             None => Ok(()),
@@ -44,15 +45,16 @@ impl Call {
 }
 
 /// Those of a party.
-pub(super) fn of(domain: &Domain, party: &Callee, flow: &Flow) -> Terms {
+pub(super) fn of(office: &Office, domain: &Domain, party: &Callee, flow: &Flow) -> Terms {
     let rule = match party {
         Callee::Device { device, .. } => domain.device(device).map(|device| device.srtp),
         Callee::Trunk { trunk, .. } => domain.trunk(trunk).map(|trunk| trunk.srtp),
     };
-    let srtp = match rule.unwrap_or(Rule::Optional) {
-        Rule::Off => Srtp::Off,
-        Rule::Optional => Srtp::Optional,
-        Rule::Required => Srtp::Required,
+    let srtp = match rule.flatten() {
+        None => office.srtp,
+        Some(Rule::Off) => Srtp::Off,
+        Some(Rule::Optional) => Srtp::Optional,
+        Some(Rule::Required) => Srtp::Required,
     };
     let way = match flow.transport {
         transport if transport.is_web() => Way::WebSocket,

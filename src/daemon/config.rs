@@ -9,6 +9,7 @@ use crate::call::session_timer::Limits;
 use crate::net::media::DSCP_EF;
 use crate::net::tls::{Files, Pair};
 use crate::registrar::location::Expiry;
+use crate::sdp::keying::Srtp;
 use crate::sip::{Transport, auth::Algorithm};
 use crate::switch::strangers;
 use std::collections::BTreeMap;
@@ -94,6 +95,8 @@ pub struct MediaConfig {
     /// Both inside; 0 and 0: any free port.
     pub ports: (u16, u16),
     pub threads: usize,
+    /// Whether media is secured with devices and trunks whose rules don't say it.
+    pub srtp: Srtp,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -163,6 +166,7 @@ impl Config {
                 dscp: DSCP_EF,
                 ports: (20000, 40000),
                 threads: 1,
+                srtp: Srtp::Optional,
             },
             voice: VoiceConfig::default(),
             store: "ringtree-data/store".into(),

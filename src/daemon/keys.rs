@@ -129,6 +129,12 @@ pub const KEYS: &[Key] = &[
         "46",
         "The code point (RFC 2474) that media packets are marked with, 0 to 63. 46 is expedited forwarding, the class for voice.",
     ),
+    key(
+        "media",
+        "srtp",
+        r#""optional""#,
+        "Whether media is secured with devices and trunks whose rules don't say `srtp` themselves: `off`, `optional`, `required`.",
+    ),
     key("media", "threads", "1", "Relay threads; each has a voice thread beside it."),
     key(
         "voice",

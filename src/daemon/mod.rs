@@ -350,6 +350,7 @@ fn switch_config(
         media_advertise: Some(media).filter(|m| *m != config.media.listen),
         media_advertise_ipv6: config.media.advertise_ipv6,
         fingerprint: Some(fingerprint),
+        srtp: config.media.srtp,
         unsolicited_mwi: config.unsolicited_mwi,
         strangers: config.strangers,
         session: config.session,

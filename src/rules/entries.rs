@@ -130,8 +130,8 @@ pub struct DeviceView {
     /// How it is woken before it is rung, where it is an app that sleeps (RFC 8599).
     pub push: Option<Push>,
     pub record: super::model::DeviceRecord,
-    /// Whether its media is secured.
-    pub srtp: super::model::Srtp,
+    /// Whether its media is secured; `None`: as the daemon has it for all.
+    pub srtp: Option<super::model::Srtp>,
     /// What a To of its REGISTER may name: the extensions of its user, the device's name, its `auth.user`.
     pub addresses_of_record: Vec<Arc<str>>,
 }
@@ -155,8 +155,8 @@ pub struct TrunkView {
     /// How often each place that it leads to is asked how it is.
     pub ping: Option<Duration>,
     pub called: super::model::Called,
-    /// Whether its media is secured.
-    pub srtp: super::model::Srtp,
+    /// Whether its media is secured; `None`: as the daemon has it for all.
+    pub srtp: Option<super::model::Srtp>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

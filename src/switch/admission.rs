@@ -156,6 +156,7 @@ via = [\"line\"]
                 media_advertise: None,
                 media_advertise_ipv6: None,
                 fingerprint: None,
+                srtp: crate::sdp::keying::Srtp::Optional,
                 unsolicited_mwi: false,
                 strangers: crate::switch::strangers::Limits::default(),
                 session: crate::call::session_timer::Limits::default(),

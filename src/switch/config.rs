@@ -30,6 +30,8 @@ pub struct Config {
     pub media_advertise_ipv6: Option<Ipv6Addr>,
     /// Of the certificate that the media plane shows in DTLS handshakes; without one nobody is offered any.
     pub fingerprint: Option<Arc<Fingerprint>>,
+    /// Whether media is secured with devices and trunks whose rules don't say it.
+    pub srtp: crate::sdp::keying::Srtp,
     /// A contact that has just registered is told what waits in its user's mailbox, without having subscribed.
     pub unsolicited_mwi: bool,
     /// What those may cost us whom nobody vouches for.

@@ -209,7 +209,7 @@ mod tests {
             channels: None,
             ping: None,
             called: crate::rules::model::Called::Uri,
-            srtp: crate::rules::model::Srtp::Optional,
+            srtp: None,
         }
     }
 

@@ -115,6 +115,7 @@ impl Switch {
         office.media_advertise = config.media_advertise;
         office.media_advertise_ipv6 = config.media_advertise_ipv6;
         office.fingerprint.clone_from(&config.fingerprint);
+        office.srtp = config.srtp;
         office.session = config.session;
         Switch {
             config,

@@ -34,6 +34,7 @@ fn switch(now: Now) -> Switch {
         media_advertise: None,
         media_advertise_ipv6: None,
         fingerprint: None,
+        srtp: ringtree::sdp::keying::Srtp::Optional,
         unsolicited_mwi: false,
         strangers: ringtree::switch::strangers::Limits::default(),
         session: ringtree::call::session_timer::Limits::default(),

@@ -291,3 +291,17 @@ fn a_caller_with_keys_is_spoken_to_under_ours() {
     let fed = |command: &Command| matches!(command, Command::Feed { side: Side::A, .. });
     assert!(field.media.iter().any(fed), "{:?}", field.media);
 }
+
+#[test]
+fn whom_the_rules_say_nothing_of_is_secured_as_the_daemon_has_it() {
+    let config = configured(|config| config.srtp = ringtree::sdp::keying::Srtp::Required);
+    let mut field = Field::with(RULES, config);
+    rung(&mut field, "bob1", flow(Transport::Tls, 7));
+    let sent = call(&mut field, udp(ANN), "bare", "sip:200@pbx.example", &plain());
+    assert!(
+        body(&invite(&sent).message).contains(" RTP/SAVP 0\r\n"),
+        "a phone that the rules say nothing of"
+    );
+    let sent = call(&mut field, udp(BOB), "ann1", "sip:200@pbx.example", &plain());
+    assert_eq!(final_response(&sent).value(Name::Warning), Some("399 ringtree \"SRTP is required\""));
+}

@@ -60,6 +60,7 @@ pub fn configured(change: impl FnOnce(&mut Config)) -> Config {
         media_advertise: None,
         media_advertise_ipv6: None,
         fingerprint: None,
+        srtp: ringtree::sdp::keying::Srtp::Optional,
         unsolicited_mwi: false,
         strangers: ringtree::switch::strangers::Limits::default(),
         session: ringtree::call::session_timer::Limits::default(),

@@ -8,6 +8,7 @@ use crate::call::session_timer::Limits;
 use crate::daemon::keys::{KEYS, NOT_YET, suggest};
 use crate::daemon::mail::Mail;
 use crate::net::media::DSCP_MAX;
+use crate::sdp::keying::Srtp;
 use crate::sip::{Transport, auth::Algorithm};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -193,6 +194,7 @@ struct RawMedia {
     dscp: Option<Spanned<u8>>,
     ports: Option<Spanned<String>>,
     threads: Option<Spanned<usize>>,
+    srtp: Option<Spanned<String>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -387,6 +389,17 @@ impl RawMedia {
             }
             config.media.threads = *threads.get_ref();
         }
+        if let Some(srtp) = &self.srtp {
+            config.media.srtp = match srtp.get_ref().as_str() {
+                "off" => Srtp::Off,
+                "optional" => Srtp::Optional,
+                "required" => Srtp::Required,
+                other => {
+                    let message = format!("`{other}` is neither `off`, `optional` nor `required`");
+                    return Err(at.fault(srtp.span(), message));
+                }
+            };
+        }
         Ok(())
     }
 }
@@ -532,6 +545,7 @@ mod tests {
             ("[media]\nports = \"40000-20000\"", "2:9: write a range such as"),
             ("[media]\nthreads = 0", "2:11: between 1 and 64"),
             ("[media]\ndscp = 64", "2:8: a code point between 0 and 63"),
+            ("[media]\nsrtp = \"yes\"", "2:8: `yes` is neither `off`, `optional` nor `required`"),
             ("[media]\nadvertise_ipv6 = \"192.0.2.1\"", "2:18: `192.0.2.1` is not an IPv6 address"),
             ("[media]\nadvertise_ipv6 = \"2001:db8::1\"", "2:18: needs `listen = \"::\"`"),
             ("[admin.roles]\nada = \"root\"", "2:7: unknown role `root`"),

@@ -27,7 +27,8 @@ pub struct Device {
     pub kind: DeviceKind,
     pub push: Option<Push>,
     pub record: DeviceRecord,
-    pub srtp: Srtp,
+    /// `None`: as the daemon has it for all.
+    pub srtp: Option<Srtp>,
     pub model: Option<Name>,
     /// Twelve small hexadecimal digits.
     pub mac: Option<Name>,

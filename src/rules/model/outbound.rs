@@ -34,7 +34,8 @@ pub struct Trunk {
     pub says_forwarded: bool,
     /// What becomes of the STIR/SHAKEN Identity of the caller (RFC 8224).
     pub identity: PassedIdentity,
-    pub srtp: Srtp,
+    /// `None`: as the daemon has it for all.
+    pub srtp: Option<Srtp>,
     /// By their names in SDP, in order of preference; empty: as offered.
     pub codecs: Vec<Name>,
 }

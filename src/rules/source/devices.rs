@@ -98,9 +98,9 @@ fn push<'t>(r: &mut Reader<'t>, t: &mut Table<'t>) -> Option<Push> {
 }
 
 /// Of a device or a trunk.
-pub(super) fn srtp<'t>(r: &mut Reader<'t>, t: &mut Table<'t>) -> Srtp {
+pub(super) fn srtp<'t>(r: &mut Reader<'t>, t: &mut Table<'t>) -> Option<Srtp> {
     let words = [("off", Srtp::Off), ("optional", Srtp::Optional), ("required", Srtp::Required)];
-    t.choice(r, "srtp", &words).unwrap_or(Srtp::Optional)
+    t.choice(r, "srtp", &words)
 }
 
 /// `{ user, secret }` of a device or a trunk.

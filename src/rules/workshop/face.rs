@@ -7,7 +7,7 @@ use crate::rules::credentials;
 use crate::rules::diagnostic::Span;
 use crate::rules::model::{
     At, BusyWhen, CallerId, Destination, Device, DeviceKind, DeviceRecord, EmergencyKeys, Forward, Listing,
-    Name, Number, NumberTo, PersonName, Record, Srtp, TargetTo, User, Voicemail, When,
+    Name, Number, NumberTo, PersonName, Record, TargetTo, User, Voicemail, When,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -167,7 +167,7 @@ fn device_face(device: &Device) -> Option<Device> {
         }
     }
     (*span, *kind, *record) = (Span::default(), DeviceKind::Phone, DeviceRecord::Inherit);
-    (*push, *srtp, *model) = (None, Srtp::Optional, None);
+    (*push, *srtp, *model) = (None, None, None);
     (*alert_internal, *alert_external) = (None, None);
     restrict.clear();
     location.iter_mut().for_each(|location| location.span = Span::default());
