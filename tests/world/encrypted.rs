@@ -270,7 +270,7 @@ fn a_caller_whose_late_answer_can_not_be_taken_is_hung_up_on_and_so_is_the_calle
     assert_eq!(sent.iter().find(to_caller).map(|sent| sent.message.method()), Some(Method::Bye));
     let reasons: Vec<_> = sent.iter().filter_map(|sent| sent.message.value(Name::Reason)).collect();
     assert!(reasons.len() == 2 && reasons.iter().all(|reason| reason.contains("cause=488")), "{reasons:?}");
-    let ended = field.events_named("call_ended");
+    let ended = field.events_named("call.ended");
     assert_eq!(ended.len(), 1, "{:?}", field.events);
 }
 
