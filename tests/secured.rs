@@ -41,7 +41,7 @@ impl Deref for World {
 fn world(a: (&UdpSocket, Protection), b: (&UdpSocket, Protection)) -> World {
     let identity = Identity::make().unwrap();
     let fingerprint = identity.fingerprint();
-    let world = World { desk: Desk::start(LOOPBACK, 2, 1, Some(identity), SOON), fingerprint };
+    let world = World { desk: Desk::start(LOOPBACK, 3, 1, Some(identity), SOON), fingerprint };
     world.tell(Command::Open { id: ID, a: world.pairs[0], b: Some(world.pairs[1]) });
     for (side, (phone, by)) in [(Side::A, a), (Side::B, b)] {
         world.tell(Command::Secure { id: ID, side, by });
@@ -253,6 +253,34 @@ fn who_shakes_hands_hears_who_has_keys_and_is_heard_whoever_begins() {
         };
         assert_eq!(opened(&mut inbound_a, heard), rtp(1, "from b"));
     }
+}
+
+#[test]
+fn who_has_shaken_hands_is_heard_by_whoever_comes_in_the_place_of_the_other_party() {
+    let (a, b, newcomer) = (phone(), phone(), phone());
+    let certificate = certificate();
+    let world = world((&a, association(Role::Server, &certificate)), (&b, Protection::Plain));
+    let to = world.pairs[0].rtp;
+    let mut shaking = Shaking::new(a, &certificate, Role::Client);
+    let keys = shaking.shake(to, &world.fingerprint).expect("keys");
+    let mut outbound = Outbound::new(&keys.theirs);
+    assert!(say_until_heard(&shaking.socket, to, &mut outbound, &b).ends_with(b"from a"));
+    let by = RelayId::of_call(ID.0, 2);
+    world.tell(Command::Succeed { id: ID, by, b: world.pairs[2] });
+    assert_eq!(world.closed(ID), Media::default(), "the ports of the other party are free");
+    world.tell(Command::Point { id: by, side: Side::B, rtp: newcomer.local_addr().ok(), rtcp: None });
+    world.settle();
+    shaking.socket.send_to(&sealed(&mut outbound, &rtp(400, "on")), to).unwrap();
+    let heard = plane::hear(&newcomer);
+    assert_eq!(heard, (rtp(400, "on"), world.pairs[2].rtp));
+    newcomer.send_to(&rtp(7, "hello"), world.pairs[2].rtp).unwrap();
+    let heard = loop {
+        let packet = hear(&shaking.socket);
+        if packet[0] >> 6 == 2 {
+            break packet; // else the end of the handshake
+        }
+    };
+    assert_eq!(opened(&mut Inbound::new(&keys.ours), heard), rtp(7, "hello"));
 }
 
 /// The library that phones shake hands by. It shows a certificate of ECDSA: of RSA `dimpl` takes none.

@@ -10,7 +10,6 @@ use crate::relay::{Audio, Command, PortPair, RelayId, Side};
 use crate::sdp::payload::Renumbering;
 use crate::sdp::{self, Direction, Origin, Ports, Protection, SdpError};
 use bytes::Bytes;
-use std::net::SocketAddr;
 use voice::Voiced;
 
 /// The relay of one call; its id is the call's.
@@ -30,8 +29,6 @@ pub struct Anchor {
     told: [Protection; 2],
     /// The payload types that each side is sent, where they are not those of the other party.
     renumbered: [Option<Renumbering>; 2],
-    /// Where the caller receives: what a relay that takes the place of this one is to know.
-    pointed: Option<Pointed>,
     /// Who hears us, and not the other party.
     voiced: Voiced,
     records: bool,
@@ -44,31 +41,16 @@ pub(super) struct Superseded {
     pub b: PortPair,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Pointed {
-    rtp: Option<SocketAddr>,
-    rtcp: Option<SocketAddr>,
-}
-
-impl Pointed {
-    fn again(self, id: RelayId) -> Command {
-        Command::Point { id, side: Side::A, rtp: self.rtp, rtcp: self.rtcp }
-    }
-}
-
-/// Relays of one call are told apart by the bits above its number.
-const CALL_BITS: u32 = 44;
-
 /// The call that a relay belongs to.
 #[must_use]
 pub fn call_of(relay: RelayId) -> CallKey {
-    CallKey(relay.0 & ((1 << CALL_BITS) - 1))
+    CallKey(relay.call())
 }
 
 /// The relay of that number of a call: 0 is its own, the others are those of legs that are asked apart.
 #[must_use]
 pub(super) fn relay_of(call: CallKey, n: u32) -> RelayId {
-    RelayId(call.0 & ((1 << CALL_BITS) - 1) | u64::from(n) << CALL_BITS)
+    RelayId::of_call(call.0, n)
 }
 
 /// Until the callee's side has said where it receives there is nothing to relay: a call that nobody answers costs the media plane
@@ -90,23 +72,10 @@ impl Anchor {
         };
         let state = State::Reserved(Vec::new());
         let (directions, audio) = ([Some(Direction::SendRecv); 2], Audio::BothWays);
-        let (pointed, voiced, records) = (None, Voiced::default(), false);
+        let (voiced, records) = (Voiced::default(), false);
         let id = relay_of(call, 0);
         let (by_ipv6, told, renumbered) = ([None; 2], Default::default(), Default::default());
-        Some(Anchor {
-            id,
-            a,
-            b,
-            state,
-            directions,
-            audio,
-            by_ipv6,
-            told,
-            renumbered,
-            pointed,
-            voiced,
-            records,
-        })
+        Some(Anchor { id, a, b, state, directions, audio, by_ipv6, told, renumbered, voiced, records })
     }
 
     /// The description as a party on side `to` gets it, in the dialog of that origin: audio at our port that faces it.
@@ -162,9 +131,6 @@ impl Anchor {
         // ICE finds out by itself where such a party is.
         let found = matches!(&protection, Protection::Dtls(association) if association.ice.is_some());
         let point = (!found).then_some(Command::Point { id, side, rtp, rtcp });
-        if side == Side::A {
-            self.pointed = (!found).then_some(Pointed { rtp, rtcp });
-        }
         let told = &mut self.told[usize::from(side == Side::B)];
         let secure = (*told != protection).then(|| Command::Secure { id, side, by: protection.clone() });
         *told = protection;
@@ -237,8 +203,8 @@ impl Anchor {
         self.id
     }
 
-    /// Takes over the ports of a leg that was asked apart, in the place of those that were to face it. Only where nothing was relayed to
-    /// these yet: a relay that is open is closed, and another one takes its place.
+    /// Takes over the ports of a leg that was asked apart, in the place of those that were to face it. A relay that is
+    /// open already goes on under another name: what the caller has agreed to with it stays.
     pub(super) fn adopt(
         &mut self,
         office: &mut Office,
@@ -252,14 +218,10 @@ impl Anchor {
         };
         self.end_voice(office);
         let id = std::mem::replace(&mut self.id, successor);
-        office.effect(Effect::Media(Command::Close { id }));
+        office.effect(Effect::Media(Command::Succeed { id, by: successor, b: aside.pair }));
         self.renumbered = Default::default();
-        let [a, b_told] = &mut self.told;
-        *b_told = Protection::Plain;
-        let secured = *a != Protection::Plain;
-        let secure =
-            secured.then(|| Command::Secure { id: successor, side: Side::A, by: a.clone() }).into_iter();
-        self.state = State::Reserved(secure.chain(self.pointed.map(|it| it.again(successor))).collect());
+        let [_, told] = &mut self.told;
+        *told = Protection::Plain;
         Some(Superseded { id, b })
     }
 

@@ -152,6 +152,14 @@ impl Relay {
         self.watch.restart(now);
     }
 
+    /// See `Command::Succeed`.
+    pub fn succeed(&mut self, now: Instant) {
+        self.b = Party::default();
+        (self.a.feed, self.a.tapped, self.a.rewriting) = (Source::Party, false, None);
+        self.both_pointed = None;
+        self.watch.restart(now);
+    }
+
     /// See `Command::Feed`.
     pub fn feed(&mut self, side: Side, from: Source) {
         self.party(side).feed = from;

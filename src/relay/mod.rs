@@ -25,6 +25,29 @@ pub mod watch;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RelayId(pub u64);
 
+/// Relays of one call are told apart by the bits above its number.
+const CALL_BITS: u32 = 44;
+
+impl RelayId {
+    /// That of the number `n` of a call: 0 is its own, the others stand beside it or have taken its place.
+    #[must_use]
+    pub fn of_call(call: u64, n: u32) -> RelayId {
+        RelayId(call & ((1 << CALL_BITS) - 1) | u64::from(n) << CALL_BITS)
+    }
+
+    /// The number of its call.
+    #[must_use]
+    pub fn call(self) -> u64 {
+        self.0 & ((1 << CALL_BITS) - 1)
+    }
+
+    /// Which of so many threads it belongs to: all relays of a call belong to the same, so that one can take the place of another.
+    #[must_use]
+    pub fn thread(self, threads: usize) -> usize {
+        usize::try_from(self.call() % (threads.max(1) as u64)).unwrap_or(0)
+    }
+}
+
 /// An RTP port with its RTCP port (RFC 3550 §11: even, and the next odd one), open on our media address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PortPair {
@@ -81,6 +104,10 @@ pub enum Command {
     Press { id: RelayId, side: Side, key: Key },
     /// A DTLS handshake has given the keys of that port. They count only while that association is the one agreed on.
     Handshaken { id: RelayId, side: Side, channel: Channel, of: Box<Association>, keys: Keys },
+    /// This relay goes on under another name, with another open pair on side B, where somebody else is: not pointed, in the clear, fed by side A. All
+    /// that is known of side A stays, its keys and where it is; it hears the party of side B. Answered with a [`Report::Closed`] of the old
+    /// name, after which the pair that was on side B may be used again.
+    Succeed { id: RelayId, by: RelayId, b: PortPair },
     /// Stop; answered with [`Report::Closed`], after which the pairs may be used again.
     Close { id: RelayId },
     /// Open this many more pairs; answered with [`Report::Opened`].
@@ -100,6 +127,7 @@ impl Command {
             | Command::Renumber { id, .. }
             | Command::Press { id, .. }
             | Command::Handshaken { id, .. }
+            | Command::Succeed { id, .. }
             | Command::Close { id } => Some(*id),
             Command::Grow { .. } => None,
         }

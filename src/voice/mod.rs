@@ -172,8 +172,10 @@ impl Subject {
     /// Which of so many threads it belongs to.
     #[must_use]
     pub fn thread(self, count: usize) -> usize {
-        let (Subject::Relay(RelayId(number)) | Subject::Room(RoomId(number))) = self;
-        (number % (count as u64).max(1)) as usize
+        match self {
+            Subject::Relay(id) => id.thread(count),
+            Subject::Room(RoomId(number)) => (number % (count as u64).max(1)) as usize,
+        }
     }
 }
 

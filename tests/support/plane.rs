@@ -53,6 +53,11 @@ impl Desk {
 
     pub fn close(&self, id: RelayId) -> Media {
         self.tell(Command::Close { id });
+        self.closed(id)
+    }
+
+    /// What is reported next: that it has ended.
+    pub fn closed(&self, id: RelayId) -> Media {
         match self.reports.recv_timeout(self.soon).unwrap() {
             Report::Closed { id: closed, media } if closed == id => media,
             other => panic!("{other:?}"),

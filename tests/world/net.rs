@@ -321,6 +321,12 @@ impl World {
                 assert!(self.relays.remove(&id), "a relay is closed once");
                 self.input(Input::Media(Report::Closed { id, media: Media::default() }));
             }
+            Action::Media(Command::Succeed { id, by, .. }) => {
+                assert!(self.relays.remove(&id) && self.relays.insert(by), "a relay has one successor");
+                let [caller, _] = self.points.get(&id).copied().unwrap_or_default();
+                self.points.insert(by, [caller, None]);
+                self.input(Input::Media(Report::Closed { id, media: Media::default() }));
+            }
             Action::Media(Command::Point { id, side, rtp, .. }) => {
                 assert!(self.relays.contains(&id));
                 self.points.entry(id).or_default()[usize::from(side == Side::B)] = rtp;

@@ -99,7 +99,7 @@ impl Field {
                     let pairs = (0..u16::try_from(pairs).unwrap()).map(pair).collect();
                     sent.extend(self.input(Input::Media(Report::Opened { pairs, exhausted: true })));
                 }
-                Action::Media(Command::Close { id }) => {
+                Action::Media(Command::Close { id } | Command::Succeed { id, .. }) => {
                     let closed = Report::Closed { id, media: Media::default() };
                     sent.extend(self.input(Input::Media(closed)));
                 }

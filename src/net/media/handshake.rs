@@ -87,6 +87,8 @@ enum Message {
     Datagram(Box<Datagram>),
     /// The relay is closed.
     Closed(RelayId),
+    /// It has another name, and another party on side B.
+    Succeeded(RelayId, RelayId),
 }
 
 /// A relay thread's way to the handshakes; without one there are none.
@@ -114,6 +116,12 @@ impl Handshakes {
     pub(super) fn offer(&self, datagram: Datagram) {
         if let Some(queue) = &self.0 {
             let _ = queue.try_send(Message::Datagram(Box::new(datagram))); // its sender says it again
+        }
+    }
+
+    pub(super) fn succeeded(&self, id: RelayId, by: RelayId) {
+        if let Some(queue) = &self.0 {
+            let _ = queue.try_send(Message::Succeeded(id, by)); // else what is under way ends by itself
         }
     }
 
@@ -171,12 +179,23 @@ impl Desk {
             match message {
                 Ok(Message::Datagram(datagram)) => self.datagram(now, *datagram),
                 Ok(Message::Closed(id)) => self.under_way.retain(|(of, ..), _| *of != id),
+                Ok(Message::Succeeded(id, by)) => self.succeeded(id, by),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
             let due = |handshake: &Handshake| handshake.next <= now;
             let due: Vec<_> = self.under_way.iter().filter(|(_, it)| due(it)).map(|(key, _)| *key).collect();
             due.into_iter().for_each(|key| self.advance(now, key, None));
+        }
+    }
+
+    /// What is under way with the party of side A goes on.
+    fn succeeded(&mut self, id: RelayId, by: RelayId) {
+        for channel in [Channel::Rtp, Channel::Rtcp] {
+            self.under_way.remove(&(id, Side::B, channel));
+            if let Some(handshake) = self.under_way.remove(&(id, Side::A, channel)) {
+                self.under_way.insert((by, Side::A, channel), handshake);
+            }
         }
     }
 
@@ -220,8 +239,7 @@ impl Desk {
             Ok(Some(keys)) => {
                 let of = Box::new(handshake.association.clone());
                 let (id, side, channel) = key;
-                let thread = (id.0 % self.threads.len().max(1) as u64) as usize;
-                if let Some((commands, waker)) = self.threads.get(thread) {
+                if let Some((commands, waker)) = self.threads.get(id.thread(self.threads.len())) {
                     // The relay thread never waits for this one, so it goes on taking commands.
                     let _ = commands.send(Command::Handshaken { id, side, channel, of, keys });
                     waker.wake();

@@ -126,7 +126,7 @@ impl Plane {
         Ok(Plane { threads })
     }
 
-    /// The ends of the voice plane, one for each relay thread: the relay `id` belongs to that of number `id % threads`. There are none the second time.
+    /// The ends of the voice plane, one for each relay thread: each relay belongs to the one of its [`RelayId::thread`]. There are none the second time.
     #[must_use]
     pub fn voice_ports(&mut self) -> Vec<VoicePort> {
         self.threads.iter_mut().filter_map(|thread| thread.voice.take()).collect()
@@ -149,8 +149,7 @@ impl Plane {
     pub fn queue(&self, command: Command) -> Result<(), Broken> {
         // The first thread owns the ports.
         let relay = command.relay().unwrap_or(RelayId(0));
-        let count = self.threads.len() as u64;
-        let thread = self.threads.get((relay.0 % count) as usize).ok_or(Broken)?;
+        let thread = self.threads.get(relay.thread(self.threads.len())).ok_or(Broken)?;
         thread.told.set(true);
         match thread.commands.try_send(command) {
             Ok(()) => Ok(()),

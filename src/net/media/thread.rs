@@ -309,6 +309,10 @@ impl Relays {
                     live.relay.handshaken(side, channel, &of, &keys);
                 }
             }
+            Command::Succeed { id, by, b } => {
+                self.succeed(now, id, by, &b);
+                self.unreported.push_back(Report::Closed { id, media: Media::default() });
+            }
             Command::Close { id } => {
                 let media = self.close(now, id);
                 self.unreported.push_back(Report::Closed { id, media });
@@ -349,6 +353,32 @@ impl Relays {
         }
         self.index.insert(id, at);
         self.relays[at] = Some(live);
+    }
+
+    /// Another name and another pair on side B for a relay.
+    fn succeed(&mut self, now: Instant, id: RelayId, by: RelayId, b: &PortPair) {
+        let (at, pair) = (self.index.remove(&id), self.open.pair(b));
+        let (Some(at), Some(pair)) = (at, pair) else {
+            tracing::error!(relay = id.0, "a relay that is not open, or its new ports are not, can't go on");
+            return;
+        };
+        let Some(Some(live)) = self.relays.get_mut(at) else { return };
+        for channel in [Channel::Rtp, Channel::Rtcp] {
+            if let Some(socket) = live.socket(Side::B, channel) {
+                let _ = self.poll.delete(socket); // it fails only where adding had failed
+            }
+        }
+        (live.id, live.b) = (by, Some(pair));
+        live.relay.succeed(now);
+        for (bits, channel) in [(2, Channel::Rtp), (3, Channel::Rtcp)] {
+            let Some(socket) = live.socket(Side::B, channel) else { continue };
+            drain(socket, &mut self.buffer);
+            if let Err(error) = self.poll.add(socket, (at as u64) << 2 | bits, Interest::IN) {
+                tracing::error!(relay = by.0, %error, "no media: the system refuses to wait for a socket");
+            }
+        }
+        self.index.insert(by, at);
+        self.handshakes.succeeded(id, by);
     }
 
     /// A relay that isn't there carried nothing; the switch still waits for the report.
