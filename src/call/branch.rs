@@ -190,6 +190,7 @@ impl Branch {
                 return;
             }
             self.state = State::Leaving;
+            self.close_aside(office);
             if let Some(channel) = &mut self.channel {
                 channel.uncharge();
             }
@@ -197,6 +198,18 @@ impl Branch {
                 return; // BYE, once it has come
             }
             office.cancel(now, self.client, reasons);
+        }
+    }
+
+    /// It is over, for this outcome. What it was to be asked on is not needed any more.
+    pub fn end(&mut self, office: &mut Office, outcome: LegOutcome) {
+        self.state = State::Ended(outcome);
+        self.close_aside(office);
+    }
+
+    fn close_aside(&mut self, office: &mut Office) {
+        if let Some(aside) = &mut self.aside {
+            aside.close(office, false);
         }
     }
 

@@ -14,6 +14,7 @@ use crate::clock::Now;
 use crate::relay::{RelayId, Side};
 use crate::rules::LegOutcome;
 use crate::rules::model::Confirm;
+use crate::sdp;
 use crate::service::confirm;
 use crate::sip::{Message, Method, Name};
 use crate::transaction::ServerId;
@@ -48,7 +49,8 @@ impl Call {
         let branch = &mut self.branches[index];
         let early = branch.early_of(message).and_then(|early| early.description.clone());
         let description = headers::description(message).or(early); // RFC 3262 §5
-        let description = description.filter(|description| branch.peer.hear(description).is_ok());
+        let description =
+            description.filter(|said| sdp::audio(said).is_ok()).filter(|said| branch.peer.hear(said).is_ok());
         let (Some(mut dialog), Some(description)) = (branch.dialog_of(message), description) else {
             self.dismiss(office, now, index, message);
             self.leg_lost(office, now, index, "failed", LegOutcome::Failed);
@@ -82,6 +84,13 @@ impl Call {
     /// The leg takes the call: its ports become the call's.
     fn confirmed(&mut self, office: &mut Office, now: Now, index: usize) {
         let State::Ringing(_) = self.state else { return };
+        let description = match self.branches.get(index).map(|branch| &branch.state) {
+            Some(BranchState::Asked(asked)) => asked.description.clone(),
+            _ => return,
+        };
+        let Ok(answer) = self.answer_for_caller(office, Some(&description)) else {
+            return self.unconfirmable(office, now, index);
+        };
         let (key, n) = (self.key, self.relays + 1);
         let branch = &mut self.branches[index];
         let (Some(mut aside), Some(anchor)) = (branch.aside.take(), &mut self.anchor) else { return };
@@ -91,16 +100,22 @@ impl Call {
             return;
         };
         self.byes = self.byes.saturating_sub(1);
-        let Asked { dialog, ack, description, .. } = *asked;
+        let Asked { dialog, ack, .. } = *asked;
         aside.close(office, true);
         self.superseded.extend(anchor.adopt(office, &aside, super::media::relay_of(key, n)));
         self.relays = n;
         anchor.point(office, Side::B, &description, branch.peer.origin.keying.protection());
         branch.aside = Some(aside);
-        match self.answer_for_caller(office, Some(&description)) {
-            Ok(answer) => self.bridge(office, now, index, (*dialog, Some(ack), None), answer),
-            Err(_) => self.branch_ended(office, now, index), // the caller's own description could be read before
-        }
+        self.bridge(office, now, index, (*dialog, Some(ack), None), answer);
+    }
+
+    /// The caller can't be told of that leg's session: it is hung up on.
+    fn unconfirmable(&mut self, office: &mut Office, now: Now, index: usize) {
+        let branch = &mut self.branches[index];
+        self.log.leg_ended(now, branch.entry, None, "failed");
+        branch.leave_asked(office, now, &[]);
+        branch.end(office, LegOutcome::Failed);
+        self.branch_ended(office, now, index);
     }
 
     /// A request in the dialog of a leg that is being asked. `false`: it is none.
@@ -157,10 +172,7 @@ impl Call {
     fn leg_lost(&mut self, office: &mut Office, now: Now, index: usize, why: &str, outcome: LegOutcome) {
         let branch = &mut self.branches[index];
         self.log.leg_ended(now, branch.entry, None, why);
-        branch.state = BranchState::Ended(outcome);
-        if let Some(aside) = &mut branch.aside {
-            aside.close(office, false);
-        }
+        branch.end(office, outcome);
         self.branch_ended(office, now, index);
     }
 
@@ -184,10 +196,7 @@ impl Branch {
         }
         let (bye, bytes) = (asked.bye, w.finish());
         office.request(now, bye, flow, bytes);
-        self.state = BranchState::Ended(LegOutcome::Cancelled);
-        if let Some(aside) = &mut self.aside {
-            aside.close(office, false);
-        }
+        self.end(office, LegOutcome::Cancelled);
         true
     }
 

@@ -4,7 +4,7 @@
 //!
 //! A trunk may send a call on to another of its own servers, and to nobody else.
 
-use super::branch::{Branch, Callee, State as BranchState};
+use super::branch::{Branch, Callee};
 use super::headers;
 use super::office::Office;
 use super::{Call, verdict};
@@ -52,7 +52,7 @@ impl Call {
         let live = office.live(&self.domain, now, own.as_ref());
         let Some(next) = self.walk.deflected(&live, (&user, &device), &dialled, &ends) else { return false };
         let branch = &mut self.branches[index];
-        branch.state = BranchState::Ended(LegOutcome::Declined);
+        branch.end(office, LegOutcome::Declined);
         self.log.leg_ended(now, branch.entry, Some(message.status()), "deflected");
         self.leave_all(office, now, &DEFLECTED, "cancelled");
         self.proceed(office, now, next);

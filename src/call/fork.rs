@@ -1,5 +1,6 @@
 //! The callee's side until somebody answers: legs started as branches, their responses, the winner.
 
+use super::aside::Aside;
 use super::branch::{Branch, Callee, Progress, State as BranchState};
 use super::device::Reach;
 use super::dialogs::Direction;
@@ -79,6 +80,25 @@ impl Call {
         now: Now,
         invitation: &Invitation<'_>,
     ) -> Result<(), LegOutcome> {
+        let mut aside = match invitation.planned.confirm {
+            Some(_) => Some(self.apart(office).ok_or(LegOutcome::Failed)?),
+            None => None,
+        };
+        let rung = self.invite_by(office, now, invitation, &mut aside);
+        if let Some(mut left) = aside {
+            left.close(office, false);
+        }
+        rung
+    }
+
+    /// The INVITE, which takes the relay of a leg that is to be asked with it.
+    fn invite_by(
+        &mut self,
+        office: &mut Office,
+        now: Now,
+        invitation: &Invitation<'_>,
+        aside: &mut Option<Aside>,
+    ) -> Result<(), LegOutcome> {
         let Invitation { leg, planned, callee, target, flow, onward, channel, patience, reach } = invitation;
         let mut peer = Peer::new(office);
         peer.origin.keying.terms = terms::of(office, &self.domain, callee, flow);
@@ -88,12 +108,8 @@ impl Call {
             Some(side) => self.peer(side).half,
             None => self.caller.peer.half,
         };
-        let aside = match planned.confirm {
-            Some(_) => Some(self.apart(office).ok_or(LegOutcome::Failed)?),
-            None => None,
-        };
         let by_ipv6 = flow.remote.is_ipv6();
-        let offer = match (self.offers(callee), &aside, &self.anchor) {
+        let offer = match (self.offers(callee), &*aside, &self.anchor) {
             (Some((_, offer)), Some(aside), _) => {
                 let described = aside.rewrite(office, by_ipv6, &mut peer.origin, &offer);
                 Some(described.map_err(|_| LegOutcome::Failed)?)
@@ -148,7 +164,7 @@ impl Call {
             channel: channel.clone(),
             emergency: self.walk.is_emergency() || self.walk.is_psap_callback(),
             reach: reach.clone(),
-            aside,
+            aside: aside.take(),
             early_tag: None,
             early: Vec::new(),
             arrived: None,
@@ -246,7 +262,7 @@ impl Call {
         self.log.leg_ended(now, branch.entry, Some(status), verdict::word(outcome));
         let rang = branch.progress() == Progress::Ringing;
         let awaited = branch.is_calling();
-        branch.state = BranchState::Ended(outcome);
+        branch.end(office, outcome);
         self.turn_away(office, now, index);
         let onward = match moved && !rang {
             true => self.redirected(index, message),
@@ -288,7 +304,7 @@ impl Call {
         let outcome = branch.outcome_so_far();
         let status = matches!(why, Failure::Timeout).then_some(408);
         self.log.leg_ended(now, branch.entry, status, verdict::word(outcome));
-        branch.state = BranchState::Ended(outcome);
+        branch.end(office, outcome);
         self.turn_away(office, now, index);
         let failed = outcome == LegOutcome::Offline;
         let onward = if failed { verdict::Onward::Place } else { verdict::Onward::Nothing };
@@ -368,7 +384,7 @@ impl Call {
             if let Some(outcome) = outcome {
                 let branch = &mut self.branches[index];
                 self.log.leg_ended(now, branch.entry, Some(message.status()), "answered_too_late");
-                branch.state = BranchState::Ended(outcome);
+                branch.end(office, outcome);
             }
         }
     }

@@ -46,7 +46,7 @@ impl Call {
             self.dismiss(office, now, index, message);
             let branch = &mut self.branches[index];
             self.log.leg_ended(now, branch.entry, Some(message.status()), "failed");
-            branch.state = BranchState::Ended(LegOutcome::Failed);
+            branch.end(office, LegOutcome::Failed);
             return self.branch_ended(office, now, index);
         };
         let peer = &mut self.branches[index].peer;

@@ -3,7 +3,7 @@
 use super::SdpError;
 use super::keying::{Carriage, Keying};
 use super::origin::Ports;
-use super::read::{Line, MediaLine, Sections, connection_address, lines};
+use super::read::{Line, MediaLine, Sections, check_origin, connection_address, lines};
 use bytes::{BufMut, Bytes, BytesMut};
 use std::fmt::{self, Write as _};
 
@@ -196,12 +196,9 @@ impl Anchor {
         Ok(())
     }
 
-    /// `o=<username> <sess-id> <sess-version> <nettype> <addrtype> <address>` (RFC 8866 §5.2).
+    /// RFC 8866 §5.2.
     fn origin(&mut self, line: Line<'_>) -> Result<(), SdpError> {
-        let text = std::str::from_utf8(line.value).map_err(|_| SdpError::BadLine)?;
-        if text.split_ascii_whitespace().count() != 6 {
-            return Err(SdpError::BadLine);
-        }
+        check_origin(line.value)?;
         let (kind, address, id, version) = (self.address_kind(), self.ports.address, self.id, self.version);
         self.line(line, format_args!("o=- {id} {version} IN {kind} {address}"));
         Ok(())

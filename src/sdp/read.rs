@@ -135,12 +135,20 @@ impl<'a> MediaLine<'a> {
     }
 }
 
-/// The first audio stream that is not refused (port 0) and runs over RTP.
+/// The first audio stream that is not refused (port 0) and runs over RTP. What can be read here can be relayed: every line that pointing
+/// it at a relay changes is looked at, in other streams too.
 ///
 /// # Errors
 /// See [`SdpError`].
 pub fn audio(description: &[u8]) -> Result<Audio, SdpError> {
     let sections = Sections::cut(description)?;
+    for line in lines(description) {
+        match line.kind {
+            b'o' => check_origin(line.value)?,
+            b'c' => connection_address(line.value).map(drop)?,
+            _ => {}
+        }
+    }
     let section = sections.audio();
     let media = lines(section).next().ok_or(SdpError::NoAudio)?;
     let port = MediaLine::parse(media.value)?.port;
@@ -153,6 +161,12 @@ pub fn audio(description: &[u8]) -> Result<Audio, SdpError> {
         direction: direction(section).or(direction(sections.session)).unwrap_or(Direction::SendRecv),
         on_hold: address.is_unspecified() && !sections.has_ice(),
     })
+}
+
+/// `<username> <sess-id> <sess-version> <nettype> <addrtype> <address>` (RFC 8866 §5.2).
+pub(super) fn check_origin(value: &[u8]) -> Result<(), SdpError> {
+    let text = std::str::from_utf8(value).map_err(|_| SdpError::BadLine)?;
+    if text.split_ascii_whitespace().count() == 6 { Ok(()) } else { Err(SdpError::BadLine) }
 }
 
 /// `IN IP4 192.0.2.1`, a time to live or a count after a slash passed over (RFC 8866 §5.7).

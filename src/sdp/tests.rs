@@ -127,6 +127,8 @@ fn line() -> impl Strategy<Value = String> {
     prop_oneof![
         Just("c=IN IP4 10.0.0.9".to_owned()),
         Just("c=IN IP6 ::1".to_owned()),
+        Just("c=IN IP4 host.example".to_owned()),
+        Just("o=- 1 1".to_owned()),
         Just("m=audio 4000 RTP/AVP 0".to_owned()),
         Just("m=audio 0 RTP/AVP 0".to_owned()),
         Just("m=video 4002/2 RTP/AVPF 96 97".to_owned()),
@@ -144,6 +146,17 @@ proptest! {
     fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
         let _ = audio(&bytes);
         let _ = anchor(&bytes, usual(), 5, 6, &plain());
+    }
+
+    #[test]
+    fn what_can_be_read_can_be_relayed(body in proptest::collection::vec(line(), 0..6)) {
+        let head = ["v=0", "o=- 1 1 IN IP4 10.0.0.9", "s=-", "c=IN IP4 10.0.0.8", "t=0 0"].map(str::to_owned);
+        let media = ["m=audio 4000 RTP/AVP 0".to_owned()];
+        let text: String =
+            head.iter().chain(&media).chain(&body).flat_map(|line| [line.as_str(), "\r\n"]).collect();
+        if audio(text.as_bytes()).is_ok() {
+            prop_assert!(anchor(text.as_bytes(), usual(), 5, 6, &plain()).is_ok());
+        }
     }
 
     #[test]

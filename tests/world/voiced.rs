@@ -252,3 +252,70 @@ fn early_media_before_a_leg_that_is_asked_gives_way_to_its_relay() {
     hang_up(&mut world, ANN, &call);
     assert_at_rest(&mut world);
 }
+
+/// Port pairs that calls hold.
+fn ports_held(world: &World) -> u64 {
+    world.ports_opened() - world.switch.counters().ports_free
+}
+
+#[test]
+fn a_leg_that_is_to_be_asked_and_loses_gives_its_port_back_at_once() {
+    for (script, why) in [
+        (Script::Ring, "Bob is faster"),
+        (Script::Refuse { status: 486, after: s(1) }, "busy"),
+        (Script::Answer { after: s(1) }, "nobody has pressed the key"),
+        (Script::Dead, "nobody is there"),
+    ] {
+        let mut world = world(&rule(ASKED), "", script);
+        world.phone(BOB).script = Script::Answer { after: s(8) };
+        let call = dial(&mut world, 600);
+        world.run(s(8));
+        assert_eq!(finals(&mut world, ANN), [200]);
+        assert_eq!(ports_held(&world), 2, "{why}: those of the call and no more");
+        hang_up(&mut world, ANN, &call);
+        assert_at_rest(&mut world);
+    }
+}
+
+const NAMED: &str = "c=IN IP4 host.example\r\n";
+
+#[test]
+fn an_offer_that_can_not_be_relayed_is_refused_at_once_and_takes_no_port() {
+    let audio = "m=audio 4000 RTP/AVP 0\r\n";
+    let described = |origin: &str, media: &str| {
+        format!("v=0\r\no={origin}\r\ns=-\r\nc=IN IP4 127.0.1.1\r\nt=0 0\r\n{media}")
+    };
+    for (what, session) in [
+        ("its origin has no address", described("- 1 1", audio)),
+        (
+            "its video has a name",
+            described("- 1 1 IN IP4 127.0.1.1", &format!("{audio}m=video 4002 RTP/AVP 96\r\n{NAMED}")),
+        ),
+    ] {
+        let mut world = world(&rule(ASKED), "", Script::Answer { after: s(1) });
+        world.phone(ANN).session = Some(session);
+        dial(&mut world, 600);
+        assert_eq!(finals(&mut world, ANN), [488], "{what}");
+        assert!(world.phone(ONE).invites.is_empty() && world.phone(BOB).invites.is_empty());
+        assert_at_rest(&mut world);
+    }
+}
+
+#[test]
+fn whoever_answers_with_what_can_not_be_relayed_is_not_asked_but_hung_up_on() {
+    let mut world = world(&rule(ASKED), "", Script::Answer { after: s(1) });
+    world.phone(ONE).session = Some(
+        world.phone(ONE).described("m=audio 4000 RTP/AVP 0\r\n").replace("c=IN IP4 127.0.1.8\r\n", NAMED),
+    );
+    let call = dial(&mut world, 600);
+    assert_eq!(world.phone(ONE).byes, 1);
+    assert!(played(&world).is_none() && finals(&mut world, ANN).is_empty(), "Bob rings on");
+    world.act(ANN, |ann, now| ann.cancel(now, &call, "200"));
+    world.run(s(2));
+    let legs = &world.records[0].legs;
+    assert!(
+        legs.iter().any(|leg| leg.to == "tel:+12025550199" && leg.reason.as_deref() == Some("failed")),
+        "{legs:?}"
+    );
+    assert_at_rest(&mut world);
+}
