@@ -84,7 +84,8 @@ impl Call {
         };
         let callee = self.branches.get(index).map(|branch| branch.callee.clone());
         let offer = callee.and_then(|callee| self.offers(&callee));
-        let described = offer.and_then(|(side, offer)| self.describe_to(office, index, side, &offer).ok());
+        let described =
+            offer.and_then(|(side, offer)| self.describe_offer_to(office, index, side, &offer).ok());
         let Some(branch) = self.branches.get_mut(index) else { return };
         let BranchState::Answered { dialog, .. } = &mut branch.state else { return };
         branch.client = client; // its 2xx may come again later
@@ -145,6 +146,9 @@ impl Call {
                 {
                     dialog.refresh(message);
                     branch.peer.answered(now, message);
+                    if offered {
+                        branch.peer.origin.accepted();
+                    }
                 }
                 if offered {
                     self.acknowledge_asked(office, index, client, cseq);
@@ -230,8 +234,8 @@ impl Call {
             let flow = headers::flow_towards(&dialog, branch.flow, branch.behind_nat);
             branch.dismissed.push((dialog.id.remote_tag.clone(), flow, ack)); // should its 2xx come again
         }
-        // What it was told last holds again: the same version of the same session.
-        let session = branch.peer.origin.last().filter(|_| home.is_some() && !offered).cloned();
+        // What it had agreed on holds again.
+        let session = if home.is_some() && !offered { branch.peer.origin.agreed() } else { None };
         if answered || pending {
             let (flow, ack) = branch.ack_of(office, &mut dialog, cseq, session.as_deref());
             branch.dismissed.push((dialog.id.remote_tag.clone(), flow, ack.clone()));

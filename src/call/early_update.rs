@@ -158,8 +158,8 @@ impl Call {
             (Side::B, branch) => branch.map_or(Ok(()), |branch| branch.peer.origin.keying.check(offer)),
         };
         let described = checked.and_then(|()| match from {
-            Side::A => self.describe_to(office, leg.0, Side::B, offer),
-            Side::B => self.describe(office, Side::A, offer),
+            Side::A => self.describe_offer_to(office, leg.0, Side::B, offer),
+            Side::B => self.describe_offer(office, Side::A, offer),
         });
         let described = match (described, message.method()) {
             (Ok(described), _) => described,
@@ -213,6 +213,11 @@ impl Call {
         };
         let Some(answer) = answer else { return self.early_update_refused(office, now, &update, code) };
         let Some(offer) = headers::description(&update.request) else { return true };
+        match (update.from, self.branches.get_mut(update.leg.0)) {
+            (Side::A, Some(leg)) => leg.peer.origin.accepted(),
+            (Side::A, None) => {}
+            (Side::B, _) => self.caller.peer.origin.accepted(),
+        }
         // What was offered stands before it is answered.
         let heard = match (update.from, self.branches.get_mut(update.leg.0)) {
             (Side::A, _) => self.caller.peer.hear_offer(&offer),

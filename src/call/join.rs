@@ -130,7 +130,7 @@ impl Call {
         else {
             return;
         };
-        let Ok(rewritten) = self.describe(office, from.other(), &offer) else {
+        let Ok(rewritten) = self.describe_offer(office, from.other(), &offer) else {
             self.abandon(office, now);
             return self.transfer_failed(office, now, 488);
         };
@@ -176,6 +176,7 @@ impl Call {
                     dialog.refresh(message);
                 }
                 self.peer(other).answered(now, message);
+                self.peer(other).origin.accepted();
                 self.acknowledge_passed(office, other, cseq, None, Some(client));
                 self.agreed(office, now, headers::description(message));
             }

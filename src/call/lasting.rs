@@ -43,9 +43,9 @@ impl Call {
 
     /// UPDATE where the caller takes it, else a re-INVITE with the description that it has (RFC 4028 §7.4).
     fn refresh_served(&mut self, office: &mut Office, now: Now) {
-        let peer = &self.caller.peer;
+        let peer = &mut self.caller.peer;
         let (method, description) =
-            if peer.updates { (Method::Update, None) } else { (Method::Invite, peer.origin.last().cloned()) };
+            if peer.updates { (Method::Update, None) } else { (Method::Invite, peer.origin.agreed()) };
         let client = self.next_client();
         let name = headers::branch(office);
         let Some((dialog, flow)) = self.dialog(Side::A) else { return };

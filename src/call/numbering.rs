@@ -22,7 +22,7 @@ impl Call {
     pub(super) fn settle_numbers(&mut self, office: &mut Office, sides: &[Side]) {
         for side in sides {
             let peer = self.peer(*side);
-            peer.given = peer.origin.last().cloned();
+            peer.given = peer.origin.standing().cloned();
         }
         for side in [Side::A, Side::B] {
             let given = self.peer(side.other()).given.clone();

@@ -162,6 +162,9 @@ impl Call {
         }
         if renegotiates(pass.method) {
             self.peer(to).answered(now, message);
+            if offered.is_some() {
+                self.peer(to).origin.accepted();
+            }
             let offer = offered.as_ref().map(|offer| (from, offer)).or(answered.as_ref().map(|it| (to, it)));
             if let Some((side, offer)) = offer {
                 self.peer(side).origin.keying.renew(offer);
@@ -258,7 +261,10 @@ impl Call {
             // Media in a call that was set up without is not carried out.
             Some(description) => {
                 let described = self.with_music(to, &description, turn).unwrap_or(description);
-                self.describe(office, to, &described).map(Some)
+                match message.is_request() {
+                    true => self.describe_offer(office, to, &described).map(Some),
+                    false => self.describe(office, to, &described).map(Some),
+                }
             }
             None => Ok(Some(message.body()).filter(|body| !body.is_empty())),
         }

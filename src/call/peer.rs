@@ -157,6 +157,23 @@ impl Call {
         described
     }
 
+    /// The same of an offer in an answered call, see [`Origin::offer`].
+    ///
+    /// # Errors
+    /// As [`Call::describe`].
+    pub(super) fn describe_offer(
+        &mut self,
+        office: &Office,
+        side: Side,
+        offer: &[u8],
+    ) -> Result<Bytes, SdpError> {
+        let anchor = self.anchor.take().ok_or(SdpError::NoAudio)?;
+        let origin = &mut self.peer(side).origin;
+        let described = origin.offer(|origin| anchor.rewrite(office, side, origin, offer));
+        self.anchor = Some(anchor);
+        described
+    }
+
     /// The description as the party of that branch gets it, facing that side of the relay.
     ///
     /// # Errors
@@ -171,5 +188,21 @@ impl Call {
         let anchor = self.anchor.as_ref().ok_or(SdpError::NoAudio)?;
         let branch = self.branches.get_mut(branch).ok_or(SdpError::NoAudio)?;
         anchor.rewrite(office, side, &mut branch.peer.origin, description)
+    }
+
+    /// The same of an offer, see [`Origin::offer`].
+    ///
+    /// # Errors
+    /// As [`Call::describe`].
+    pub(super) fn describe_offer_to(
+        &mut self,
+        office: &Office,
+        branch: usize,
+        side: Side,
+        offer: &[u8],
+    ) -> Result<Bytes, SdpError> {
+        let anchor = self.anchor.as_ref().ok_or(SdpError::NoAudio)?;
+        let branch = self.branches.get_mut(branch).ok_or(SdpError::NoAudio)?;
+        branch.peer.origin.offer(|origin| anchor.rewrite(office, side, origin, offer))
     }
 }

@@ -29,7 +29,7 @@ impl Call {
     /// How the party on that side speaks: by the payload types that it was told of (RFC 3264 §6.1).
     fn format_of(&mut self, side: Side) -> Option<Format> {
         let peer = self.peer(side);
-        let told = peer.origin.last().or(peer.heard.as_ref())?;
+        let told = peer.origin.standing().or(peer.heard.as_ref())?;
         Some(spoken(told, peer.heard.as_deref())?.format)
     }
 

@@ -91,10 +91,12 @@ impl Call {
             return self.peer(side).session.put_off(now, None);
         }
         let peer = self.peer(side);
-        let (method, description) = match (peer.updates, peer.origin.last().cloned()) {
-            (true, _) => (Method::Update, None),
-            (false, Some(description)) => (Method::Invite, Some(description)),
-            (false, None) => return peer.session.stop(), // without media there is nothing that could be repeated
+        let (method, description) = match peer.updates {
+            true => (Method::Update, None),
+            false => match peer.origin.agreed() {
+                Some(description) => (Method::Invite, Some(description)),
+                None => return peer.session.stop(), // without media there is nothing that could be repeated
+            },
         };
         self.send_own(office, now, side, method, description.as_deref(), None);
         if let State::Answered(bridge) = &mut self.state
@@ -128,7 +130,7 @@ impl Call {
             amendment.at = Some(now.mono + PAUSE);
             return bridge.amendment = Some(amendment);
         }
-        let Ok(described) = self.describe(office, side, &amendment.description) else { return };
+        let Ok(described) = self.describe_offer(office, side, &amendment.description) else { return };
         let method = if self.peer(side).updates { Method::Update } else { Method::Invite };
         self.send_own(office, now, side, method, Some(&described), Some(amendment));
     }
@@ -203,6 +205,9 @@ impl Call {
         }
         self.peer(own.side).learn(message);
         self.peer(own.side).session.accepted(now, message);
+        if own.method == Method::Invite || own.amends.is_some() {
+            self.peer(own.side).origin.accepted();
+        }
         if own.method == Method::Invite {
             self.acknowledge_passed(office, own.side, own.cseq, None, Some(own.client));
         }
@@ -246,7 +251,10 @@ impl Call {
         let body = match (message.method(), description) {
             (Method::Update, None) => None,
             (Method::Invite, Some(said)) if message.value(Name::SessionExpires).is_some() => {
-                match peer.origin.last().cloned().filter(|_| peer.heard.as_ref() == Some(&said)) {
+                if peer.heard.as_ref() != Some(&said) {
+                    return false;
+                }
+                match peer.origin.agreed() {
                     Some(told) => Some(told),
                     None => return false,
                 }

@@ -330,14 +330,13 @@ impl Call {
             let answer = session::answer(offer, &spoken.mapped, spoken.events.as_ref()).ok()?;
             self.describe(office, Side::A, &answer).ok()
         });
-        let last = || self.caller.peer.origin.last().cloned();
         let body = match (described, message.method()) {
             (Some(None), _) => {
                 let bytes = plain_response(message, 488, None);
                 return office.respond(now, server, 488, bytes);
             }
             (Some(described), _) => described,
-            (None, Method::Invite) => last(), // RFC 3264 §5: an INVITE without one asks for ours
+            (None, Method::Invite) => self.caller.peer.origin.agreed(), // RFC 3264 §5: an INVITE without one asks for ours
             (None, _) => None,
         };
         if let Some(offer) = &offer {

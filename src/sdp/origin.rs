@@ -20,6 +20,8 @@ pub struct Origin {
     version: u64,
     /// The description that the peer was given last.
     last: Option<Bytes>,
+    /// The one that holds: an offer does only once it is accepted.
+    agreed: Option<Bytes>,
     /// How its media is secured.
     pub keying: Keying,
 }
@@ -28,33 +30,86 @@ impl Origin {
     /// `id` tells our sessions from one another. Some peers read it as a number of 32 bits, with a sign.
     #[must_use]
     pub fn new(id: u64, keying: Keying) -> Origin {
-        Origin { id: id >> 33, version: 1, last: None, keying }
+        Origin { id: id >> 33, version: 1, last: None, agreed: None, keying }
     }
 
     /// The description as the peer of this dialog is given it: pointed at the relay, and as the next version of our session, or as the
-    /// same one where it says what was said last.
+    /// same one where it says what was said last. It holds from now on, as an answer does.
     ///
     /// # Errors
     /// See [`SdpError`]; nothing was said then.
     pub fn describe(&mut self, description: &[u8], ports: Ports) -> Result<Bytes, SdpError> {
         let same = anchor(description, ports, self.id, self.version, &self.keying)?;
-        if self.last.as_ref() == Some(&same) {
-            return Ok(same);
-        }
-        let said = match self.last {
-            Some(_) => anchor(description, ports, self.id, self.version + 1, &self.keying)?,
-            None => same,
+        let said = match &self.last {
+            Some(last) if *last != same => {
+                anchor(description, ports, self.id, self.version + 1, &self.keying)?
+            }
+            Some(_) | None => same,
         };
-        self.version += u64::from(self.last.is_some());
-        self.last = Some(said.clone());
+        self.say(said.clone());
+        self.agreed = Some(said.clone());
         Ok(said)
     }
 
-    /// The description that the peer was given last.
-    #[must_use]
-    pub fn last(&self) -> Option<&Bytes> {
-        self.last.as_ref()
+    /// What `describe` makes is an offer: the session is as it was until the peer has accepted it, and stays so when it is refused (RFC
+    /// 3264 §8).
+    ///
+    /// # Errors
+    /// Those of `describe`.
+    pub fn offer<E>(&mut self, describe: impl FnOnce(&mut Origin) -> Result<Bytes, E>) -> Result<Bytes, E> {
+        let agreed = self.agreed.clone();
+        let offered = describe(self);
+        self.agreed = agreed;
+        offered
     }
+
+    /// The peer has accepted our offer.
+    pub fn accepted(&mut self) {
+        self.agreed.clone_from(&self.last);
+    }
+
+    /// The description that holds, as it was given.
+    #[must_use]
+    pub fn standing(&self) -> Option<&Bytes> {
+        self.agreed.as_ref()
+    }
+
+    /// The same, to be given once more: where the peer has been offered another one since, and refused it, as a version
+    /// that is newer than that.
+    pub fn agreed(&mut self) -> Option<Bytes> {
+        let agreed = self.agreed.as_ref()?;
+        if self.last.as_ref() != Some(agreed) {
+            let again = with_version(agreed, self.version + 1);
+            self.say(again.clone());
+            self.agreed = Some(again);
+        }
+        self.agreed.clone()
+    }
+
+    fn say(&mut self, said: Bytes) {
+        if self.last.as_ref().is_some_and(|last| *last != said) {
+            self.version += 1;
+        }
+        self.last = Some(said);
+    }
+}
+
+/// A description of ours as another version.
+fn with_version(said: &[u8], version: u64) -> Bytes {
+    let mut out = Vec::with_capacity(said.len() + 1);
+    for line in super::read::lines(said) {
+        let mut words = line.value.splitn(4, |b| *b == b' ');
+        match (line.kind, words.next(), words.next(), words.next(), words.next()) {
+            (b'o', Some(name), Some(id), Some(_), Some(place)) => {
+                let end = line.whole.get(2 + line.value.len()..).unwrap_or_default();
+                out.extend_from_slice(&[b"o=", name, b" ", id, b" "].concat());
+                out.extend_from_slice(format!("{version} ").as_bytes());
+                out.extend_from_slice(&[place, end].concat());
+            }
+            _ => out.extend_from_slice(line.whole),
+        }
+    }
+    Bytes::from(out)
 }
 
 /// Whether two descriptions say the same but for their `o=` lines.
@@ -99,6 +154,30 @@ mod tests {
         assert!(is_same_session(of("ann 7 9", 4000).as_bytes(), of("bob 1 1", 4000).as_bytes()));
     }
 
+    #[test]
+    fn an_offer_holds_once_it_is_accepted_and_is_forgotten_when_it_is_refused() {
+        let of = |direction: &str| {
+            format!(
+                "v=0\r\no=x 1 1 IN IP4 10.0.0.1\r\ns=-\r\nc=IN IP4 10.0.0.1\r\nt=0 0\r\n\
+                 m=audio 4000 RTP/AVP 0\r\na={direction}\r\n"
+            )
+        };
+        let mut origin = Origin::new(u64::MAX, Keying::new([0; 32], None));
+        let before = origin.describe(of("sendrecv").as_bytes(), ports(20_000)).unwrap();
+        let hold = |origin: &mut Origin| {
+            origin.offer(|origin| origin.describe(of("sendonly").as_bytes(), ports(20_000))).unwrap()
+        };
+        let refused = hold(&mut origin);
+        let again = origin.agreed().unwrap();
+        assert!(is_same_session(&again, &before));
+        let versions = [&before, &refused, &again].map(|said| origin_of(said).1);
+        assert_eq!(versions, [1, 2, 3], "none goes back");
+        assert_eq!(origin.agreed(), Some(again), "and once more it is the same");
+        let taken = hold(&mut origin);
+        origin.accepted();
+        assert_eq!((origin_of(&taken).1, origin.agreed()), (4, Some(taken)));
+    }
+
     proptest! {
         /// RFC 3264 §8.
         #[test]
@@ -114,7 +193,7 @@ mod tests {
                      m=audio 4000 RTP/AVP {codec}\r\na={direction}\r\n"
                 );
                 let said = origin.describe(text.as_bytes(), ports(20_000)).unwrap();
-                prop_assert_eq!(origin.last(), Some(&said));
+                prop_assert_eq!(origin.agreed(), Some(said.clone()));
                 if let Some(last) = &last {
                     let (before, now) = (origin_of(last), origin_of(&said));
                     prop_assert_eq!(before.0, now.0);

@@ -25,6 +25,7 @@ mod phone;
 mod pickup;
 mod registering;
 mod registrar;
+mod reoffers;
 mod sips;
 mod strangers;
 mod transfer;

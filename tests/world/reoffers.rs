@@ -1,0 +1,91 @@
+//! Sessions that are changed in a call that is up: what holds when a change is refused, or can't be carried out.
+
+use super::net::{CLEAR, World};
+use super::phone::{Phone, Script};
+use super::{ANN, BOB, assert_at_rest, assert_joined, hang_up, ruleset, s};
+
+const CID: &str = "127.0.1.4:5060";
+const AUDIO: &str = "m=audio 4000 RTP/AVP 0\r\na=sendrecv\r\n";
+const HELD: &str = "m=audio 4000 RTP/AVP 0\r\na=sendonly\r\n";
+/// Longer than sessions may go without a refresh.
+const REFRESHED: u64 = 1000;
+
+/// Everybody answers after a second; Ann speaks with Bob. The call at her phone, and at his.
+fn talk(describe: impl FnOnce(&mut World)) -> (World, String, String) {
+    let users = "[user.ann]\next = \"100\"\n[user.bob]\next = \"200\"\n[user.cid]\next = \"300\"\n";
+    let rules = ruleset(users, &[("ann1", "ann"), ("bob1", "bob"), ("cid1", "cid")]);
+    let mut world = World::new(rules, CLEAR, 1);
+    for (address, device) in [(ANN, "ann1"), (BOB, "bob1"), (CID, "cid1")] {
+        world.add(Phone::new(address, device, Script::Answer { after: s(1) }));
+        world.act(address, Phone::register);
+    }
+    world.run(s(1));
+    describe(&mut world);
+    let mut call = String::new();
+    world.act(ANN, |ann, now| call = ann.call(now, "200", s(6000)));
+    world.run(s(3));
+    let bobs = world.phone(BOB).newest_call();
+    (world, call, bobs)
+}
+
+fn reoffer(world: &mut World, by: &str, call: &str, media: &str) {
+    let description = world.phone(by).described(media);
+    world.act(by, |phone, now| phone.reoffer(now, call, &description));
+    world.run(s(2));
+}
+
+fn transfer(world: &mut World, by: &str, call: &str, to: &str) {
+    let fields = format!("Refer-To: <sip:{to}@pbx.example>\r\n");
+    world.act(by, |phone, now| phone.within(now, call, "REFER", &fields));
+    world.run(s(5));
+}
+
+fn status(response: &str) -> &str {
+    response.split(' ').nth(1).unwrap_or_default()
+}
+
+#[test]
+fn a_hold_that_was_refused_does_not_come_back_with_a_refresh() {
+    let (mut world, anns, _) = talk(|_| ());
+    world.phone(BOB).reinvite_status = 488;
+    reoffer(&mut world, ANN, &anns, HELD);
+    assert_eq!(status(&world.phone(ANN).reoffered[0]), "488");
+    assert!(world.phone(BOB).reinvites[0].contains("a=sendonly"));
+    world.phone(BOB).reinvite_status = 200;
+    world.run(s(REFRESHED));
+    let refresh = &world.phone(BOB).reinvites[1];
+    assert!(refresh.contains("a=sendrecv") && !refresh.contains("a=sendonly"), "{refresh}");
+    hang_up(&mut world, ANN, &anns);
+    assert_at_rest(&mut world);
+}
+
+#[test]
+fn who_refuses_a_hold_and_refreshes_the_session_is_told_of_no_hold() {
+    let (mut world, anns, bobs) = talk(|_| ());
+    world.phone(BOB).reinvite_status = 488;
+    reoffer(&mut world, ANN, &anns, HELD);
+    let said = world.phone(BOB).described(AUDIO).replace("o=- 1 2", "o=- 1 1"); // as he has said it before
+    world.act(BOB, |bob, now| bob.reinvite(now, &bobs, "Session-Expires: 1800\r\n", &said));
+    world.run(s(2));
+    let answer = world.phone(BOB).reoffered.last().cloned().unwrap();
+    assert!(status(&answer) == "200" && answer.contains("a=sendrecv"), "{answer}");
+    assert_eq!(world.phone(ANN).reinvites.len(), 0, "it goes no further");
+    hang_up(&mut world, ANN, &anns);
+    assert_at_rest(&mut world);
+}
+
+#[test]
+fn who_refuses_to_be_transferred_keeps_the_codec_of_the_call() {
+    let (mut world, anns, bobs) = talk(|_| ());
+    world.phone(BOB).reinvite_status = 488;
+    world.phone(CID).session = Some(world.phone(CID).described("m=audio 4000 RTP/AVP 8\r\n"));
+    transfer(&mut world, ANN, &anns, "300");
+    assert!(world.phone(BOB).reinvites[0].contains("RTP/AVP 8"), "he is asked to talk by what Cid has");
+    world.phone(BOB).reinvite_status = 200;
+    world.run(s(REFRESHED));
+    let refresh = world.phone(BOB).reinvites.last().unwrap();
+    assert!(refresh.contains("RTP/AVP 0\r\n"), "{refresh}");
+    assert_joined(&mut world, (ANN, &anns), (BOB, &bobs));
+    hang_up(&mut world, ANN, &anns);
+    assert_at_rest(&mut world);
+}
