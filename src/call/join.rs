@@ -231,6 +231,7 @@ impl Call {
         let Some(joining) = transfer.joining() else { return };
         let (index, offer, lost) = (joining.branch, joining.offer.clone(), joining.lost);
         let (ack_cseq, acked) = (joining.ack_cseq, joining.acked);
+        let answer = answer.filter(|answer| self.misfit(from.other(), answer).is_none());
         if let Some(answer) = &answer {
             self.point(office, from.other(), answer);
         }
@@ -241,7 +242,8 @@ impl Call {
         };
         let Some(rewritten) = rewritten.filter(|_| !lost) else {
             self.abandon(office, now);
-            return self.transfer_failed(office, now, if lost { 487 } else { 488 });
+            self.transfer_failed(office, now, if lost { 487 } else { 488 });
+            return self.settle(office, now, from.other()); // it had agreed to talk by what the new leg has
         };
         let _ = self.point_branch(office, index, from, &offer); // it was heard before
         let told = self.notify(office, now, 200);

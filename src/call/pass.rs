@@ -11,7 +11,7 @@ use super::unacked::Unacked;
 use super::{Call, State, terms};
 use crate::clock::Now;
 use crate::relay::Side;
-use crate::sdp::SdpError;
+use crate::sdp::{self, SdpError};
 use crate::sip::{Flow, Message, Method, Name, Writer, status};
 use crate::transaction::{ClientId, ServerId};
 use bytes::Bytes;
@@ -161,6 +161,9 @@ impl Call {
             dialog.refresh(message);
         }
         if renegotiates(pass.method) {
+            if let Some(broken) = answered.as_ref().and_then(|said| self.misfit(to, said)) {
+                return self.take_back_change(office, now, pass, message, broken);
+            }
             self.peer(to).answered(now, message);
             if offered.is_some() {
                 self.peer(to).origin.accepted();
@@ -202,6 +205,34 @@ impl Call {
         if let (Method::Invite, State::Answered(bridge)) = (pass.method, &mut self.state) {
             bridge.unacked.push((from, Unacked::new(now, pass.server, bytes)));
         }
+    }
+
+    /// Why what the party on that side says of its session can't be relayed; nothing where it can.
+    pub(super) fn misfit(&mut self, side: Side, description: &[u8]) -> Option<SdpError> {
+        let read = sdp::audio(description).map(drop);
+        read.and_then(|()| self.peer(side).origin.keying.check(description)).err()
+    }
+
+    /// The other side has taken a change of the session with a description that can't be relayed, the refusal of its audio before all:
+    /// whoever wanted the change hears that it is refused, and the other side is offered the session that it had.
+    fn take_back_change(
+        &mut self,
+        office: &mut Office,
+        now: Now,
+        pass: &Pass,
+        message: &Message,
+        broken: SdpError,
+    ) {
+        let to = pass.from.other();
+        self.peer(to).answered(now, message);
+        if pass.method == Method::Invite {
+            // What was an offer of theirs is answered with what holds (RFC 3261 §14.1).
+            let offers = headers::description(&pass.request).is_none();
+            let holds = if offers { self.peer(to).origin.agreed() } else { None };
+            self.acknowledge_passed(office, to, pass.cseq, holds.as_deref(), Some(pass.client));
+        }
+        office.respond(now, pass.server, 488, terms::refusal(&pass.request, broken));
+        self.settle(office, now, to);
     }
 
     /// A request that we passed on got no final response. `false`: it is none.

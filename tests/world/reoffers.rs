@@ -2,7 +2,7 @@
 
 use super::net::{CLEAR, World};
 use super::phone::{Phone, Script};
-use super::{ANN, BOB, assert_at_rest, assert_joined, hang_up, ruleset, s};
+use super::{ANN, BOB, assert_at_rest, assert_joined, assert_points, hang_up, ruleset, s};
 
 const CID: &str = "127.0.1.4:5060";
 const AUDIO: &str = "m=audio 4000 RTP/AVP 0\r\na=sendrecv\r\n";
@@ -88,4 +88,23 @@ fn who_refuses_to_be_transferred_keeps_the_codec_of_the_call() {
     assert_joined(&mut world, (ANN, &anns), (BOB, &bobs));
     hang_up(&mut world, ANN, &anns);
     assert_at_rest(&mut world);
+}
+
+#[test]
+fn an_answer_that_can_not_be_relayed_refuses_the_change_and_the_call_is_as_it_was() {
+    let refused = "m=audio 0 RTP/AVP 0\r\n";
+    let elsewhere = "m=audio 4000 RTP/AVP 0\r\nc=IN IP4 host.example\r\n";
+    for answer in [refused, elsewhere] {
+        let (mut world, anns, bobs) = talk(|_| ());
+        world.phone(BOB).session = Some(world.phone(BOB).described(answer));
+        reoffer(&mut world, ANN, &anns, HELD);
+        let told: Vec<_> = world.phone(ANN).reoffered.iter().map(|it| status(it).to_owned()).collect();
+        assert_eq!(told, ["488"], "{answer}");
+        let asked = &world.phone(BOB).reinvites;
+        assert!(asked.len() == 2 && asked[1].contains("a=sendrecv"), "he is offered what holds: {asked:?}");
+        assert_points(&world, ANN, BOB);
+        assert_joined(&mut world, (ANN, &anns), (BOB, &bobs));
+        hang_up(&mut world, ANN, &anns);
+        assert_at_rest(&mut world);
+    }
 }
