@@ -56,7 +56,7 @@ impl Peer {
     /// # Errors
     /// Its media can't be secured as it has to be; things are as they were.
     pub fn hear(&mut self, description: &Bytes) -> Result<(), SdpError> {
-        self.origin.keying.hear(description)?;
+        self.origin.hear(description)?;
         self.heard = Some(description.clone());
         Ok(())
     }

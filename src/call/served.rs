@@ -328,6 +328,7 @@ impl Call {
             let spoken = spoken(offer, None)?;
             self.caller.peer.hear_offer(offer).ok()?;
             let answer = session::answer(offer, &spoken.mapped, spoken.events.as_ref()).ok()?;
+            self.point(office, Side::A, offer);
             self.describe(office, Side::A, &answer).ok()
         });
         let body = match (described, message.method()) {
@@ -339,8 +340,7 @@ impl Call {
             (None, Method::Invite) => self.caller.peer.origin.agreed(), // RFC 3264 §5: an INVITE without one asks for ours
             (None, _) => None,
         };
-        if let Some(offer) = &offer {
-            self.point(office, Side::A, offer);
+        if offer.is_some() {
             self.mind_hold(office);
         }
         self.caller.peer.learn(message);

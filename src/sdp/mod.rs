@@ -10,6 +10,7 @@ mod crypto;
 mod fingerprint;
 mod hold;
 pub mod keying;
+mod layout;
 pub mod origin;
 pub mod payload;
 mod read;

@@ -1,6 +1,7 @@
 //! What the `o=` lines of our descriptions in one dialog say (RFC 8866 §5.2, RFC 3264 §8): one session of ours, whoever it was that the
 //! rest was taken from, and a version that rises by one when the description changes and at no other time.
 
+use super::layout::lay_out;
 use super::{Keying, SdpError, anchor};
 use bytes::Bytes;
 use std::net::IpAddr;
@@ -22,6 +23,8 @@ pub struct Origin {
     last: Option<Bytes>,
     /// The one that holds: an offer does only once it is accepted.
     agreed: Option<Bytes>,
+    /// What the peer has described last: which streams its dialog has, and in which order.
+    heard: Option<Bytes>,
     /// How its media is secured.
     pub keying: Keying,
 }
@@ -30,7 +33,7 @@ impl Origin {
     /// `id` tells our sessions from one another. Some peers read it as a number of 32 bits, with a sign.
     #[must_use]
     pub fn new(id: u64, keying: Keying) -> Origin {
-        Origin { id: id >> 33, version: 1, last: None, agreed: None, keying }
+        Origin { id: id >> 33, version: 1, last: None, agreed: None, heard: None, keying }
     }
 
     /// The description as the peer of this dialog is given it: pointed at the relay, and as the next version of our session, or as the
@@ -39,16 +42,32 @@ impl Origin {
     /// # Errors
     /// See [`SdpError`]; nothing was said then.
     pub fn describe(&mut self, description: &[u8], ports: Ports) -> Result<Bytes, SdpError> {
-        let same = anchor(description, ports, self.id, self.version, &self.keying)?;
+        let same = self.anchored(description, ports, self.version)?;
         let said = match &self.last {
-            Some(last) if *last != same => {
-                anchor(description, ports, self.id, self.version + 1, &self.keying)?
-            }
+            Some(last) if *last != same => self.anchored(description, ports, self.version + 1)?,
             Some(_) | None => same,
         };
         self.say(said.clone());
         self.agreed = Some(said.clone());
         Ok(said)
+    }
+
+    fn anchored(&self, description: &[u8], ports: Ports, version: u64) -> Result<Bytes, SdpError> {
+        let ours = anchor(description, ports, self.id, version, &self.keying)?;
+        match &self.heard {
+            Some(theirs) => lay_out(ours, theirs),
+            None => Ok(ours),
+        }
+    }
+
+    /// The peer has described its session.
+    ///
+    /// # Errors
+    /// Its media can't be secured as it has to be; things are as they were.
+    pub fn hear(&mut self, description: &Bytes) -> Result<(), SdpError> {
+        self.keying.hear(description)?;
+        self.heard = Some(description.clone());
+        Ok(())
     }
 
     /// What `describe` makes is an offer: the session is as it was until the peer has accepted it, and stays so when it is refused (RFC

@@ -113,8 +113,9 @@ pub struct Phone {
     pub own_tag: Option<String>,
     /// Final responses to its other requests within calls, in order: method and status.
     pub told: Vec<(String, u16)>,
-    /// The ACKs that came with a description.
+    /// The ACKs that came with a description, and the last one of them as text.
     pub answered_offers: u32,
+    pub last_answer: String,
     /// The NOTIFYs that came, each once, as text; and what it answers to the next ones (0: nothing).
     pub notifies: Vec<String>,
     pub notify_status: u16,
@@ -184,6 +185,7 @@ impl Phone {
             own_tag: None,
             told: Vec::new(),
             answered_offers: 0,
+            last_answer: String::new(),
             notifies: Vec::new(),
             notify_status: 200,
             texts: Vec::new(),

@@ -44,6 +44,11 @@ fn status(response: &str) -> &str {
     response.split(' ').nth(1).unwrap_or_default()
 }
 
+/// The media lines of a message, in order, without what stands below each.
+fn media(message: &str) -> Vec<&str> {
+    message.lines().filter(|line| line.starts_with("m=")).collect()
+}
+
 #[test]
 fn a_hold_that_was_refused_does_not_come_back_with_a_refresh() {
     let (mut world, anns, _) = talk(|_| ());
@@ -105,6 +110,33 @@ fn an_answer_that_can_not_be_relayed_refuses_the_change_and_the_call_is_as_it_wa
         assert_points(&world, ANN, BOB);
         assert_joined(&mut world, (ANN, &anns), (BOB, &bobs));
         hang_up(&mut world, ANN, &anns);
+        assert_at_rest(&mut world);
+    }
+}
+
+/// RFC 3264 §8: an offer never has fewer media lines than the one before.
+#[test]
+fn who_has_two_streams_is_offered_two_by_whoever_comes_with_one() {
+    let video = "m=video 4002 RTP/AVP 96\r\n";
+    let refused = "m=video 0 RTP/AVP 96\r\n";
+    for audio_first in [true, false] {
+        let both = |video: &str| match audio_first {
+            true => format!("{AUDIO}{video}"),
+            false => format!("{video}{AUDIO}"),
+        };
+        let (mut world, anns, bobs) = talk(|world| {
+            world.phone(ANN).session = Some(world.phone(ANN).described(&both(video)));
+            world.phone(BOB).session = Some(world.phone(BOB).described(&both(refused)));
+        });
+        transfer(&mut world, ANN, &anns, "300");
+        let offered = media(&world.phone(BOB).reinvites[0]).join("\n");
+        let (first, second) = offered.split_once('\n').unwrap();
+        let (audio, video) = if audio_first { (first, second) } else { (second, first) };
+        assert!(audio.starts_with("m=audio 2") && video == refused.trim_end(), "{offered}");
+        let answer = media(&world.phone(CID).last_answer).join("\n");
+        assert!(answer.starts_with("m=audio 2") && !answer.contains('\n'), "as many as Cid offers: {answer}");
+        assert_points(&world, BOB, CID);
+        hang_up(&mut world, BOB, &bobs);
         assert_at_rest(&mut world);
     }
 }

@@ -19,7 +19,10 @@ impl Phone {
             rsip::Method::Invite => self.receive_invite(call_id, branch, request),
             rsip::Method::Ack => {
                 self.acks += 1;
-                self.answered_offers += u32::from(!request.body().is_empty());
+                if !request.body().is_empty() {
+                    self.answered_offers += 1;
+                    self.last_answer = request.to_string();
+                }
                 self.repeats.remove(&format!("{call_id} final"));
                 if let Some(acked) = self.open_answers.get_mut(&call_id) {
                     *acked = true;
