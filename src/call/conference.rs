@@ -85,8 +85,10 @@ impl Call {
         match self.room() {
             Some((room, Stage::Outside)) if room.is_locked() => self.ask_for_pin(office, 0),
             Some((_, Stage::Outside)) => self.come_in(office, now, None),
-            Some((_, Stage::Asked { .. } | Stage::Looked { .. } | Stage::Inside(_) | Stage::TurnedAway))
-            | None => {}
+            // It has changed its codec: what it was told is told again, and in the room it stays.
+            Some((_, Stage::Asked { wrong })) => self.ask_for_pin(office, wrong),
+            Some((_, Stage::TurnedAway)) => self.tell(office, LAST_WORDS, &["conference-goodbye"]),
+            Some((_, Stage::Looked { .. } | Stage::Inside(_))) | None => {}
         }
     }
 

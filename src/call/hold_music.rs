@@ -25,15 +25,17 @@ impl Call {
             let (Some(holder), Some(held)) = (holder, held) else { return };
             let music =
                 if holds(&holder) && listens(&held) { self.music_of(office, side.other()) } else { None };
-            let plays = self.anchor.as_ref().is_some_and(|anchor| anchor.is_voiced(side));
-            match (music, plays) {
-                (Some(music), false) => self.begin_music(office, side, (&held, &holder), music),
-                (None, true) => {
-                    if let Some(anchor) = &mut self.anchor {
-                        anchor.hush(office, side);
-                    }
+            let music = music.and_then(|sounds| Some((sounds, spoken(&held, Some(&holder))?.format)));
+            let Some(anchor) = &mut self.anchor else { return };
+            match (music, anchor.voiced_in(side)) {
+                (Some((_, format)), plays) if plays == Some(format) => {}
+                (Some((sounds, format)), _) => {
+                    let at = anchor.speak(office, side, format);
+                    let repeat = Repeat::UntilStopped;
+                    office.effect(Effect::Voice(Command::Play { at, number: 0, sounds, repeat }));
                 }
-                (Some(_), true) | (None, false) => {}
+                (None, Some(_)) => anchor.hush(office, side),
+                (None, None) => {}
             }
         }
     }
@@ -68,20 +70,6 @@ impl Call {
         let user = self.user_on(side).and_then(|(_, user)| self.domain.user(user));
         let name = user.and_then(|user| user.moh.as_ref());
         name.is_some_and(|name| self.domain.music(name).is_some_and(|music| !music.files.is_empty()))
-    }
-
-    fn begin_music(
-        &mut self,
-        office: &mut Office,
-        side: Side,
-        (held, holder): (&Bytes, &Bytes),
-        sounds: Arc<[Sound]>,
-    ) {
-        let Some(spoken) = spoken(held, Some(holder)) else { return };
-        let Some(anchor) = &mut self.anchor else { return };
-        let at = anchor.speak(office, side, spoken.format);
-        let repeat = Repeat::UntilStopped;
-        office.effect(Effect::Voice(Command::Play { at, number: 0, sounds, repeat }));
     }
 
     /// What those hear whom the party on that side holds.

@@ -193,6 +193,15 @@ impl Call {
         }
     }
 
+    /// The caller has changed its session: in another format what it hears begins anew.
+    fn speak_on(&mut self, office: &mut Office, now: Now, spoken: &Spoken) {
+        let before = self.anchor.as_ref().and_then(|anchor| anchor.voiced_in(Side::A));
+        if before.is_some_and(|before| before != spoken.format) {
+            self.speak(office, spoken);
+            self.begin_service(office, now);
+        }
+    }
+
     fn enter(&mut self, office: &mut Office, now: Now, service: Service, stage: Stage) {
         let until = match &service {
             Service::Announcement(announcement) => Some(now.mono + announcement.lasts_max),
@@ -326,17 +335,21 @@ impl Call {
         let offer = headers::description(message);
         let described = offer.as_ref().map(|offer| {
             let spoken = spoken(offer, None)?;
-            self.caller.peer.hear_offer(offer).ok()?;
             let answer = session::answer(offer, &spoken.mapped, spoken.events.as_ref()).ok()?;
+            self.caller.peer.hear_offer(offer).ok()?;
             self.point(office, Side::A, offer);
-            self.describe(office, Side::A, &answer).ok()
+            let described = self.describe(office, Side::A, &answer).ok()?;
+            Some((described, spoken))
         });
         let body = match (described, message.method()) {
             (Some(None), _) => {
                 let bytes = plain_response(message, 488, None);
                 return office.respond(now, server, 488, bytes);
             }
-            (Some(described), _) => described,
+            (Some(Some((described, spoken))), _) => {
+                self.speak_on(office, now, &spoken);
+                Some(described)
+            }
             (None, Method::Invite) => self.caller.peer.origin.agreed(), // RFC 3264 §5: an INVITE without one asks for ours
             (None, _) => None,
         };

@@ -141,3 +141,26 @@ fn who_is_held_without_music_is_told_what_the_holder_says() {
     assert!(world.phone(BOB).reinvites.last().unwrap().contains("a=inactive"));
     assert_eq!(playing(&world), 0);
 }
+
+#[test]
+fn who_is_held_and_changes_the_codec_hears_the_music_in_that() {
+    let mut world = office();
+    let (call, bobs) = talk(&mut world);
+    let held = world.phone(ANN).described("m=audio 4000 RTP/AVP 0 8\r\na=sendonly\r\n");
+    world.phone(ANN).session = Some(held.clone());
+    world.act(ANN, |ann, now| ann.reoffer(now, &call, &held));
+    world.run(s(1));
+    let other = world.phone(BOB).described("m=audio 4000 RTP/AVP 8\r\na=sendrecv\r\n");
+    world.act(BOB, |bob, now| bob.reoffer(now, &bobs, &other));
+    world.run(s(1));
+    let opened = |command: &Command| match command {
+        Command::Open { format, .. } => Some(format.payload_type),
+        _ => None,
+    };
+    let formats: Vec<u8> = world.voiced.iter().filter_map(opened).collect();
+    assert_eq!(formats, [0, 8]);
+    assert!(matches!(world.voiced.last(), Some(Command::Play { .. })), "{:?}", world.voiced);
+    assert_eq!(playing(&world), 1);
+    hang_up(&mut world, ANN, &call);
+    assert_at_rest(&mut world);
+}

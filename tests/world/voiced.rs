@@ -78,6 +78,24 @@ fn an_announcement_answers_is_said_once_and_hangs_up() {
 }
 
 #[test]
+fn an_announcement_goes_on_in_the_codec_that_the_caller_changes_to() {
+    let mut world = world(&rule("forward.always = \"announce:closed\""), "", Script::Dead);
+    let call = dial(&mut world, 600);
+    let (at, _) = played(&world).unwrap();
+    let other = world.phone(ANN).described("m=audio 4000 RTP/AVP 8\r\n");
+    world.act(ANN, |ann, now| ann.reoffer(now, &call, &other));
+    world.run(s(2));
+    assert!(world.phone(ANN).reoffered[0].contains("RTP/AVP 8"));
+    let [.., Command::Open { at: opened, format, .. }, Command::Play { at: plays, .. }] = &world.voiced[..]
+    else {
+        panic!("{:?}", world.voiced)
+    };
+    assert_eq!((format.payload_type, *opened, *plays), (8, at, at));
+    hang_up(&mut world, ANN, &call);
+    assert_at_rest(&mut world);
+}
+
+#[test]
 fn whoever_hangs_up_on_an_announcement_ends_it() {
     let mut world = world(&rule("forward.always = \"announce:closed\""), "", Script::Dead);
     let call = dial(&mut world, 600);

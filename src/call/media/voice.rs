@@ -7,16 +7,16 @@ use crate::voice::packet::Format;
 use crate::voice::{self, Spot};
 use std::sync::Arc;
 
-/// One word for each side.
+/// How each side is spoken to.
 #[derive(Debug, Default)]
 pub(super) struct Voiced {
-    a: bool,
-    b: bool,
+    a: Option<Format>,
+    b: Option<Format>,
 }
 
 impl Voiced {
     /// What it was.
-    fn replace(&mut self, side: Side, voiced: bool) -> bool {
+    fn replace(&mut self, side: Side, voiced: Option<Format>) -> Option<Format> {
         let of = match side {
             Side::A => &mut self.a,
             Side::B => &mut self.b,
@@ -29,20 +29,30 @@ impl Anchor {
     /// Whether the party of that side hears us.
     #[must_use]
     pub fn is_voiced(&self, side: Side) -> bool {
+        self.voiced_in(side).is_some()
+    }
+
+    /// In which format the party of that side hears us.
+    #[must_use]
+    pub fn voiced_in(&self, side: Side) -> Option<Format> {
         match side {
             Side::A => self.voiced.a,
             Side::B => self.voiced.b,
         }
     }
 
-    /// The party of that side hears us from now on, in this format, and not the other party.
+    /// The party of that side hears us from now on, in this format, and not the other party. In another format than before it hears
+    /// nothing until something is played again.
     pub fn speak(&mut self, office: &mut Office, side: Side, format: Format) -> Spot {
         self.open(office);
         let at = Spot { relay: self.id, side };
-        if !self.voiced.replace(side, true) {
+        let before = self.voiced.replace(side, Some(format));
+        if before.is_none() {
             let id = self.id;
             office.effect(Effect::Media(Command::Feed { id, side, from: Source::Voice }));
             office.effect(Effect::Media(Command::Tap { id, side, on: true }));
+        }
+        if before != Some(format) {
             office.open_voice(at, format);
         }
         at
@@ -50,7 +60,7 @@ impl Anchor {
 
     /// The party of that side hears the other party again.
     pub fn hush(&mut self, office: &mut Office, side: Side) {
-        if self.voiced.replace(side, false) {
+        if self.voiced.replace(side, None).is_some() {
             let id = self.id;
             office.effect(Effect::Voice(voice::Command::Close { at: Spot { relay: id, side } }));
             office.effect(Effect::Media(Command::Feed { id, side, from: Source::Party }));
@@ -75,7 +85,7 @@ impl Anchor {
     /// Nobody hears us any more, and nothing is recorded.
     pub(super) fn end_voice(&mut self, office: &mut Office) {
         for side in [Side::A, Side::B] {
-            if self.voiced.replace(side, false) {
+            if self.voiced.replace(side, None).is_some() {
                 let at = Spot { relay: self.id, side };
                 office.effect(Effect::Voice(voice::Command::Close { at }));
             }
