@@ -93,9 +93,9 @@ pub(super) struct Party {
     /// What came from this party.
     pub(super) reception: Reception,
     /// What this party hears.
-    feed: Source,
+    pub(super) feed: Source,
     /// The voice plane hears this party.
-    tapped: bool,
+    pub(super) tapped: bool,
     /// What the other party sends is not sent to this one as it came.
     rewriting: Option<Box<Rewriting>>,
 }

@@ -12,6 +12,7 @@ use smallvec::SmallVec;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+pub mod established;
 pub mod forward;
 pub mod guard;
 pub mod latch;

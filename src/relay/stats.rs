@@ -5,11 +5,12 @@
 //! old one lost is kept. The probation of §A.1 is left out: only packets of the latched source come here.
 
 use super::Stream;
+use super::established::{Carried, Progress};
 use crate::rtp::Header;
 use std::time::Instant;
 
 /// A step forward of this many sequence numbers or more is a restart, not loss (RFC 3550 §A.1).
-const DROPOUT_MAX: u16 = 3000;
+pub const DROPOUT_MAX: u16 = 3000;
 /// A step back of fewer is a late packet (RFC 3550 §A.1).
 const MISORDER_MAX: u16 = 100;
 /// How long a dynamic payload type is watched before its clock rate is inferred.
@@ -81,6 +82,38 @@ impl Reception {
     #[must_use]
     pub fn ssrc(&self) -> Option<u32> {
         self.source.map(|source| source.ssrc)
+    }
+
+    /// How far the stream has come, and its SSRC. `None` as long as its clock rate isn't known.
+    #[must_use]
+    pub fn progress(&self) -> Option<(u32, Progress)> {
+        let Source { ssrc, sequence, jitter } = self.source?;
+        let Clock::Known(rate) = jitter.clock else { return None };
+        let progress = Progress {
+            sequence: sequence.highest,
+            payload_type: jitter.payload_type,
+            rate_hz: rate as u32,
+            timestamp: jitter.timestamp,
+            jitter: jitter.value,
+        };
+        Some((ssrc, progress))
+    }
+
+    /// Packets of the present source were passed on beside the relay.
+    pub fn carried(&mut self, carried: &Carried) {
+        let Some(source) = &mut self.source else { return };
+        self.heard += carried.packets;
+        self.packets += carried.packets;
+        self.bytes += carried.octets;
+        source.sequence.carried(carried.sequence, carried.packets);
+        if let Some(measured) = carried.measured {
+            source.jitter = Jitter {
+                timestamp: carried.timestamp,
+                arrived: measured,
+                value: carried.jitter,
+                ..source.jitter
+            };
+        }
     }
 
     /// The figures so far, of a relay that was opened then.
@@ -159,6 +192,17 @@ impl Sequence {
         }
         self.received += 1;
         Step::Counted
+    }
+
+    /// So many came beside, none of them a large step from the one before; this was the highest.
+    fn carried(&mut self, highest: u16, packets: u64) {
+        if highest.wrapping_sub(self.highest) <= u16::MAX / 2 {
+            if highest < self.highest {
+                self.cycles = self.cycles.wrapping_add(1);
+            }
+            self.highest = highest;
+        }
+        self.received += packets;
     }
 
     /// Expected less received (RFC 3550 §A.3); duplicates can't make it negative here.
