@@ -170,7 +170,7 @@ fn ours(phones: &[[UdpSocket; 2]]) -> (Plane, Vec<[SocketAddr; 2]>) {
         None
     });
     let ports = Ports::open(LOOPBACK, Range::Any, DSCP_EF, 2 * phones.len()).unwrap();
-    let plane = Plane::start(ports, 1, None, &reporter).unwrap();
+    let plane = Plane::start(ports, 1, None, None, &reporter).unwrap();
     let Ok(Report::Opened { pairs, .. }) = reports.recv() else { panic!("no ports") };
     let mut addresses = Vec::new();
     for ((id, phones), pairs) in (0..).map(RelayId).zip(phones).zip(pairs.chunks_exact(2)) {

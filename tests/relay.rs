@@ -335,7 +335,7 @@ fn an_exhausted_range_says_so_and_gives_what_it_has() {
     let first = phone("127.0.72.1").local_addr().unwrap().port() & !3;
     let range = Range::Within(first..=first + 3);
     let ports = Ports::open(IpAddr::from([127, 0, 72, 1]), range, DSCP_EF, 1).unwrap();
-    let plane = Plane::start(ports, 1, None, &reporter).unwrap();
+    let plane = Plane::start(ports, 1, None, None, &reporter).unwrap();
     let _first = reports.recv_timeout(SOON).unwrap();
     plane.command(Command::Grow { pairs: 100 }).unwrap();
     match reports.recv_timeout(SOON).unwrap() {

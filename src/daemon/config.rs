@@ -97,6 +97,8 @@ pub struct MediaConfig {
     pub threads: usize,
     /// Whether media is secured with devices and trunks whose rules don't say it.
     pub srtp: Srtp,
+    /// Interfaces where established streams are passed on in the kernel.
+    pub fast_path: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -167,6 +169,7 @@ impl Config {
                 ports: (20000, 40000),
                 threads: 1,
                 srtp: Srtp::Optional,
+                fast_path: Vec::new(),
             },
             voice: VoiceConfig::default(),
             store: "ringtree-data/store".into(),

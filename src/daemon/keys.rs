@@ -137,6 +137,13 @@ pub const KEYS: &[Key] = &[
     ),
     key("media", "threads", "1", "Relay threads; each has a voice thread beside it."),
     key(
+        "media",
+        "fast_path",
+        "[]",
+        "Interfaces, such as `[\"eth0\"]`, where established streams in the clear are passed on in the kernel. Wants a build with `fast-path`, Linux \
+         6.6, the rights that docs/calls.md names, and one address in `listen`; where one is missing the log says so, and media goes as without it.",
+    ),
+    key(
         "voice",
         "prompts",
         r#""prompts""#,

@@ -30,7 +30,7 @@ use crate::admin::status::Statuses;
 use crate::admin::{self, Admin};
 use crate::net::clock;
 use crate::net::listen::{self, BindError};
-use crate::net::media::{Identity, NoIdentity, Ports, PortsError, Range};
+use crate::net::media::{FastPath, Identity, NoIdentity, Ports, PortsError, Range};
 use crate::net::signalling::connections::Limits;
 use crate::net::signalling::{Handle, Media, Plane};
 use crate::net::tls::{Tls, TlsError};
@@ -221,6 +221,7 @@ impl Running {
             ports,
             threads: config.media.threads,
             identity: Some(identity),
+            fast: fast_path(&config.media),
             voice: config.voice.files(bases),
         };
         let handle =
@@ -400,6 +401,24 @@ fn shown(listener: &Listener) -> String {
         address
     } else {
         format!("{address}, as {}", listener.advertise)
+    }
+}
+
+/// What passes established streams on in the kernel, where that is wanted and can be: calls go on without it.
+fn fast_path(media: &MediaConfig) -> Option<Arc<FastPath>> {
+    if media.fast_path.is_empty() {
+        return None;
+    }
+    let interfaces = media.fast_path.join(", ");
+    match FastPath::start(&media.fast_path, media.listen, media.dscp) {
+        Ok(fast) => {
+            tracing::info!(%interfaces, "media that comes in there goes by the fast path once it is established");
+            Some(Arc::new(fast))
+        }
+        Err(why) => {
+            tracing::warn!(%interfaces, "no fast path, all media goes through the relay's sockets: {why}");
+            None
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 #![allow(dead_code)] // each test binary compiles all of it and uses its part
 
-use ringtree::net::media::{DSCP_EF, Identity, Plane, Ports, Range, Reporter};
+use ringtree::net::media::{DSCP_EF, FastPath, Identity, Plane, Ports, Range, Reporter};
 use ringtree::relay::{Command, Media, PortPair, RelayId, Report};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
@@ -26,13 +26,25 @@ impl Desk {
         identity: Option<Identity>,
         soon: Duration,
     ) -> Desk {
+        Desk::start_with(ip, pairs, threads, identity, None, soon)
+    }
+
+    /// And with a fast path.
+    pub fn start_with(
+        ip: IpAddr,
+        pairs: usize,
+        threads: usize,
+        identity: Option<Identity>,
+        fast: Option<&Arc<FastPath>>,
+        soon: Duration,
+    ) -> Desk {
         let (sender, reports) = sync_channel(64);
         let reporter: Reporter = Arc::new(move |report| {
             sender.send(report).unwrap();
             None
         });
         let ports = Ports::open(ip, Range::Any, DSCP_EF, pairs).unwrap();
-        let plane = Plane::start(ports, threads, identity, &reporter).unwrap();
+        let plane = Plane::start(ports, threads, identity, fast, &reporter).unwrap();
         let Ok(Report::Opened { pairs: open, exhausted: false }) = reports.recv_timeout(soon) else {
             panic!("the pairs opened at first are reported first")
         };

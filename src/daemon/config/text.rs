@@ -195,6 +195,7 @@ struct RawMedia {
     ports: Option<Spanned<String>>,
     threads: Option<Spanned<usize>>,
     srtp: Option<Spanned<String>>,
+    fast_path: Vec<Spanned<String>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -400,6 +401,13 @@ impl RawMedia {
                 }
             };
         }
+        for interface in self.fast_path {
+            if !is_interface(interface.get_ref()) {
+                let message = format!("`{}` is no name of an interface, such as `eth0`", interface.get_ref());
+                return Err(at.fault(interface.span(), message));
+            }
+            config.media.fast_path.push(interface.into_inner());
+        }
         Ok(())
     }
 }
@@ -486,6 +494,13 @@ fn parse_ports(text: &str) -> Option<(u16, u16)> {
     (low >= 1024 && high >= low.checked_add(3)?).then_some((low, high))
 }
 
+/// What Linux takes as the name of an interface.
+fn is_interface(text: &str) -> bool {
+    (1..16).contains(&text.len())
+        && !matches!(text, "." | "..")
+        && !text.contains(|c: char| c == '/' || c == ':' || c.is_whitespace() || c.is_control())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -543,6 +558,7 @@ mod tests {
             ("[sip]\ndigest = []", "2:10: at least one of"),
             ("[sip]\nnameservers = [\"dns\"]", "2:16: `dns` is not an address"),
             ("[media]\nports = \"40000-20000\"", "2:9: write a range such as"),
+            ("[media]\nfast_path = [\"eth0\", \"../eth1\"]", "2:22: `../eth1` is no name of an interface"),
             ("[media]\nthreads = 0", "2:11: between 1 and 64"),
             ("[media]\ndscp = 64", "2:8: a code point between 0 and 63"),
             ("[media]\nsrtp = \"yes\"", "2:8: `yes` is neither `off`, `optional` nor `required`"),

@@ -14,11 +14,13 @@
 //! A full command queue makes the signalling thread wait for the relay thread, which never waits for the signalling thread:
 //! reports that find no room are kept (at most one a relay) and offered again.
 
+pub mod fast;
 pub mod handshake;
 pub mod ports;
 mod thread;
 mod voice;
 
+pub use fast::FastPath;
 pub use handshake::{Identity, NoIdentity};
 pub use ports::{DSCP_EF, DSCP_MAX, Ports, PortsError, Range};
 pub use voice::{HEARD_MAX, SAID_MAX, Unsaid, VoicePort};
@@ -72,7 +74,7 @@ struct Ends {
 
 impl Plane {
     /// Starts `threads` relay threads (1 to [`THREADS_MAX`]), and one for handshakes where we have an identity to show in them. The pairs
-    /// that `ports` opened already are reported first.
+    /// that `ports` opened already are reported first. Where there is a fast path, it gets the streams that are established.
     ///
     /// # Errors
     /// The system gives no thread or no file descriptor.
@@ -80,6 +82,7 @@ impl Plane {
         mut ports: Ports,
         threads: usize,
         identity: Option<Identity>,
+        fast: Option<&Arc<FastPath>>,
         report: &Reporter,
     ) -> io::Result<Plane> {
         let open = ports.open.clone();
@@ -108,6 +111,7 @@ impl Plane {
                     open.clone(),
                     ports.take(),
                     report.clone(),
+                    fast.cloned(),
                 );
                 let thread =
                     std::thread::Builder::new().name(format!("media-{n}")).spawn(move || relays.run())?;

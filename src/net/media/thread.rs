@@ -6,8 +6,11 @@
 //! then the kernel, not the latch, decides who is heard: the phone couldn't take its latch back, and strangers went
 //! uncounted.
 
+mod beside;
 mod secured;
 
+use super::fast::FastPath;
+use super::fast::carriage::Carriage;
 use super::handshake::Handshakes;
 use super::ports::{Open, Pair, Ports};
 use super::voice::Voice;
@@ -56,6 +59,8 @@ pub(super) struct Relays {
     ports: Option<Ports>,
     growth: Option<Growth>,
     report: Reporter,
+    /// `None`: no stream is passed on in the kernel.
+    fast: Option<Arc<FastPath>>,
     /// Reports that found no room: at most two a relay that was open (none of who is heard is made while any waits), and one growth.
     unreported: VecDeque<Report>,
     /// Where each relay is. Looked into by commands; packets bring their index.
@@ -72,6 +77,8 @@ pub(super) struct Relays {
 struct Live {
     id: RelayId,
     relay: Relay,
+    /// What of it the kernel passes on.
+    carriage: Carriage,
     /// Its sockets are of IPv6, and take IPv4 as mapped addresses (RFC 4291 §2.5.5.2): those are seen nowhere but here.
     both_families: bool,
     a: Arc<Pair>,
@@ -144,6 +151,7 @@ impl Relays {
         open: Open,
         ports: Option<Ports>,
         report: Reporter,
+        fast: Option<Arc<FastPath>>,
     ) -> Relays {
         Relays {
             poll,
@@ -155,6 +163,7 @@ impl Relays {
             ports,
             growth: None,
             report,
+            fast,
             unreported: VecDeque::new(),
             index: FxHashMap::default(),
             relays: Vec::new(),
@@ -199,6 +208,7 @@ impl Relays {
             }
             if now.saturating_duration_since(looked) >= LOOK_EVERY {
                 looked = now;
+                self.look_beside(now);
                 self.look(now);
             }
             self.grow();
@@ -219,6 +229,9 @@ impl Relays {
         let from = if live.both_families { unmapped(from) } else { from };
         if live.relay.is_secured() {
             return self.secured(now, (token >> 2) as usize, (side, channel), octets, from);
+        }
+        if live.carriage.carries() {
+            return self.beside(now, (token >> 2) as usize, (side, channel), octets, from);
         }
         let packet = &self.buffer[..octets];
         let Outcome { forward, tapped, rewritten } = live.relay.packet(now, side, channel, from, packet);
@@ -268,6 +281,7 @@ impl Relays {
     }
 
     fn command(&mut self, now: Instant, command: Command) {
+        self.take_back(now, &command);
         match command {
             Command::Open { id, a, b } => self.open(now, id, &a, b.as_ref()),
             Command::Point { id, side, rtp, rtcp } => {
@@ -339,7 +353,7 @@ impl Relays {
             tracing::error!(relay = id.0, "a relay was opened twice");
             return;
         }
-        let live = Live { id, relay: Relay::new(now), both_families, a, b };
+        let live = Live { id, relay: Relay::new(now), carriage: Carriage::default(), both_families, a, b };
         let at = self.vacant.pop().unwrap_or_else(|| {
             self.relays.push(None);
             self.relays.len() - 1

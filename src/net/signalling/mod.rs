@@ -56,6 +56,8 @@ pub struct Media {
     pub voice: voice::Files,
     /// What DTLS handshakes show; without it there are none.
     pub identity: Option<media::Identity>,
+    /// What passes established streams on in the kernel, where that can be.
+    pub fast: Option<Arc<media::FastPath>>,
 }
 
 /// Starts the plane.
@@ -92,7 +94,8 @@ fn start<M: Machine + 'static>(
     let (sender, work) = sync_channel(WORK_MAX);
     let reporter = reporter(sender.clone(), waker.clone());
     let files = media.voice;
-    let mut media = media::Plane::start(media.ports, media.threads, media.identity, &reporter)?;
+    let mut media =
+        media::Plane::start(media.ports, media.threads, media.identity, media.fast.as_ref(), &reporter)?;
     let voice_reporter = voice_reporter(sender.clone(), waker.clone());
     let voice = voice::Plane::start(media.voice_ports(), &files, &voice_reporter)?;
     let traffic = Arc::new(Traffic::default());
