@@ -98,6 +98,7 @@ mod tests {
     use super::*;
     use crate::relay::ONE_WAY_AFTER;
     use crate::relay::forward::Channel;
+    use crate::relay::rewriting::Key;
     use crate::sdp::Protection;
     use crate::srtp::{Keys, Master, Suite};
     use std::time::Duration;
@@ -114,6 +115,8 @@ mod tests {
         packet[8..12].copy_from_slice(&[1, 2, 3, 4]);
         packet
     }
+
+    const KEY: Key = Key { event: 1, payload_type: 101, lasts: 1600 };
 
     /// Both parties have been heard: a from another port than it was said to be.
     fn talking(now: Instant) -> Relay {
@@ -142,14 +145,15 @@ mod tests {
     fn whatever_else_is_done_with_packets_keeps_a_stream_with_the_relay() {
         let now = Instant::now();
         let keys = || {
-            let key = || Master::derive(Suite::AesCm128HmacSha1_80, &[7; 32]);
+            let key = || Master::derive(Suite::AesCm128HmacSha1_80, &[7; 32], 0);
             Keys { theirs: key(), ours: key() }
         };
         type Change = (&'static str, fn(&mut Relay, Instant), [bool; 2]);
-        let changes: [Change; 6] = [
+        let changes: [Change; 7] = [
             ("a tap of a", |relay, _| relay.tap(Side::A, true), [false, true]),
             ("b hears the voice", |relay, _| relay.feed(Side::B, Source::Voice), [false, true]),
             ("b hears nobody", |relay, _| relay.feed(Side::B, Source::Nobody), [false, true]),
+            ("b is told of a key", |relay, _| relay.press(Side::B, KEY), [false, true]),
             ("b holds", |relay, now| relay.point(now, Side::B, None, None), [false, false]),
             (
                 "b moves",

@@ -30,12 +30,13 @@ impl Relays {
         let (Some(fast), Some(Some(live))) = (&self.fast, self.relays.get_mut(at)) else { return };
         let Some(packet) = self.buffer.get(..octets) else { return };
         live.carriage.catch_up(now, fast, &mut live.relay, side, from);
-        let Outcome { forward, tapped } = live.relay.packet(now, side, channel, from, packet);
+        let Outcome { forward, tapped, rewritten } = live.relay.packet(now, side, channel, from, packet);
         live.carriage.settle(now, fast, &mut live.relay);
         if tapped {
             self.voice.heard(Heard { id: live.id, side, at: now, packet: packet.into() });
         }
-        live.send(forward, packet);
+        let octets = rewritten.map_or(octets, |it| it.write(&mut self.buffer, octets));
+        live.send(forward, self.buffer.get(..octets).unwrap_or_default());
     }
 
     /// Takes the streams of a relay from the kernel before a command to it is carried out; those that go on as they were are

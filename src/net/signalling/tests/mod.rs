@@ -105,7 +105,7 @@ impl World {
             echo,
             Vec::new(),
             bound,
-            Media { ports, threads: 1, identity: None, voice: nowhere() },
+            Media { ports, threads: 1, identity: None, fast: None, voice: nowhere() },
             Quiet,
         )
         .unwrap();
