@@ -124,6 +124,7 @@ mod tests {
     use super::*;
     use crate::voice::clip::Clip;
     use crate::voice::codec::RATE;
+    use crate::voice::in_band::InBand;
     use crate::voice::measure::level_dbm0;
 
     #[test]
@@ -162,5 +163,42 @@ mod tests {
                 "{name}: {first:?} {last:?}"
             );
         }
+    }
+
+    /// This voice at another speed and pitch: as many samples, so much farther apart.
+    fn spoken(samples: &[i16], pitch: f64) -> Vec<i16> {
+        let count = (samples.len() as f64 / pitch) as usize;
+        let at = |n: usize| {
+            let place = n as f64 * pitch;
+            let of = |at: usize| f64::from(samples.get(at).copied().unwrap_or_default());
+            let (low, part) = (of(place as usize), place.fract());
+            (low + (of(place as usize + 1) - low) * part) as i16
+        };
+        (0..count).map(at).collect()
+    }
+
+    /// Talk-off (ITU-T Q.24): a quarter of an hour of voices from deep to high, through G.711 of either law.
+    #[test]
+    fn no_speech_is_taken_for_keys() {
+        let texts = [include_str!("prompts/en.txt"), include_str!("prompts/en.words.txt")];
+        let names = texts.iter().flat_map(|text| text.lines()).filter_map(|line| line.split_once(": "));
+        let speech: Vec<i16> = names
+            .filter_map(|(name, _)| built_in(name))
+            .flat_map(|wav| Clip::read(wav).expect("each can be read").samples().to_vec())
+            .collect();
+        let mut seconds = 0;
+        for (step, codec) in (0..10).zip([Codec::Pcmu, Codec::Pcma].into_iter().cycle()) {
+            let samples = spoken(&speech, 0.7 + 0.08 * f64::from(step));
+            seconds += samples.len() / 8000;
+            let (mut keys, mut listener) = (Vec::new(), InBand::default());
+            for frame in samples.chunks_exact(FRAME) {
+                let (mut bytes, mut heard) = (Vec::new(), Vec::new());
+                codec.encode(frame, &mut bytes);
+                codec.decode(&bytes, &mut heard);
+                listener.take(&heard, |digit| keys.push(digit.char()));
+            }
+            assert!(keys.is_empty(), "{codec:?}, step {step}: {keys:?}");
+        }
+        assert!(seconds > 12 * 60, "{seconds} s of speech");
     }
 }
