@@ -260,6 +260,9 @@ impl Call {
             let rewritten = answer.and_then(|answer| self.describe(office, to, &answer).ok());
             self.acknowledge_passed(office, to, cseq, rewritten.as_deref(), client);
             self.settle_numbers(office, &[side, to]);
+        } else if let (Side::A, None, Some(answer)) = (side, &self.offer, headers::description(message)) {
+            self.point(office, side, &answer); // to the session of a leg that was asked first
+            self.settle_numbers(office, &[Side::A, Side::B]);
         }
         if side == Side::A {
             self.amend(office, now);

@@ -4,12 +4,15 @@
 //! Invariants: such a leg is not answered before the key; it ends with its ring time, and then as one that nobody answered.
 
 use super::aside::Aside;
+use super::attended::Asking;
 use super::branch::{Asked, Branch, State as BranchState};
 use super::caller::plain_response;
 use super::headers;
+use super::media::Anchor;
 use super::office::{Effect, Office};
 use super::seats::is_of;
-use super::{Call, State};
+use super::transfer::Stage;
+use super::{COMPLETED_ELSEWHERE, Call, State};
 use crate::clock::Now;
 use crate::relay::{RelayId, Side};
 use crate::rules::LegOutcome;
@@ -65,7 +68,9 @@ impl Call {
         branch.state =
             BranchState::Asked(Box::new(Asked { dialog: Box::new(dialog), ack, description, bye }));
         self.byes += 1; // see `Asked::bye`
-        self.caller.ringing(office, now);
+        if self.transfer().is_none() {
+            self.tell_of_ringing(office, now);
+        }
         true
     }
 
@@ -81,9 +86,49 @@ impl Call {
         }
     }
 
-    /// The leg takes the call: its ports become the call's.
+    /// The leg takes the call.
     fn confirmed(&mut self, office: &mut Office, now: Now, index: usize) {
-        let State::Ringing(_) = self.state else { return };
+        match self.state {
+            State::Ringing(_) => self.let_in(office, now, index),
+            State::Answered(_) => self.let_in_transferred(office, now, index),
+            State::Served(_) | State::Over(_) => {}
+        }
+    }
+
+    /// Whoever was to be transferred to takes the call: it is spoken with no more, and asked for its session as any other newcomer is.
+    fn let_in_transferred(&mut self, office: &mut Office, now: Now, index: usize) {
+        if self.anchor.is_none() {
+            self.anchor = Anchor::reserve(office, self.key); // the call was without media until now
+        }
+        let Some(branch) = self.branches.get_mut(index) else { return };
+        let BranchState::Asked(asked) =
+            std::mem::replace(&mut branch.state, BranchState::Ended(LegOutcome::Failed))
+        else {
+            return;
+        };
+        self.byes = self.byes.saturating_sub(1);
+        let Asked { dialog, ack, .. } = *asked;
+        branch.state = BranchState::Answered { dialog, ack: Some(ack) };
+        if let Some(aside) = &mut branch.aside {
+            aside.close(office, false);
+        }
+        let (leg, entry) = (branch.leg, branch.entry);
+        self.log.leg_answered(entry);
+        self.talks(office, now, index);
+        self.leave_all(office, now, &COMPLETED_ELSEWHERE, "answered_elsewhere");
+        self.walk.answered(leg);
+        let asking = Asking::new(self.key.client(0), index, None); // until it is asked
+        if let Some(transfer) = self.transfer_mut() {
+            transfer.stage = Stage::Asking(asking);
+        }
+        self.ask_for_session(office, now);
+    }
+
+    /// The leg's ports become the call's. A caller who made no offer gets the leg's session as ours.
+    fn let_in(&mut self, office: &mut Office, now: Now, index: usize) {
+        if self.anchor.is_none() {
+            self.anchor = Anchor::reserve(office, self.key);
+        }
         let description = match self.branches.get(index).map(|branch| &branch.state) {
             Some(BranchState::Asked(asked)) => asked.description.clone(),
             _ => return,

@@ -14,6 +14,7 @@ use crate::clock::Now;
 use crate::relay::Side;
 use crate::rules::model::Decline;
 use crate::rules::{LegOutcome, LegTarget, PlannedLeg};
+use crate::sdp::spoken;
 use crate::sip::challenge::Answered;
 use crate::sip::{Flow, Message, Method, Name};
 use crate::transaction::Failure;
@@ -42,16 +43,6 @@ impl Call {
     pub(super) fn start_leg(&mut self, office: &mut Office, now: Now, leg: usize) -> Result<(), LegOutcome> {
         let Some(ring) = self.state.ring() else { return Err(LegOutcome::Failed) };
         let planned = ring.plan().legs[leg].clone();
-        if planned.confirm.is_some() && (self.offer.is_none() || self.transfer().is_some()) {
-            // To ask needs an offer that the leg answers, and a caller who hears ringback meanwhile.
-            let to = match &planned.to {
-                LegTarget::Device(device) => format!("device:{device}"),
-                LegTarget::Outside { number, .. } => format!("tel:{number}"),
-            };
-            let entry = self.log.leg(now, to);
-            self.log.leg_ended(now, entry, None, "can't be asked to confirm");
-            return Err(LegOutcome::Failed);
-        }
         match &planned.to {
             LegTarget::Device(device) => self.invite_device(office, now, leg, &planned, device),
             LegTarget::Outside { number, trunks } => {
@@ -110,7 +101,10 @@ impl Call {
         };
         let by_ipv6 = flow.remote.is_ipv6();
         let offer = match (self.offers(callee), &*aside, &self.anchor) {
-            (Some((_, offer)), Some(aside), _) => {
+            (offer, Some(aside), _) => {
+                // Of a transfer it is not known yet what it will speak with, nor where the caller has made no offer: but with us, first.
+                let offer = offer.filter(|_| self.transfer().is_none()).map(|(_, offer)| offer);
+                let offer = offer.unwrap_or_else(spoken::offer);
                 let described = aside.rewrite(office, by_ipv6, &mut peer.origin, &offer);
                 Some(described.map_err(|_| LegOutcome::Failed)?)
             }
@@ -232,15 +226,16 @@ impl Call {
         let transferred = self.transfer().is_some(); // the other party hears the one who transfers, or hold
         let alone =
             ring.alive() == 1 && matches!(branch.callee, Callee::Trunk { .. }) && branch.aside.is_none();
+        let music = ring.plan().hear.is_some();
         if let (true, Some(description), Some(anchor)) =
-            (alone && !transferred, headers::description(message), &mut self.anchor)
+            (alone && !transferred && !music, headers::description(message), &mut self.anchor)
             && self.caller.heard < Heard::EarlyMedia
             && let Ok(rewritten) = anchor.rewrite(office, Side::A, &mut self.caller.peer.origin, &description)
             && self.point_branch(office, index, Side::B, &description).is_ok()
         {
             self.caller.early_media(office, now, rewritten);
         } else if !transferred {
-            self.caller.ringing(office, now);
+            self.tell_of_ringing(office, now);
         }
         let (id, leg) = (self.log.id.clone(), self.branches[index].callee.label());
         office.effect(Effect::Ringing { id, leg });

@@ -76,8 +76,14 @@ impl Call {
     fn music_of(&self, office: &mut Office, side: Side) -> Option<Arc<[Sound]>> {
         let (_, user) = self.user_on(side)?;
         let name = self.domain.user(user)?.moh.as_ref()?;
-        let MusicFiles { files, shuffled } = self.domain.music(name)?;
-        let first = if *shuffled { office.ids.word() as usize % files.len().max(1) } else { 0 };
+        self.music(office, name)
+    }
+
+    /// The sounds of `[moh.NAME]`: from the first on, or from any. `None`: there are none.
+    pub(super) fn music(&self, office: &mut Office, name: &str) -> Option<Arc<[Sound]>> {
+        let MusicFiles { files, shuffled } =
+            self.domain.music(name).filter(|music| !music.files.is_empty())?;
+        let first = if *shuffled { office.ids.word() as usize % files.len() } else { 0 };
         let domain = self.domain.name();
         let from_first = files.iter().cycle().skip(first).take(files.len().min(SOUNDS_MAX));
         let sounds = from_first.map(|file| Sound::File { domain: domain.clone(), file: file.clone() });

@@ -55,6 +55,7 @@ mod refresh;
 pub mod reliable;
 mod responses;
 pub mod ring;
+mod ringback;
 pub mod rooms;
 pub mod seats;
 mod served;

@@ -48,18 +48,25 @@ pub struct Ring {
     ahead: Duration,
     legs: Vec<Leg>,
     over: bool,
+    /// See [`Ring::begins_to_sound`].
+    sounds: bool,
 }
 
 impl Ring {
     #[must_use]
     pub fn new(plan: RingPlan, now: Instant) -> Ring {
         let legs = vec![Leg::Planned; plan.legs.len()];
-        Ring { plan, started: now, ahead: Duration::ZERO, legs, over: false }
+        Ring { plan, started: now, ahead: Duration::ZERO, legs, over: false, sounds: false }
     }
 
     #[must_use]
     pub fn plan(&self) -> &RingPlan {
         &self.plan
+    }
+
+    /// Whether this is the first that the caller is to hear of this stage.
+    pub fn begins_to_sound(&mut self) -> bool {
+        !std::mem::replace(&mut self.sounds, true)
     }
 
     /// Starts and stops what is due.
@@ -218,6 +225,7 @@ mod tests {
             sequence,
             decline,
             missed_calls: MissedCalls::IfUnanswered,
+            hear: None,
         }
     }
 

@@ -173,7 +173,7 @@ impl Call {
     }
 
     /// How the caller can be spoken to, and the description that it has to be given for that; none where it has one already.
-    fn early_session(&mut self, office: &mut Office) -> Option<(Spoken, Option<Bytes>)> {
+    pub(super) fn early_session(&mut self, office: &mut Office) -> Option<(Spoken, Option<Bytes>)> {
         let offer = self.offer.clone()?;
         if let Some(given) = self.caller.given() {
             return spoken(&offer, Some(given)).map(|spoken| (spoken, None));
@@ -187,7 +187,7 @@ impl Call {
         Some((spoken, Some(description)))
     }
 
-    fn speak(&mut self, office: &mut Office, spoken: &Spoken) {
+    pub(super) fn speak(&mut self, office: &mut Office, spoken: &Spoken) {
         if let Some(anchor) = &mut self.anchor {
             anchor.speak(office, Side::A, spoken.format);
         }
@@ -230,7 +230,8 @@ impl Call {
         if at.side == Side::A && self.anchor.as_ref().is_some_and(|anchor| anchor.id() == at.relay) {
             match &self.state {
                 State::Served(served) if served.is_conference() => self.conference_said(office, now, number),
-                _ => self.said(office, now),
+                State::Served(_) => self.said(office, now),
+                _ => self.sound_again(office),
             }
         }
     }

@@ -78,6 +78,9 @@ impl Call {
     ) {
         let State::Ringing(ring) = &self.state else { return };
         let always_missed = ring.plan().missed_calls == MissedCalls::Always;
+        if let Some(anchor) = &mut self.anchor {
+            anchor.hush(office, Side::A); // music while it rang
+        }
         let branch = &mut self.branches[index];
         let leg = branch.leg;
         self.log.leg_answered(branch.entry);

@@ -19,6 +19,8 @@ pub struct RingPlan {
     pub sequence: bool,
     pub decline: Decline,
     pub missed_calls: MissedCalls,
+    /// What the caller hears meanwhile (`moh:NAME`); `None`: ringback.
+    pub hear: Option<Arc<str>>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -29,7 +31,7 @@ pub struct PlannedLeg {
     /// From the start of the plan.
     pub start: Duration,
     pub ring_for: Duration,
-    /// Asked before the leg may win (not carried out yet: such a leg fails with a warning).
+    /// Asked before the leg may win.
     pub confirm: Option<Confirm>,
     /// What the leg's From shows: prefixes applied.
     pub caller_id: CallerId,

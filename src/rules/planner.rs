@@ -92,6 +92,7 @@ impl<'a> Planner<'a> {
     /// The plan of a rule, or of a hunt, whose list has no owner.
     pub fn of_rule(&self, owner: Option<&UserEntry>, template: &RingTemplate) -> Ringing {
         let mut ringing = self.stage(template.missed_calls);
+        ringing.plan.hear.clone_from(&template.hear);
         let mut draft = Draft { ringing: &mut ringing, target: None };
         ringing.plan.total = match template.strategy {
             Strategy::Own | Strategy::Simultaneous => self.together(owner, template, &mut draft),
@@ -118,6 +119,7 @@ impl<'a> Planner<'a> {
             sequence: false,
             decline: self.domain.policy.device_decline,
             missed_calls,
+            hear: None,
         };
         Ringing { plan, targets: SmallVec::new(), skipped: Vec::new(), follows: Vec::new() }
     }

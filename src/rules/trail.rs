@@ -212,7 +212,6 @@ pub(super) enum Unbuilt {
     Directory,
     FeatureCode,
     Screening,
-    Music,
     /// Built, or no service: it can't be asked for.
     None,
 }
@@ -378,7 +377,6 @@ impl Unbuilt {
             Unbuilt::Directory => "directory",
             Unbuilt::FeatureCode => "feature code",
             Unbuilt::Screening => "screening",
-            Unbuilt::Music => "music instead of ringback",
             Unbuilt::None => "this",
         }
     }

@@ -146,6 +146,26 @@ fn whoever_is_held_hears_the_music_of_the_holders_user_and_then_the_holder_again
     bob.hears(Heard::Ended);
 }
 
+#[test]
+fn a_caller_hears_the_music_of_the_rules_while_it_rings_and_then_whoever_answers() {
+    let keys = "ring.hear = \"moh:calm\"\nring.targets = [\"device:bob\"]";
+    let home = home(&rule("kim", keys), "[moh.calm]\nfiles = [\"closed.wav\"]\n");
+    let daemon = home.start();
+    let mut alice = Baresip::by_hand(line("alice", &daemon, LOW));
+    let mut bob = Baresip::by_hand(line("bob", &daemon, HIGH));
+    alice.call("103");
+    bob.hears(Heard::Rings);
+    until("a second of the music", || {
+        let heard = tone::measure(&alice.recorded()?, PLAYED);
+        (heard.share > 0.99 && (heard.level - 0.354).abs() < 0.01).then_some(())
+    });
+    bob.answer();
+    alice.hears(Heard::Answered);
+    hear_each_other((&alice, LOW), (&bob, HIGH));
+    alice.hang_up();
+    bob.hears(Heard::Ended);
+}
+
 const THIRD: u32 = 1300;
 
 /// Until the last second that a phone has heard is these two tones and nothing else, each as loud as it was played.

@@ -337,3 +337,128 @@ fn whoever_answers_with_what_can_not_be_relayed_is_not_asked_but_hung_up_on() {
     );
     assert_at_rest(&mut world);
 }
+
+const CALM: &str = "[moh.calm]\nfiles = [\"calm.wav\"]\n[moh.gone]\nfiles = []";
+
+fn is_ringback(sounds: &[Sound]) -> bool {
+    sounds == [Sound::Tone { kind: Kind::Ringback, country: "US".into() }]
+}
+
+#[test]
+fn a_caller_hears_the_music_of_the_rules_while_it_rings_and_then_whoever_answers() {
+    let mut world = world(&rule("ring.hear = \"moh:calm\""), CALM, Script::Dead);
+    world.phone(BOB).script = Script::Answer { after: s(5) };
+    let call = dial(&mut world, 600);
+    assert_eq!(world.phone(ANN).provisionals, [183]);
+    let (at, sounds) = played(&world).unwrap();
+    assert!(names(&sounds, "calm.wav") && at.side == Side::A, "{sounds:?}");
+    assert!(!world.voiced.contains(&Command::Close { at }));
+    world.run(s(8));
+    assert_eq!(finals(&mut world, ANN), [200]);
+    assert!(world.voiced.contains(&Command::Close { at }), "the music is over");
+    assert_eq!(world.relays.len(), 1);
+    let points = world.points[world.relays.first().unwrap()];
+    assert!(points.iter().all(Option::is_some), "{points:?}");
+    hang_up(&mut world, ANN, &call);
+    assert_at_rest(&mut world);
+}
+
+#[test]
+fn music_is_played_once_however_many_phones_ring_and_however_often_they_say_so() {
+    let keys = "ring.hear = \"moh:calm\"\nring.targets = [\"self\", \"tel:+12025550199\"]";
+    let mut world = world(&rule(keys), CALM, Script::EarlyMedia);
+    dial(&mut world, 600);
+    world.run(s(5));
+    assert_eq!(world.phone(ANN).provisionals, [183], "what a network says meanwhile is not passed on");
+    let plays = world.voiced.iter().filter(|command| matches!(command, Command::Play { .. })).count();
+    assert_eq!(plays, 1);
+}
+
+#[test]
+fn a_caller_who_makes_no_offer_and_music_without_a_file_make_it_an_ordinary_ring() {
+    for (music, describes) in [("calm", Describes::Ack), ("gone", Describes::Invite)] {
+        let mut world = world(&rule(&format!("ring.hear = \"moh:{music}\"")), CALM, Script::Dead);
+        world.phone(ANN).describes = describes;
+        dial(&mut world, 600);
+        assert_eq!(world.phone(ANN).provisionals, [180], "{music}");
+        assert!(played(&world).is_none());
+    }
+}
+
+#[test]
+fn music_that_can_not_be_read_gives_way_to_ringback() {
+    let mut world = world(&rule("ring.hear = \"moh:calm\""), CALM, Script::Dead);
+    dial(&mut world, 600);
+    let (at, _) = played(&world).unwrap();
+    ends(&mut world, at);
+    assert!(is_ringback(&played(&world).unwrap().1), "{:?}", played(&world));
+    assert!(finals(&mut world, ANN).is_empty(), "it rings on");
+}
+
+#[test]
+fn after_music_the_next_stage_rings_with_ringback_of_ours() {
+    let keys = "ring.hear = \"moh:calm\"\nring.timeout = \"5s\"\nforward.no_answer = \"user:ann\"";
+    let mut world = world(&rule(keys), CALM, Script::Dead);
+    dial(&mut world, 600);
+    assert!(names(&played(&world).unwrap().1, "calm.wav"));
+    world.run(s(6));
+    assert!(is_ringback(&played(&world).unwrap().1), "{:?}", played(&world));
+    assert_eq!(world.phone(ANN).provisionals, [183], "an early session is one session");
+}
+
+#[test]
+fn a_caller_who_made_no_offer_gets_the_session_of_the_leg_that_was_asked() {
+    let mut world = world(&rule(ASKED), "", Script::Answer { after: s(1) });
+    world.phone(ANN).describes = Describes::Ack;
+    let call = dial(&mut world, 600);
+    let (at, sounds) = played(&world).unwrap();
+    assert!(names(&sounds, "confirm"), "{sounds:?}");
+    assert!(world.phone(ONE).invites[0].contains("m=audio"), "it is made an offer of ours");
+    presses(&mut world, at, '1');
+    assert_eq!(finals(&mut world, ANN), [200]);
+    assert_eq!(world.phone(ANN).described, (1, 0), "with the offer of that leg");
+    assert_eq!(world.relays.len(), 1);
+    let points = world.points[world.relays.first().unwrap()];
+    assert!(points.iter().all(Option::is_some), "{points:?}");
+    hang_up(&mut world, ANN, &call);
+    assert_eq!(world.phone(ONE).byes, 1);
+    assert_at_rest(&mut world);
+}
+
+#[test]
+fn whoever_a_call_is_transferred_to_is_asked_first_and_then_speaks_with_the_other_party() {
+    let users = "[user.kim]\next = \"300\"\nvoicemail = { enabled = false }\n";
+    let kim = ASKED.replace("\"self\", ", "");
+    let kim = format!("{users}[[user.kim.rule]]\nname = \"all\"\nwhen = \"always\"\n{kim}\n");
+    for presses_it in [true, false] {
+        let mut world = world("", &kim, Script::Answer { after: s(1) });
+        world.phone(BOB).script = Script::Answer { after: s(1) };
+        let call = dial(&mut world, 600);
+        let refer = format!("Refer-To: <sip:300@{}>\r\n", super::DOMAIN);
+        let bobs = world.phone(BOB).newest_call();
+        world.act(BOB, |bob, now| bob.within(now, &bobs, "REFER", &refer));
+        world.run(s(3));
+        let (at, sounds) = played(&world).unwrap();
+        assert!(names(&sounds, "confirm"), "{sounds:?}");
+        assert_eq!(world.relays.len(), 2, "the call goes on meanwhile");
+        if presses_it {
+            presses(&mut world, at, '1');
+            world.run(s(5));
+            assert_eq!(world.relays.len(), 1);
+            assert_eq!(world.phone(BOB).byes, 1, "who transferred is out");
+            let transfers = [(ANN, call.clone()), (ONE, world.phone(ONE).newest_call())];
+            let [(ann, hers), (one, its)] = &transfers;
+            super::assert_joined(&mut world, (ann, hers), (one, its));
+            hang_up(&mut world, ANN, &call);
+            assert_eq!(world.phone(ONE).byes, 1);
+        } else {
+            world.run(s(40));
+            assert_eq!(world.phone(ONE).byes, 1, "the time is up");
+            super::assert_joined(&mut world, (ANN, &call), (BOB, &bobs));
+            hang_up(&mut world, ANN, &call);
+        }
+        let transfer = &world.records[0].transfers[0];
+        assert_eq!(transfer.status == 200, presses_it, "{transfer:?}");
+        assert_at_rest(&mut world);
+    }
+}

@@ -14,7 +14,6 @@ pub(super) const NOT_CARRIED_OUT: &[(&str, &str)] = &[
     ("mailbox", "voicemail"),
     ("policy.voicemail_full", "voicemail"),
     ("queue", "queues"),
-    ("ring.hear", "music instead of ringback"),
     ("rule.screen", "call screening"),
     ("trunk.codecs", "choosing codecs"),
     ("user.directory", "dial-by-name directories"),

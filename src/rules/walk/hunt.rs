@@ -2,7 +2,7 @@
 
 use super::{Left, Move, Place, Purpose, Turn};
 use crate::rules::model::Destination;
-use crate::rules::trail::{By, Forced, Object, Standing, Step, Unbuilt};
+use crate::rules::trail::{By, Forced, Object, Standing, Step};
 use crate::rules::tree::RingOutcome;
 
 impl<'a> Turn<'a> {
@@ -21,9 +21,6 @@ impl<'a> Turn<'a> {
         self.journey
             .prefixes
             .extend(entry.caller_id_prefix.iter().filter(|prefix| !prefix.is_empty()).cloned());
-        if self.journey.trail.live && entry.template.hear.is_some() {
-            return Move::Stop(self.not_built(Unbuilt::Music, Some(entry.span)));
-        }
         let ringing = self.planner().of_rule(None, &entry.template);
         match self.ring(ringing, Purpose::Hunt(hunt), Standing::Ringing) {
             Ok(stop) => Move::Stop(stop),

@@ -270,9 +270,6 @@ impl<'a> Turn<'a> {
         let Some((chosen, template)) = chosen.and_then(|r| Some((r, r.ring.as_ref()?))) else {
             return self.broken();
         };
-        if self.journey.trail.live && template.hear.is_some() {
-            return Move::Stop(self.not_built(Unbuilt::Music, chosen.span));
-        }
         if screen {
             self.tell(Step::Screen { user, rule });
             if self.journey.trail.live {
