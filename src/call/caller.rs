@@ -69,7 +69,7 @@ pub struct Caller {
     /// Early from the first provisional response with a tag on.
     pub dialog: Option<Box<Dialog>>,
     pub(super) peer: Peer,
-    /// It speaks with a conference: our Contact says so (RFC 4579 §5.2).
+    /// It speaks with a conference.
     pub(super) focus: bool,
     /// Who is at the other end (RFC 7989), as far as it is known.
     pub far: Half,
@@ -267,6 +267,12 @@ impl Caller {
         office.respond(now, self.server, status, bytes);
     }
 
+    /// Our Contact on this flow, as the caller sees it: with `isfocus` where we are a conference (RFC 4579 §5.2).
+    pub(super) fn contact(&self, office: &Office, flow: &Flow) -> String {
+        let focus = if self.focus { ";isfocus" } else { "" };
+        format!("{}{focus}", office.contact(flow, self.peer.sips))
+    }
+
     fn dialog_response(&mut self, office: &Office, code: u16) -> Writer {
         let id = self.session_id();
         if self.dialog.is_none() {
@@ -278,8 +284,7 @@ impl Caller {
         let mut w = Writer::reply(&self.invite, code, status::reason_phrase(code), Some(&self.tag));
         w.copy(&self.invite, Name::RecordRoute); // RFC 3261 §12.1.1
         w.header(Name::SessionId, id);
-        let focus = if self.focus { ";isfocus" } else { "" };
-        w.header(Name::Contact, format_args!("{}{focus}", office.contact(&self.flow, self.peer.sips)));
+        w.header(Name::Contact, self.contact(office, &self.flow));
         w.header(Name::Allow, ALLOW);
         let (reliable, timer) = (reliable::TAG, session_timer::TAG);
         w.header(Name::Supported, format_args!("{reliable}, {OF_DIALOGS}, {timer}"));

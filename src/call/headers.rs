@@ -191,6 +191,11 @@ pub fn turn_session_id(w: &mut Writer, request: &Message) {
 /// What every request and 2xx that changes or refreshes a session says of ourselves.
 pub fn session(w: &mut Writer, office: &Office, flow: &Flow, sips: bool) {
     w.header(Name::Contact, office.contact(flow, sips));
+    abilities(w);
+}
+
+/// The same but for our Contact.
+pub fn abilities(w: &mut Writer) {
     w.header(Name::Allow, ALLOW);
     w.header(Name::Supported, session_timer::TAG);
 }

@@ -51,7 +51,9 @@ impl Call {
         let Some((dialog, flow)) = self.dialog(Side::A) else { return };
         let mut w = dialog.request(method, None, headers::hop(office, &flow, &name));
         let cseq = dialog.local_cseq();
-        self.caller.peer.write_session(office, &flow, &mut w);
+        w.header(Name::Contact, self.caller.contact(office, &flow));
+        headers::abilities(&mut w);
+        self.caller.peer.session.write_request(&mut w);
         w.header(Name::UserAgent, AGENT);
         let bytes = w.described(description.as_deref());
         if let State::Served(served) = &mut self.state {

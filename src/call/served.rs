@@ -361,7 +361,8 @@ impl Call {
         let mut w = Writer::reply(message, 200, status::reason_phrase(200), None);
         w.header(Name::SessionId, self.caller.session_id());
         self.caller.peer.session.accept(now, message, &mut w);
-        headers::session(&mut w, office, flow, self.caller.peer.sips);
+        w.header(Name::Contact, self.caller.contact(office, flow));
+        headers::abilities(&mut w);
         let bytes = match &body {
             Some(body) => w.body("application/sdp", body),
             None => w.finish(),

@@ -138,8 +138,8 @@ fn a_phone_that_is_gone_leaves_the_room_when_its_session_is_refreshed() {
     dial(&mut world, BOB, "820");
     world.run(s(1000));
     assert_eq!(people(&world), [2], "phones that refresh stay");
-    let refreshed = world.phone(ANN).reinvites.len();
-    assert!(refreshed > 0, "within half of the half hour");
+    let refresh = world.phone(ANN).reinvites.first().expect("within half of the half hour");
+    assert!(refresh.contains(";isfocus") && refresh.contains("m=audio"), "{refresh}");
     world.phone(ANN).reinvite_status = 481;
     world.run(s(1000));
     assert_eq!(people(&world), [1]);
@@ -268,6 +268,23 @@ fn a_conference_is_recorded_once_and_the_record_of_each_names_the_file() {
     let files: Vec<String> = world.voiced.iter().filter_map(recorded).collect();
     assert_eq!(files.len(), 1);
     assert!(world.records.iter().all(|record| record.recording.as_ref() == files.first()));
+}
+
+#[test]
+fn whoever_holds_is_not_heard_until_they_are_back() {
+    let mut world = world("");
+    let call = dial(&mut world, ANN, "820");
+    dial(&mut world, BOB, "820");
+    for (direction, heard) in [("sendonly", 1), ("sendrecv", 2), ("inactive", 1), ("sendrecv", 2)] {
+        let media = format!("m=audio 4000 RTP/AVP 0\r\na={direction}\r\n");
+        let session = world.phone(ANN).described(&media);
+        world.act(ANN, |ann, now| ann.reoffer(now, &call, &session));
+        world.run(s(2));
+        assert_eq!(people(&world), [heard], "{direction}");
+        let answer = world.phone(ANN).reoffered.last().unwrap();
+        assert!(answer.contains(";isfocus") && answer.contains("Session-Expires"), "{answer}");
+    }
+    assert_eq!(told(&world), [(true, 1), (true, 2)], "holding is not leaving");
 }
 
 #[test]
