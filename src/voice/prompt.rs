@@ -126,6 +126,7 @@ mod tests {
     use crate::voice::codec::RATE;
     use crate::voice::in_band::InBand;
     use crate::voice::measure::level_dbm0;
+    use audio_codec_algorithms::{decode_alaw, decode_ulaw, encode_alaw, encode_ulaw};
 
     #[test]
     fn each_line_of_the_words_is_said_aloud() {
@@ -165,7 +166,7 @@ mod tests {
         }
     }
 
-    /// This voice at another speed and pitch: as many samples, so much farther apart.
+    /// This voice at another speed and pitch: its samples so much farther apart.
     fn spoken(samples: &[i16], pitch: f64) -> Vec<i16> {
         let count = (samples.len() as f64 / pitch) as usize;
         let at = |n: usize| {
@@ -187,17 +188,21 @@ mod tests {
             .flat_map(|wav| Clip::read(wav).expect("each can be read").samples().to_vec())
             .collect();
         let mut seconds = 0;
-        for (step, codec) in (0..10).zip([Codec::Pcmu, Codec::Pcma].into_iter().cycle()) {
-            let samples = spoken(&speech, 0.7 + 0.08 * f64::from(step));
+        for step in 0..10 {
+            let pitch = 0.7 + 0.08 * f64::from(step);
+            let samples = spoken(&speech, pitch * f64::from(RATE) / 8000.0);
             seconds += samples.len() / 8000;
             let (mut keys, mut listener) = (Vec::new(), InBand::default());
-            for frame in samples.chunks_exact(FRAME) {
-                let (mut bytes, mut heard) = (Vec::new(), Vec::new());
-                codec.encode(frame, &mut bytes);
-                codec.decode(&bytes, &mut heard);
-                listener.take(&heard, |digit| keys.push(digit.char()));
+            let by_mu_law = step % 2 == 0;
+            for sample in samples {
+                let heard = if by_mu_law {
+                    decode_ulaw(encode_ulaw(sample))
+                } else {
+                    decode_alaw(encode_alaw(sample))
+                };
+                listener.take(&[heard], |digit| keys.push(digit.char()));
             }
-            assert!(keys.is_empty(), "{codec:?}, step {step}: {keys:?}");
+            assert!(keys.is_empty(), "step {step}: {keys:?}");
         }
         assert!(seconds > 12 * 60, "{seconds} s of speech");
     }
