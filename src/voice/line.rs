@@ -87,9 +87,9 @@ impl Line {
     }
 
     fn decode_in_order(&mut self) {
-        while let Some(Waiting { sequence, timestamp, payload }) = self
-            .waiting
-            .pop_front_if(|next| self.expected.is_none_or(|(expected, _)| expected == next.sequence))
+        while let Some(next) = self.waiting.front()
+            && self.expected.is_none_or(|(expected, _)| expected == next.sequence)
+            && let Some(Waiting { sequence, timestamp, payload }) = self.waiting.pop_front()
         {
             let samples = self.decode_counted(timestamp, &payload);
             let units = samples as u64 * u64::from(self.codec.clock()) / u64::from(self.codec.rate());
