@@ -182,7 +182,7 @@ mod tests {
         let now = Instant::now();
         let (mut beside, mut through) = (talking(now), talking(now));
         let tick = |n: u16| now + Duration::from_millis(u64::from(n) * 20);
-        let lost = |n: &u16| n % 10 != 0;
+        let lost = |n: &u16| !n.is_multiple_of(10);
         for n in (2..=500).filter(lost) {
             through.packet(tick(n), Side::A, Channel::Rtp, at("10.0.0.1:4100"), &rtp(n));
         }

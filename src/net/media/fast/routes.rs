@@ -213,10 +213,9 @@ mod tests {
     #[test]
     fn what_goes_to_this_machine_stays_on_it() {
         let routes = Routes::open().unwrap();
-        for (from, to) in [("127.0.0.1:4000", "127.0.0.9:5000")] {
-            let way = routes.way(at(from), at(to), 0xb8).unwrap();
-            assert_eq!(way, Some(Route { interface: None, hop: at(to).ip() }));
-        }
+        let to = at("127.0.0.9:5000");
+        let way = routes.way(at("127.0.0.1:4000"), to, 0xb8).unwrap();
+        assert_eq!(way, Some(Route { interface: None, hop: to.ip() }));
     }
 
     #[test]
