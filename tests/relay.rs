@@ -4,6 +4,8 @@
 
 #[path = "support/plane.rs"]
 mod plane;
+#[path = "relay/speech.rs"]
+mod speech;
 
 use plane::{Desk, hear, rtp};
 use ringtree::net::media::{DSCP_EF, Plane, Ports, Range, Reporter};

@@ -37,6 +37,8 @@ const BLOCK_BYTES: usize = 16 * 1024;
 const TIMER_SLACK: Duration = Duration::from_millis(10);
 /// How often connections are looked at for silence, and a listener that had no file descriptor left is tried again.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
+/// How soon a voice thread that is behind is given again what waits for it.
+const VOICE_AGAIN: Duration = Duration::from_millis(5);
 
 /// Tokens: what kind of socket in the upper byte, which one below.
 const UDP: u64 = 1 << 56;
@@ -201,6 +203,7 @@ impl<M: Machine, S: Sinks> Edge<M, S> {
             self.timers(now);
             self.tell_failures(now);
             self.media.wake();
+            self.media_broken |= self.voice.pass_on().is_err();
             self.pace.round(now.mono, self.inputs);
             if queue == Queue::Ended {
                 return;
@@ -221,7 +224,8 @@ impl<M: Machine, S: Sinks> Edge<M, S> {
         let deadline =
             self.machine.deadline().map(|at| self.timed.map_or(at, |timed| at.max(timed + TIMER_SLACK)));
         let sweep = self.swept.map(|swept| swept + SWEEP_EVERY);
-        let next = deadline.into_iter().chain(sweep).min();
+        let again = self.voice.is_behind().then(|| now.mono + VOICE_AGAIN);
+        let next = deadline.into_iter().chain(sweep).chain(again).min();
         next.map(|next| next.saturating_duration_since(now.mono))
     }
 

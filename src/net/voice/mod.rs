@@ -8,24 +8,30 @@
 //!                      recorder (writes recordings) <-+  +-- loader (reads and decodes, keeps what was read)
 //! ```
 //!
-//! A voice thread never waits for a file, for signalling or for a relay thread: what finds no room is counted or offered again. A thread
-//! with nobody to hear or to speak to sleeps.
+//! A voice thread never waits for a file, for signalling or for a relay thread, and signalling never for it: what finds no room is counted,
+//! refused or offered again. A thread with nobody to hear or to speak to sleeps.
 
 mod loader;
 mod recorder;
+mod recordings;
 mod rooms;
 mod thread;
 
 use super::media::VoicePort;
 use crate::voice::{Command, Report, Sound, Spot};
+use std::collections::VecDeque;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
-/// Commands and loaded files that wait for one voice thread. When it is full, whoever brings more waits.
+/// Commands and loaded files that wait for one voice thread. When it is full, the loader waits; commands wait beside it.
 pub const WORK_MAX: usize = 4096;
+/// Commands that wait beside a full queue. Beyond them nothing is begun, and that is said.
+pub const WAITING_MAX: usize = 4096;
+/// With so many waiting, what was begun can't be ended any more: such a thread counts as one that has ended.
+const STUCK_AT: usize = 16 * WAITING_MAX;
 /// The language of prompts that stands in where a set lacks one.
 pub const LANGUAGE: &str = "en";
 
@@ -75,12 +81,22 @@ fn is_inside(name: &str) -> bool {
 /// The signalling plane's end of the voice plane.
 pub struct Plane {
     threads: Vec<Thread>,
+    report: Reporter,
     others: Vec<JoinHandle<()>>,
 }
 
 struct Thread {
-    work: SyncSender<Work>,
+    way: Way,
     thread: Option<JoinHandle<()>>,
+}
+
+/// Signalling's way to one voice thread, on which it never waits.
+struct Way {
+    work: SyncSender<Work>,
+    /// Commands that found no room, in order: [`WAITING_MAX`], and after them only those that end something.
+    waiting: VecDeque<Command>,
+    /// It was said that commands are refused.
+    refuses: bool,
 }
 
 /// What a voice thread is given.
@@ -120,39 +136,94 @@ impl Plane {
                 let voices = thread::Voices::new(queue, port, outlets);
                 let thread =
                     std::thread::Builder::new().name(format!("voice-{n}")).spawn(move || voices.run())?;
-                Ok(Thread { work, thread: Some(thread) })
+                let way = Way { work, waiting: VecDeque::new(), refuses: false };
+                Ok(Thread { way, thread: Some(thread) })
             })
             .collect::<io::Result<Vec<Thread>>>()?;
-        Ok(Plane { threads, others: vec![loader, recorder] })
+        Ok(Plane { threads, report: report.clone(), others: vec![loader, recorder] })
     }
 
-    /// Hands a command to the thread that the relay belongs to; waits while that thread's queue is full.
+    /// Hands a command to the thread that the relay belongs to, or keeps it until [`Plane::pass_on`] where that thread is behind.
     ///
     /// # Errors
-    /// That thread has ended, which it never does by itself.
-    pub fn command(&self, command: Command) -> Result<(), Broken> {
+    /// That thread has ended, or is stuck, which it never does by itself.
+    pub fn command(&mut self, command: Command) -> Result<(), Broken> {
         let at = command.subject().thread(self.threads.len());
-        let thread = self.threads.get(at).ok_or(Broken)?;
-        thread.work.send(Work::Command(command)).map_err(|_| Broken)
+        let thread = self.threads.get_mut(at).ok_or(Broken)?;
+        if let Some(Command::Record { relay, .. }) = thread.way.command(command)? {
+            let result = Err("the voice plane is too far behind".to_owned());
+            let _ = (self.report)(Report::Recorded { relay, result }); // without room it is in the log alone
+        }
+        Ok(())
+    }
+
+    /// Hands over what waits for threads that were behind, as far as they have room by now.
+    ///
+    /// # Errors
+    /// As [`Plane::command`].
+    pub fn pass_on(&mut self) -> Result<(), Broken> {
+        self.threads.iter_mut().try_for_each(|thread| thread.way.pass_on())
+    }
+
+    /// Something waits for [`Plane::pass_on`].
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        self.threads.iter().any(|thread| !thread.way.waiting.is_empty())
     }
 }
 
-/// A voice thread has ended.
+impl Way {
+    /// Some: the command is refused.
+    fn command(&mut self, command: Command) -> Result<Option<Command>, Broken> {
+        self.pass_on()?;
+        let ends =
+            matches!(command, Command::Close { .. } | Command::Leave { .. } | Command::EndRecording { .. });
+        if self.waiting.len() >= WAITING_MAX && !ends {
+            if !std::mem::replace(&mut self.refuses, true) {
+                tracing::error!(of = ?command.subject(), "a voice thread is too far behind: nothing more is begun");
+            }
+            return Ok(Some(command));
+        }
+        if self.waiting.len() >= STUCK_AT {
+            return Err(Broken);
+        }
+        self.waiting.push_back(command);
+        self.pass_on()?;
+        Ok(None)
+    }
+
+    fn pass_on(&mut self) -> Result<(), Broken> {
+        while let Some(command) = self.waiting.pop_front() {
+            match self.work.try_send(Work::Command(command)) {
+                Err(TrySendError::Full(Work::Command(command))) => {
+                    self.waiting.push_front(command);
+                    return Ok(());
+                }
+                Err(TrySendError::Disconnected(_)) => return Err(Broken),
+                Ok(()) | Err(TrySendError::Full(_)) => {} // nothing else was given
+            }
+        }
+        self.refuses = false;
+        Ok(())
+    }
+}
+
+/// A voice thread has ended, or takes nothing any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a voice thread has ended")]
+#[error("a voice thread has ended, or is stuck")]
 pub struct Broken;
 
 impl Drop for Plane {
     /// Ends the threads: recordings are closed before the last of them has ended.
     fn drop(&mut self) {
-        for Thread { work, thread } in &mut self.threads {
+        for Thread { way, thread } in &mut self.threads {
             // It fails only where the thread has ended.
-            let _ = work.send(Work::Loaded(loader::Loaded::END));
+            let _ = way.work.send(Work::Loaded(loader::Loaded::END));
             if let Some(thread) = thread.take() {
                 let _ = thread.join();
             }
         }
-        self.threads.clear();
+        self.threads.clear(); // and with them what waited: nobody is left to hear it
         for thread in self.others.drain(..) {
             let _ = thread.join();
         }
@@ -162,6 +233,29 @@ impl Drop for Plane {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::relay::{RelayId, Side};
+
+    #[test]
+    fn a_thread_that_is_behind_keeps_nobody_waiting_and_misses_no_end() {
+        let (work, queue) = sync_channel(2);
+        let mut way = Way { work, waiting: VecDeque::new(), refuses: false };
+        let spot = |n| Spot { relay: RelayId(n), side: Side::A };
+        for n in 0..2 + WAITING_MAX as u64 {
+            assert_eq!(way.command(Command::Stop { at: spot(n) }), Ok(None));
+        }
+        let refused = Command::Stop { at: spot(0) };
+        assert_eq!(way.command(refused.clone()), Ok(Some(refused)));
+        assert_eq!(way.command(Command::Close { at: spot(1) }), Ok(None), "what was begun is ended");
+        let mut told = Vec::new();
+        while let Ok(Work::Command(command)) = queue.try_recv() {
+            told.push(command);
+            way.pass_on().unwrap();
+        }
+        assert_eq!(told.len(), 2 + WAITING_MAX + 1);
+        assert_eq!(told.last(), Some(&Command::Close { at: spot(1) }));
+        drop(queue);
+        assert_eq!(way.command(Command::Close { at: spot(1) }), Err(Broken));
+    }
 
     #[test]
     fn a_sound_is_looked_for_in_the_domains_own_set_first_and_never_outside() {

@@ -17,6 +17,8 @@ use std::time::Duration;
 
 /// Frames and orders that wait to be written: twenty seconds of ten recordings. More is lost, and said.
 pub(super) const RECORDS_MAX: usize = 10_000;
+/// Frames of one recording: twelve hours, more than a gigabyte. What comes after them is not recorded.
+const FRAMES_MAX: u64 = 12 * 3600 * 50;
 /// Frames after which the header is brought up to date: a second.
 const HEADER_EVERY: u64 = 50;
 
@@ -29,14 +31,10 @@ pub(super) enum Record {
         /// Samples a second of each channel.
         rate: u32,
     },
-    /// Twenty milliseconds, the channels by turns.
-    Frame {
-        of: Subject,
-        samples: Vec<i16>,
-    },
-    End {
-        of: Subject,
-    },
+    /// Twenty milliseconds, the channels by turns, of that number from the beginning. Those that are left out are silence.
+    Frame { of: Subject, number: u64, samples: Vec<i16> },
+    /// After so many frames, those that were left out among them.
+    End { of: Subject, frames: u64 },
 }
 
 /// Starts the thread; it ends when nobody can give it anything any more.
@@ -51,13 +49,13 @@ pub(super) fn start(dir: PathBuf, report: Reporter) -> io::Result<(SyncSender<Re
 struct Recorder {
     dir: PathBuf,
     report: Reporter,
-    tapes: FxHashMap<Subject, Tape>,
+    tapes: FxHashMap<Subject, Open>,
 }
 
-/// One file that is being written; the error that ended it.
-type Tape = Result<Open, String>;
-
+/// One file that is being written.
 struct Open {
+    /// Samples of a frame, of all channels.
+    samples: usize,
     writer: hound::WavWriter<BufWriter<fs::File>>,
     frames: u64,
 }
@@ -67,45 +65,54 @@ impl Recorder {
         while let Ok(record) = queue.recv() {
             match record {
                 Record::Begin { of, channels, file, rate } => {
-                    let tape = create(&self.dir, &file, (channels, rate));
-                    if let Err(why) = &tape {
-                        tracing::error!(%why, "a call is not recorded");
-                    }
-                    self.tapes.insert(of, tape);
-                }
-                Record::Frame { of, samples } => {
-                    if let Some(tape) = self.tapes.get_mut(&of)
-                        && let Ok(open) = tape
-                        && let Err(error) = open.write(&samples)
-                    {
-                        tracing::error!(%error, "a recording breaks off");
-                        *tape = Err(error.to_string());
+                    match create(&self.dir, &file, (channels, rate)) {
+                        Ok(open) => drop(self.tapes.insert(of, open)),
+                        Err(why) => self.failed(of, why),
                     }
                 }
-                Record::End { of } => self.end(of),
+                Record::Frame { of, number, samples } => {
+                    let written = self.tapes.get_mut(&of).map(|open| open.write(number, &samples));
+                    if let Some(Err(error)) = written {
+                        self.tapes.remove(&of);
+                        self.failed(of, format!("it breaks off: {error}"));
+                    }
+                }
+                Record::End { of, frames } => self.end(of, frames),
             }
         }
-        let left: Vec<Subject> = self.tapes.keys().copied().collect();
-        left.into_iter().for_each(|of| self.end(of));
+        let left: Vec<(Subject, u64)> = self.tapes.iter().map(|(of, open)| (*of, open.frames)).collect();
+        left.into_iter().for_each(|(of, frames)| self.end(of, frames));
     }
 
-    fn end(&mut self, of: Subject) {
-        let Some(tape) = self.tapes.remove(&of) else { return };
-        let result = tape.and_then(|Open { writer, frames }| {
-            writer.finalize().map_err(|error| error.to_string())?;
-            let ms = frames.saturating_mul(u64::from(PACKET_MS));
-            Ok(Duration::from_millis(ms))
+    fn end(&mut self, of: Subject, frames: u64) {
+        let Some(mut open) = self.tapes.remove(&of) else { return };
+        let ended = open.fill_up(frames).and_then(|()| {
+            let ms = open.frames.saturating_mul(u64::from(PACKET_MS));
+            open.writer.finalize().map(|()| Duration::from_millis(ms))
         });
-        // A report that finds no room is let go: the file is there all the same.
-        match (of, result) {
-            (Subject::Relay(relay), result) => drop((self.report)(Report::Recorded { relay, result })),
+        match (of, ended) {
+            // A report that finds no room is let go: the file is there all the same.
+            (Subject::Relay(relay), Ok(lasted)) => {
+                drop((self.report)(Report::Recorded { relay, result: Ok(lasted) }));
+            }
             (Subject::Room(_), Ok(_)) => {}
-            (Subject::Room(_), Err(why)) => tracing::error!(%why, "a conference is not recorded"),
+            (of, Err(error)) => self.failed(of, format!("it can't be finished: {error}")),
+        }
+    }
+
+    /// At once, for the call to know while it lasts.
+    fn failed(&self, of: Subject, why: String) {
+        match of {
+            Subject::Relay(relay) => {
+                tracing::error!(%why, "a call is not recorded");
+                let _ = (self.report)(Report::Recorded { relay, result: Err(why) }); // else it is in the log alone
+            }
+            Subject::Room(_) => tracing::error!(%why, "a conference is not recorded"),
         }
     }
 }
 
-fn create(dir: &Path, file: &str, (channels, sample_rate): (u16, u32)) -> Tape {
+fn create(dir: &Path, file: &str, (channels, sample_rate): (u16, u32)) -> Result<Open, String> {
     if !is_inside(file) {
         return Err(format!("{file} is no name of a recording"));
     }
@@ -122,11 +129,28 @@ fn create(dir: &Path, file: &str, (channels, sample_rate): (u16, u32)) -> Tape {
     };
     let mut writer = hound::WavWriter::create(&path, spec).map_err(|error| broken(&error))?;
     writer.flush().map_err(|error| broken(&error))?;
-    Ok(Open { writer, frames: 0 })
+    let samples = usize::from(channels) * (sample_rate * PACKET_MS / 1000) as usize;
+    Ok(Open { samples, writer, frames: 0 })
 }
 
 impl Open {
-    fn write(&mut self, samples: &[i16]) -> Result<(), hound::Error> {
+    fn write(&mut self, number: u64, samples: &[i16]) -> Result<(), hound::Error> {
+        self.fill_up(number)?;
+        self.append(samples)
+    }
+
+    /// Silence for the frames before that one that were left out.
+    fn fill_up(&mut self, number: u64) -> Result<(), hound::Error> {
+        while self.frames < number.min(FRAMES_MAX) {
+            self.append(&vec![0; self.samples])?;
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, samples: &[i16]) -> Result<(), hound::Error> {
+        if self.frames >= FRAMES_MAX {
+            return Ok(());
+        }
         for sample in samples {
             self.writer.write_sample(*sample)?;
         }
@@ -156,8 +180,8 @@ mod tests {
         let path = dir.path().join("a.example/1.wav");
         let mut open = create(dir.path(), "a.example/1.wav", (2, 8000)).unwrap();
         assert_eq!(hound::WavReader::open(&path).unwrap().len(), 0);
-        for _ in 0..120 {
-            open.write(&[7; 320]).unwrap();
+        for number in 0..120 {
+            open.write(number, &[7; 320]).unwrap();
         }
         // As a crash would leave it: nothing is closed.
         assert_eq!(hound::WavReader::open(&path).unwrap().duration(), 100 * 160);
@@ -181,16 +205,21 @@ mod tests {
                 rate: 8000,
             })
             .unwrap();
-        (0..7).for_each(|_| {
-            records.send(Record::Frame { of: Subject::Relay(relay), samples: vec![1; 320] }).unwrap()
-        });
-        records.send(Record::End { of: Subject::Relay(relay) }).unwrap();
+        // The frames 2 to 4, and the last one, were lost on the way.
+        let of = Subject::Relay(relay);
+        for number in [0, 1, 5, 6] {
+            records.send(Record::Frame { of, number, samples: vec![1; 320] }).unwrap();
+        }
+        records.send(Record::End { of, frames: 8 }).unwrap();
         drop(records);
         thread.join().unwrap();
-        let written = hound::WavReader::open(dir.path().join("b.example/2.wav")).unwrap();
-        assert_eq!((written.spec().channels, written.duration()), (2, 7 * 160));
+        let mut written = hound::WavReader::open(dir.path().join("b.example/2.wav")).unwrap();
+        assert_eq!((written.spec().channels, written.duration()), (2, 8 * 160));
+        let samples: Vec<i16> = written.samples().map(Result::unwrap).collect();
+        let sounds: Vec<bool> = samples.chunks(320).map(|frame| frame.iter().all(|it| *it == 1)).collect();
+        assert_eq!(sounds, [true, true, false, false, false, true, true, false], "what is lost is silence");
         let reports = reports.lock().unwrap();
-        assert_eq!(reports[0], Report::Recorded { relay, result: Ok(Duration::from_millis(140)) });
-        assert!(matches!(&reports[1], Report::Recorded { relay: RelayId(5), result: Err(_) }));
+        assert!(matches!(&reports[0], Report::Recorded { relay: RelayId(5), result: Err(_) }), "at once");
+        assert_eq!(reports[1], Report::Recorded { relay, result: Ok(Duration::from_millis(160)) });
     }
 }

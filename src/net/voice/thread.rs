@@ -5,12 +5,13 @@
 
 use super::loader::{Check, Errand, Load, Loaded, Ticket};
 use super::recorder::Record;
+use super::recordings::{Recordings, Refused};
 use super::rooms::Rooms;
 use super::{Reporter, Work};
 use crate::net::clock;
 use crate::net::media::VoicePort;
-use crate::relay::{Heard, RelayId, Said};
-use crate::voice::codec::{PACKET_MS, RATE};
+use crate::relay::{Heard, Said};
+use crate::voice::codec::PACKET_MS;
 use crate::voice::endpoint::Endpoint;
 use crate::voice::mouth::Piece;
 use crate::voice::recording::Recording;
@@ -25,7 +26,7 @@ use std::time::{Duration, Instant};
 const TICK: Duration = Duration::from_millis(PACKET_MS as u64);
 /// A thread that is behind by more lets those ticks go: what would be said late is said in vain.
 const BEHIND_MAX: Duration = Duration::from_millis(200);
-/// Parties and recordings of one thread; more are refused, and said.
+/// Parties of one thread; more are refused, and said.
 const SPOTS_MAX: usize = 20_000;
 
 /// Where a voice thread puts what it wants done.
@@ -47,12 +48,10 @@ pub(super) struct Voices {
     /// What waits for its files.
     plays: FxHashMap<Spot, Pending>,
     played: u64,
-    recordings: FxHashMap<RelayId, Recording>,
+    recordings: Recordings,
     /// Reports that found no room.
     unreported: VecDeque<Report>,
     reports: Vec<Report>,
-    /// Frames of recordings that were lost, since this was last said.
-    lost: u64,
 }
 
 /// A list of sounds whose files are being read.
@@ -68,6 +67,7 @@ struct Pending {
 
 impl Voices {
     pub(super) fn new(work: Receiver<Work>, port: VoicePort, outlets: Outlets) -> Voices {
+        let recordings = Recordings::new(outlets.records.clone());
         Voices {
             work,
             port,
@@ -75,10 +75,9 @@ impl Voices {
             spots: FxHashMap::default(),
             plays: FxHashMap::default(),
             played: 0,
-            recordings: FxHashMap::default(),
+            recordings,
             unreported: VecDeque::new(),
             reports: Vec::new(),
-            lost: 0,
         }
     }
 
@@ -112,14 +111,13 @@ impl Voices {
 
     fn is_idle(&self) -> bool {
         self.spots.is_empty()
-            && self.recordings.is_empty()
+            && self.recordings.is_idle()
             && self.unreported.is_empty()
             && self.outlets.rooms.is_empty()
     }
 
-    fn end(mut self) {
-        let left: Vec<RelayId> = self.recordings.keys().copied().collect();
-        left.into_iter().for_each(|relay| self.end_recording(relay));
+    fn end(self) {
+        self.recordings.finish();
     }
 
     fn take(&mut self, work: Work) {
@@ -170,18 +168,19 @@ impl Voices {
                 self.spots.remove(&at);
             }
             Command::Record { relay, file, formats } => {
-                if self.recordings.len() < SPOTS_MAX {
-                    let recording = Recording::new(formats);
-                    let rate = recording.rate();
-                    self.recordings.insert(relay, recording);
-                    self.record(Record::Begin { of: Subject::Relay(relay), channels: 2, file, rate });
-                }
+                let parties = Some(Recording::new(formats));
+                let begun = self.recordings.begin(Subject::Relay(relay), parties, file);
+                self.recorded(Subject::Relay(relay), begun);
             }
             Command::RecordRoom { room, file } => {
                 self.outlets.rooms.record(room);
-                self.record(Record::Begin { of: Subject::Room(room), channels: 1, file, rate: RATE });
+                let begun = self.recordings.begin(Subject::Room(room), None, file);
+                self.recorded(Subject::Room(room), begun);
             }
-            Command::EndRecording { relay } => self.end_recording(relay),
+            Command::EndRecording { relay } => {
+                let ended = self.recordings.end(Subject::Relay(relay));
+                self.recorded(Subject::Relay(relay), ended);
+            }
         }
     }
 
@@ -267,23 +266,15 @@ impl Voices {
             if let Some(endpoint) = self.spots.get_mut(&Spot { relay: id, side }) {
                 endpoint.heard(now, &packet, &mut reports);
             }
-            if let Some(recording) = self.recordings.get_mut(&id) {
-                recording.heard(side, &packet);
-            }
+            self.recordings.heard(id, side, &packet);
         }
         let spoken = !self.spots.is_empty();
         let rooms = &mut self.outlets.rooms;
         for (at, endpoint) in &mut self.spots {
             rooms.say(*at, endpoint.listen(now, &mut reports));
         }
-        let mut frames: Vec<Record> = Vec::new();
-        rooms.mix(|room, frame| {
-            let of = Subject::Room(room);
-            frames.push(match frame {
-                Some(frame) => Record::Frame { of, samples: frame.to_vec() },
-                None => Record::End { of },
-            });
-        });
+        let mut of_rooms = Vec::new();
+        rooms.mix(|room, frame| of_rooms.push((Subject::Room(room), frame)));
         for (at @ Spot { relay, side }, endpoint) in &mut self.spots {
             if let Some(frame) = rooms.hears(*at) {
                 endpoint.beside(frame);
@@ -295,31 +286,26 @@ impl Voices {
         if spoken {
             self.port.wake();
         }
-        frames.extend(self.recordings.iter_mut().map(|(relay, recording)| {
-            let of = Subject::Relay(*relay);
-            Record::Frame { of, samples: recording.tick() }
-        }));
-        frames.into_iter().for_each(|frame| self.record(frame));
         self.reports = reports;
+        for (of, frame) in of_rooms {
+            match frame {
+                Some(frame) => self.recordings.frame(of, frame.to_vec()),
+                None => {
+                    let ended = self.recordings.end(of);
+                    self.recorded(of, ended);
+                }
+            }
+        }
+        self.recordings.tick();
     }
 
-    fn end_recording(&mut self, relay: RelayId) {
-        if self.recordings.remove(&relay).is_some() {
-            self.record(Record::End { of: Subject::Relay(relay) });
+    /// A recording that isn't made is told of; one that is, by the recorder.
+    fn recorded(&mut self, of: Subject, result: Result<(), Refused>) {
+        let Err(refused) = result else { return };
+        tracing::error!(?of, why = %refused, "what is said is not recorded");
+        if let Subject::Relay(relay) = of {
+            self.reports.push(Report::Recorded { relay, result: Err(refused.to_string()) });
         }
-    }
-
-    /// The recorder never makes a voice thread wait, except for the first and the last word of a recording.
-    fn record(&mut self, record: Record) {
-        if matches!(record, Record::Frame { .. }) {
-            self.lost += u64::from(self.outlets.records.try_send(record).is_err());
-            return;
-        }
-        let lost = std::mem::take(&mut self.lost);
-        if lost > 0 {
-            tracing::error!(frames = lost, "recordings have gaps: the disk is too slow");
-        }
-        let _ = self.outlets.records.send(record); // it fails at the end of the daemon alone
     }
 
     fn offer_reports(&mut self) {
