@@ -177,7 +177,7 @@ fn ours(phones: &[[UdpSocket; 2]]) -> (Plane, Vec<[SocketAddr; 2]>) {
         plane.command(Command::Open { id, a: pairs[0], b: Some(pairs[1]) }).unwrap();
         for (side, phone) in [Side::A, Side::B].into_iter().zip(phones) {
             let rtp = Some(phone.local_addr().unwrap());
-            plane.command(Command::Point { id, side, rtp, rtcp: None }).unwrap();
+            plane.command(Command::Point { id, side, rtp, rtcp: None, expected: None }).unwrap();
         }
         addresses.push([pairs[0].rtp, pairs[1].rtp]);
     }

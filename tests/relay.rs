@@ -55,7 +55,7 @@ impl World {
         self.plane.command(Command::Open { id, a: self.pairs[0], b: Some(self.pairs[1]) }).unwrap();
         for (side, phone) in [(Side::A, a), (Side::B, b)] {
             let rtp = Some(phone.local_addr().unwrap());
-            self.plane.command(Command::Point { id, side, rtp, rtcp: None }).unwrap();
+            self.plane.command(Command::Point { id, side, rtp, rtcp: None, expected: None }).unwrap();
         }
         self.settle();
     }
@@ -224,6 +224,25 @@ fn a_stranger_does_not_take_over_a_stream() {
 }
 
 #[test]
+fn a_stranger_who_is_first_does_not_hear_who_calls_a_phone_behind_a_nat() {
+    let world = world(1);
+    let (a, b, stranger) = (phone("127.0.0.1"), phone("127.0.0.1"), phone("127.0.72.9"));
+    world.open(1, &a, &b);
+    let (id, side, rtp_of_sdp) = (RelayId(1), Side::A, "192.168.77.5:4000".parse().ok());
+    world.tell(Command::Point { id, side, rtp: rtp_of_sdp, rtcp: None, expected: Some(LOOPBACK) });
+    world.settle();
+    for sequence in 1..100 {
+        stranger.send_to(&rtp(sequence, "here I am"), world.pairs[0].rtp).unwrap();
+        stranger.send_to(&[0x80, 201, 0, 1, 1, 2, 3, 4], world.pairs[0].rtcp).unwrap();
+    }
+    a.send_to(&rtp(1, "a"), world.pairs[0].rtp).unwrap();
+    assert_eq!(hear(&b).0, rtp(1, "a"), "nothing of the stranger came between");
+    b.send_to(&rtp(1, "the secret"), world.pairs[1].rtp).unwrap();
+    assert_eq!(hear(&a).0, rtp(1, "the secret"));
+    assert_eq!(world.close(1).a_to_b.dropped, 2 * 99);
+}
+
+#[test]
 fn a_phone_behind_a_nat_is_answered_where_it_is_heard() {
     let world = world(1);
     let (a, b) = (phone("127.0.0.1"), phone("127.0.0.1"));
@@ -231,7 +250,13 @@ fn a_phone_behind_a_nat_is_answered_where_it_is_heard() {
     let rtp_of_sdp = Some("192.168.77.5:4000".parse().unwrap());
     world
         .plane
-        .command(Command::Point { id: RelayId(1), side: Side::A, rtp: rtp_of_sdp, rtcp: None })
+        .command(Command::Point {
+            id: RelayId(1),
+            side: Side::A,
+            rtp: rtp_of_sdp,
+            rtcp: None,
+            expected: None,
+        })
         .unwrap();
     world.settle();
     a.send_to(&rtp(1, "hello"), world.pairs[0].rtp).unwrap();
@@ -273,7 +298,7 @@ fn the_voice_plane_speaks_to_a_party_that_is_alone_and_hears_it() {
     let at = a.local_addr().unwrap();
     // There is nobody on side B: what is asked for it changes nothing.
     for side in [Side::A, Side::B] {
-        world.plane.command(Command::Point { id, side, rtp: Some(at), rtcp: None }).unwrap();
+        world.plane.command(Command::Point { id, side, rtp: Some(at), rtcp: None, expected: None }).unwrap();
         world.plane.command(Command::Feed { id, side, from: Source::Voice }).unwrap();
     }
     world.plane.command(Command::Tap { id, side: Side::A, on: true }).unwrap();
@@ -356,7 +381,7 @@ fn relays_are_spread_over_threads() {
         world.plane.command(Command::Open { id, a: pairs[0], b: Some(pairs[1]) }).unwrap();
         for (side, phone) in [(Side::A, phones[0]), (Side::B, phones[1])] {
             let rtp = Some(phone.local_addr().unwrap());
-            world.plane.command(Command::Point { id, side, rtp, rtcp: None }).unwrap();
+            world.plane.command(Command::Point { id, side, rtp, rtcp: None, expected: None }).unwrap();
         }
     }
     // There is no word from the second thread that it is ready; a phone repeats itself until it is heard.

@@ -7,6 +7,7 @@ use crate::relay::{Command, PortPair, RelayId, Side, Source};
 use crate::sdp::{self, Origin, Ports, Protection, SdpError};
 use crate::voice::{self, Repeat, Sound, Spot};
 use bytes::Bytes;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 #[derive(Debug)]
@@ -60,7 +61,7 @@ impl Aside {
     pub fn ask(
         &mut self,
         office: &mut Office,
-        description: &[u8],
+        (description, expected): (&[u8], Option<IpAddr>),
         protection: Protection,
         sounds: Arc<[Sound]>,
     ) {
@@ -75,7 +76,7 @@ impl Aside {
         if protection != Protection::Plain {
             office.effect(Effect::Media(Command::Secure { id, side, by: protection }));
         }
-        office.effect(Effect::Media(Command::Point { id, side, rtp, rtcp }));
+        office.effect(Effect::Media(Command::Point { id, side, rtp, rtcp, expected }));
         office.effect(Effect::Media(Command::Feed { id, side, from: Source::Voice }));
         office.effect(Effect::Media(Command::Tap { id, side, on: true }));
         // Whoever has no codec of ours hears nothing, and may press a key all the same, if it comes as an INFO.

@@ -81,6 +81,7 @@ impl Caller {
         let behind_nat = headers::is_behind_nat(&invite, &flow);
         let reliable = Reliable::of(&invite);
         let mut peer = Peer::new(office);
+        peer.reached(&flow, invite.elements(Name::Via).nth(1).is_some());
         peer.learn(&invite);
         peer.sips = sips::is_to_answer(&invite);
         Caller {

@@ -63,7 +63,8 @@ impl Call {
         office.effect(Effect::Send { flow, bytes: ack.clone() });
         branch.peer.answered(now, message);
         if let Some(aside) = &mut branch.aside {
-            aside.ask(office, &description, branch.peer.origin.keying.protection(), sounds);
+            let (protection, expected) = (branch.peer.origin.keying.protection(), branch.peer.expected);
+            aside.ask(office, (&description, expected), protection, sounds);
         }
         branch.state =
             BranchState::Asked(Box::new(Asked { dialog: Box::new(dialog), ack, description, bye }));
@@ -149,7 +150,8 @@ impl Call {
         aside.close(office, true);
         self.superseded.extend(anchor.adopt(office, &aside, super::media::relay_of(key, n)));
         self.relays = n;
-        anchor.point(office, Side::B, &description, branch.peer.origin.keying.protection());
+        let (protection, expected) = (branch.peer.origin.keying.protection(), branch.peer.expected);
+        anchor.point(office, Side::B, &description, protection, expected);
         branch.aside = Some(aside);
         self.bridge(office, now, index, (*dialog, Some(ack), None), answer);
     }

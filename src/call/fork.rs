@@ -92,6 +92,7 @@ impl Call {
     ) -> Result<(), LegOutcome> {
         let Invitation { leg, planned, callee, target, flow, onward, channel, patience, reach } = invitation;
         let mut peer = Peer::new(office);
+        peer.reached(flow, !reach.path.is_empty());
         peer.origin.keying.terms = terms::of(office, &self.domain, callee, flow);
         peer.sips = headers::asks_for_sips(target, &reach.path);
         // Who is told to the leg: the caller, or whoever is transferred.

@@ -10,6 +10,7 @@ use crate::relay::{Audio, Command, PortPair, RelayId, Side};
 use crate::sdp::payload::Renumbering;
 use crate::sdp::{self, Direction, Origin, Ports, Protection, SdpError};
 use bytes::Bytes;
+use std::net::IpAddr;
 use voice::Voiced;
 
 /// The relay of one call; its id is the call's.
@@ -117,8 +118,16 @@ impl Anchor {
         origin.describe(description, Ports { address, rtp: pair.rtp.port(), rtcp: pair.rtcp.port() })
     }
 
-    /// The party on that side has said where it receives, and how that is secured. The callee's word opens the relay.
-    pub fn point(&mut self, office: &mut Office, side: Side, description: &[u8], protection: Protection) {
+    /// The party on that side has said where it receives, and how that is secured; behind a NAT it is expected there. The callee's word opens
+    /// the relay.
+    pub fn point(
+        &mut self,
+        office: &mut Office,
+        side: Side,
+        description: &[u8],
+        protection: Protection,
+        expected: Option<IpAddr>,
+    ) {
         let Ok(audio) = sdp::audio(description) else { return };
         let [a, b] = &mut self.directions;
         *(if side == Side::A { a } else { b }) = (!audio.on_hold).then_some(audio.direction);
@@ -130,7 +139,7 @@ impl Anchor {
         let (rtp, rtcp) = if audio.on_hold { (None, None) } else { (Some(audio.rtp), Some(audio.rtcp)) };
         // ICE finds out by itself where such a party is.
         let found = matches!(&protection, Protection::Dtls(association) if association.ice.is_some());
-        let point = (!found).then_some(Command::Point { id, side, rtp, rtcp });
+        let point = (!found).then_some(Command::Point { id, side, rtp, rtcp, expected });
         let told = &mut self.told[usize::from(side == Side::B)];
         let secure = (*told != protection).then(|| Command::Secure { id, side, by: protection.clone() });
         *told = protection;
@@ -273,8 +282,20 @@ mod tests {
             ("sendrecv", "sendrecv", Audio::BothWays, None),
             ("sendrecv", "sendrecv", Audio::CalleeSilent, Some(Audio::CalleeSilent)),
         ] {
-            anchor.point(&mut office, Side::A, described(5000, of_caller).as_bytes(), Protection::Plain);
-            anchor.point(&mut office, Side::B, described(6000, of_callee).as_bytes(), Protection::Plain);
+            anchor.point(
+                &mut office,
+                Side::A,
+                described(5000, of_caller).as_bytes(),
+                Protection::Plain,
+                None,
+            );
+            anchor.point(
+                &mut office,
+                Side::B,
+                described(6000, of_callee).as_bytes(),
+                Protection::Plain,
+                None,
+            );
             assert_eq!(anchor.judge(noticed), told, "{of_caller} {noticed:?}");
         }
     }
@@ -289,7 +310,7 @@ mod tests {
         office.ports.add([pair(4000), pair(4002)]);
         let mut anchor = Anchor::reserve(&mut office, CallKey(1)).unwrap();
         let offer = described(5000, "sendrecv");
-        anchor.point(&mut office, Side::A, offer.as_bytes(), Protection::Plain);
+        anchor.point(&mut office, Side::A, offer.as_bytes(), Protection::Plain, None);
         let mut origin = Origin::new(1, sdp::Keying::new([0; 32], None));
         let mut told = |anchor: &Anchor, side, by_ipv6: Option<bool>| {
             let described = match by_ipv6 {
@@ -306,6 +327,7 @@ mod tests {
             Side::B,
             answer.as_bytes(),
             Protection::Plain,
+            None,
         );
         assert_eq!(told(&anchor, Side::A, None), "192.0.2.1:4000");
         assert_eq!(told(&anchor, Side::B, None), "[2001:db8::1]:4002", "in the dialog from then on");

@@ -406,7 +406,8 @@ impl Call {
         if self.anchor.is_none() {
             self.anchor = Anchor::reserve(office, self.key);
             if let (Some(anchor), Some(offer)) = (&mut self.anchor, &self.offer) {
-                anchor.point(office, Side::A, offer, self.caller.peer.origin.keying.protection());
+                let peer = &self.caller.peer;
+                anchor.point(office, Side::A, offer, peer.origin.keying.protection(), peer.expected);
             }
         }
         self.anchor.is_some()

@@ -9,6 +9,7 @@ use crate::relay::Side;
 use crate::sdp::{Origin, SdpError};
 use crate::sip::{Flow, Half, Message, Method, Name, SessionId, Writer};
 use bytes::Bytes;
+use std::net::IpAddr;
 
 #[derive(Debug)]
 pub struct Peer {
@@ -25,6 +26,8 @@ pub struct Peer {
     pub half: Half,
     /// Our Contact in its dialog is a `sips` URI.
     pub sips: bool,
+    /// Where its media is expected from, if it is behind a NAT: from where its SIP comes. That of a proxy between says nothing.
+    pub expected: Option<IpAddr>,
 }
 
 impl Peer {
@@ -38,13 +41,22 @@ impl Peer {
             session: SessionTimer::new(office.session),
             half: Half::new(office.ids.word(), office.ids.word()),
             sips: false,
+            expected: None,
         }
+    }
+
+    /// By which flow it is reached, and whether by a proxy.
+    pub fn reached(&mut self, flow: &Flow, by_proxy: bool) {
+        self.expected = (!by_proxy).then(|| flow.remote.ip().to_canonical());
     }
 
     /// Reads what a message of theirs says of themselves.
     pub fn learn(&mut self, message: &Message) {
         if let Some(half) = message.value(Name::SessionId).and_then(Half::of_sender) {
             self.half = half;
+        }
+        if message.value(Name::RecordRoute).is_some() {
+            self.expected = None;
         }
         if message.value(Name::Allow).is_some() {
             self.updates = message.elements(Name::Allow).any(|method| method == Method::Update.word());
@@ -115,9 +127,9 @@ impl Call {
         if peer.hear(description).is_err() {
             return;
         }
-        let protection = peer.origin.keying.protection();
+        let (protection, expected) = (peer.origin.keying.protection(), peer.expected);
         if let Some(anchor) = &mut self.anchor {
-            anchor.point(office, side, description, protection);
+            anchor.point(office, side, description, protection, expected);
         }
         self.hold_music(office);
     }
@@ -136,7 +148,8 @@ impl Call {
         let branch = self.branches.get_mut(branch).ok_or(SdpError::NoAudio)?;
         branch.peer.hear(description)?;
         if let Some(anchor) = &mut self.anchor {
-            anchor.point(office, side, description, branch.peer.origin.keying.protection());
+            let (protection, expected) = (branch.peer.origin.keying.protection(), branch.peer.expected);
+            anchor.point(office, side, description, protection, expected);
         }
         Ok(())
     }

@@ -154,6 +154,7 @@ impl Call {
         let offer = headers::description(invite);
         let answers = offer.is_none();
         let mut peer = Peer::new(office);
+        peer.reached(flow, invite.elements(Name::Via).nth(1).is_some());
         peer.learn(invite);
         peer.sips = sips::is_to_answer(invite);
         let callee = Callee::Device { device: device.clone(), user: Some(user.clone()) };

@@ -51,9 +51,9 @@ impl Call {
         };
         let peer = &mut self.branches[index].peer;
         peer.answered(now, message);
-        let protection = peer.origin.keying.protection();
+        let (protection, expected) = (peer.origin.keying.protection(), peer.expected);
         if let (Some(description), Some(anchor)) = (&description, &mut self.anchor) {
-            anchor.point(office, Side::B, description, protection);
+            anchor.point(office, Side::B, description, protection, expected);
         }
         let ack = if late_offer { None } else { Some(self.acknowledge(office, index, &mut dialog)) };
         let held = ack.is_none().then(|| self.branches[index].cseq());

@@ -8,14 +8,14 @@
 //! party itself sends it.
 
 use super::guard::Guard;
-use super::latch::Latch;
+use super::latch::{Admitted, Latch};
 use super::rewriting::{Key, Rewriting, Rewritten};
 use super::stats::Reception;
 use super::watch::Watch;
 use super::{Audio, Media, ONE_WAY_AFTER, Side, Source};
 use crate::rtp::{self, Header, Protocol};
 use crate::sdp::payload::Renumbering;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 /// Which socket of a port pair.
@@ -131,12 +131,20 @@ impl Relay {
 
     /// Takes the address of a party's SDP; see `Command::Point`. Without an RTCP address it is the port after the RTP
     /// port (RFC 3550 §11, RFC 3605).
-    pub fn point(&mut self, now: Instant, side: Side, rtp: Option<SocketAddr>, rtcp: Option<SocketAddr>) {
+    pub fn point(
+        &mut self,
+        now: Instant,
+        side: Side,
+        (rtp, rtcp): (Option<SocketAddr>, Option<SocketAddr>),
+        expected: Option<IpAddr>,
+    ) {
         let party = self.party(side);
+        // Whoever has the keys is the party, wherever they are.
+        let expected = expected.filter(|_| party.guard.is_plain());
         let rtcp =
             rtcp.or_else(|| rtp.and_then(|rtp| Some(SocketAddr::new(rtp.ip(), rtp.port().checked_add(1)?))));
-        party.rtp.point(rtp);
-        party.rtcp.point(rtcp);
+        party.rtp.point(now, rtp, expected);
+        party.rtcp.point(now, rtcp, expected);
         party.reports = if rtp.is_some() && rtp == rtcp { Reports::Muxed } else { Reports::Apart };
         self.note_pointed(now);
     }
@@ -225,7 +233,7 @@ impl Relay {
         let header = if channel == Channel::Rtp { Header::parse(packet) } else { None };
         match (header, rtp::reporter(packet)) {
             (Some(header), _) => self.rtp(now, side, from, header, packet.len()),
-            (None, Some(ssrc)) => self.rtcp(side, channel, from, ssrc).into(),
+            (None, Some(ssrc)) => self.rtcp(now, (side, channel), from, ssrc).into(),
             (None, None) => Forward::Drop(Why::NotRtp).into(),
         }
     }
@@ -234,8 +242,10 @@ impl Relay {
         let other = side.other();
         let to = self.party(other).destination(Source::Party);
         let party = self.party(side);
-        if !party.rtp.admit(from) {
-            return Forward::Drop(Why::Stranger).into();
+        match party.rtp.admit(now, from) {
+            Admitted::Yes => {}
+            Admitted::No => return Forward::Drop(Why::Stranger).into(),
+            Admitted::Anew => party.rtcp.follow(from.ip()),
         }
         party.reception.heard(now, header);
         let tapped = party.tapped;
@@ -273,18 +283,28 @@ impl Relay {
         Forward::over(side, Channel::Rtp, to)
     }
 
-    /// RTCP has no latch of its own against the RTP's: it is taken from the IP address that RTP comes from, and on the RTP
+    /// RTCP has no latch of its own against the RTP's: it is taken from the IP address that RTP comes from (before there is any, as RTP would
+    /// be), and on the RTP
     /// port only from the very source of the RTP, so that it can't lock what RTP has to lock. Where another party's RTP is awaited, after a
     /// transfer, the one who has left says their RTCP goodbye (RFC 3550 §6.6) to nobody: it would draw the newcomer's reports to them. Their SSRC
     /// tells them from a newcomer behind the same NAT.
-    fn rtcp(&mut self, side: Side, channel: Channel, from: SocketAddr, ssrc: u32) -> Forward {
+    fn rtcp(
+        &mut self,
+        now: Instant,
+        (side, channel): (Side, Channel),
+        from: SocketAddr,
+        ssrc: u32,
+    ) -> Forward {
         let party = self.party(side);
         let source = party.rtp.source();
         let has_left = party.rtp.has_left(from.ip()) && party.reception.ssrc() == Some(ssrc);
         let taken = match channel {
             Channel::Rtp => source == Some(from),
             Channel::Rtcp if has_left && party.rtcp.destination() != Some(from) => false,
-            Channel::Rtcp => source.is_none_or(|source| source.ip() == from.ip()) && party.rtcp.admit(from),
+            Channel::Rtcp => {
+                source.is_none_or(|source| source.ip() == from.ip())
+                    && party.rtcp.admit(now, from) != Admitted::No
+            }
         };
         if !taken {
             return Forward::Drop(Why::Stranger);

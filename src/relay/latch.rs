@@ -7,22 +7,29 @@
 //! |---|---|
 //! | exactly the address of the SDP | always |
 //! | its IP address, another port | until the latch is locked: a port that a NAT rewrote |
-//! | another IP address, the SDP's being private | until the latch is locked: a phone behind a NAT |
-//! | another IP address, the SDP's being public | never |
+//! | the IP address that the party's SIP comes from, the SDP's being private | until the latch is locked: a phone behind a NAT |
+//! | any other IP address, the SDP's being private | after [`GRACE`], while nobody has locked it; at once where it isn't known where the SIP comes from |
+//! | any other IP address, the SDP's being public | never |
 //! | the source that was heard before, once another party is pointed at | not among the first [`LINGERING`] packets |
 //!
 //! After a transfer the one who has left still sends for a moment, to the port that is the newcomer's now. Where the newcomer stands
 //! behind a NAT, that would be the first packet that fits, and the newcomer would never be heard.
 //!
-//! What somebody off the path gains: nothing once the party itself has been heard, because no other source unlocks the
-//! latch, however many packets it sends; only a `Point` with another address does, and that needs the signalling. Before
-//! that, a stranger can be first only where the SDP names a private address, and even then a phone that is really there
-//! (exact source) takes the latch back. Forging the exact address as a source turns the media to where the SDP sends it
-//! anyway.
+//! A locked source gives way, to the address of the SDP or (that being private) to where the SIP comes from: at once where it is itself
+//! neither, else once it has been [`QUIET`]. One forged packet takes the voice from nobody who speaks.
+//!
+//! What somebody off the path gains: nothing once the party itself has been heard, as long as it speaks, however many packets they send;
+//! a `Point` with another address needs the signalling. Before that, a stranger can be first only where the SDP names a private address and
+//! nothing has come of the party for three seconds, and a phone that is really there takes the latch back with its first packet.
 
 use crate::sip::flow::is_private;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
 
+/// How long after the SDP only those fit whom we know something of: a phone speaks sooner.
+pub const GRACE: Duration = Duration::from_secs(3);
+/// How long a source that is the party's, as far as we can know, has to be silent before it gives way: longer than what is lost at a time.
+pub const QUIET: Duration = Duration::from_secs(1);
 /// So many packets of a source that another party has taken the place of are dropped: two seconds of audio, far more than come until its
 /// BYE has arrived. After them it counts like any other, for it may be the same phone that names another address of its own.
 const LINGERING: u8 = 100;
@@ -34,11 +41,31 @@ pub enum Latch {
     #[default]
     Unpointed,
     /// Pointed, not heard yet: packets go where the SDP says.
-    Open { pointed: SocketAddr, former: Option<Former> },
-    /// Heard: packets go where they come from.
-    Locked { pointed: SocketAddr, source: SocketAddr },
+    Open { pointed: Pointed, former: Option<Former> },
+    /// Heard, lately then: packets go where they come from.
+    Locked { pointed: Pointed, source: SocketAddr, heard: Instant },
     /// Pointed away (hold) after it had been locked: the source is still heard (its music on hold), nothing is sent.
-    Held { pointed: SocketAddr, source: SocketAddr },
+    Held { pointed: Pointed, source: SocketAddr, heard: Instant },
+}
+
+/// Where a party is said to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pointed {
+    /// The address of its SDP.
+    to: SocketAddr,
+    /// Where its SIP comes from, if that comes straight from it.
+    expected: Option<IpAddr>,
+    since: Instant,
+}
+
+/// Whether a packet is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admitted {
+    No,
+    /// From the source that is heard.
+    Yes,
+    /// From there for the first time: the latch has been locked, or moved.
+    Anew,
 }
 
 /// Who was heard before another address was named, and how many of their packets are still dropped.
@@ -49,21 +76,25 @@ pub struct Former {
 }
 
 impl Latch {
-    /// Takes the address of an SDP. The same address again (a refresh, the end of a hold) keeps the lock. An address
-    /// that can't be a party's (port 0, unspecified, multicast, broadcast) is as good as none.
-    pub fn point(&mut self, to: Option<SocketAddr>) {
-        *self = match (*self, to.filter(is_unicast)) {
+    /// Takes the address of an SDP, and where the party's SIP comes from. The same address again (a refresh, the end of a hold) keeps the
+    /// lock. An address that can't be a party's (port 0, unspecified, multicast, broadcast) is as good as none.
+    pub fn point(&mut self, now: Instant, to: Option<SocketAddr>, expected: Option<IpAddr>) {
+        let to = to.filter(is_unicast).map(|to| Pointed { to, expected, since: now });
+        *self = match (*self, to) {
             (Latch::Unpointed | Latch::Open { .. }, None) => Latch::Unpointed,
-            (Latch::Locked { pointed, source } | Latch::Held { pointed, source }, None) => {
-                Latch::Held { pointed, source }
+            (Latch::Locked { pointed, source, heard } | Latch::Held { pointed, source, heard }, None) => {
+                Latch::Held { pointed, source, heard }
             }
-            (Latch::Locked { pointed, source } | Latch::Held { pointed, source }, Some(to))
-                if to == pointed =>
+            (Latch::Locked { pointed, source, .. } | Latch::Held { pointed, source, .. }, Some(to))
+                if to.to == pointed.to =>
             {
-                Latch::Locked { pointed, source }
+                Latch::Locked { pointed: Pointed { expected, ..pointed }, source, heard: now }
             }
             (Latch::Locked { source, .. } | Latch::Held { source, .. }, Some(to)) => {
                 Latch::Open { pointed: to, former: Some(Former { source, left: LINGERING }) }
+            }
+            (Latch::Open { pointed, former }, Some(to)) if to.to == pointed.to => {
+                Latch::Open { pointed: Pointed { expected, ..pointed }, former }
             }
             (Latch::Open { former, .. }, Some(to)) => Latch::Open { pointed: to, former },
             (Latch::Unpointed, Some(to)) => Latch::Open { pointed: to, former: None },
@@ -71,34 +102,46 @@ impl Latch {
     }
 
     /// Whether a valid packet from there is taken; locks the latch if it is the first that fits.
-    pub fn admit(&mut self, from: SocketAddr) -> bool {
-        match *self {
-            Latch::Unpointed => false,
+    pub fn admit(&mut self, now: Instant, from: SocketAddr) -> Admitted {
+        match self {
+            Latch::Locked { source, heard, .. } | Latch::Held { source, heard, .. } if *source == from => {
+                *heard = now;
+                Admitted::Yes
+            }
             Latch::Open { pointed, former: Some(Former { source, left }) }
-                if from == source && from != pointed && left > 0 =>
+                if from == *source && from != pointed.to && *left > 0 =>
             {
-                *self = Latch::Open { pointed, former: Some(Former { source, left: left - 1 }) };
-                false
+                *left -= 1;
+                Admitted::No
             }
-            Latch::Open { pointed, .. } => {
-                let fits = from.ip() == pointed.ip() || is_private(pointed.ip());
-                if fits {
-                    *self = Latch::Locked { pointed, source: from };
-                }
-                fits
+            Latch::Open { pointed, .. } if pointed.fits(now, from) => {
+                *self = Latch::Locked { pointed: *pointed, source: from, heard: now };
+                Admitted::Anew
             }
-            Latch::Locked { source, .. } | Latch::Held { source, .. } if source == from => true,
-            Latch::Locked { pointed, .. } if pointed == from => {
-                *self = Latch::Locked { pointed, source: from };
-                true
+            Latch::Locked { pointed, source, heard }
+                if pointed.prefers(from, *source)
+                    && (pointed.is_stranger(*source) || now.saturating_duration_since(*heard) >= QUIET) =>
+            {
+                (*source, *heard) = (from, now);
+                Admitted::Anew
             }
-            Latch::Locked { .. } | Latch::Held { .. } => false,
+            Latch::Unpointed | Latch::Open { .. } | Latch::Locked { .. } | Latch::Held { .. } => Admitted::No,
         }
     }
 
     /// The party is where a connectivity check says (RFC 8445): whatever was named before is nothing beside that.
-    pub fn find(&mut self, source: SocketAddr) {
-        *self = Latch::Locked { pointed: source, source };
+    pub fn find(&mut self, now: Instant, source: SocketAddr) {
+        let pointed = Pointed { to: source, expected: None, since: now };
+        *self = Latch::Locked { pointed, source, heard: now };
+    }
+
+    /// What it is a companion of is heard from that IP address now: a lock on another one is undone.
+    pub fn follow(&mut self, ip: IpAddr) {
+        if let Latch::Locked { pointed, source, .. } = *self
+            && source.ip() != ip
+        {
+            *self = Latch::Open { pointed, former: None };
+        }
     }
 
     /// Whether the party that was heard before from that IP address has given way to another, which is still to be heard.
@@ -112,7 +155,7 @@ impl Latch {
     pub fn destination(&self) -> Option<SocketAddr> {
         match *self {
             Latch::Unpointed | Latch::Held { .. } => None,
-            Latch::Open { pointed, .. } => Some(pointed),
+            Latch::Open { pointed, .. } => Some(pointed.to),
             Latch::Locked { source, .. } => Some(source),
         }
     }
@@ -127,6 +170,26 @@ impl Latch {
     }
 }
 
+impl Pointed {
+    /// Whether it may be the party, before that is heard.
+    fn fits(&self, now: Instant, from: SocketAddr) -> bool {
+        let waited = || now.saturating_duration_since(self.since) >= GRACE;
+        from.ip() == self.to.ip()
+            || is_private(self.to.ip()) && (self.expected.is_none_or(|ip| ip == from.ip()) || waited())
+    }
+
+    /// Whether it is more likely the party than that source, or as likely.
+    fn prefers(&self, from: SocketAddr, to: SocketAddr) -> bool {
+        from == self.to
+            || is_private(self.to.ip()) && self.expected == Some(from.ip()) && from.ip() != to.ip()
+    }
+
+    /// Whether it was let in for want of anybody better.
+    fn is_stranger(&self, source: SocketAddr) -> bool {
+        source.ip() != self.to.ip() && self.expected.is_some_and(|ip| ip != source.ip())
+    }
+}
+
 /// Whether media may be sent there at all: never to a group, or one call would be an amplifier.
 fn is_unicast(address: &SocketAddr) -> bool {
     let ip = address.ip();
@@ -134,6 +197,7 @@ fn is_unicast(address: &SocketAddr) -> bool {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods)] // some instant to count from
 mod tests {
     use super::*;
 
@@ -141,94 +205,160 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn pointed(text: &str) -> Latch {
-        let mut latch = Latch::default();
-        latch.point(Some(at(text)));
-        latch
+    /// A latch, and a clock for it.
+    struct Tried {
+        latch: Latch,
+        now: Instant,
     }
+
+    impl Tried {
+        fn point(&mut self, to: Option<&str>, expected: Option<&str>) {
+            self.latch.point(self.now, to.map(at), expected.map(|ip| ip.parse().unwrap()));
+        }
+
+        fn admit(&mut self, from: &str) -> bool {
+            self.latch.admit(self.now, at(from)) != Admitted::No
+        }
+    }
+
+    fn pointed(to: &str) -> Tried {
+        expected(to, None)
+    }
+
+    fn expected(to: &str, from: Option<&str>) -> Tried {
+        let mut tried = Tried { latch: Latch::default(), now: Instant::now() };
+        tried.point(Some(to), from);
+        tried
+    }
+
+    const PRIVATE: &str = "192.168.1.5:4000";
+    /// The NAT that its SIP comes through.
+    const NAT: &str = "198.51.100.7";
+    const BY_NAT: &str = "198.51.100.7:61000";
+    const STRANGER: &str = "203.0.113.9:4000";
 
     #[test]
     fn nobody_is_heard_before_an_sdp_came() {
-        let mut latch = Latch::default();
-        assert!(!latch.admit(at("198.51.100.7:4000")));
-        assert_eq!(latch.destination(), None);
+        let mut tried = Tried { latch: Latch::default(), now: Instant::now() };
+        assert!(!tried.admit("198.51.100.7:4000"));
+        assert_eq!(tried.latch.destination(), None);
     }
 
     #[test]
     fn packets_go_where_the_sdp_says_until_the_party_is_heard_elsewhere() {
-        let mut latch = pointed("192.168.1.5:4000");
-        assert_eq!(latch.destination(), Some(at("192.168.1.5:4000")));
-        assert!(latch.admit(at("198.51.100.7:61000")));
-        assert_eq!(latch.destination(), Some(at("198.51.100.7:61000")));
+        let mut tried = pointed(PRIVATE);
+        assert_eq!(tried.latch.destination(), Some(at(PRIVATE)));
+        assert!(tried.admit(BY_NAT));
+        assert_eq!(tried.latch.destination(), Some(at(BY_NAT)));
     }
 
     #[test]
     fn a_locked_source_is_not_taken_over() {
-        let mut latch = pointed("192.168.1.5:4000");
-        assert!(latch.admit(at("198.51.100.7:61000")));
-        for stranger in ["203.0.113.9:4000", "198.51.100.7:61001", "192.168.1.5:4001"] {
-            assert!(!latch.admit(at(stranger)), "{stranger}");
+        let mut tried = pointed(PRIVATE);
+        assert!(tried.admit(BY_NAT));
+        tried.now += GRACE;
+        for stranger in [STRANGER, "198.51.100.7:61001", "192.168.1.5:4001"] {
+            assert!(!tried.admit(stranger), "{stranger}");
         }
-        assert_eq!(latch.source(), Some(at("198.51.100.7:61000")));
+        assert_eq!(tried.latch.source(), Some(at(BY_NAT)));
+    }
+
+    #[test]
+    fn a_stranger_is_not_heard_before_the_phone_whose_sip_comes_from_elsewhere_has_had_its_time() {
+        let mut tried = expected(PRIVATE, Some(NAT));
+        assert!(!tried.admit(STRANGER));
+        tried.now += GRACE - Duration::from_millis(1);
+        assert!(!tried.admit(STRANGER));
+        assert!(tried.admit(BY_NAT));
+        tried.now += GRACE;
+        assert!(!tried.admit(STRANGER));
+    }
+
+    #[test]
+    fn media_that_takes_another_way_than_sip_is_heard_after_a_while_and_the_phone_takes_its_place() {
+        let mut tried = expected(PRIVATE, Some(NAT));
+        tried.now += GRACE;
+        assert!(tried.admit(STRANGER), "a second uplink, or an intruder");
+        assert!(tried.admit(BY_NAT), "with its first packet");
+        assert!(!tried.admit(STRANGER));
+        assert_eq!(tried.latch.destination(), Some(at(BY_NAT)));
+    }
+
+    #[test]
+    fn a_forged_packet_from_the_address_of_the_sdp_takes_no_voice_from_a_phone_that_speaks() {
+        let mut tried = expected(PRIVATE, Some(NAT));
+        assert!(tried.admit(BY_NAT));
+        for _ in 0..200 {
+            tried.now += Duration::from_millis(20);
+            assert!(!tried.admit(PRIVATE), "forged");
+            assert!(tried.admit(BY_NAT));
+        }
+        tried.now += QUIET;
+        assert!(tried.admit(PRIVATE), "it has moved into our network");
+        tried.now += QUIET;
+        assert!(tried.admit(BY_NAT), "and out again");
     }
 
     #[test]
     fn who_has_left_does_not_take_the_place_of_a_newcomer_behind_a_nat() {
-        let (bob, cleo) = (at("10.0.0.50:4000"), at("198.51.100.7:61000"));
-        let mut latch = pointed("10.0.0.50:4000");
-        assert!(latch.admit(bob));
-        latch.point(Some(at("192.168.1.5:4000")));
-        assert!(!latch.admit(bob), "bob has been transferred away, and has not heard of it yet");
-        assert!(latch.admit(cleo));
-        assert_eq!(latch.destination(), Some(cleo));
+        let bob = "10.0.0.50:4000";
+        let mut tried = pointed(bob);
+        assert!(tried.admit(bob));
+        tried.point(Some(PRIVATE), None);
+        assert!(!tried.admit(bob), "bob has been transferred away, and has not heard of it yet");
+        assert!(tried.admit(BY_NAT));
+        assert_eq!(tried.latch.destination(), Some(at(BY_NAT)));
     }
 
     #[test]
     fn a_phone_that_names_another_address_of_its_own_is_heard_again_after_a_while() {
-        let phone = at("198.51.100.7:61000");
-        let mut latch = pointed("192.168.1.5:4000");
-        assert!(latch.admit(phone));
-        latch.point(Some(at("192.168.1.5:4002")));
-        assert!((0..LINGERING).all(|_| !latch.admit(phone)));
-        assert!(latch.admit(phone));
+        let mut tried = pointed(PRIVATE);
+        assert!(tried.admit(BY_NAT));
+        tried.point(Some("192.168.1.5:4002"), None);
+        assert!((0..LINGERING).all(|_| !tried.admit(BY_NAT)));
+        assert!(tried.admit(BY_NAT));
     }
 
     #[test]
     fn a_public_address_is_held_to_its_ip() {
-        let mut latch = pointed("203.0.113.9:4000");
-        assert!(!latch.admit(at("198.51.100.7:4000")));
-        assert_eq!(latch.source(), None);
-        assert!(latch.admit(at("203.0.113.9:4010")), "its NAT rewrote the port");
+        let mut tried = expected(STRANGER, Some(NAT));
+        tried.now += GRACE;
+        assert!(!tried.admit(BY_NAT), "whoever sends the SIP");
+        assert_eq!(tried.latch.source(), None);
+        assert!(tried.admit("203.0.113.9:4010"), "its NAT rewrote the port");
     }
 
     #[test]
-    fn the_phone_itself_takes_the_latch_back_from_a_stranger_who_was_first() {
-        let mut latch = pointed("10.0.0.50:4000");
-        assert!(latch.admit(at("10.0.0.66:9999")));
-        assert!(latch.admit(at("10.0.0.50:4000")));
-        assert!(!latch.admit(at("10.0.0.66:9999")));
+    fn the_phone_itself_takes_the_latch_back_from_a_stranger_who_was_first_and_is_quiet() {
+        let mut tried = pointed("10.0.0.50:4000");
+        assert!(tried.admit("10.0.0.66:9999"));
+        assert!(!tried.admit("10.0.0.50:4000"));
+        tried.now += QUIET;
+        assert!(tried.admit("10.0.0.50:4000"));
+        assert!(!tried.admit("10.0.0.66:9999"));
     }
 
     #[test]
     fn only_another_address_unlocks() {
-        let mut latch = pointed("192.168.1.5:4000");
-        assert!(latch.admit(at("198.51.100.7:61000")));
-        latch.point(Some(at("192.168.1.5:4000")));
-        assert!(!latch.admit(at("198.51.100.8:5000")), "a refresh keeps the lock");
-        latch.point(Some(at("192.168.1.5:4002")));
-        assert!(latch.admit(at("198.51.100.8:5000")));
+        let mut tried = pointed(PRIVATE);
+        assert!(tried.admit(BY_NAT));
+        tried.point(Some(PRIVATE), None);
+        assert!(!tried.admit("198.51.100.8:5000"), "a refresh keeps the lock");
+        tried.point(Some("192.168.1.5:4002"), None);
+        assert!(tried.admit("198.51.100.8:5000"));
     }
 
     #[test]
     fn a_held_party_is_heard_but_not_sent_to() {
-        let mut latch = pointed("192.168.1.5:4000");
-        assert!(latch.admit(at("198.51.100.7:61000")));
-        latch.point(None);
-        assert_eq!(latch.destination(), None);
-        assert!(latch.admit(at("198.51.100.7:61000")));
-        assert!(!latch.admit(at("192.168.1.5:4000")));
-        latch.point(Some(at("192.168.1.5:4000")));
-        assert_eq!(latch.destination(), Some(at("198.51.100.7:61000")));
+        let mut tried = pointed(PRIVATE);
+        assert!(tried.admit(BY_NAT));
+        tried.point(None, None);
+        assert_eq!(tried.latch.destination(), None);
+        assert!(tried.admit(BY_NAT));
+        tried.now += QUIET;
+        assert!(!tried.admit(PRIVATE));
+        tried.point(Some(PRIVATE), None);
+        assert_eq!(tried.latch.destination(), Some(at(BY_NAT)));
     }
 
     #[test]
@@ -236,7 +366,7 @@ mod tests {
         for group in
             ["224.0.0.1:4000", "255.255.255.255:4000", "0.0.0.0:4000", "198.51.100.7:0", "[ff02::1]:4000"]
         {
-            assert_eq!(pointed(group).destination(), None, "{group}");
+            assert_eq!(pointed(group).latch.destination(), None, "{group}");
         }
     }
 }

@@ -9,7 +9,7 @@ use forward::Channel;
 use rewriting::Key;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 pub mod established;
@@ -91,8 +91,15 @@ pub enum Command {
     /// party, on side A, with whom only the voice plane speaks.
     Open { id: RelayId, a: PortPair, b: Option<PortPair> },
     /// The party on this side is to be sent to here (from its SDP). Its first valid packet from a source that fits locks
-    /// the source; a new `Point` (a re-offer) unlocks it. `None`: on hold, or not known yet.
-    Point { id: RelayId, side: Side, rtp: Option<SocketAddr>, rtcp: Option<SocketAddr> },
+    /// the source; a new `Point` (a re-offer) unlocks it. `None`: on hold, or not known yet. Where that address is private it is `expected` where its
+    /// SIP comes from, if that is known.
+    Point {
+        id: RelayId,
+        side: Side,
+        rtp: Option<SocketAddr>,
+        rtcp: Option<SocketAddr>,
+        expected: Option<IpAddr>,
+    },
     /// What the party on this side is sent from now on; at first it is the other party.
     Feed { id: RelayId, side: Side, from: Source },
     /// Whether the voice plane gets a copy of each RTP packet that the party on this side sends ([`Heard`]), also of those that nobody else gets.

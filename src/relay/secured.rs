@@ -5,7 +5,7 @@
 
 use super::Side;
 use super::forward::{Channel, Relay, Reports};
-use super::latch::Latch;
+use super::latch::{Admitted, Latch};
 use crate::ice::ANSWER_BYTES_MAX;
 use crate::rtp::Protocol;
 use crate::sdp::keying::Association;
@@ -79,7 +79,7 @@ impl Relay {
             Some(Protocol::Stun) => match party.guard.check(now, channel, from, datagram, answer) {
                 Some(checked) => {
                     if checked.found {
-                        party.rtp.find(from);
+                        party.rtp.find(now, from);
                         party.reports = Reports::Muxed;
                         self.note_pointed(now);
                     }
@@ -90,11 +90,16 @@ impl Relay {
             Some(Protocol::Dtls) => {
                 let agreed = party.guard.association().is_some();
                 let mut latch = if channel == Channel::Rtp { party.rtp } else { party.rtcp }; // it is only looked at
-                if agreed && latch.admit(from) { Arrival::Handshake } else { Arrival::Nothing }
+                if agreed && latch.admit(now, from) != Admitted::No {
+                    Arrival::Handshake
+                } else {
+                    Arrival::Nothing
+                }
             }
             Some(Protocol::Rtp) | None => {
                 let mut latch = party.rtp;
-                if party.guard.is_plain() || channel == Channel::Rtp && !latch.admit(from) {
+                if party.guard.is_plain() || channel == Channel::Rtp && latch.admit(now, from) == Admitted::No
+                {
                     return Arrival::Packet(datagram.len()); // or a stranger, of whom nothing is opened
                 }
                 party.guard.open(channel, datagram).map_or(Arrival::Nothing, Arrival::Packet)

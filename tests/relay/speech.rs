@@ -33,7 +33,7 @@ fn voice(world: &mut World, dir: &Path) -> (Plane, Receiver<Report>) {
 fn alone(world: &World, voice: &mut Plane, id: u64, a: &UdpSocket) -> Spot {
     let (id, side) = (RelayId(id), Side::A);
     world.tell(Command::Open { id, a: world.pairs[0], b: None });
-    world.tell(Command::Point { id, side, rtp: a.local_addr().ok(), rtcp: None });
+    world.tell(Command::Point { id, side, rtp: a.local_addr().ok(), rtcp: None, expected: None });
     world.tell(Command::Feed { id, side, from: Source::Voice });
     world.tell(Command::Tap { id, side, on: true });
     world.settle();

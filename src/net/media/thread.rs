@@ -103,9 +103,15 @@ impl Live {
     }
 
     /// See `Command::Point`; where there is no party nobody can be sent to.
-    fn point(&mut self, now: Instant, side: Side, rtp: Option<SocketAddr>, rtcp: Option<SocketAddr>) {
+    fn point(
+        &mut self,
+        now: Instant,
+        side: Side,
+        to: (Option<SocketAddr>, Option<SocketAddr>),
+        expected: Option<IpAddr>,
+    ) {
         if side == Side::A || self.b.is_some() {
-            self.relay.point(now, side, rtp, rtcp);
+            self.relay.point(now, side, to, expected);
         }
     }
 
@@ -284,9 +290,9 @@ impl Relays {
         self.take_back(now, &command);
         match command {
             Command::Open { id, a, b } => self.open(now, id, &a, b.as_ref()),
-            Command::Point { id, side, rtp, rtcp } => {
+            Command::Point { id, side, rtp, rtcp, expected } => {
                 if let Some(live) = live(&self.index, &mut self.relays, id) {
-                    live.point(now, side, rtp, rtcp);
+                    live.point(now, side, (rtp, rtcp), expected);
                     if live.relay.is_secured() {
                         self.begin_handshakes(id, side);
                     }

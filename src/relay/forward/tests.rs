@@ -13,8 +13,8 @@ fn at(text: &str) -> SocketAddr {
 /// A relay between a caller at 10.0.0.1:4000 and a callee at 10.0.0.2:5000.
 fn pointed(now: Instant) -> Relay {
     let mut relay = Relay::new(now);
-    relay.point(now, Side::A, Some(at("10.0.0.1:4000")), None);
-    relay.point(now, Side::B, Some(at("10.0.0.2:5000")), None);
+    relay.point(now, Side::A, (Some(at("10.0.0.1:4000")), None), None);
+    relay.point(now, Side::B, (Some(at("10.0.0.2:5000")), None), None);
     relay
 }
 
@@ -89,12 +89,30 @@ fn rtcp_of_a_stranger_is_dropped_once_rtp_is_heard() {
 }
 
 #[test]
+fn reports_that_came_first_from_elsewhere_do_not_draw_those_of_the_other_party_away() {
+    let now = Instant::now();
+    let mut relay = pointed(now);
+    relay.point(now, Side::A, (Some(at("192.168.1.5:4000")), None), Some(at("198.51.100.7:5060").ip()));
+    let stranger = at("203.0.113.9:4001");
+    let forward = packet(&mut relay, now, Side::A, Channel::Rtcp, stranger, &RTCP);
+    assert_eq!(forward, Forward::Drop(Why::Stranger), "before any RTP");
+    let now = now + crate::relay::latch::GRACE;
+    packet(&mut relay, now, Side::A, Channel::Rtcp, stranger, &RTCP);
+    packet(&mut relay, now, Side::A, Channel::Rtp, at("198.51.100.7:61000"), &RTP);
+    let forward = packet(&mut relay, now, Side::B, Channel::Rtcp, at("10.0.0.2:5001"), &RTCP);
+    assert_eq!(forward, send_to(Side::A, Channel::Rtcp, "192.168.1.5:4001"), "not to the stranger");
+    packet(&mut relay, now, Side::A, Channel::Rtcp, at("198.51.100.7:61001"), &RTCP);
+    let forward = packet(&mut relay, now, Side::B, Channel::Rtcp, at("10.0.0.2:5001"), &RTCP);
+    assert_eq!(forward, send_to(Side::A, Channel::Rtcp, "198.51.100.7:61001"));
+}
+
+#[test]
 fn the_goodbye_of_who_has_left_draws_no_reports_to_them() {
     let now = Instant::now();
     let mut relay = pointed(now);
     packet(&mut relay, now, Side::A, Channel::Rtp, at("10.0.0.1:4000"), &RTP);
     // Transferred: somebody else is on side A, and the one before has sent no RTCP so far.
-    relay.point(now, Side::A, Some(at("10.0.0.3:6000")), None);
+    relay.point(now, Side::A, (Some(at("10.0.0.3:6000")), None), None);
     let forward = packet(&mut relay, now, Side::A, Channel::Rtcp, at("10.0.0.1:4001"), &RTCP);
     assert_eq!(forward, Forward::Drop(Why::Stranger));
     let forward = packet(&mut relay, now, Side::B, Channel::Rtcp, at("10.0.0.2:5001"), &RTCP);
@@ -108,9 +126,9 @@ fn the_goodbye_of_who_has_left_draws_no_reports_to_them() {
 fn a_newcomer_behind_the_nat_of_who_has_left_reports_before_it_speaks() {
     let now = Instant::now();
     let mut relay = pointed(now);
-    relay.point(now, Side::A, Some(at("192.168.1.4:4000")), None);
+    relay.point(now, Side::A, (Some(at("192.168.1.4:4000")), None), None);
     packet(&mut relay, now, Side::A, Channel::Rtp, at("198.51.100.7:61000"), &RTP);
-    relay.point(now, Side::A, Some(at("192.168.1.5:4000")), None);
+    relay.point(now, Side::A, (Some(at("192.168.1.5:4000")), None), None);
     let goodbye = packet(&mut relay, now, Side::A, Channel::Rtcp, at("198.51.100.7:61001"), &RTCP);
     assert_eq!(goodbye, Forward::Drop(Why::Stranger));
     let report = [0x80, 201, 0, 1, 9, 9, 9, 9];
@@ -141,7 +159,7 @@ fn garbage_and_strangers_are_dropped_and_counted() {
 fn nothing_is_sent_to_a_party_that_is_not_pointed() {
     let now = Instant::now();
     let mut relay = Relay::new(now);
-    relay.point(now, Side::A, Some(at("10.0.0.1:4000")), None);
+    relay.point(now, Side::A, (Some(at("10.0.0.1:4000")), None), None);
     let forward = packet(&mut relay, now, Side::A, Channel::Rtp, at("10.0.0.1:4000"), &RTP);
     assert_eq!(forward, Forward::Drop(Why::NoDestination));
     assert_eq!(relay.media(now).a_to_b.packets, 0);
@@ -163,10 +181,10 @@ fn one_way_audio_is_told_after_a_while_only() {
 fn one_way_audio_is_noticed_while_it_lasts_once_both_are_pointed() {
     let now = Instant::now();
     let mut relay = Relay::new(now);
-    relay.point(now, Side::A, Some(at("10.0.0.1:4000")), None);
+    relay.point(now, Side::A, (Some(at("10.0.0.1:4000")), None), None);
     let answered = now + Duration::from_secs(60);
     assert_eq!(relay.look(answered), None, "it rings: nobody is to speak");
-    relay.point(answered, Side::B, Some(at("10.0.0.2:5000")), None);
+    relay.point(answered, Side::B, (Some(at("10.0.0.2:5000")), None), None);
     packet(&mut relay, answered, Side::A, Channel::Rtp, at("10.0.0.1:4000"), &RTP);
     assert_eq!(relay.look(answered + ONE_WAY_AFTER), Some(Audio::CalleeSilent));
     packet(&mut relay, answered, Side::B, Channel::Rtp, at("10.0.0.2:5000"), &RTP);
@@ -216,7 +234,7 @@ fn what_the_voice_says_goes_where_the_party_is_heard_and_is_rtp() {
     let mut relay = Relay::new(now);
     relay.feed(Side::A, Source::Voice);
     assert_eq!(relay.said(Side::A, &RTP), Forward::Drop(Why::NoDestination));
-    relay.point(now, Side::A, Some(at("192.168.1.5:4000")), None);
+    relay.point(now, Side::A, (Some(at("192.168.1.5:4000")), None), None);
     assert_eq!(relay.said(Side::A, &RTP), send_to(Side::A, Channel::Rtp, "192.168.1.5:4000"));
     packet(&mut relay, now, Side::A, Channel::Rtp, at("198.51.100.7:61000"), &RTP);
     assert_eq!(relay.said(Side::A, &RTP), send_to(Side::A, Channel::Rtp, "198.51.100.7:61000"));

@@ -23,8 +23,8 @@ fn keys(of: u8) -> Keys {
 fn relay(now: Instant) -> Relay {
     let mut relay = Relay::new(now);
     relay.secure(Side::A, Protection::Sdes(keys(1)));
-    relay.point(now, Side::A, Some(at("10.0.0.1:4000")), None);
-    relay.point(now, Side::B, Some(at("10.0.0.2:5000")), None);
+    relay.point(now, Side::A, (Some(at("10.0.0.1:4000")), None), None);
+    relay.point(now, Side::B, (Some(at("10.0.0.2:5000")), None), None);
     relay
 }
 
@@ -174,7 +174,7 @@ fn handshakes_come_from_where_the_party_may_be_and_nowhere_else() {
     assert_eq!(arrive(&mut relay, "10.0.0.1:4000"), Arrival::Nothing, "none was agreed on");
     relay.secure(Side::A, Protection::Dtls(association(false)));
     assert_eq!(arrive(&mut relay, "10.0.0.1:4000"), Arrival::Handshake);
-    relay.point(now, Side::A, Some(at("203.0.113.1:4000")), None);
+    relay.point(now, Side::A, (Some(at("203.0.113.1:4000")), None), None);
     assert_eq!(arrive(&mut relay, "203.0.113.2:4000"), Arrival::Nothing);
     relay.secure(Side::A, Protection::Dtls(association(true)));
     assert_eq!(arrive(&mut relay, "203.0.113.1:4000"), Arrival::Nothing, "ICE has found nobody yet");
