@@ -1,5 +1,6 @@
 //! A leg that is spoken with apart from its call, before it is let in: its own port pair and relay, with one party and our voice.
 
+use super::destination;
 use super::media::relay_of;
 use super::office::{CallKey, Effect, Office};
 use super::voiced;
@@ -72,7 +73,9 @@ impl Aside {
         self.state = State::Open;
         let (id, side) = (self.id, Side::A);
         office.effect(Effect::Media(Command::Open { id, a: self.pair, b: None }));
-        let (rtp, rtcp) = if audio.on_hold { (None, None) } else { (Some(audio.rtp), Some(audio.rtcp)) };
+        let allowed = |to| destination::allowed(office, &[self.pair], to).filter(|_| !audio.on_hold);
+        let rtp = allowed(audio.rtp);
+        let rtcp = rtp.and_then(|_| allowed(audio.rtcp));
         if protection != Protection::Plain {
             office.effect(Effect::Media(Command::Secure { id, side, by: protection }));
         }

@@ -4,6 +4,7 @@
 mod voice;
 
 use super::aside::Aside;
+use super::destination;
 use super::office::{CallKey, Effect, Office};
 use crate::relay::rewriting::Key;
 use crate::relay::{Audio, Command, PortPair, RelayId, Side};
@@ -136,7 +137,9 @@ impl Anchor {
             *(if side == Side::A { a } else { b }) = Some(audio.rtp.is_ipv6());
         }
         let id = self.id;
-        let (rtp, rtcp) = if audio.on_hold { (None, None) } else { (Some(audio.rtp), Some(audio.rtcp)) };
+        let allowed = |to| destination::allowed(office, &[self.a, self.b], to).filter(|_| !audio.on_hold);
+        let rtp = allowed(audio.rtp);
+        let rtcp = rtp.and_then(|_| allowed(audio.rtcp));
         // ICE finds out by itself where such a party is.
         let found = matches!(&protection, Protection::Dtls(association) if association.ice.is_some());
         let point = (!found).then_some(Command::Point { id, side, rtp, rtcp, expected });

@@ -20,6 +20,7 @@ pub mod charged;
 pub mod conference;
 mod confirm;
 mod deflection;
+mod destination;
 pub mod device;
 pub mod dialogs;
 pub mod early;
