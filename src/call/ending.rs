@@ -72,7 +72,11 @@ impl Call {
         if let Some(anchor) = self.anchor.take() {
             anchor.free(office);
         }
-        self.log.media = media;
+        // What a relay carried that another one has taken the place of comes first.
+        self.log.media = match (self.log.media, media) {
+            (Some(before), Some(media)) => Some(before.and(media)),
+            (before, media) => media.or(before),
+        };
         office.effect(Effect::Ended(Arc::new(self.record())));
     }
 

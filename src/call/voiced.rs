@@ -74,6 +74,7 @@ impl Call {
         }
         if let Some(at) = self.superseded.iter().position(|superseded| superseded.id == id) {
             let superseded = self.superseded.swap_remove(at);
+            self.log.media = Some(self.log.media.unwrap_or_default().and(media));
             return office.ports.give(superseded.b);
         }
         let asides = self.branches.iter_mut().filter_map(|branch| branch.aside.as_mut());

@@ -143,10 +143,14 @@ impl Relay {
         let expected = expected.filter(|_| party.guard.is_plain());
         let rtcp =
             rtcp.or_else(|| rtp.and_then(|rtp| Some(SocketAddr::new(rtp.ip(), rtp.port().checked_add(1)?))));
-        party.rtp.point(now, rtp, expected);
+        let elsewhere = party.rtp.point(now, rtp, expected);
         party.rtcp.point(now, rtcp, expected);
         party.reports = if rtp.is_some() && rtp == rtcp { Reports::Muxed } else { Reports::Apart };
-        self.note_pointed(now);
+        if elsewhere {
+            self.note_pointed(now);
+        } else {
+            self.watch.remind();
+        }
     }
 
     /// Notes since when both parties can be sent to.
@@ -200,6 +204,13 @@ impl Relay {
     pub fn sends_as_it_came(&self, side: Side) -> bool {
         let party = if side == Side::A { &self.a } else { &self.b };
         party.rewriting.is_none()
+    }
+
+    /// A packet that was to go out to the party on that side could not be sealed; see [`Relay::leave`].
+    pub fn unsent(&mut self, side: Side, channel: Channel, packet: &[u8]) {
+        if channel == Channel::Rtp && !rtp::is_rtcp(packet) {
+            self.party(side.other()).reception.unsent(packet.len());
+        }
     }
 
     /// A packet came in on that socket. What shares the socket with RTP is told apart by its first octet (RFC 7983 §7).

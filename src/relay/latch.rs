@@ -77,8 +77,9 @@ pub struct Former {
 
 impl Latch {
     /// Takes the address of an SDP, and where the party's SIP comes from. The same address again (a refresh, the end of a hold) keeps the
-    /// lock. An address that can't be a party's (port 0, unspecified, multicast, broadcast) is as good as none.
-    pub fn point(&mut self, now: Instant, to: Option<SocketAddr>, expected: Option<IpAddr>) {
+    /// lock. An address that can't be a party's (port 0, unspecified, multicast, broadcast) is as good as none. Whether it is another one.
+    pub fn point(&mut self, now: Instant, to: Option<SocketAddr>, expected: Option<IpAddr>) -> bool {
+        let before = self.pointed();
         let to = to.filter(is_unicast).map(|to| Pointed { to, expected, since: now });
         *self = match (*self, to) {
             (Latch::Unpointed | Latch::Open { .. }, None) => Latch::Unpointed,
@@ -98,6 +99,15 @@ impl Latch {
             }
             (Latch::Open { former, .. }, Some(to)) => Latch::Open { pointed: to, former },
             (Latch::Unpointed, Some(to)) => Latch::Open { pointed: to, former: None },
+        };
+        self.pointed() != before
+    }
+
+    /// The address of the SDP, if it is one to send to.
+    fn pointed(&self) -> Option<SocketAddr> {
+        match self {
+            Latch::Unpointed | Latch::Held { .. } => None,
+            Latch::Open { pointed, .. } | Latch::Locked { pointed, .. } => Some(pointed.to),
         }
     }
 

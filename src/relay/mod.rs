@@ -232,6 +232,18 @@ pub struct Media {
     pub one_way: bool,
 }
 
+impl Media {
+    /// With what another relay of the same call carried after this one.
+    #[must_use]
+    pub fn and(self, later: Media) -> Media {
+        Media {
+            a_to_b: self.a_to_b.and(later.a_to_b),
+            b_to_a: self.b_to_a.and(later.b_to_a),
+            one_way: later.one_way,
+        }
+    }
+}
+
 /// See [`Media::one_way`]. A party that isn't heard so long after it was pointed is silent.
 pub const ONE_WAY_AFTER: Duration = Duration::from_secs(3);
 /// A party that was heard is silent when nothing has come for so long: longer than the pauses of a phone that sends no silence.
@@ -253,4 +265,43 @@ pub struct Stream {
     /// Those of the dropped that were neither RTP nor RTCP, or broken.
     #[serde(default)]
     pub malformed: u64,
+}
+
+impl Stream {
+    fn and(self, later: Stream) -> Stream {
+        Stream {
+            packets: self.packets + later.packets,
+            bytes: self.bytes + later.bytes,
+            lost: self.lost + later.lost,
+            jitter_ms: if later.packets > 0 { later.jitter_ms } else { self.jitter_ms },
+            first_packet_ms: self.first_packet_ms.or(later.first_packet_ms),
+            dropped: self.dropped + later.dropped,
+            malformed: self.malformed + later.malformed,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn relays_of_one_call_add_up() {
+        let stream = |packets, jitter_ms, first_packet_ms| Stream {
+            packets,
+            bytes: packets * 172,
+            lost: 1,
+            jitter_ms,
+            first_packet_ms,
+            ..Stream::default()
+        };
+        let before = Media { a_to_b: stream(10, 2.0, Some(20)), ..Media::default() };
+        let after =
+            Media { a_to_b: stream(90, 1.0, Some(40)), b_to_a: stream(80, 3.0, Some(60)), one_way: false };
+        let both = before.and(after);
+        assert_eq!((both.a_to_b.packets, both.a_to_b.bytes, both.a_to_b.lost), (100, 100 * 172, 2));
+        assert_eq!((both.a_to_b.jitter_ms, both.a_to_b.first_packet_ms), (1.0, Some(20)));
+        assert_eq!((both.b_to_a.packets, both.b_to_a.first_packet_ms), (80, Some(60)));
+        assert_eq!(before.and(Media::default()).a_to_b.jitter_ms, 2.0);
+    }
 }

@@ -60,6 +60,16 @@ impl Reception {
         self.first_packet.get_or_insert(now);
     }
 
+    /// The packet that was passed on last could not go out.
+    pub fn unsent(&mut self, octets: usize) {
+        self.packets = self.packets.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(octets as u64);
+        self.dropped += 1;
+        if self.packets == 0 {
+            self.first_packet = None;
+        }
+    }
+
     /// A packet was dropped, maybe for being none.
     pub fn dropped(&mut self, malformed: bool) {
         self.dropped += 1;

@@ -45,6 +45,11 @@ impl Watch {
         for ear in [&mut self.a, &mut self.b] {
             (ear.since, ear.state) = (now, State::Awaited);
         }
+        self.remind();
+    }
+
+    /// A party was pointed where it was: nothing is new, but silence that goes on is reported again.
+    pub fn remind(&mut self) {
         self.reported = self.reported.filter(|audio| *audio == Audio::BothWays);
     }
 
@@ -128,6 +133,18 @@ mod tests {
         let found = reports(&mut Watch::new(start), start, 1..1000, |second| (second % 8 == 0, true));
         // Only the first three seconds are short: a party that sends nothing at the very start is one that isn't heard.
         assert_eq!(found, [(3, Audio::CallerSilent), (8, Audio::BothWays)]);
+    }
+
+    #[test]
+    fn a_refresh_makes_nobody_silent_who_pauses_and_silence_is_reported_again() {
+        let start = Instant::now();
+        let mut watch = Watch::new(start);
+        assert_eq!(reports(&mut watch, start, 1..10, |_| (true, true)), []);
+        watch.remind();
+        assert_eq!(reports(&mut watch, start, 10..15, |_| (true, false)), [], "a pause");
+        assert_eq!(reports(&mut watch, start, 15..30, |_| (true, false)), [(19, Audio::CalleeSilent)]);
+        watch.remind();
+        assert_eq!(reports(&mut watch, start, 30..40, |_| (true, false)), [(30, Audio::CalleeSilent)]);
     }
 
     #[test]

@@ -10,14 +10,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 impl Live {
-    /// As [`Live::send`], of the first `octets` of the buffer.
-    pub(super) fn send_sealed(&mut self, forward: Forward, buffer: &mut [u8], octets: usize) {
-        if let Forward::SendTo { side, channel, .. } = forward
-            && let Some(octets) = self.relay.leave((side, channel), buffer, octets)
-            && let Some(packet) = buffer.get(..octets)
-        {
-            self.send(forward, packet);
-        }
+    /// As [`Live::send`], of the first `octets` of the buffer. `false`: they could not be sealed.
+    pub(super) fn send_sealed(&mut self, forward: Forward, buffer: &mut [u8], octets: usize) -> bool {
+        let Forward::SendTo { side, channel, .. } = forward else { return true };
+        let sealed = self.relay.leave((side, channel), buffer, octets);
+        let Some(packet) = sealed.and_then(|octets| buffer.get(..octets)) else { return false };
+        self.send(forward, packet);
+        true
     }
 }
 
@@ -42,7 +41,12 @@ impl Relays {
                     self.voice.heard(Heard { id: live.id, side, at: now, packet: packet.into() });
                 }
                 let octets = rewritten.map_or(octets, |it| it.write(&mut self.buffer, octets));
-                live.send_sealed(forward, &mut self.buffer, octets);
+                if !live.send_sealed(forward, &mut self.buffer, octets)
+                    && let (Forward::SendTo { side, channel, .. }, Some(packet)) =
+                        (forward, self.buffer.get(..octets))
+                {
+                    live.relay.unsent(side, channel, packet);
+                }
             }
             Arrival::Checked(octets) => {
                 if let (Some(socket), Some(answer)) = (live.socket(side, channel), self.answer.get(..octets))
