@@ -127,7 +127,7 @@ impl Call {
         desk.tell(Command::Open { id: ID, a: desk.pairs[0], b: Some(desk.pairs[1]) });
         for (side, phone) in [(Side::A, &a), (Side::B, &b)] {
             let rtp = Some(phone.local_addr().unwrap());
-            desk.tell(Command::Point { id: ID, side, rtp, rtcp: None });
+            desk.tell(Command::Point { id: ID, side, rtp, rtcp: None, expected: None });
         }
         desk.settle();
         let mut call = Call { desk, fast, a, b, sequence: 0, sent: 0 };

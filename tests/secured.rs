@@ -268,7 +268,13 @@ fn who_has_shaken_hands_is_heard_by_whoever_comes_in_the_place_of_the_other_part
     let by = RelayId::of_call(ID.0, 2);
     world.tell(Command::Succeed { id: ID, by, b: world.pairs[2] });
     assert_eq!(world.closed(ID), Media::default(), "the ports of the other party are free");
-    world.tell(Command::Point { id: by, side: Side::B, rtp: newcomer.local_addr().ok(), rtcp: None, expected: None });
+    world.tell(Command::Point {
+        id: by,
+        side: Side::B,
+        rtp: newcomer.local_addr().ok(),
+        rtcp: None,
+        expected: None,
+    });
     world.settle();
     shaking.socket.send_to(&sealed(&mut outbound, &rtp(400, "on")), to).unwrap();
     let heard = plane::hear(&newcomer);

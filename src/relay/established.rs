@@ -73,7 +73,8 @@ impl Relay {
         let to = other.rtp.source().filter(|source| other.rtp.destination() == Some(*source))?;
         let party = self.party(side);
         let from = party.rtp.source().filter(|source| party.rtp.destination() == Some(*source))?;
-        if party.tapped {
+        // What floods is for the relay to drop.
+        if party.tap.is_on() || party.allowance == 0 {
             return None;
         }
         let (ssrc, progress) = party.reception.progress()?;
@@ -81,8 +82,18 @@ impl Relay {
     }
 
     /// Packets of this side's stream were passed on.
-    pub fn carried(&mut self, side: Side, carried: &Carried) {
-        self.party(side).reception.carried(carried);
+    pub fn carried(&mut self, now: Instant, side: Side, carried: &Carried) {
+        let party = self.party(side);
+        party.rtp.carried(now);
+        let packets = u32::try_from(carried.packets).unwrap_or(u32::MAX);
+        party.allowance = party.allowance.saturating_sub(packets);
+        party.reception.carried(carried);
+    }
+
+    /// Whether a packet from there takes the place of what this side sends, if nothing was passed on of that for a while.
+    #[must_use]
+    pub fn may_move(&mut self, side: Side, from: SocketAddr) -> bool {
+        self.party(side).rtp.gives_way_to(from)
     }
 
     /// Valid packets that came from this side so far.
@@ -121,8 +132,8 @@ mod tests {
     /// Both parties have been heard: a from another port than it was said to be.
     fn talking(now: Instant) -> Relay {
         let mut relay = Relay::new(now);
-        relay.point(now, Side::A, Some(at("10.0.0.1:4000")), None);
-        relay.point(now, Side::B, Some(at("10.0.0.2:5000")), None);
+        relay.point(now, Side::A, (Some(at("10.0.0.1:4000")), None), None);
+        relay.point(now, Side::B, (Some(at("10.0.0.2:5000")), None), None);
         assert_eq!(relay.established(Side::A), None, "nobody was heard");
         relay.packet(now, Side::A, Channel::Rtp, at("10.0.0.1:4100"), &rtp(1));
         assert_eq!(relay.established(Side::A), None, "b was not");
@@ -150,19 +161,19 @@ mod tests {
         };
         type Change = (&'static str, fn(&mut Relay, Instant), [bool; 2]);
         let changes: [Change; 7] = [
-            ("a tap of a", |relay, _| relay.tap(Side::A, true), [false, true]),
+            ("a tap of a", |relay, now| relay.tap(now, Side::A, true), [false, true]),
             ("b hears the voice", |relay, _| relay.feed(Side::B, Source::Voice), [false, true]),
             ("b hears nobody", |relay, _| relay.feed(Side::B, Source::Nobody), [false, true]),
             ("b is told of a key", |relay, _| relay.press(Side::B, KEY), [false, true]),
-            ("b holds", |relay, now| relay.point(now, Side::B, None, None), [false, false]),
+            ("b holds", |relay, now| relay.point(now, Side::B, (None, None), None), [false, false]),
             (
                 "b moves",
-                |relay, now| relay.point(now, Side::B, Some(at("10.0.0.3:5000")), None),
+                |relay, now| relay.point(now, Side::B, (Some(at("10.0.0.3:5000")), None), None),
                 [false, false],
             ),
             (
                 "b asks for the same",
-                |relay, now| relay.point(now, Side::B, Some(at("10.0.0.2:5000")), None),
+                |relay, now| relay.point(now, Side::B, (Some(at("10.0.0.2:5000")), None), None),
                 [true, true],
             ),
         ];
@@ -194,7 +205,7 @@ mod tests {
             measured: Some(tick(499)),
             jitter: through.established(Side::A).unwrap().progress.jitter,
         };
-        beside.carried(Side::A, &carried);
+        beside.carried(now, Side::A, &carried);
         for n in 501..=600 {
             for relay in [&mut beside, &mut through] {
                 relay.packet(tick(n), Side::A, Channel::Rtp, at("10.0.0.1:4100"), &rtp(n));
@@ -216,10 +227,10 @@ mod tests {
         let before = relay.media(now).a_to_b.lost;
         let carried =
             Carried { packets: 633, octets: 0, sequence: 99, timestamp: 0, measured: None, jitter: 0.0 };
-        relay.carried(Side::A, &carried);
+        relay.carried(now, Side::A, &carried);
         assert_eq!(relay.media(now).a_to_b.lost, before);
         relay.packet(now, Side::A, Channel::Rtp, from, &rtp(101));
-        relay.carried(Side::A, &Carried { packets: 1, sequence: 100, ..carried });
+        relay.carried(now, Side::A, &Carried { packets: 1, sequence: 100, ..carried });
         assert_eq!(relay.media(now).a_to_b.lost, before);
         relay.packet(now, Side::A, Channel::Rtp, from, &rtp(102));
         assert_eq!(relay.media(now).a_to_b.lost, before);
@@ -240,9 +251,27 @@ mod tests {
                 measured: None,
                 jitter: 0.0,
             };
-            relay.carried(side, &carried);
+            relay.carried(now, side, &carried);
         }
         assert_eq!(relay.look(later + Duration::from_secs(9)), None);
         assert_eq!(relay.came(Side::A), 51);
+    }
+
+    #[test]
+    fn who_is_carried_is_not_quiet_and_who_floods_is_not_carried() {
+        let now = Instant::now();
+        let mut relay = talking(now);
+        let (of_sdp, heard) = (at("10.0.0.1:4000"), at("10.0.0.1:4100"));
+        let carried =
+            Carried { packets: 50, octets: 8600, sequence: 51, timestamp: 0, measured: None, jitter: 0.0 };
+        let later = now + Duration::from_secs(5);
+        relay.carried(later, Side::A, &carried);
+        assert!(relay.may_move(Side::A, of_sdp) && !relay.may_move(Side::A, at("10.0.0.9:1")));
+        relay.packet(later, Side::A, Channel::Rtp, of_sdp, &rtp(9));
+        assert_eq!(relay.established(Side::A).unwrap().flow.from, heard, "nobody takes its place");
+        relay.carried(later, Side::A, &Carried { packets: 2000, sequence: 2051, ..carried });
+        assert_eq!(relay.established(Side::A), None);
+        relay.replenish();
+        assert!(relay.established(Side::A).is_some());
     }
 }

@@ -16,7 +16,14 @@ use super::{Audio, Media, ONE_WAY_AFTER, Side, Source};
 use crate::rtp::{self, Header, Protocol};
 use crate::sdp::payload::Renumbering;
 use std::net::{IpAddr, SocketAddr};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// Packets of one party that are passed on between two looks, a second apart: forty times what speech needs. More are dropped. Where descriptions
+/// send media round in a ring, over one call or several, the ring ends there.
+pub const PACKETS_A_LOOK: u32 = 2000;
+/// Packets of one party that the voice plane gets of each [`TAP_EVERY`]: one that floods takes no room from the others.
+const TAPPED_MAX: u8 = 16;
+const TAP_EVERY: Duration = Duration::from_millis(20);
 
 /// Which socket of a port pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -51,6 +58,8 @@ pub enum Why {
     NotRtp,
     /// From a source that doesn't fit the party of this side.
     Stranger,
+    /// More than [`PACKETS_A_LOOK`].
+    Flood,
     /// The other party has no address yet, is on hold, or is to hear something else. Not counted as dropped: nobody was to have it.
     NoDestination,
 }
@@ -84,7 +93,7 @@ pub struct Relay {
     b: Party,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Party {
     pub(super) rtp: Latch,
     pub(super) rtcp: Latch,
@@ -95,9 +104,54 @@ pub(super) struct Party {
     /// What this party hears.
     pub(super) feed: Source,
     /// The voice plane hears this party.
-    pub(super) tapped: bool,
+    pub(super) tap: Tap,
     /// What the other party sends is not sent to this one as it came.
     rewriting: Option<Box<Rewriting>>,
+    /// Packets of it that may be passed on until the next look.
+    pub(super) allowance: u32,
+}
+
+impl Default for Party {
+    fn default() -> Party {
+        Party {
+            rtp: Latch::default(),
+            rtcp: Latch::default(),
+            reports: Reports::default(),
+            guard: Guard::default(),
+            reception: Reception::default(),
+            feed: Source::default(),
+            tap: Tap::Off,
+            rewriting: None,
+            allowance: PACKETS_A_LOOK,
+        }
+    }
+}
+
+/// Whether the voice plane hears a party.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Tap {
+    Off,
+    /// So many packets of it, since then.
+    On {
+        since: Instant,
+        heard: u8,
+    },
+}
+
+impl Tap {
+    pub(super) fn is_on(self) -> bool {
+        matches!(self, Tap::On { .. })
+    }
+
+    /// Whether a packet goes to the voice plane.
+    fn takes(&mut self, now: Instant) -> bool {
+        let Tap::On { since, heard } = self else { return false };
+        if now.saturating_duration_since(*since) >= TAP_EVERY {
+            (*since, *heard) = (now, 0);
+        }
+        *heard = heard.saturating_add(1);
+        *heard <= TAPPED_MAX
+    }
 }
 
 impl Party {
@@ -167,7 +221,7 @@ impl Relay {
     /// See `Command::Succeed`.
     pub fn succeed(&mut self, now: Instant) {
         self.b = Party::default();
-        (self.a.feed, self.a.tapped, self.a.rewriting) = (Source::Party, false, None);
+        (self.a.feed, self.a.tap, self.a.rewriting) = (Source::Party, Tap::Off, None);
         self.both_pointed = None;
         self.watch.restart(now);
     }
@@ -178,8 +232,13 @@ impl Relay {
     }
 
     /// See `Command::Tap`.
-    pub fn tap(&mut self, side: Side, on: bool) {
-        self.party(side).tapped = on;
+    pub fn tap(&mut self, now: Instant, side: Side, on: bool) {
+        self.party(side).tap = if on { Tap::On { since: now, heard: 0 } } else { Tap::Off };
+    }
+
+    /// A second has passed: each party may send on.
+    pub fn replenish(&mut self) {
+        (self.a.allowance, self.b.allowance) = (PACKETS_A_LOOK, PACKETS_A_LOOK);
     }
 
     /// See `Command::Renumber`.
@@ -227,7 +286,7 @@ impl Relay {
             // Where ICE or DTLS was agreed on it has gone another way: see `secured`.
             Some(Protocol::Stun | Protocol::Dtls) | None => Forward::Drop(Why::NotRtp).into(),
         };
-        if let Forward::Drop(why @ (Why::NotRtp | Why::Stranger)) = outcome.forward {
+        if let Forward::Drop(why @ (Why::NotRtp | Why::Stranger | Why::Flood)) = outcome.forward {
             self.party(side).reception.dropped(why == Why::NotRtp);
         }
         outcome
@@ -258,8 +317,10 @@ impl Relay {
             Admitted::No => return Forward::Drop(Why::Stranger).into(),
             Admitted::Anew => party.rtcp.follow(from.ip()),
         }
+        let Some(allowance) = party.allowance.checked_sub(1) else { return Forward::Drop(Why::Flood).into() };
+        party.allowance = allowance;
         party.reception.heard(now, header);
-        let tapped = party.tapped;
+        let tapped = party.tap.takes(now);
         if to.is_some() || tapped {
             party.reception.relayed(now, octets);
         }
@@ -320,6 +381,8 @@ impl Relay {
         if !taken {
             return Forward::Drop(Why::Stranger);
         }
+        let Some(allowance) = party.allowance.checked_sub(1) else { return Forward::Drop(Why::Flood) };
+        party.allowance = allowance;
         party.reports = match channel {
             Channel::Rtp => Reports::Muxed,
             Channel::Rtcp => Reports::Apart,

@@ -145,6 +145,19 @@ impl Latch {
         *self = Latch::Locked { pointed, source, heard: now };
     }
 
+    /// Packets of the source were passed on beside the relay.
+    pub fn carried(&mut self, now: Instant) {
+        if let Latch::Locked { heard, .. } | Latch::Held { heard, .. } = self {
+            *heard = now;
+        }
+    }
+
+    /// Whether the locked source gives way to that one, now or once it is quiet.
+    #[must_use]
+    pub fn gives_way_to(&self, from: SocketAddr) -> bool {
+        matches!(self, Latch::Locked { pointed, source, .. } if pointed.prefers(from, *source))
+    }
+
     /// What it is a companion of is heard from that IP address now: a lock on another one is undone.
     pub fn follow(&mut self, ip: IpAddr) {
         if let Latch::Locked { pointed, source, .. } = *self

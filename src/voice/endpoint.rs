@@ -17,6 +17,9 @@ use std::time::Instant;
 /// How long a key of ours is held, and the pause after it, in ticks.
 const KEY_TICKS: u32 = 5;
 const KEY_PAUSE_TICKS: u8 = 3;
+/// Keys that a party may press in a second; more are not heard. Nobody presses twenty.
+const PRESSED_MAX: u8 = 20;
+const TICKS_A_SECOND: u8 = 50;
 /// Keys that wait to be said; more are dropped.
 const KEYS_MAX: usize = 64;
 
@@ -31,6 +34,9 @@ pub struct Endpoint {
     saying: Option<Saying>,
     /// Ticks until the next key may be said.
     pause: u8,
+    /// Keys that the party has said in packets in this second, and its ticks so far.
+    pressed: u8,
+    ticks: u8,
     /// What the party has said in this tick.
     heard: [i16; FRAME],
     /// What others say, to be heard with what is played.
@@ -49,6 +55,8 @@ impl Endpoint {
             keys: VecDeque::new(),
             saying: None,
             pause: 0,
+            pressed: 0,
+            ticks: 0,
             heard: [0; FRAME],
             beside: None,
         }
@@ -81,7 +89,9 @@ impl Endpoint {
 
     /// A packet of the party.
     pub fn heard(&mut self, now: Instant, packet: &[u8], reports: &mut Vec<Report>) {
-        if let Some(digit) = self.ear.packet(packet) {
+        let digit = self.ear.packet(packet).filter(|_| self.pressed < PRESSED_MAX);
+        if let Some(digit) = digit {
+            self.pressed += 1;
             self.dialled(now, digit, reports);
         }
     }
@@ -105,6 +115,10 @@ impl Endpoint {
 
     /// First half of a tick: what the party says now.
     pub fn listen(&mut self, now: Instant, reports: &mut Vec<Report>) -> &[i16; FRAME] {
+        self.ticks += 1;
+        if self.ticks >= TICKS_A_SECOND {
+            (self.ticks, self.pressed) = (0, 0);
+        }
         let mut keys: [Option<Digit>; 2] = [None; 2]; // a frame has at most two blocks
         let mut at = 0;
         self.ear.take(&mut self.heard, |digit| {
@@ -234,6 +248,28 @@ mod tests {
         assert!(matches!(reports.as_slice(), [Report::Played { number: 6, .. }]), "{reports:?}");
         let (_, reports) = talk(&mut one, &mut two, begun + TICK * 59, 10);
         assert!(matches!(reports.as_slice(), [Report::Collected { why: Why::TimeUp, .. }]), "{reports:?}");
+    }
+
+    #[test]
+    fn whoever_presses_more_keys_than_a_hand_can_is_not_heard_for_the_rest_of_the_second() {
+        let mut one = endpoint(Some(101));
+        let mut reports = Vec::new();
+        let mut flood = |one: &mut Endpoint, first: u32| {
+            let key = |n: u32| {
+                let mut packet = vec![0x80, 101, 0, 1];
+                packet.extend((first + n).to_be_bytes());
+                packet.extend([0, 0, 0, 9, 5, 10, 0, 160]);
+                packet
+            };
+            (0..1000).for_each(|n| one.heard(start(), &key(n), &mut reports));
+            std::mem::take(&mut reports).len()
+        };
+        assert_eq!(flood(&mut one, 1), 20);
+        assert_eq!(flood(&mut one, 2000), 0);
+        for _ in 0..50 {
+            one.listen(start(), &mut Vec::new());
+        }
+        assert_eq!(flood(&mut one, 4000), 20);
     }
 
     #[test]

@@ -305,7 +305,7 @@ impl Relays {
             }
             Command::Tap { id, side, on } => {
                 if let Some(live) = live(&self.index, &mut self.relays, id) {
-                    live.relay.tap(side, on);
+                    live.relay.tap(now, side, on);
                 }
             }
             Command::Secure { id, side, by } => {
@@ -446,8 +446,9 @@ impl Relays {
         }
     }
 
-    /// Who is heard in each relay. While signalling is behind, that can wait for the next time.
+    /// Each party may send on; and who is heard in each relay. While signalling is behind, the latter can wait for the next time.
     fn look(&mut self, now: Instant) {
+        self.relays.iter_mut().flatten().for_each(|live| live.relay.replenish());
         if !self.unreported.is_empty() {
             return;
         }

@@ -29,6 +29,9 @@ const BEHIND_MAX: Duration = Duration::from_millis(200);
 /// Parties of one thread; more are refused, and said.
 const SPOTS_MAX: usize = 20_000;
 
+/// Reports that wait for signalling; beyond them keys and missing sounds are not told any more. Of the others there is one for each order.
+const UNREPORTED_MAX: usize = 4096;
+
 /// Where a voice thread puts what it wants done.
 pub(super) struct Outlets {
     /// Its own queue, for answers.
@@ -309,7 +312,12 @@ impl Voices {
     }
 
     fn offer_reports(&mut self) {
-        self.unreported.extend(self.reports.drain(..));
+        for report in self.reports.drain(..) {
+            let may_be_lost = matches!(report, Report::Digit { .. } | Report::Missing { .. });
+            if !may_be_lost || self.unreported.len() < UNREPORTED_MAX {
+                self.unreported.push_back(report);
+            }
+        }
         while let Some(report) = self.unreported.pop_front() {
             if let Some(report) = (self.outlets.report)(report) {
                 self.unreported.push_front(report);

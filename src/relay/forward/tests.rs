@@ -216,16 +216,57 @@ fn a_party_hears_the_other_one_the_voice_or_nobody_as_it_is_fed() {
 fn a_tap_copies_what_its_side_sends_and_no_strangers_packet() {
     let now = Instant::now();
     let mut relay = pointed(now);
-    relay.tap(Side::A, true);
+    relay.tap(now, Side::A, true);
     relay.feed(Side::B, Source::Nobody);
     let from = at("10.0.0.1:4000");
     assert!(relay.packet(now, Side::A, Channel::Rtp, from, &RTP).tapped, "also while nobody else hears it");
     assert!(!relay.packet(now, Side::A, Channel::Rtp, at("10.0.0.9:4000"), &RTP).tapped);
     assert!(!relay.packet(now, Side::A, Channel::Rtcp, at("10.0.0.1:4001"), &RTCP).tapped);
     assert!(!relay.packet(now, Side::B, Channel::Rtp, at("10.0.0.2:5000"), &RTP).tapped);
-    relay.tap(Side::A, false);
+    relay.tap(now, Side::A, false);
     assert!(!relay.packet(now, Side::A, Channel::Rtp, from, &RTP).tapped);
     assert_eq!(relay.media(now).a_to_b.packets, 1, "what the voice plane got was passed on");
+}
+
+#[test]
+fn a_party_that_floods_takes_no_room_from_other_ears() {
+    let now = Instant::now();
+    let mut relay = pointed(now);
+    relay.tap(now, Side::A, true);
+    let mut tapped = |now| relay.packet(now, Side::A, Channel::Rtp, at("10.0.0.1:4000"), &RTP).tapped;
+    assert_eq!((0..1000).filter(|_| tapped(now)).count(), usize::from(TAPPED_MAX));
+    assert!(tapped(now + TAP_EVERY));
+}
+
+#[test]
+fn more_than_any_speech_needs_is_dropped_and_a_stranger_uses_up_nothing() {
+    let now = Instant::now();
+    let mut relay = pointed(now);
+    let (a, to_b) = (at("10.0.0.1:4000"), send_to(Side::B, Channel::Rtp, "10.0.0.2:5000"));
+    for _ in 0..PACKETS_A_LOOK {
+        assert_eq!(packet(&mut relay, now, Side::A, Channel::Rtp, a, &RTP), to_b);
+        packet(&mut relay, now, Side::A, Channel::Rtp, at("10.0.0.9:4000"), &RTP);
+    }
+    let flood = Forward::Drop(Why::Flood);
+    assert_eq!(packet(&mut relay, now, Side::A, Channel::Rtp, a, &RTP), flood);
+    assert_eq!(packet(&mut relay, now, Side::A, Channel::Rtcp, at("10.0.0.1:4001"), &RTCP), flood);
+    let back = packet(&mut relay, now, Side::B, Channel::Rtp, at("10.0.0.2:5000"), &RTP);
+    assert_eq!(back, send_to(Side::A, Channel::Rtp, "10.0.0.1:4000"), "the other party is heard");
+    relay.replenish();
+    assert_eq!(packet(&mut relay, now, Side::A, Channel::Rtp, a, &RTP), to_b);
+    assert_eq!(relay.media(now).a_to_b.packets, u64::from(PACKETS_A_LOOK) + 1);
+}
+
+#[test]
+fn a_session_that_is_refreshed_makes_nobody_silent_who_pauses() {
+    let now = Instant::now();
+    let mut relay = pointed(now);
+    let heard = now + Duration::from_secs(1);
+    packet(&mut relay, heard, Side::A, Channel::Rtp, at("10.0.0.1:4000"), &RTP);
+    packet(&mut relay, heard, Side::B, Channel::Rtp, at("10.0.0.2:5000"), &RTP);
+    assert_eq!(relay.look(heard), None);
+    relay.point(heard, Side::A, (Some(at("10.0.0.1:4000")), None), None);
+    assert_eq!(relay.look(heard + ONE_WAY_AFTER), None);
 }
 
 #[test]

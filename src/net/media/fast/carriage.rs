@@ -69,8 +69,8 @@ impl Carriage {
         }
     }
 
-    /// A packet from there has come to the relay itself: if it is one of a stream that the kernel passes on, what that has carried comes
-    /// before it.
+    /// A packet from there has come to the relay itself: if it is one of a stream that the kernel passes on, or could take the
+    /// place of one, what that has carried comes before it.
     pub(in crate::net::media) fn catch_up(
         &mut self,
         now: Instant,
@@ -79,7 +79,8 @@ impl Carriage {
         side: Side,
         from: SocketAddr,
     ) {
-        if let Some(entry) = self.leg(side).carried.as_mut().filter(|entry| entry.flow.from == from)
+        let of_it = |entry: &&mut Entry| entry.flow.from == from || relay.may_move(side, from);
+        if let Some(entry) = self.leg(side).carried.as_mut().filter(of_it)
             && let Some(counts) = fast.counts(entry)
         {
             entry.tell(now, fast, relay, side, &counts);
@@ -152,6 +153,6 @@ impl Entry {
             measured,
             jitter: f64::from(counts.jitter) / 16.0,
         };
-        relay.carried(side, &carried);
+        relay.carried(now, side, &carried);
     }
 }
