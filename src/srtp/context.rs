@@ -17,6 +17,8 @@ use crate::rtp::{self, Header};
 const SOURCES_MAX: usize = 16;
 /// Packets behind the newest that are still taken (RFC 3711 §3.3.2 asks for 64 at least).
 const WINDOW: u64 = 128;
+/// A step forward of this many sequence numbers or more is a restart of the source or a stray (RFC 3550 §A.1).
+const DROPOUT_MAX: u16 = 3000;
 /// RFC 3711 §9.2: no key protects more.
 const RTP_INDEX_MAX: u64 = (1 << 48) - 1;
 const RTCP_INDEX_MAX: u32 = (1 << 31) - 1;
@@ -93,7 +95,8 @@ impl Outbound {
     }
 
     /// Protects the RTP packet that is the first `octets` of the buffer: octets after it, at most [`TRAILER_BYTES_MAX`] more. What was sent
-    /// before is not sent again: two packets under one index would give away what both hold (RFC 3711 §9.1).
+    /// before is not sent again: two packets under one index would give away what both hold (RFC 3711 §9.1). A source that begins its sequence
+    /// numbers anew, which a key doesn't bear, goes on with those that come next.
     ///
     /// [`TRAILER_BYTES_MAX`]: super::TRAILER_BYTES_MAX
     ///
@@ -101,10 +104,14 @@ impl Outbound {
     /// See [`Refused`].
     pub fn rtp(&mut self, buffer: &mut [u8], octets: usize) -> Result<usize, Refused> {
         let (header, payload) = read(buffer.get(..octets).ok_or(Refused::Malformed)?)?;
+        let sequence = self.rtp.onward(header.ssrc, header.sequence).ok_or(Refused::Replayed)?;
         let known = self.rtp.find(header.ssrc);
-        let index = known.estimate(header.sequence).ok_or(Refused::Replayed)?;
+        let index = known.estimate(sequence).ok_or(Refused::Replayed)?;
         if known.has_seen(index) {
             return Err(Refused::Replayed);
+        }
+        if let Some(field) = buffer.get_mut(2..4) {
+            field.copy_from_slice(&sequence.to_be_bytes());
         }
         if index > RTP_INDEX_MAX {
             return Err(Refused::Exhausted);
@@ -147,9 +154,34 @@ struct Source {
     /// `None`: nothing was seen of it.
     highest: Option<u64>,
     seen: u128,
+    /// Outbound: what its sequence numbers are raised by since it began them anew.
+    raised: u16,
+    /// Outbound: what the packet after a jump carries if it does so now.
+    doubted: Option<u16>,
 }
 
 impl Source {
+    fn new(ssrc: u32) -> Source {
+        Source { ssrc, highest: None, seen: 0, raised: 0, doubted: None }
+    }
+
+    /// The sequence number that a packet with this one goes out with. `None`: it is a jump that the next packet has to confirm, as in RFC
+    /// 3550 §A.1.
+    fn onward(&mut self, sequence: u16) -> Option<u16> {
+        let Some(highest) = self.highest else { return Some(sequence) };
+        let (highest, raised) = ((highest & 0xffff) as u16, sequence.wrapping_add(self.raised));
+        let ahead = raised.wrapping_sub(highest);
+        if ahead < DROPOUT_MAX || u64::from(ahead.wrapping_neg()) < WINDOW {
+            return Some(raised);
+        }
+        if self.doubted.replace(sequence.wrapping_add(1)) != Some(sequence) {
+            return None;
+        }
+        let next = highest.wrapping_add(1);
+        (self.raised, self.doubted) = (next.wrapping_sub(sequence), None);
+        Some(next)
+    }
+
     /// RFC 3711 §3.3.1; `None`: it is of before the first rollover.
     fn estimate(&self, sequence: u16) -> Option<u64> {
         let Some(highest) = self.highest else { return Some(u64::from(sequence)) };
@@ -196,7 +228,15 @@ impl Sources {
 
     fn find(&self, ssrc: u32) -> Source {
         let known = self.0.iter().find(|source| source.ssrc == ssrc).copied();
-        known.unwrap_or(Source { ssrc, highest: None, seen: 0 })
+        known.unwrap_or(Source::new(ssrc))
+    }
+
+    /// See [`Source::onward`].
+    fn onward(&mut self, ssrc: u32, sequence: u16) -> Option<u16> {
+        match self.0.iter_mut().find(|source| source.ssrc == ssrc) {
+            Some(source) => source.onward(sequence),
+            None => Some(sequence),
+        }
     }
 
     fn saw(&mut self, ssrc: u32, index: u64) {
@@ -204,7 +244,7 @@ impl Sources {
             if self.0.len() == SOURCES_MAX {
                 self.0.pop();
             }
-            self.0.push(Source { ssrc, highest: None, seen: 0 });
+            self.0.push(Source::new(ssrc));
             self.0.len() - 1
         });
         if let Some(of_this_one) = self.0.get_mut(..=at) {

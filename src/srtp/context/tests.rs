@@ -113,6 +113,38 @@ fn no_index_is_used_twice() {
     sealed(&mut outbound, &rtp(8, 5, b"another source"));
 }
 
+/// What the party hears of these packets: the sequence numbers that they came by.
+fn heard(outbound: &mut Outbound, inbound: &mut Inbound, sequences: impl Iterator<Item = u16>) -> Vec<u16> {
+    let mut heard = Vec::new();
+    for sequence in sequences {
+        let plain = rtp(7, sequence, &sequence.to_be_bytes());
+        let mut buffer = [plain.clone(), vec![0; TRAILER_BYTES_MAX]].concat();
+        let Ok(octets) = outbound.rtp(&mut buffer, plain.len()) else { continue };
+        buffer.truncate(octets);
+        let opened = opened(inbound, buffer).expect("it is authentic, and new");
+        heard.push(u16::from_be_bytes(*opened.last_chunk().unwrap()));
+    }
+    heard
+}
+
+#[test]
+fn a_source_that_begins_its_numbers_anew_is_heard_on_and_one_stray_mutes_nobody() {
+    for (before, after) in [(20_000, 100), (100, 60_000), (1000, 40_000), (60_000, 59_000), (5, 65_000)] {
+        let suite = Suite::AesCm128HmacSha1_80;
+        let (mut outbound, mut inbound) = (Outbound::new(&master(suite)), Inbound::new(&master(suite)));
+        let numbers = |from: u16| (0..400).map(move |n| from.wrapping_add(n));
+        assert!(heard(&mut outbound, &mut inbound, numbers(before)).into_iter().eq(numbers(before)));
+        let restarted = heard(&mut outbound, &mut inbound, numbers(after));
+        assert!(restarted.into_iter().eq(numbers(after).skip(1)), "all but the first, {before} to {after}");
+        let back = heard(&mut outbound, &mut inbound, numbers(before).skip(200));
+        assert!(back.len() >= 199, "and once more: {}", back.len());
+    }
+    let (mut outbound, mut inbound) =
+        (Outbound::new(&master(Suite::AeadAes128Gcm)), Inbound::new(&master(Suite::AeadAes128Gcm)));
+    let stray = [10, 11, 30_011, 12, 13, 45_000, 14];
+    assert_eq!(heard(&mut outbound, &mut inbound, stray.into_iter()), [10, 11, 12, 13, 14]);
+}
+
 #[test]
 fn made_up_sources_displace_none_that_was_heard() {
     let suite = Suite::AesCm128HmacSha1_80;
