@@ -161,7 +161,7 @@ impl Switch {
             Input::TrunkResolved { domain, trunk, servers } => {
                 self.trunk_resolved(now, &(domain, trunk), servers);
             }
-            Input::Media(report) => self.media(report),
+            Input::Media(report) => self.media(now, report),
             Input::Voice(report) => self.voice(now, report),
             Input::Messages { domain, mailbox, counts } => self.set_messages(now, domain, mailbox, counts),
             Input::Notice(notice) => self.notify(now, &notice),
@@ -173,7 +173,7 @@ impl Switch {
             Input::Timeout => self.timeout(now, out),
         }
         self.pump(now, out);
-        self.grow(out);
+        self.grow(now, out);
         self.drain_on(now, out);
     }
 

@@ -2,10 +2,15 @@
 
 use super::{Action, Counters, Switch};
 use crate::call::media::call_of;
+use crate::clock::Now;
 use crate::relay::{Audio, Command, Report};
+use std::time::{Duration, Instant};
 
 /// Pairs that the media plane is asked to open at a time.
 const GROW_PAIRS: usize = 256;
+
+/// How soon ports are asked for again after there were none: whoever had them, or the file descriptors, may have given them back.
+const AGAIN_AFTER: Duration = Duration::from_secs(60);
 
 /// Whether more relay ports are to be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,15 +18,19 @@ pub(super) enum Growth {
     Possible,
     /// Asked for; the report is awaited.
     Asked,
-    Exhausted,
+    /// There were none; asked for again then.
+    Exhausted {
+        until: Instant,
+    },
 }
 
 impl Switch {
-    pub(super) fn media(&mut self, report: Report) {
+    pub(super) fn media(&mut self, now: Now, report: Report) {
         match report {
             Report::Opened { pairs, exhausted } => {
                 self.office.ports.add(pairs);
-                self.growth = if exhausted { Growth::Exhausted } else { Growth::Possible };
+                let until = now.mono + AGAIN_AFTER;
+                self.growth = if exhausted { Growth::Exhausted { until } } else { Growth::Possible };
             }
             Report::Closed { id, media } => {
                 for stream in [media.a_to_b, media.b_to_a] {
@@ -44,7 +53,10 @@ impl Switch {
     }
 
     /// Asks for more relay ports before they run out.
-    pub(super) fn grow(&mut self, out: &mut Vec<Action>) {
+    pub(super) fn grow(&mut self, now: Now, out: &mut Vec<Action>) {
+        if matches!(self.growth, Growth::Exhausted { until } if until <= now.mono) {
+            self.growth = Growth::Possible;
+        }
         if self.growth == Growth::Possible && self.office.ports.len() < self.config.ports_low {
             self.growth = Growth::Asked;
             out.push(Action::Media(Command::Grow { pairs: GROW_PAIRS.max(self.config.ports_low) }));

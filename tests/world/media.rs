@@ -72,3 +72,31 @@ fn a_call_that_finds_no_media_port_is_answered_with_503_and_the_next_one_is_not(
     assert_eq!(finals.iter().filter(|status| **status == 200).count(), 2, "{finals:?}");
     assert_at_rest(&mut world);
 }
+
+#[test]
+fn ports_that_were_not_to_be_had_are_asked_for_again_after_a_minute() {
+    let rules = ruleset(TWO_USERS, TWO_DEVICES);
+    let mut world = World::with_ports(rules, configured(|_| ()), CLEAR, 1, 2);
+    world.add(Phone::new(ANN, "ann1", Script::Ring));
+    world.act(ANN, Phone::register);
+    world.run(s(30));
+    assert_eq!(world.switch.counters().ports_free, 2);
+    world.ports_max = 4; // whoever had them has given them back
+    world.act(ANN, Phone::register);
+    assert_eq!(world.switch.counters().ports_free, 2, "not at each message");
+    world.run(s(31));
+    world.act(ANN, Phone::register);
+    world.run(s(1));
+    assert_eq!(world.switch.counters().ports_free, 6);
+}
+
+#[test]
+fn phones_behind_a_nat_are_expected_where_their_sip_comes_from() {
+    let mut world = ann_and_bob(Script::Answer { after: s(1) }, CLEAR, 1);
+    world.act(ANN, |ann, now| drop(ann.call(now, "200", s(30))));
+    world.run(s(5));
+    let ip = |address: &str| address.parse::<std::net::SocketAddr>().ok().map(|address| address.ip());
+    assert_eq!(world.expected[world.relays.first().unwrap()], [ip(ANN), ip(BOB)]);
+    world.run(s(60));
+    assert_at_rest(&mut world);
+}

@@ -15,7 +15,7 @@ use ringtree::switch::config::{Config, Listener};
 use ringtree::switch::{Action, Event, Input, Switch};
 use ringtree::voice;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -87,6 +87,8 @@ pub struct World {
     pub points: BTreeMap<RelayId, [Option<SocketAddr>; 2]>,
     /// What each relay sends to its side A, and to its side B, where that is not what the other party says.
     pub feeds: BTreeMap<RelayId, [Option<Source>; 2]>,
+    /// Where each is expected that is behind a NAT.
+    pub expected: BTreeMap<RelayId, [Option<IpAddr>; 2]>,
     /// What ears and voice were asked for, in order.
     pub voiced: Vec<voice::Command>,
     began: Instant,
@@ -98,7 +100,7 @@ pub struct World {
     dice: u64,
     next_port: u16,
     /// Port pairs that can be opened yet.
-    ports_max: usize,
+    pub ports_max: usize,
 }
 
 /// Where the switch listens.
@@ -134,6 +136,7 @@ impl World {
             relays: BTreeSet::new(),
             points: BTreeMap::new(),
             feeds: BTreeMap::new(),
+            expected: BTreeMap::new(),
             voiced: Vec::new(),
             began: ringtree::net::clock::now().mono, // only differences count
             civil: "2026-11-24T15:00:00Z".parse().unwrap(),
@@ -327,7 +330,8 @@ impl World {
                 self.points.insert(by, [caller, None]);
                 self.input(Input::Media(Report::Closed { id, media: Media::default() }));
             }
-            Action::Media(Command::Point { id, side, rtp, .. }) => {
+            Action::Media(Command::Point { id, side, rtp, expected, .. }) => {
+                self.expected.entry(id).or_default()[usize::from(side == Side::B)] = expected;
                 assert!(self.relays.contains(&id));
                 self.points.entry(id).or_default()[usize::from(side == Side::B)] = rtp;
             }
