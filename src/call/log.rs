@@ -35,6 +35,8 @@ pub struct Log {
     pub media: Option<Media>,
     /// The file of its recording, under where recordings lie.
     pub recording: Option<String>,
+    /// Why that isn't there, or breaks off.
+    pub recording_failed: Option<String>,
     /// Who speaks with whom (RFC 7989), once somebody has answered.
     pub session_id: Option<SessionId>,
     /// Why it ended, where nobody hung up: a tag and words.
@@ -112,6 +114,7 @@ impl Log {
             legs: self.legs.clone(),
             media: self.media,
             recording: self.recording.clone(),
+            recording_failed: self.recording_failed.clone(),
             forwards: forwards
                 .map(|(user, reason, to)| ForwardRecord {
                     user: user.to_string(),

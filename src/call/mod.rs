@@ -247,6 +247,7 @@ impl Call {
                 pickups: Vec::new(),
                 media: None,
                 recording: None,
+                recording_failed: None,
                 session_id: None,
                 why: None,
             },

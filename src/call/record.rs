@@ -34,6 +34,9 @@ pub struct CallRecord {
     /// Of a call that was recorded: the file, under where recordings lie.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recording: Option<String>,
+    /// Why that file isn't there, or breaks off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recording_failed: Option<String>,
     pub forwards: Vec<ForwardRecord>,
     /// In order; also those that failed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

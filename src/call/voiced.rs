@@ -56,6 +56,7 @@ impl Call {
             Report::Played { at, number } => self.played(office, now, at, number),
             Report::Collected { at, digits, .. } => self.entered(office, now, at, &digits),
             Report::Checked { pin, .. } => self.looked_at(office, now, pin),
+            Report::Recorded { result: Err(why), .. } => self.log.recording_failed = Some(why),
             // A sound that is missing is said by the voice plane; a recording lies where it was told to.
             Report::Missing { .. } | Report::Recorded { .. } => {}
         }

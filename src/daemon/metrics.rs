@@ -38,6 +38,7 @@ pub fn render<'a>(
         budget_ends_total,
         one_way_total,
         silent_total,
+        recordings_failed_total,
         media_packets_total,
         media_lost_total,
         media_dropped_total,
@@ -83,6 +84,11 @@ pub fn render<'a>(
         ("budget_ends", budget_ends_total, "Calls that were ended because a budget was used up."),
         ("calls_one_way", one_way_total, "Times that one party of a call was no longer heard, or never."),
         ("calls_silent", silent_total, "Times that neither party of a call was heard any longer."),
+        (
+            "recordings_failed",
+            recordings_failed_total,
+            "Recordings that were not made, or broke off: the record of the call says why.",
+        ),
         ("media_packets", media_packets_total, "RTP packets relayed in calls that are over."),
         ("media_lost", media_lost_total, "RTP packets lost on their way here in calls that are over."),
         (

@@ -108,7 +108,7 @@ pub(super) struct Party {
     /// What the other party sends is not sent to this one as it came.
     rewriting: Option<Box<Rewriting>>,
     /// Packets of it that may be passed on until the next look.
-    pub(super) allowance: u32,
+    allowance: u32,
 }
 
 impl Default for Party {

@@ -117,6 +117,8 @@ pub struct Counters {
     /// Times that one party of a call, or both, fell silent while it went on.
     pub one_way_total: u64,
     pub silent_total: u64,
+    /// Recordings that were not made, or broke off.
+    pub recordings_failed_total: u64,
     /// What the relays of calls that are over passed on, what was lost before it came, and what they dropped; of that, what was no RTP.
     pub media_packets_total: u64,
     pub media_lost_total: u64,

@@ -57,7 +57,7 @@ impl Recording {
         both(&half_left, &half_right)
     }
 
-    /// How many frames there were.
+    /// How many frames there were: the number of the next one.
     #[must_use]
     pub fn frames(&self) -> u64 {
         self.frames

@@ -96,6 +96,7 @@ pub fn record(number: u64) -> CallRecord {
         tags: vec!["user:osei".to_owned()],
         legs: vec![],
         recording: None,
+        recording_failed: None,
         media: None,
         forwards: vec![],
         transfers: Vec::new(),

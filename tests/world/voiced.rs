@@ -462,3 +462,26 @@ fn whoever_a_call_is_transferred_to_is_asked_first_and_then_speaks_with_the_othe
         assert_at_rest(&mut world);
     }
 }
+
+#[test]
+fn a_recording_that_can_not_be_written_is_said_in_the_record() {
+    let user = |name: &str, ext: &str| {
+        format!("[user.{name}]\next = \"{ext}\"\nrecord = \"always\"\nvoicemail = {{ enabled = false }}\n")
+    };
+    let rules = ruleset(&(user("ann", "100") + &user("bob", "200")), &[("ann1", "ann"), ("bob1", "bob")]);
+    let phones = [(ANN, "ann1", Script::Ring), (BOB, "bob1", Script::Answer { after: s(1) })];
+    let mut world = office(rules, &phones, &[]);
+    dial(&mut world, 30);
+    let record = |command: &Command| match command {
+        Command::Record { relay, .. } => Some(*relay),
+        _ => None,
+    };
+    let relay = world.voiced.iter().find_map(record).expect("the call is recorded");
+    let result = Err("the disk is full".to_owned());
+    world.input(Input::Voice(Report::Recorded { relay, result }));
+    world.run(s(60));
+    assert!(world.records[0].recording.is_some());
+    assert_eq!(world.records[0].recording_failed.as_deref(), Some("the disk is full"));
+    assert_eq!(world.switch.counters().recordings_failed_total, 1);
+    assert_at_rest(&mut world);
+}
