@@ -11,7 +11,7 @@ use std::net::UdpSocket;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, channel, sync_channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 
 /// A voice plane beside the relays of that world, with its files in that directory.
 fn voice(world: &mut World, dir: &Path) -> (Plane, Receiver<Report>) {
@@ -78,7 +78,7 @@ fn a_disk_that_hangs_takes_the_voice_from_nobody() {
     rustix::fs::mkfifoat(rustix::fs::CWD, &hung, mode).unwrap();
     let mut world = world(1);
     let (mut voice, reports) = voice(&mut world, dir.path());
-    let (done, is_done) = channel();
+    let (done, is_done) = sync_channel(1);
     let signalling = std::thread::spawn(move || {
         for n in 0..10_000 {
             let relay = RelayId(100 + n);
