@@ -198,19 +198,26 @@ impl Pointed {
     fn fits(&self, now: Instant, from: SocketAddr) -> bool {
         let waited = || now.saturating_duration_since(self.since) >= GRACE;
         from.ip() == self.to.ip()
-            || is_private(self.to.ip()) && (self.expected.is_none_or(|ip| ip == from.ip()) || waited())
+            || is_private(self.to.ip()) && (self.expected.is_none_or(|ip| is_one(ip, from.ip())) || waited())
     }
 
     /// Whether it is more likely the party than that source, or as likely.
     fn prefers(&self, from: SocketAddr, to: SocketAddr) -> bool {
         from == self.to
-            || is_private(self.to.ip()) && self.expected == Some(from.ip()) && from.ip() != to.ip()
+            || is_private(self.to.ip())
+                && self.expected.is_some_and(|ip| is_one(ip, from.ip()))
+                && !is_one(from.ip(), to.ip())
     }
 
     /// Whether it was let in for want of anybody better.
     fn is_stranger(&self, source: SocketAddr) -> bool {
-        source.ip() != self.to.ip() && self.expected.is_some_and(|ip| ip != source.ip())
+        source.ip() != self.to.ip() && self.expected.is_some_and(|ip| !is_one(ip, source.ip()))
     }
+}
+
+/// The same host: whoever speaks from one loopback address may as well speak from another (RFC 1122 §3.2.1.3), and nobody is off that path.
+fn is_one(one: IpAddr, other: IpAddr) -> bool {
+    one == other || one.is_loopback() && other.is_loopback()
 }
 
 /// Whether media may be sent there at all: never to a group, or one call would be an amplifier.
@@ -295,6 +302,14 @@ mod tests {
         assert!(tried.admit(BY_NAT));
         tried.now += GRACE;
         assert!(!tried.admit(STRANGER));
+    }
+
+    #[test]
+    fn a_phone_on_this_machine_may_speak_from_any_address_of_its_own() {
+        let mut tried = expected("127.64.3.128:4000", Some("127.64.3.128"));
+        assert!(tried.admit("127.0.0.1:4000"));
+        assert!(!tried.admit("127.64.3.128:59334"), "whoever was called before it, at the same address");
+        assert_eq!(tried.latch.source(), Some(at("127.0.0.1:4000")));
     }
 
     #[test]
