@@ -2,11 +2,10 @@
 
 use crate::calls::home;
 use crate::office::DOMAIN;
-use crate::support::PATIENCE;
 use crate::support::baresip::Baresip;
 use crate::support::daemon::{Daemon, Home, certificate, lines_of};
 use crate::support::sipp::Over;
-use crate::support::tone;
+use crate::support::{PATIENCE, tone, until};
 use std::io::Write;
 use std::process::{Command, Stdio};
 
@@ -33,8 +32,11 @@ fn baresip_registers_by_tls_and_calls_and_is_called() {
     alice.says("Call established");
     alice.hang_up();
     bob.says("session closed");
-    let answered = daemon.list("/v1/records").iter().filter(|record| record["outcome"] == "answered").count();
-    assert_eq!(answered, 2);
+    until("both to be recorded", || {
+        let records = daemon.list("/v1/records");
+        let answered = records.iter().filter(|record| record["outcome"] == "answered").count();
+        (answered == 2).then_some(())
+    });
 }
 
 #[test]
