@@ -3,6 +3,7 @@
 use super::codec::RATE;
 use nanomp3::SliceReader;
 use std::io::Cursor;
+use std::panic::catch_unwind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -67,8 +68,14 @@ impl Clip {
     }
 }
 
-/// What is broken of an MP3 is passed over, as every player does; one without a frame has no sound.
+/// What is broken of an MP3 is passed over, as every player does; one without a frame has no sound. Some damage makes the library panic
+/// (it looks one band too far): that is a file that can't be read, and no end of the thread that reads it.
 fn mp3(file: &[u8]) -> Result<Clip, ClipError> {
+    catch_unwind(|| decode_mp3(file))
+        .unwrap_or_else(|_| Err(ClipError::Mp3("it is damaged where its decoder can't pass over it".into())))
+}
+
+fn decode_mp3(file: &[u8]) -> Result<Clip, ClipError> {
     let mut reader = SliceReader::<f32>::new(file);
     let (Some(channels), rate) = (reader.channels(), reader.sample_rate()) else {
         return Err(ClipError::Empty);
