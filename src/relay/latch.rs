@@ -13,7 +13,8 @@
 //! | the source that was heard before, once another party is pointed at | not among the first [`LINGERING`] packets |
 //!
 //! After a transfer the one who has left still sends for a moment, to the port that is the newcomer's now. Where the newcomer stands
-//! behind a NAT, that would be the first packet that fits, and the newcomer would never be heard.
+//! behind a NAT, that would be the first packet that fits, and the newcomer would never be heard. Where both are behind one NAT, or on one
+//! machine, where SIP comes from doesn't tell them apart, and counts for nothing.
 //!
 //! A locked source gives way, to the address of the SDP or (that being private) to where the SIP comes from: at once where it is itself
 //! neither, else once it has been [`QUIET`]. One forged packet takes the voice from nobody who speaks.
@@ -92,12 +93,13 @@ impl Latch {
                 Latch::Locked { pointed: Pointed { expected, ..pointed }, source, heard: now }
             }
             (Latch::Locked { source, .. } | Latch::Held { source, .. }, Some(to)) => {
-                Latch::Open { pointed: to, former: Some(Former { source, left: LINGERING }) }
+                Latch::Open { pointed: to.beside(source), former: Some(Former { source, left: LINGERING }) }
             }
-            (Latch::Open { pointed, former }, Some(to)) if to.to == pointed.to => {
-                Latch::Open { pointed: Pointed { expected, ..pointed }, former }
+            (Latch::Open { pointed, former }, Some(to)) => {
+                let since = if to.to == pointed.to { pointed.since } else { now };
+                let to = Pointed { since, ..to };
+                Latch::Open { pointed: former.map_or(to, |former| to.beside(former.source)), former }
             }
-            (Latch::Open { former, .. }, Some(to)) => Latch::Open { pointed: to, former },
             (Latch::Unpointed, Some(to)) => Latch::Open { pointed: to, former: None },
         };
         self.pointed() != before
@@ -194,30 +196,28 @@ impl Latch {
 }
 
 impl Pointed {
+    /// Who spoke before did so from where the newcomer's SIP comes from (one NAT, one machine): that address doesn't tell the two apart.
+    fn beside(self, former: SocketAddr) -> Pointed {
+        Pointed { expected: self.expected.filter(|ip| *ip != former.ip()), ..self }
+    }
+
     /// Whether it may be the party, before that is heard.
     fn fits(&self, now: Instant, from: SocketAddr) -> bool {
         let waited = || now.saturating_duration_since(self.since) >= GRACE;
         from.ip() == self.to.ip()
-            || is_private(self.to.ip()) && (self.expected.is_none_or(|ip| is_one(ip, from.ip())) || waited())
+            || is_private(self.to.ip()) && (self.expected.is_none_or(|ip| ip == from.ip()) || waited())
     }
 
     /// Whether it is more likely the party than that source, or as likely.
     fn prefers(&self, from: SocketAddr, to: SocketAddr) -> bool {
         from == self.to
-            || is_private(self.to.ip())
-                && self.expected.is_some_and(|ip| is_one(ip, from.ip()))
-                && !is_one(from.ip(), to.ip())
+            || is_private(self.to.ip()) && self.expected == Some(from.ip()) && from.ip() != to.ip()
     }
 
     /// Whether it was let in for want of anybody better.
     fn is_stranger(&self, source: SocketAddr) -> bool {
-        source.ip() != self.to.ip() && self.expected.is_some_and(|ip| !is_one(ip, source.ip()))
+        source.ip() != self.to.ip() && self.expected.is_some_and(|ip| ip != source.ip())
     }
-}
-
-/// The same host: whoever speaks from one loopback address may as well speak from another (RFC 1122 §3.2.1.3), and nobody is off that path.
-fn is_one(one: IpAddr, other: IpAddr) -> bool {
-    one == other || one.is_loopback() && other.is_loopback()
 }
 
 /// Whether media may be sent there at all: never to a group, or one call would be an amplifier.
@@ -305,11 +305,15 @@ mod tests {
     }
 
     #[test]
-    fn a_phone_on_this_machine_may_speak_from_any_address_of_its_own() {
-        let mut tried = expected("127.64.3.128:4000", Some("127.64.3.128"));
-        assert!(tried.admit("127.0.0.1:4000"));
-        assert!(!tried.admit("127.64.3.128:59334"), "whoever was called before it, at the same address");
-        assert_eq!(tried.latch.source(), Some(at("127.0.0.1:4000")));
+    fn where_the_one_who_left_spoke_from_the_same_address_it_does_not_tell_who_has_come() {
+        let mut tried = expected("192.168.1.5:4000", Some(NAT));
+        assert!(tried.admit(BY_NAT));
+        tried.point(Some("192.168.1.6:4000"), Some(NAT));
+        assert!(!tried.admit(BY_NAT), "who has left");
+        assert!(tried.admit(STRANGER), "who has come, by another way than its SIP");
+        tried.now += GRACE;
+        assert!(!tried.admit(BY_NAT));
+        assert_eq!(tried.latch.source(), Some(at(STRANGER)));
     }
 
     #[test]
