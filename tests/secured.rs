@@ -10,7 +10,7 @@ use plane::{Desk, rtp};
 use ringtree::net::clock;
 use ringtree::net::media::Identity;
 use ringtree::relay::{Command, Media, RelayId, Side};
-use ringtree::sdp::keying::Association;
+use ringtree::sdp::keying::{Association, Context};
 use ringtree::sdp::{Fingerprint, Protection, Role};
 use ringtree::srtp::{Inbound, Keys, Master, Outbound, Suite, TRAILER_BYTES_MAX};
 use std::io::{BufRead as _, BufReader};
@@ -87,7 +87,7 @@ fn sound_crosses_between_the_clear_and_every_suite() {
     for suite in Suite::ALL {
         let (a, b) = (phone(), phone());
         let keys = keys(suite, 1);
-        let world = world((&a, Protection::Sdes(keys.clone())), (&b, Protection::Plain));
+        let world = world((&a, Protection::Sdes(keys.clone(), Context(1))), (&b, Protection::Plain));
         let (mut outbound, mut inbound) = (Outbound::new(&keys.theirs), Inbound::new(&keys.ours));
         for sequence in 1..=20 {
             a.send_to(&sealed(&mut outbound, &rtp(sequence, "from a")), world.pairs[0].rtp).unwrap();
@@ -104,7 +104,7 @@ fn sound_crosses_between_the_clear_and_every_suite() {
 fn replayed_forged_and_off_path_packets_are_dropped_and_move_nothing() {
     let (a, b, stranger) = (phone(), phone(), phone());
     let keys = keys(Suite::AesCm128HmacSha1_80, 1);
-    let world = world((&a, Protection::Sdes(keys.clone())), (&b, Protection::Plain));
+    let world = world((&a, Protection::Sdes(keys.clone(), Context(1))), (&b, Protection::Plain));
     let to = world.pairs[0].rtp;
     let mut outbound = Outbound::new(&keys.theirs);
     // Before the phone is heard a latch takes the first that fits: not without the key.
@@ -235,7 +235,8 @@ fn who_shakes_hands_hears_who_has_keys_and_is_heard_whoever_begins() {
         let certificate = certificate();
         let ours = if phone_is == Role::Client { Role::Server } else { Role::Client };
         let keys_b = keys(Suite::AesCm128HmacSha1_32, 2);
-        let world = world((&a, association(ours, &certificate)), (&b, Protection::Sdes(keys_b.clone())));
+        let world =
+            world((&a, association(ours, &certificate)), (&b, Protection::Sdes(keys_b.clone(), Context(1))));
         let mut shaking = Shaking::new(a, &certificate, phone_is);
         let keys_a = shaking.shake(world.pairs[0].rtp, &world.fingerprint).expect("keys");
         let mut inbound_b = Inbound::new(&keys_b.ours);

@@ -108,6 +108,7 @@ mod tests {
     use crate::relay::forward::Channel;
     use crate::relay::rewriting::Key;
     use crate::sdp::Protection;
+    use crate::sdp::keying::Context;
     use crate::srtp::{Keys, Master, Suite};
     use std::time::Duration;
 
@@ -181,7 +182,7 @@ mod tests {
             assert_eq!(found, stands, "{what}");
         }
         let mut relay = talking(now);
-        relay.secure(Side::B, Protection::Sdes(keys()));
+        relay.secure(Side::B, Protection::Sdes(keys(), Context(1)));
         assert_eq!((relay.established(Side::A), relay.established(Side::B)), (None, None));
     }
 

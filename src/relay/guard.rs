@@ -2,7 +2,8 @@
 //! way to that (ICE-lite, DTLS).
 //!
 //! Invariants: what isn't authentic changes nothing but a counter, and never the latch; nothing goes out in the clear to a party that
-//! has agreed to keys. Keys that stay the same keep their streams: a re-offer doesn't begin the packets' numbers anew (RFC 3711 §3.3.1).
+//! has agreed to keys. A re-offer, with the same keys or others, doesn't begin the packets' numbers anew (RFC 3711 §3.3.1), unless it is of
+//! another crypto context.
 
 use super::forward::Channel;
 use crate::ice::{self, ANSWER_BYTES_MAX};
@@ -37,6 +38,23 @@ struct Keyed {
 }
 
 impl Keyed {
+    fn new(keys: &Keys) -> Keyed {
+        let (inbound, outbound) = (Inbound::new(&keys.theirs), Outbound::new(&keys.ours));
+        Keyed { keys: keys.clone(), inbound, before: None, outbound }
+    }
+
+    /// The same streams under these keys.
+    fn rekeyed(mut self, keys: &Keys) -> Keyed {
+        if self.keys.theirs != keys.theirs {
+            let next = self.inbound.rekeyed(&keys.theirs);
+            self.before = Some(std::mem::replace(&mut self.inbound, next));
+        }
+        if self.keys.ours != keys.ours {
+            self.outbound.rekey(&keys.ours);
+        }
+        Keyed { keys: keys.clone(), ..self }
+    }
+
     /// Opens a packet under the key that it was protected with.
     fn open(&mut self, packet: &mut [u8]) -> Result<usize, Refused> {
         let by = |inbound: &mut Inbound, packet: &mut [u8]| match rtp::is_rtcp(packet) {
@@ -84,57 +102,46 @@ impl Guard {
     pub fn secure(&mut self, by: Protection) -> bool {
         let ice = |by: &Protection| match by {
             Protection::Dtls(association) => association.ice.clone(),
-            Protection::Plain | Protection::Sdes(_) => None,
+            Protection::Plain | Protection::Sdes(..) => None,
         };
         let anew = ice(&by).is_some() && ice(&by) != ice(&self.by);
+        let goes_on = self.goes_on_as(&by);
         if anew {
             self.nominated = None;
         }
         match &by {
             Protection::Plain => (self.keyed, self.keyed_rtcp) = (None, None),
-            Protection::Sdes(keys) => {
+            Protection::Sdes(keys, _) => {
+                let before = self.keyed.take().filter(|_| goes_on);
+                self.keyed = Some(before.map_or_else(|| Keyed::new(keys), |before| before.rekeyed(keys)));
                 self.keyed_rtcp = None;
-                self.key(Channel::Rtp, keys);
             }
-            Protection::Dtls(association) => {
-                // RFC 8842 §5: the association goes on where nothing of it has changed.
-                if self.association().is_none_or(|before| !before.is_same(association)) {
-                    (self.keyed, self.keyed_rtcp) = (None, None);
-                }
-            }
+            Protection::Dtls(_) if goes_on => {}
+            Protection::Dtls(_) => (self.keyed, self.keyed_rtcp) = (None, None),
         }
         self.by = by;
         anew
     }
 
-    /// The handshake of this association has given these keys. Late ones of another association are passed over.
-    pub fn handshaken(&mut self, channel: Channel, of: &Association, keys: &Keys) {
-        if self.association().is_some_and(|association| association.is_same(of)) {
-            self.key(channel, keys);
+    /// Whether its streams go on under this protection: by other keys of the same crypto context, or by the same association, which goes on
+    /// where nothing of it has changed (RFC 8842 §5).
+    fn goes_on_as(&self, by: &Protection) -> bool {
+        match (&self.by, by) {
+            (Protection::Sdes(_, before), Protection::Sdes(_, context)) => before == context,
+            (Protection::Dtls(before), Protection::Dtls(association)) => before.is_same(association),
+            (Protection::Plain | Protection::Sdes(..) | Protection::Dtls(_), _) => false,
         }
     }
 
-    fn key(&mut self, channel: Channel, keys: &Keys) {
-        let keys = keys.clone();
-        let keyed = match channel {
-            Channel::Rtp => &mut self.keyed,
-            Channel::Rtcp => &mut self.keyed_rtcp,
-        };
-        *keyed = Some(match keyed.take() {
-            Some(before) => {
-                let same = (before.keys.theirs == keys.theirs, before.keys.ours == keys.ours);
-                let (inbound, earlier) = match same.0 {
-                    true => (before.inbound, before.before),
-                    false => (Inbound::new(&keys.theirs), Some(before.inbound)),
-                };
-                let outbound = if same.1 { before.outbound } else { Outbound::new(&keys.ours) };
-                Keyed { inbound, before: earlier, outbound, keys }
-            }
-            None => {
-                let (inbound, outbound) = (Inbound::new(&keys.theirs), Outbound::new(&keys.ours));
-                Keyed { inbound, before: None, outbound, keys }
-            }
-        });
+    /// The handshake of this association has given these keys. Late ones of another association are passed over.
+    pub fn handshaken(&mut self, channel: Channel, of: &Association, keys: &Keys) {
+        if self.association().is_some_and(|association| association.is_same(of)) {
+            let keyed = match channel {
+                Channel::Rtp => &mut self.keyed,
+                Channel::Rtcp => &mut self.keyed_rtcp,
+            };
+            *keyed = Some(Keyed::new(keys));
+        }
     }
 
     /// The handshake that gives the keys, where there is one.
@@ -142,7 +149,7 @@ impl Guard {
     pub fn association(&self) -> Option<&Association> {
         match &self.by {
             Protection::Dtls(association) => Some(association),
-            Protection::Plain | Protection::Sdes(_) => None,
+            Protection::Plain | Protection::Sdes(..) => None,
         }
     }
 
@@ -157,7 +164,7 @@ impl Guard {
         match (&self.by, channel) {
             (Protection::Plain, _) => true,
             (Protection::Dtls(_), Channel::Rtcp) => self.keyed_rtcp.is_some(),
-            (Protection::Sdes(_), _) | (Protection::Dtls(_), Channel::Rtp) => self.keyed.is_some(),
+            (Protection::Sdes(..), _) | (Protection::Dtls(_), Channel::Rtp) => self.keyed.is_some(),
         }
     }
 
@@ -165,7 +172,7 @@ impl Guard {
     fn keyed(&mut self, channel: Channel) -> Option<&mut Keyed> {
         match (&self.by, channel) {
             (Protection::Dtls(_), Channel::Rtcp) => self.keyed_rtcp.as_mut(),
-            (Protection::Plain | Protection::Sdes(_), _) | (_, Channel::Rtp) => self.keyed.as_mut(),
+            (Protection::Plain | Protection::Sdes(..), _) | (_, Channel::Rtp) => self.keyed.as_mut(),
         }
     }
 

@@ -15,6 +15,7 @@ use super::read::{Line, MediaLine, Sections, lines};
 use crate::srtp::{Keys, Master, Suite};
 use sha2::{Digest as _, Sha256};
 use std::fmt::{self, Write as _};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use zeroize::{Zeroize as _, Zeroizing};
 
@@ -52,9 +53,14 @@ pub struct Terms {
 pub enum Protection {
     #[default]
     Plain,
-    Sdes(Keys),
+    Sdes(Keys, Context),
     Dtls(Association),
 }
+
+/// Names a crypto context (RFC 3711 §3.2.3): as long as it is the same, other keys leave the packets' numbers as they are. Another dialog has
+/// another one, and whoever takes its media elsewhere with another key (RFC 4568 §7.1.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Context(pub u64);
 
 /// A DTLS association (RFC 8842 §3) that is to give the keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,6 +119,10 @@ pub struct Keying {
     /// Of our certificate; without one there is no DTLS.
     identity: Option<Arc<Fingerprint>>,
     heard: Option<Heard>,
+    /// Where the peer receives, as it has said last.
+    at: Option<SocketAddr>,
+    /// Times that it was elsewhere when its key changed.
+    moves: u32,
     /// Times that the peer has begun ICE anew (RFC 8445 §9).
     restarts: u32,
     /// Times that our keys have been changed.
@@ -170,6 +180,8 @@ impl Keying {
             secret: Secret(secret),
             identity,
             heard: None,
+            at: None,
+            moves: 0,
             restarts: 0,
             renewals: 0,
         }
@@ -194,6 +206,7 @@ impl Keying {
             self.restarts += 1;
         }
         self.heard = Some(heard);
+        self.at = receives_at(description).or(self.at);
         Ok(())
     }
 
@@ -208,6 +221,7 @@ impl Keying {
             && crypto.master != *before
         {
             self.renewals += 1;
+            self.moves += u32::from(receives_at(offer).is_some_and(|at| self.at.is_some_and(|it| it != at)));
         }
     }
 
@@ -218,7 +232,7 @@ impl Keying {
             None | Some(By::Nothing) => Protection::Plain,
             Some(By::Crypto(crypto)) => {
                 let theirs = crypto.master.clone();
-                Protection::Sdes(Keys { ours: self.key(theirs.suite()), theirs })
+                Protection::Sdes(Keys { ours: self.key(theirs.suite()), theirs }, self.context())
             }
             Some(By::Dtls { role, fingerprint, tls_id, ice }) => Protection::Dtls(Association {
                 role: *role,
@@ -415,6 +429,15 @@ impl Keying {
         Master::derive(suite, &self.secret.0, self.renewals)
     }
 
+    fn context(&self) -> Context {
+        let hash = Sha256::new()
+            .chain_update(self.secret.0)
+            .chain_update("context")
+            .chain_update(self.moves.to_be_bytes())
+            .finalize();
+        Context(hash.first_chunk().map_or(0, |octets| u64::from_be_bytes(*octets)))
+    }
+
     fn credentials(&self) -> Credentials {
         let hash = Sha256::new()
             .chain_update(self.secret.0)
@@ -437,6 +460,11 @@ impl Heard {
             By::Nothing | By::Crypto(_) => None,
         }
     }
+}
+
+/// Where the peer receives; `None`: nowhere just now.
+fn receives_at(description: &[u8]) -> Option<SocketAddr> {
+    super::audio(description).ok().filter(|audio| !audio.on_hold).map(|audio| audio.rtp)
 }
 
 /// The value of the first such attribute.

@@ -1,6 +1,9 @@
 //! The packets of one direction under one master key: which index a packet has (RFC 3711 §3.3.1), whether it was there before (§3.3.2), and
 //! how many sources are remembered.
 //!
+//! Another key doesn't begin the indices of a source anew (§3.3.1). Some peers begin them all the same: until the first packet of a source has
+//! come under the new key, both are tried.
+//!
 //! Nothing is allocated, and packets change in their place. A source is remembered only once a packet of it has been authenticated, so
 //! whoever sends packets of made-up sources takes nothing but time.
 //!
@@ -49,6 +52,12 @@ impl Inbound {
         Inbound { transform: Transform::new(theirs), rtp: Sources::new(), rtcp: Sources::new() }
     }
 
+    /// The same sources under another key.
+    #[must_use]
+    pub fn rekeyed(&self, theirs: &Master) -> Inbound {
+        Inbound { rtp: self.rtp.carried(), ..Inbound::new(theirs) }
+    }
+
     /// Opens an SRTP packet in its place: octets of the RTP packet that it holds.
     ///
     /// # Errors
@@ -56,13 +65,18 @@ impl Inbound {
     pub fn rtp(&mut self, packet: &mut [u8]) -> Result<usize, Refused> {
         let (header, payload) = read(packet)?;
         let known = self.rtp.find(header.ssrc);
-        let index = known.estimate(header.sequence).ok_or(Refused::Replayed)?;
-        if known.has_seen(index) {
-            return Err(Refused::Replayed);
+        let mut refused = Refused::Replayed;
+        for index in known.candidates(header.sequence).into_iter().flatten() {
+            if known.has_seen(index) {
+                continue;
+            }
+            if let Some(octets) = self.transform.open_rtp(packet, payload, header.ssrc, index) {
+                self.rtp.saw(header.ssrc, index);
+                return Ok(octets);
+            }
+            refused = Refused::Forged;
         }
-        let octets = self.transform.open_rtp(packet, payload, header.ssrc, index).ok_or(Refused::Forged)?;
-        self.rtp.saw(header.ssrc, index);
-        Ok(octets)
+        Err(refused)
     }
 
     /// Opens an SRTCP packet in its place.
@@ -92,6 +106,11 @@ impl Outbound {
     #[must_use]
     pub fn new(ours: &Master) -> Outbound {
         Outbound { transform: Transform::new(ours), rtp: Sources::new(), rtcp_next: 0 }
+    }
+
+    /// From now on under this key: neither the indices of SRTP (RFC 3711 §3.3.1) nor that of SRTCP (§3.4) begin anew.
+    pub fn rekey(&mut self, ours: &Master) {
+        self.transform = Transform::new(ours);
     }
 
     /// Protects the RTP packet that is the first `octets` of the buffer: octets after it, at most [`TRAILER_BYTES_MAX`] more. What was sent
@@ -151,8 +170,10 @@ fn read(packet: &[u8]) -> Result<(Header, usize), Refused> {
 #[derive(Clone, Copy)]
 struct Source {
     ssrc: u32,
-    /// `None`: nothing was seen of it.
+    /// `None`: nothing was seen of it under this key.
     highest: Option<u64>,
+    /// Inbound: the highest under the key before, until something is seen under this one.
+    carried: Option<u64>,
     seen: u128,
     /// Outbound: what its sequence numbers are raised by since it began them anew.
     raised: u16,
@@ -162,7 +183,7 @@ struct Source {
 
 impl Source {
     fn new(ssrc: u32) -> Source {
-        Source { ssrc, highest: None, seen: 0, raised: 0, doubted: None }
+        Source { ssrc, highest: None, carried: None, seen: 0, raised: 0, doubted: None }
     }
 
     /// The sequence number that a packet with this one goes out with. `None`: it is a jump that the next packet has to confirm, as in RFC
@@ -182,9 +203,17 @@ impl Source {
         Some(next)
     }
 
+    /// The indices that a packet with this sequence number may have: the one that follows from those seen, and, of a source that has another
+    /// key, the one that it has if its rollovers begin anew.
+    fn candidates(&self, sequence: u16) -> [Option<u64>; 2] {
+        let onward = self.estimate(sequence);
+        let anew = self.carried.map(|_| u64::from(sequence)).filter(|anew| onward != Some(*anew));
+        [onward, anew]
+    }
+
     /// RFC 3711 §3.3.1; `None`: it is of before the first rollover.
     fn estimate(&self, sequence: u16) -> Option<u64> {
-        let Some(highest) = self.highest else { return Some(u64::from(sequence)) };
+        let Some(highest) = self.highest.or(self.carried) else { return Some(u64::from(sequence)) };
         let (roc, last) = (highest >> 16, highest & 0xffff);
         let sequence = u64::from(sequence);
         let roc = if last < 0x8000 && sequence > last + 0x8000 {
@@ -205,6 +234,7 @@ impl Source {
     }
 
     fn saw(&mut self, index: u64) {
+        self.carried = None;
         let highest = self.highest.unwrap_or(index);
         if let Some(behind) = highest.checked_sub(index) {
             self.seen |=
@@ -224,6 +254,17 @@ struct Sources(Vec<Source>);
 impl Sources {
     fn new() -> Sources {
         Sources(Vec::with_capacity(SOURCES_MAX))
+    }
+
+    /// What is known of them goes on under another key, but what was there before under this one: nothing was.
+    fn carried(&self) -> Sources {
+        let mut sources = Sources::new();
+        let carried = |source: &Source| Source {
+            carried: source.highest.or(source.carried),
+            ..Source::new(source.ssrc)
+        };
+        sources.0.extend(self.0.iter().map(carried));
+        sources
     }
 
     fn find(&self, ssrc: u32) -> Source {

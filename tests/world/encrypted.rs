@@ -152,7 +152,7 @@ fn keys_end_at_the_relay_which_knows_them_before_it_sends() {
     assert!(!answer.contains(KEY), "ours, not its own");
     let at = |wanted: fn(&Command) -> bool| field.media.iter().position(wanted);
     let secured =
-        at(|command| matches!(command, Command::Secure { side: Side::A, by: Protection::Sdes(_), .. }));
+        at(|command| matches!(command, Command::Secure { side: Side::A, by: Protection::Sdes(..), .. }));
     let pointed = at(|command| matches!(command, Command::Point { side: Side::A, .. }));
     assert!(secured.is_some() && secured < pointed, "{:?}", field.media);
     let shown = format!("{:?}", field.media);
@@ -193,9 +193,13 @@ fn a_re_offer_with_another_key_is_told_to_the_relay_and_a_record_has_none() {
     let new_key = body(final_response(&sent));
     assert!(new_key.contains("inline:") && !new_key.contains(first_key.as_str()), "{new_key}");
     let after = secured(&field, Side::A).cloned();
-    let (Some(Protection::Sdes(before)), Some(Protection::Sdes(after))) = (before, after) else { panic!() };
+    let (Some(Protection::Sdes(before, context)), Some(Protection::Sdes(after, goes_on))) = (before, after)
+    else {
+        panic!()
+    };
     assert_ne!(before.theirs, after.theirs);
     assert_ne!(before.ours, after.ours, "ours changes with theirs");
+    assert_eq!(context, goes_on, "and their packets are counted on");
     field.give(tls, &within("ACK", 3, ""));
     field.give(tls, &within("BYE", 4, ""));
     let told = format!("{:?}", field.events);
@@ -286,7 +290,7 @@ fn a_caller_with_keys_is_spoken_to_under_ours() {
     assert_eq!(accepted.status(), 200);
     assert!(answer.contains(" RTP/SAVP 0\r\n") && answer.contains("a=crypto:1 "), "{answer}");
     assert!(!answer.contains(KEY));
-    let Some(Protection::Sdes(keys)) = secured(&field, Side::A) else { panic!("{:?}", field.media) };
+    let Some(Protection::Sdes(keys, _)) = secured(&field, Side::A) else { panic!("{:?}", field.media) };
     assert_eq!(keys.theirs.suite(), keys.ours.suite());
     let fed = |command: &Command| matches!(command, Command::Feed { side: Side::A, .. });
     assert!(field.media.iter().any(fed), "{:?}", field.media);

@@ -5,7 +5,7 @@
 use super::super::forward::Forward;
 use super::*;
 use crate::sdp::Fingerprint;
-use crate::sdp::keying::{Credentials, Ice};
+use crate::sdp::keying::{Context, Credentials, Ice};
 use crate::srtp::{Inbound, Master, Outbound, Suite, TRAILER_BYTES_MAX};
 use zeroize::Zeroizing;
 
@@ -19,10 +19,15 @@ fn keys(of: u8) -> Keys {
     Keys { theirs: Master::derive(SUITE, &[of; 32], 0), ours: Master::derive(SUITE, &[of + 100; 32], 0) }
 }
 
+/// Of the same dialog.
+fn sdes(keys: Keys) -> Protection {
+    Protection::Sdes(keys, Context(1))
+}
+
 /// A caller with keys at 10.0.0.1:4000, a callee in the clear at 10.0.0.2:5000.
 fn relay(now: Instant) -> Relay {
     let mut relay = Relay::new(now);
-    relay.secure(Side::A, Protection::Sdes(keys(1)));
+    relay.secure(Side::A, sdes(keys(1)));
     relay.point(now, Side::A, (Some(at("10.0.0.1:4000")), None), None);
     relay.point(now, Side::B, (Some(at("10.0.0.2:5000")), None), None);
     relay
@@ -73,7 +78,7 @@ fn what_one_side_secures_the_other_has_in_the_clear() {
 #[test]
 fn each_side_has_keys_of_its_own() {
     let mut relay = relay(Instant::now());
-    relay.secure(Side::B, Protection::Sdes(keys(2)));
+    relay.secure(Side::B, sdes(keys(2)));
     let mut caller = Outbound::new(&keys(1).theirs);
     let mut callee = Inbound::new(&keys(2).ours);
     let packet = sealed(&mut caller, &rtp(1));
@@ -112,10 +117,10 @@ fn a_re_offer_with_the_same_keys_goes_on_and_with_others_takes_them_once_they_co
         let packet = sealed(&mut phone, &rtp(sequence));
         assert!(passed(&mut relay, Side::A, "10.0.0.1:4000", &packet).is_some());
     }
-    relay.secure(Side::A, Protection::Sdes(keys(1)));
+    relay.secure(Side::A, sdes(keys(1)));
     let packet = sealed(&mut phone, &rtp(101));
     assert!(passed(&mut relay, Side::A, "10.0.0.1:4000", &packet).is_some(), "after a rollover");
-    relay.secure(Side::A, Protection::Sdes(keys(3)));
+    relay.secure(Side::A, sdes(keys(3)));
     let packet = sealed(&mut phone, &rtp(102));
     assert!(passed(&mut relay, Side::A, "10.0.0.1:4000", &packet).is_some(), "it hasn't got our answer yet");
     let packet = sealed(&mut Outbound::new(&keys(7).theirs), &rtp(103));
@@ -126,6 +131,33 @@ fn a_re_offer_with_the_same_keys_goes_on_and_with_others_takes_them_once_they_co
     assert_eq!(passed(&mut relay, Side::A, "10.0.0.1:4000", &packet), None, "by the key of before");
     relay.secure(Side::A, Protection::Plain);
     assert!(passed(&mut relay, Side::A, "10.0.0.1:4000", &rtp(103)).is_some());
+}
+
+#[test]
+fn whoever_comes_after_somebody_with_keys_has_streams_of_their_own() {
+    let mut relay = relay(Instant::now());
+    let mut phone = (Outbound::new(&keys(1).theirs), Inbound::new(&keys(1).ours));
+    for sequence in [65_000, 100] {
+        let packet = sealed(&mut phone.0, &rtp(sequence));
+        assert!(passed(&mut relay, Side::A, "10.0.0.1:4000", &packet).is_some());
+        let (_, mut packet) = passed(&mut relay, Side::B, "10.0.0.2:5000", &rtp(sequence)).unwrap();
+        assert!(phone.1.rtp(&mut packet).is_ok());
+    }
+    // The same dialog: both go on after the rollover.
+    relay.secure(Side::A, sdes(keys(3)));
+    phone.0.rekey(&keys(3).theirs);
+    phone.1 = phone.1.rekeyed(&keys(3).ours);
+    let packet = sealed(&mut phone.0, &rtp(101));
+    assert!(passed(&mut relay, Side::A, "10.0.0.1:4000", &packet).is_some());
+    let (_, mut packet) = passed(&mut relay, Side::B, "10.0.0.2:5000", &rtp(101)).unwrap();
+    assert!(phone.1.rtp(&mut packet).is_ok());
+    // Somebody else, who knows of no rollover.
+    relay.secure(Side::A, Protection::Sdes(keys(5), Context(2)));
+    let mut newcomer = (Outbound::new(&keys(5).theirs), Inbound::new(&keys(5).ours));
+    let packet = sealed(&mut newcomer.0, &rtp(102));
+    assert!(passed(&mut relay, Side::A, "10.0.0.1:4000", &packet).is_some());
+    let (_, mut packet) = passed(&mut relay, Side::B, "10.0.0.2:5000", &rtp(102)).unwrap();
+    assert!(newcomer.1.rtp(&mut packet).is_ok());
 }
 
 fn association(ice: bool) -> Association {

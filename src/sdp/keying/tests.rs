@@ -66,7 +66,7 @@ fn a_phone_that_offers_keys_is_answered_with_keys_of_ours_and_the_other_party_se
     let answer = said(&mut caller, PLAIN);
     assert!(has(&answer, "m=audio 20000 RTP/SAVP 0 101"), "{answer}");
     assert!(answer.contains("a=crypto:2 AES_CM_128_HMAC_SHA1_32 inline:") && !answer.contains(KEY));
-    let Protection::Sdes(keys) = caller.keying.protection() else { panic!() };
+    let Protection::Sdes(keys, _) = caller.keying.protection() else { panic!() };
     assert_eq!(keys.theirs.suite(), Suite::AesCm128HmacSha1_32);
     assert!(answer.contains(&*Crypto { tag: 2, master: keys.ours }.write()));
 }
@@ -82,7 +82,7 @@ fn by_tls_keys_are_offered_that_may_be_left_alone() {
     assert_eq!(plain.keying.protection(), Protection::Plain);
     assert!(!said(&mut plain, PLAIN).contains("crypto"), "not offered again");
     callee.keying.hear(answer_to(&offer, 3).as_bytes()).unwrap();
-    let Protection::Sdes(keys) = callee.keying.protection() else { panic!() };
+    let Protection::Sdes(keys, _) = callee.keying.protection() else { panic!() };
     assert_eq!(keys.ours.suite(), Suite::ALL[2]);
     let again = said(&mut callee, PLAIN);
     assert_eq!(again.matches("a=crypto:").count(), 1, "what was agreed: {again}");
@@ -96,7 +96,7 @@ fn where_srtp_is_required_nothing_else_is_offered_or_taken() {
     assert_eq!(phone.keying.protection(), Protection::Plain);
     phone.keying.hear(sdes(&["AES_CM_128_HMAC_SHA1_80"]).as_bytes()).unwrap();
     assert_eq!(phone.keying.hear(PLAIN.as_bytes()), Err(SdpError::NotSecured), "nor later");
-    assert!(matches!(phone.keying.protection(), Protection::Sdes(_)));
+    assert!(matches!(phone.keying.protection(), Protection::Sdes(..)));
     let mut clear = dialog(Srtp::Required, Way::Clear);
     let offer = said(&mut clear, PLAIN);
     assert!(has(&offer, "m=audio 20000 UDP/TLS/RTP/SAVP 0 101") && !offer.contains("ice-"), "{offer}");
@@ -208,7 +208,7 @@ fn keys_differ_by_dialog_and_are_never_shown() {
     one.keying.hear(offer.as_bytes()).unwrap();
     other.keying.hear(offer.as_bytes()).unwrap();
     assert_ne!(one.keying.protection(), other.keying.protection());
-    let Protection::Sdes(keys) = one.keying.protection() else { panic!() };
+    let Protection::Sdes(keys, _) = one.keying.protection() else { panic!() };
     let shown = format!("{:?} {:?} {:#?}", one.keying, one.keying.protection(), keys);
     let octets = |key: &[u8]| key.iter().take(4).map(u8::to_string).collect::<Vec<_>>().join(", ");
     assert!(!shown.contains(&octets(keys.ours.key_and_salt())) && !shown.contains(KEY), "{shown}");
@@ -216,6 +216,31 @@ fn keys_differ_by_dialog_and_are_never_shown() {
     browser.keying.hear(BROWSER.as_bytes()).unwrap();
     let shown = format!("{:?} {:?}", browser.keying, browser.keying.protection());
     assert!(!shown.contains("P2uYro0UCOQ4zxjKXaWCBui1"), "{shown}");
+}
+
+#[test]
+fn a_crypto_context_is_that_of_a_dialog_until_its_party_takes_its_media_elsewhere_with_another_key() {
+    let offer = |key: &str, port: &str| {
+        sdes(&["AES_CM_128_HMAC_SHA1_80"]).replace(KEY, key).replace("audio 4000", &format!("audio {port}"))
+    };
+    let other_key: String = KEY.chars().rev().collect();
+    let mut dialog = dialog(Srtp::Optional, Way::Tls);
+    let mut context = |offer: String| {
+        dialog.keying.renew(offer.as_bytes());
+        dialog.keying.hear(offer.as_bytes()).unwrap();
+        let Protection::Sdes(_, context) = dialog.keying.protection() else { panic!() };
+        context
+    };
+    let first = context(offer(KEY, "4000"));
+    assert_eq!(context(offer(&other_key, "4000")), first, "another key alone");
+    assert_eq!(context(offer(&other_key, "4002")), first, "another port alone");
+    assert_eq!(context(offer(KEY, "4002").replace("IP4 10.0.0.1", "IP4 0.0.0.0")), first, "it holds");
+    let moved = context(offer(&other_key, "4004"));
+    assert_ne!(moved, first);
+    assert_eq!(context(offer(KEY, "4004")), moved);
+    let mut other = Origin::new(1, Keying::new([6; 32], None));
+    other.keying.hear(offer(KEY, "4000").as_bytes()).unwrap();
+    assert!(!matches!(other.keying.protection(), Protection::Sdes(_, context) if context == first));
 }
 
 fn terms() -> impl Strategy<Value = Terms> {
@@ -261,7 +286,7 @@ proptest! {
                 prop_assert_eq!(proto(&text), proto(heard));
                 match origin.keying.protection() {
                     Protection::Plain => prop_assert!(!text.contains("a=crypto") && !text.contains("a=fingerprint")),
-                    Protection::Sdes(keys) => prop_assert!(text.contains(keys.ours.suite().name())),
+                    Protection::Sdes(keys, _) => prop_assert!(text.contains(keys.ours.suite().name())),
                     Protection::Dtls(_) => prop_assert!(text.contains("a=fingerprint:") && text.contains("a=setup:")),
                 }
             }

@@ -145,6 +145,82 @@ fn a_source_that_begins_its_numbers_anew_is_heard_on_and_one_stray_mutes_nobody(
     assert_eq!(heard(&mut outbound, &mut inbound, stray.into_iter()), [10, 11, 12, 13, 14]);
 }
 
+/// The key of another offer.
+fn another(suite: Suite) -> Master {
+    Master::derive(suite, &[9; 32], 1)
+}
+
+/// Both ends of a stream that has rolled over once; the last number was 40.
+fn rolled_over(suite: Suite) -> (Outbound, Inbound) {
+    let (mut outbound, mut inbound) = (Outbound::new(&master(suite)), Inbound::new(&master(suite)));
+    for sequence in [65_000, 20, 40] {
+        assert!(opened(&mut inbound, sealed(&mut outbound, &rtp(7, sequence, b"a"))).is_ok());
+    }
+    (outbound, inbound)
+}
+
+#[test]
+fn rollovers_go_on_under_another_key() {
+    for suite in Suite::ALL {
+        let (mut outbound, mut inbound) = rolled_over(suite);
+        sealed(&mut outbound, &report(7, b"rr.."));
+        outbound.rekey(&another(suite));
+        inbound = inbound.rekeyed(&another(suite));
+        let packets = [41, 39, 42].map(|sequence| sealed(&mut outbound, &rtp(7, sequence, b"b")));
+        for packet in &packets {
+            assert!(opened(&mut inbound, packet.clone()).is_ok(), "{suite:?}");
+            assert_eq!(opened(&mut inbound, packet.clone()), Err(Refused::Replayed), "{suite:?}");
+        }
+        let packet = sealed(&mut outbound, &report(7, b"rr.."));
+        assert_eq!(inbound.transform.rtcp_index(&packet), Some(1), "SRTCP is counted on, too");
+        assert!(opened(&mut inbound, packet).is_ok(), "{suite:?}");
+    }
+}
+
+#[test]
+fn a_peer_that_begins_its_rollovers_anew_with_its_key_is_heard_on() {
+    for suite in Suite::ALL {
+        for (first, second) in [(41, 42), (60_000, 60_001), (65_535, 0)] {
+            let (_, inbound) = rolled_over(suite);
+            // Once more another key, before anything has come under the last one.
+            let mut inbound = inbound.rekeyed(&master(suite)).rekeyed(&another(suite));
+            let mut outbound = Outbound::new(&another(suite));
+            for sequence in [first, second] {
+                let packet = sealed(&mut outbound, &rtp(7, sequence, b"b"));
+                assert!(opened(&mut inbound, packet).is_ok(), "{suite:?} {sequence}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_forged_packet_settles_nothing_of_a_source_that_has_another_key() {
+    let suite = Suite::AesCm128HmacSha1_80;
+    for begins_anew in [false, true] {
+        let (mut outbound, inbound) = rolled_over(suite);
+        let mut inbound = inbound.rekeyed(&another(suite));
+        for sequence in 0..1000 {
+            let forged = rtp(7, sequence * 60, &[0; 30]);
+            assert_eq!(opened(&mut inbound, forged), Err(Refused::Forged));
+        }
+        match begins_anew {
+            true => outbound = Outbound::new(&another(suite)),
+            false => outbound.rekey(&another(suite)),
+        }
+        assert!(opened(&mut inbound, sealed(&mut outbound, &rtp(7, 41, b"b"))).is_ok());
+        let other = Outbound::new(&another(suite));
+        let mut other = if begins_anew { rolled_over_under(another(suite)) } else { other };
+        assert!(opened(&mut inbound, sealed(&mut other, &rtp(7, 42, b"c"))).is_err(), "it is settled by now");
+    }
+}
+
+/// What a stream under that key is after a rollover.
+fn rolled_over_under(key: Master) -> Outbound {
+    let mut outbound = Outbound::new(&key);
+    [65_000, 20].into_iter().for_each(|sequence| drop(sealed(&mut outbound, &rtp(7, sequence, b"a"))));
+    outbound
+}
+
 #[test]
 fn made_up_sources_displace_none_that_was_heard() {
     let suite = Suite::AesCm128HmacSha1_80;
