@@ -115,6 +115,25 @@ impl Live {
         }
     }
 
+    /// What becomes of the packet in the first `octets` of the buffer, and how long it is then. The voice hears it where it listens.
+    #[inline]
+    fn judge(
+        &mut self,
+        now: Instant,
+        (side, channel): (Side, Channel),
+        from: SocketAddr,
+        buffer: &mut [u8],
+        octets: usize,
+        voice: &Voice,
+    ) -> (Forward, usize) {
+        let packet = &buffer[..octets];
+        let Outcome { forward, tapped, rewritten } = self.relay.packet(now, side, channel, from, packet);
+        if tapped {
+            voice.heard(Heard { id: self.id, side, at: now, packet: packet.into() });
+        }
+        (forward, rewritten.map_or(octets, |it| it.write(buffer, octets)))
+    }
+
     fn send(&self, forward: Forward, packet: &[u8]) {
         if let Forward::SendTo { side, channel, to } = forward
             && let Some(socket) = self.socket(side, channel)
@@ -239,12 +258,7 @@ impl Relays {
         if live.carriage.carries() {
             return self.beside(now, (token >> 2) as usize, (side, channel), octets, from);
         }
-        let packet = &self.buffer[..octets];
-        let Outcome { forward, tapped, rewritten } = live.relay.packet(now, side, channel, from, packet);
-        if tapped {
-            self.voice.heard(Heard { id: live.id, side, at: now, packet: packet.into() });
-        }
-        let octets = rewritten.map_or(octets, |it| it.write(&mut self.buffer, octets));
+        let (forward, octets) = live.judge(now, (side, channel), from, &mut self.buffer, octets, &self.voice);
         live.send(forward, &self.buffer[..octets]);
     }
 

@@ -2,8 +2,8 @@
 
 use super::super::fast::FastPath;
 use super::{Live, Relays};
-use crate::relay::forward::{Channel, Outcome};
-use crate::relay::{Command, Heard, Side};
+use crate::relay::forward::Channel;
+use crate::relay::{Command, Side};
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -28,14 +28,9 @@ impl Relays {
         from: SocketAddr,
     ) {
         let (Some(fast), Some(Some(live))) = (&self.fast, self.relays.get_mut(at)) else { return };
-        let Some(packet) = self.buffer.get(..octets) else { return };
         live.carriage.catch_up(now, fast, &mut live.relay, side, from);
-        let Outcome { forward, tapped, rewritten } = live.relay.packet(now, side, channel, from, packet);
+        let (forward, octets) = live.judge(now, (side, channel), from, &mut self.buffer, octets, &self.voice);
         live.carriage.settle(now, fast, &mut live.relay);
-        if tapped {
-            self.voice.heard(Heard { id: live.id, side, at: now, packet: packet.into() });
-        }
-        let octets = rewritten.map_or(octets, |it| it.write(&mut self.buffer, octets));
         live.send(forward, self.buffer.get(..octets).unwrap_or_default());
     }
 

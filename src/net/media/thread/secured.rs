@@ -2,9 +2,9 @@
 
 use super::super::handshake::Datagram;
 use super::{Live, Relays};
-use crate::relay::forward::{Channel, Forward, Outcome};
+use crate::relay::forward::{Channel, Forward};
 use crate::relay::secured::Arrival;
-use crate::relay::{Heard, RelayId, Side};
+use crate::relay::{RelayId, Side};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -34,13 +34,8 @@ impl Relays {
         let Some(datagram) = self.buffer.get_mut(..octets) else { return };
         match live.relay.arrive(now, (side, channel), from, datagram, &mut self.answer) {
             Arrival::Packet(octets) => {
-                let Some(packet) = self.buffer.get(..octets) else { return };
-                let Outcome { forward, tapped, rewritten } =
-                    live.relay.packet(now, side, channel, from, packet);
-                if tapped {
-                    self.voice.heard(Heard { id: live.id, side, at: now, packet: packet.into() });
-                }
-                let octets = rewritten.map_or(octets, |it| it.write(&mut self.buffer, octets));
+                let (forward, octets) =
+                    live.judge(now, (side, channel), from, &mut self.buffer, octets, &self.voice);
                 if !live.send_sealed(forward, &mut self.buffer, octets)
                     && let (Forward::SendTo { side, channel, .. }, Some(packet)) =
                         (forward, self.buffer.get(..octets))
