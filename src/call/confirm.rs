@@ -102,13 +102,8 @@ impl Call {
             self.anchor = Anchor::reserve(office, self.key); // the call was without media until now
         }
         let Some(branch) = self.branches.get_mut(index) else { return };
-        let BranchState::Asked(asked) =
-            std::mem::replace(&mut branch.state, BranchState::Ended(LegOutcome::Failed))
-        else {
-            return;
-        };
+        let Some(Asked { dialog, ack, .. }) = branch.take_asked() else { return };
         self.byes = self.byes.saturating_sub(1);
-        let Asked { dialog, ack, .. } = *asked;
         branch.state = BranchState::Answered { dialog, ack: Some(ack) };
         if let Some(aside) = &mut branch.aside {
             aside.close(office, false);
@@ -140,13 +135,8 @@ impl Call {
         let (key, n) = (self.key, self.relays + 1);
         let branch = &mut self.branches[index];
         let (Some(mut aside), Some(anchor)) = (branch.aside.take(), &mut self.anchor) else { return };
-        let BranchState::Asked(asked) =
-            std::mem::replace(&mut branch.state, BranchState::Ended(LegOutcome::Failed))
-        else {
-            return;
-        };
+        let Some(Asked { dialog, ack, .. }) = branch.take_asked() else { return };
         self.byes = self.byes.saturating_sub(1);
-        let Asked { dialog, ack, .. } = *asked;
         aside.close(office, true);
         self.superseded.extend(anchor.adopt(office, &aside, super::media::relay_of(key, n)));
         self.relays = n;
@@ -232,6 +222,17 @@ impl Call {
 }
 
 impl Branch {
+    /// The dialog of a leg that is asked, out of it: what it becomes is for the caller of this to say. `None`: it is not asked.
+    fn take_asked(&mut self) -> Option<Asked> {
+        match std::mem::replace(&mut self.state, BranchState::Ended(LegOutcome::Failed)) {
+            BranchState::Asked(asked) => Some(*asked),
+            other => {
+                self.state = other;
+                None
+            }
+        }
+    }
+
     /// Hangs up on a leg that was asked, for these Reasons (RFC 3326). `false`: it was not.
     pub(super) fn leave_asked(&mut self, office: &mut Office, now: Now, reasons: &[&str]) -> bool {
         let BranchState::Asked(asked) = &mut self.state else { return false };
