@@ -2,9 +2,8 @@
 
 use super::net::{CLEAR, Weather, World};
 use super::phone::{Phone, Script};
-use super::{ANN, BOB, assert_at_rest, assert_joined, assert_points, finals, hang_up, ruleset, s};
+use super::{ANN, BOB, CID, assert_at_rest, assert_joined, assert_points, finals, hang_up, ruleset, s};
 
-const CID: &str = "127.0.1.4:5060";
 const DOT: &str = "127.0.1.5:5060";
 const CARRIER: &str = "127.0.1.8:5060";
 

@@ -3,11 +3,10 @@
 
 use super::net::{CLEAR, World};
 use super::phone::{Phone, Script};
-use super::{ANN, BOB, BOB_TOO, assert_at_rest, finals, ruleset, s};
+use super::{ANN, BOB, BOB_TOO, CID, assert_at_rest, finals, ruleset, s};
 use ringtree::switch::Input;
 use std::sync::Arc;
 
-const CID: &str = "127.0.1.4:5060";
 const TRUNK: &str = "127.0.1.8:5060";
 
 /// A trunk that takes and makes calls, and the routes to it.

@@ -2,14 +2,13 @@
 
 use super::net::{CLEAR, World};
 use super::phone::{Describes, Phone, Script};
-use super::{ANN, BOB, DOMAIN, assert_at_rest, finals, hang_up, ruleset, s};
+use super::{ANN, BOB, CID, DOMAIN, assert_at_rest, finals, hang_up, ruleset, s};
 use ringtree::switch::{Event, Input};
 use ringtree::voice::collect::Why;
 use ringtree::voice::room::RoomId;
 use ringtree::voice::{Command, Report, Sound, Spot};
 use std::collections::BTreeMap;
 
-const CID: &str = "127.0.1.4:5060";
 const PHONES: [(&str, &str); 3] = [(ANN, "ann1"), (BOB, "bob1"), (CID, "cid1")];
 
 /// Three people, and a room with these keys.

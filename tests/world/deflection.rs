@@ -2,9 +2,8 @@
 
 use super::net::{CLEAR, World};
 use super::phone::{Phone, Script};
-use super::{ANN, BOB, BOB_TOO, assert_at_rest, finals, ruleset, s};
+use super::{ANN, BOB, BOB_TOO, CID, assert_at_rest, finals, ruleset, s};
 
-const CID: &str = "127.0.1.4:5060";
 const CARRIER: &str = "127.0.1.8:5060";
 /// Other servers of the same carrier's.
 const SECOND: &str = "127.0.1.9:5060";

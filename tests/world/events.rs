@@ -2,7 +2,7 @@
 
 use super::net::{CLEAR, Weather, World, configured};
 use super::phone::{Phone, Script};
-use super::{ANN, BOB, BOB_TOO, DOMAIN, TWO_DEVICES, TWO_USERS, assert_at_rest, ruleset, s};
+use super::{ANN, BOB, BOB_TOO, CID, DOMAIN, TWO_DEVICES, TWO_USERS, assert_at_rest, ruleset, s};
 use ringtree::rules::{SeatStatus, Status, StatusKey, StatusObject};
 use ringtree::subscription::notice::{Finished, Notice, NoticeId, Outcome, What, Whom};
 use ringtree::subscription::summary::Counts;
@@ -325,8 +325,6 @@ fn v16_a_phone_that_registers_is_told_unasked_where_that_is_configured() {
     assert_eq!(world.phone(ANN).notifies.len(), 1, "a refresh is no news");
     assert_at_rest(&mut world);
 }
-
-const CID: &str = "127.0.1.4:5060";
 
 /// Ann, Bob and Cid with a phone each; Bob's does this. Ann watches Bob and Cid.
 fn watched(bob: Script) -> World {

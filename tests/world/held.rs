@@ -1,12 +1,9 @@
 //! Music on hold: who hears it, and until when.
 
-use super::net::{CLEAR, World};
-use super::phone::{Phone, Script};
-use super::{ANN, BOB, assert_at_rest, assert_points, hang_up, ruleset, s};
+use super::net::World;
+use super::{ANN, BOB, CID, assert_at_rest, assert_points, hang_up, s, three};
 use ringtree::relay::Source;
 use ringtree::voice::{Command, Sound};
-
-const CID: &str = "127.0.1.4:5060";
 
 /// Whoever holds a call of Ann's is heard with her music, and of Bob's with his.
 fn office() -> World {
@@ -14,14 +11,7 @@ fn office() -> World {
         [user.ann]\next = \"100\"\nmoh = \"calm\"\nvoicemail = { enabled = false }\n\
         [user.bob]\next = \"200\"\nmoh = \"calm\"\nvoicemail = { enabled = false }\n\
         [user.cid]\next = \"300\"\nvoicemail = { enabled = false }\n";
-    let rules = ruleset(users, &[("ann1", "ann"), ("bob1", "bob"), ("cid1", "cid")]);
-    let mut world = World::new(rules, CLEAR, 1);
-    for (address, device) in [(ANN, "ann1"), (BOB, "bob1"), (CID, "cid1")] {
-        world.add(Phone::new(address, device, Script::Answer { after: s(1) }));
-        world.act(address, Phone::register);
-    }
-    world.run(s(1));
-    world
+    three(users)
 }
 
 /// Ann speaks with Bob. The call at her phone, and at his.

@@ -3,11 +3,10 @@
 
 use super::net::World;
 use super::phone::{Phone, Script};
-use super::{ANN, BOB, DOMAIN, assert_at_rest, finals, office, ruleset, s};
+use super::{ANN, BOB, CID, DOMAIN, assert_at_rest, finals, office, ruleset, s};
 use ringtree::rules::{FrameStatus, SeatStatus, Status, StatusKey, StatusObject};
 use ringtree::switch::Input;
 
-const CID: &str = "127.0.1.4:5060";
 const ONE: &str = "127.0.1.8:5060";
 const TWO: &str = "127.0.1.9:5060";
 

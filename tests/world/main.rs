@@ -76,6 +76,20 @@ const TWO_DEVICES: &[(&str, &str)] = &[("ann1", "ann"), ("bob1", "bob")];
 const ANN: &str = "127.0.1.1:5060";
 const BOB: &str = "127.0.1.2:5060";
 const BOB_TOO: &str = "127.0.1.3:5060";
+const CID: &str = "127.0.1.4:5060";
+
+/// A trunk named `line`, and calls that go out by it.
+const A_LINE: &str = "
+[trunk.line]
+proxy = \"carrier.example\"
+[class.national]
+match = [\"+1.\"]
+[class.emergency]
+match = [\"911\"]
+[[route]]
+classes = [\"national\", \"emergency\"]
+via = [\"line\"]
+";
 
 /// Ann and Bob, registered.
 fn ann_and_bob(bob: Script, weather: Weather, seed: u64) -> World {
@@ -86,6 +100,18 @@ fn ann_and_bob(bob: Script, weather: Weather, seed: u64) -> World {
         world.act(address, Phone::register);
     }
     world.run_until("both register", s(60), |world| world.switch.counters().registrations == 2);
+    world
+}
+
+/// Ann, Bob and Cid, with one phone each that answers after a second.
+fn three(users: &str) -> World {
+    let rules = ruleset(users, &[("ann1", "ann"), ("bob1", "bob"), ("cid1", "cid")]);
+    let mut world = World::new(rules, CLEAR, 1);
+    for (address, device) in [(ANN, "ann1"), (BOB, "bob1"), (CID, "cid1")] {
+        world.add(Phone::new(address, device, Script::Answer { after: s(1) }));
+        world.act(address, Phone::register);
+    }
+    world.run(s(1));
     world
 }
 

@@ -2,10 +2,9 @@
 
 use super::net::{CLEAR, Weather, World};
 use super::phone::{Phone, Script};
-use super::{ANN, BOB, assert_at_rest, ruleset, s};
+use super::{ANN, BOB, CID, assert_at_rest, ruleset, s};
 
 const BOB_2: &str = "127.0.1.3:5060";
-const CID: &str = "127.0.1.4:5060";
 const SPARE: &str = "127.0.1.7:5060";
 
 const RULES: &str = "

@@ -1,8 +1,8 @@
 //! What differs between the two dialogs of a call: the numbers of codecs, and how keys are told. Messages are written by hand here.
 
-use crate::DOMAIN;
 use crate::net::configured;
 use crate::registrar::{Field, Sent, udp};
+use crate::{A_LINE, DOMAIN};
 use ringtree::call::lines::Server;
 use ringtree::relay::{Command, Side};
 use ringtree::sip::{Flow, Message, Method, Name, Transport};
@@ -10,20 +10,9 @@ use ringtree::switch::Input;
 
 const ANN: &str = "127.0.1.1:5060";
 const BOB: &str = "127.0.1.2:5060";
-const RULES: &str = "
-[trunk.line]
-proxy = \"carrier.example\"
-[class.national]
-match = [\"+1.\"]
-[class.emergency]
-match = [\"911\"]
-[[route]]
-classes = [\"national\", \"emergency\"]
-via = [\"line\"]
-";
 
 fn field() -> Field {
-    let mut field = Field::with(RULES, configured(|_| ()));
+    let mut field = Field::with(A_LINE, configured(|_| ()));
     let addresses = vec!["203.0.113.5:5060".parse().unwrap()];
     let server = Server { rank: 0, transport: Transport::Udp, weight: 0, addresses, name: None };
     field.input(Input::TrunkResolved { domain: DOMAIN.into(), trunk: "line".into(), servers: vec![server] });

@@ -2,12 +2,11 @@
 
 use super::net::{CLEAR, Weather, World};
 use super::phone::{Describes, Phone, Script};
-use super::{ANN, BOB, assert_at_rest, assert_joined, assert_points, finals, hang_up, ruleset, s};
+use super::{ANN, BOB, CID, assert_at_rest, assert_joined, assert_points, finals, hang_up, ruleset, s};
 use std::time::Duration;
 
 /// Bob's other phone.
 const BOB_2: &str = "127.0.1.3:5060";
-const CID: &str = "127.0.1.4:5060";
 const DOT: &str = "127.0.1.5:5060";
 /// In no group with anybody.
 const EVE: &str = "127.0.1.6:5060";

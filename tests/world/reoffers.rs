@@ -1,10 +1,8 @@
 //! Sessions that are changed in a call that is up: what holds when a change is refused, or can't be carried out.
 
-use super::net::{CLEAR, World};
-use super::phone::{Phone, Script};
-use super::{ANN, BOB, assert_at_rest, assert_joined, assert_points, hang_up, ruleset, s};
+use super::net::World;
+use super::{ANN, BOB, CID, assert_at_rest, assert_joined, assert_points, hang_up, s, three};
 
-const CID: &str = "127.0.1.4:5060";
 const AUDIO: &str = "m=audio 4000 RTP/AVP 0\r\na=sendrecv\r\n";
 const HELD: &str = "m=audio 4000 RTP/AVP 0\r\na=sendonly\r\n";
 /// Longer than sessions may go without a refresh.
@@ -13,13 +11,7 @@ const REFRESHED: u64 = 1000;
 /// Everybody answers after a second; Ann speaks with Bob. The call at her phone, and at his.
 fn talk(describe: impl FnOnce(&mut World)) -> (World, String, String) {
     let users = "[user.ann]\next = \"100\"\n[user.bob]\next = \"200\"\n[user.cid]\next = \"300\"\n";
-    let rules = ruleset(users, &[("ann1", "ann"), ("bob1", "bob"), ("cid1", "cid")]);
-    let mut world = World::new(rules, CLEAR, 1);
-    for (address, device) in [(ANN, "ann1"), (BOB, "bob1"), (CID, "cid1")] {
-        world.add(Phone::new(address, device, Script::Answer { after: s(1) }));
-        world.act(address, Phone::register);
-    }
-    world.run(s(1));
+    let mut world = three(users);
     describe(&mut world);
     let mut call = String::new();
     world.act(ANN, |ann, now| call = ann.call(now, "200", s(6000)));

@@ -2,7 +2,7 @@
 
 use crate::net::configured;
 use crate::registrar::{Field, Sent, tcp, udp};
-use crate::{DOMAIN, s};
+use crate::{A_LINE, DOMAIN, s};
 use ringtree::call::lines::Server;
 use ringtree::sip::{ConnectionId, Flow, Message, Method, Name, ServerName, Transport};
 use ringtree::switch::Input;
@@ -11,17 +11,6 @@ use std::net::SocketAddr;
 
 const ANN: &str = "127.0.1.1:5060";
 const BOB: &str = "127.0.1.2:5060";
-const CARRIER: &str = "
-[trunk.line]
-proxy = \"carrier.example\"
-[class.national]
-match = [\"+1.\"]
-[class.emergency]
-match = [\"911\"]
-[[route]]
-classes = [\"national\", \"emergency\"]
-via = [\"line\"]
-";
 
 fn local() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 5061))
@@ -110,7 +99,7 @@ fn who_is_not_reached_by_tls_is_not_rung_and_the_caller_is_told_why() {
 
 #[test]
 fn what_has_come_without_tls_is_refused_but_a_call_for_help_is_not() {
-    let mut field = office(CARRIER);
+    let mut field = office(A_LINE);
     leads(&mut field, &[(Transport::Udp, "203.0.113.5:5060")]);
     field.register(tls(1), "bob1", "<sip:bob1@10.0.0.7;transport=tls>", "");
     let sent = call(&mut field, udp(ANN), "sips:200@pbx.example", 1);
@@ -135,7 +124,7 @@ fn leads(field: &mut Field, servers: &[(Transport, &str)]) -> Vec<Sent> {
 
 #[test]
 fn a_trunk_takes_it_by_tls_or_not_at_all() {
-    let mut field = office(&CARRIER.replace("proxy", "transport = \"any\"\nproxy"));
+    let mut field = office(&A_LINE.replace("proxy", "transport = \"any\"\nproxy"));
     leads(&mut field, &[(Transport::Udp, "203.0.113.5:5060"), (Transport::Tls, "203.0.113.6:5061")]);
     let sent = call(&mut field, tls(2), "sips:+12025550199@pbx.example", 1);
     let out = invites(&sent)[0];
@@ -216,7 +205,7 @@ fn refer(field: &mut Field, answer: &Message, flow: Flow, to: &str, cseq: u32) -
 
 #[test]
 fn a_transfer_to_a_sips_uri_rings_what_is_reached_by_tls_and_nothing_else() {
-    let mut field = office(CARRIER);
+    let mut field = office(A_LINE);
     leads(&mut field, &[(Transport::Udp, "203.0.113.5:5060")]);
     field.register(tls(1), "app", "<sip:app@10.0.0.7;transport=tls>", "");
     let answer = talking(&mut field, tls(2), "sip:200@pbx.example", 1);
@@ -240,7 +229,7 @@ fn a_transfer_to_a_sip_uri_goes_by_what_there_is() {
 
 #[test]
 fn who_has_no_tls_is_not_transferred_to_a_sips_uri_but_to_help_they_are() {
-    let mut field = office(CARRIER);
+    let mut field = office(A_LINE);
     leads(&mut field, &[(Transport::Udp, "203.0.113.5:5060")]);
     field.register(udp(BOB), "bob1", "<sip:bob1@127.0.1.2>", "");
     let sent = call(&mut field, tls(2), "sip:200@pbx.example", 1);
@@ -323,7 +312,7 @@ fn a_trunk_that_is_changed_to_tls_never_goes_on_in_clear() {
     let register = |transport: &str| {
         let line =
             format!("[trunk.line]\n{transport}register = {{ user = \"office\", secret = \"plain:tea\" }}");
-        CARRIER.replace("[trunk.line]", &line)
+        A_LINE.replace("[trunk.line]", &line)
     };
     let mut field = office(&register(""));
     let udp_place = [(Transport::Udp, "203.0.113.5:5060")];
@@ -353,15 +342,15 @@ fn a_trunk_that_is_changed_to_tls_never_goes_on_in_clear() {
 
 #[test]
 fn a_trunk_whose_proxy_changes_leaves_the_old_one_at_once() {
-    let mut field = office(CARRIER);
+    let mut field = office(A_LINE);
     leads(&mut field, &[(Transport::Udp, "203.0.113.5:5060")]);
     let dial = |field: &mut Field, n| {
         let sent = call(field, tls(2), "sip:+12025550199@pbx.example", n);
         invites(&sent).iter().map(|sent| sent.to.remote.to_string()).collect::<Vec<_>>()
     };
-    field.publish(CARRIER);
+    field.publish(A_LINE);
     assert_eq!(dial(&mut field, 1), ["203.0.113.5:5060"], "nothing has changed");
-    field.publish(&CARRIER.replace("carrier.example", "other.example"));
+    field.publish(&A_LINE.replace("carrier.example", "other.example"));
     assert_eq!(dial(&mut field, 2), [""; 0]);
     leads(&mut field, &[(Transport::Udp, "203.0.113.7:5060")]);
     assert_eq!(dial(&mut field, 3), ["203.0.113.7:5060"]);

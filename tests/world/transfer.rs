@@ -2,10 +2,9 @@
 
 use super::net::{CLEAR, Weather, World};
 use super::phone::{Describes, Phone, Script};
-use super::{ANN, BOB, assert_at_rest, finals, ruleset, s};
+use super::{ANN, BOB, CID, assert_at_rest, finals, ruleset, s};
 use std::time::Duration;
 
-const CID: &str = "127.0.1.4:5060";
 const CARRIER: &str = "127.0.1.8:5060";
 
 const RULES: &str = "
