@@ -50,8 +50,8 @@ pub(super) enum Service {
 enum Stage {
     /// The caller hears early media; this is the final response.
     Refusing(Refusal),
-    /// The caller was answered. `unacked`: the 200, until its ACK comes.
-    Answered { unacked: Option<Unacked> },
+    /// The caller was answered. `unacked`: the 200, until its ACK comes; with the answer, if that 200 `offered`.
+    Answered { unacked: Option<Unacked>, offered: bool },
 }
 
 /// A final response that waits until something was said.
@@ -72,7 +72,7 @@ impl Served {
     pub fn farewell(self) -> Option<Unacked> {
         match self.stage {
             Stage::Refusing(_) => None,
-            Stage::Answered { unacked } => unacked,
+            Stage::Answered { unacked, .. } => unacked,
         }
     }
 
@@ -82,13 +82,13 @@ impl Served {
 
     /// The caller has acknowledged our 200.
     pub fn is_acknowledged(&self) -> bool {
-        matches!(self.stage, Stage::Answered { unacked: None })
+        matches!(self.stage, Stage::Answered { unacked: None, .. })
     }
 
     pub fn deadline(&self) -> Option<Instant> {
         let unacked = match &self.stage {
-            Stage::Answered { unacked: Some(unacked) } => Some(unacked.deadline()),
-            Stage::Answered { unacked: None } | Stage::Refusing(_) => None,
+            Stage::Answered { unacked: Some(unacked), .. } => Some(unacked.deadline()),
+            Stage::Answered { unacked: None, .. } | Stage::Refusing(_) => None,
         };
         unacked.into_iter().chain(self.until).min()
     }
@@ -164,7 +164,8 @@ impl Call {
         let unacked = self.caller.accept(office, now, description);
         self.log.answer = Some(now.wall);
         office.effect(Effect::Answered { id: self.log.id.clone(), answered_by: None });
-        self.enter(office, now, service, Stage::Answered { unacked: Some(unacked) });
+        let offered = self.offer.is_none();
+        self.enter(office, now, service, Stage::Answered { unacked: Some(unacked), offered });
     }
 
     /// Nobody has been answered, and nobody is transferred.
@@ -261,7 +262,7 @@ impl Call {
     pub(super) fn served_timeout(&mut self, office: &mut Office, now: Now) {
         self.caller.remind(office, now);
         let State::Served(served) = &mut self.state else { return };
-        if let Stage::Answered { unacked: waits @ Some(_) } = &mut served.stage
+        if let Stage::Answered { unacked: waits @ Some(_), .. } = &mut served.stage
             && waits.as_mut().is_some_and(|unacked| unacked.timeout(office, now) == Wait::GivenUp)
         {
             *waits = None; // RFC 3261 §13.3.1.4: BYE all the same
@@ -276,19 +277,25 @@ impl Call {
     /// The ACK to our 200.
     pub(super) fn served_acked(&mut self, office: &mut Office, now: Now, message: &Message) {
         let State::Served(served) = &mut self.state else { return };
-        let Stage::Answered { unacked } = &mut served.stage else { return };
-        if unacked.take().is_none() || self.offer.is_some() {
+        let Stage::Answered { unacked, offered } = &mut served.stage else { return };
+        if unacked.take().is_none() || !*offered {
             return;
         }
         let sound = |answer: &Bytes| self.caller.peer.origin.keying.check(answer).is_ok();
         let answer = headers::description(message).filter(sound);
         let spoken = answer.as_deref().and_then(|answer| spoken(answer, None));
+        let begun = self.anchor.as_ref().is_some_and(|anchor| anchor.is_voiced(Side::A));
         match (answer, spoken) {
             (Some(answer), Some(spoken)) => {
                 self.point(office, Side::A, &answer);
+                if begun {
+                    self.speak_on(office, now, &spoken);
+                    return self.mind_hold(office);
+                }
                 self.speak(office, &spoken);
                 self.begin_service(office, now);
             }
+            _ if begun => {} // the session stays as it was
             _ => self.end_served(office, now, &[]),
         }
     }
@@ -369,9 +376,9 @@ impl Call {
         };
         office.respond(now, server, 200, bytes.clone());
         if let (Method::Invite, State::Served(served)) = (message.method(), &mut self.state)
-            && let Stage::Answered { unacked } = &mut served.stage
+            && let Stage::Answered { unacked, offered } = &mut served.stage
         {
-            *unacked = Some(Unacked::new(now, server, bytes));
+            (*unacked, *offered) = (Some(Unacked::new(now, server, bytes)), offer.is_none());
         }
     }
 

@@ -131,6 +131,46 @@ fn whoever_makes_no_offer_comes_in_with_the_answer_in_the_ack() {
 }
 
 #[test]
+fn whoever_made_no_offer_may_hold_and_come_back_as_any_other() {
+    let mut world = world("");
+    dial(&mut world, ANN, "820");
+    world.phone(BOB).describes = Describes::Ack;
+    let call = dial(&mut world, BOB, "820");
+    for (direction, there) in [("sendonly", 1), ("sendrecv", 2)] {
+        let session = world.phone(BOB).described(&format!("m=audio 4000 RTP/AVP 0\r\na={direction}\r\n"));
+        world.act(BOB, |bob, now| bob.reoffer(now, &call, &session));
+        world.run(s(2));
+        assert_eq!(people(&world), [there], "{direction}");
+    }
+    assert_eq!(world.phone(BOB).byes, 0);
+    hang_up(&mut world, BOB, &call);
+    assert_eq!(people(&world), [1]);
+}
+
+#[test]
+fn whoever_asks_for_our_offer_is_spoken_with_where_the_answer_says() {
+    let mut world = world("");
+    dial(&mut world, ANN, "820");
+    let call = dial(&mut world, BOB, "820");
+    for (direction, port, there) in [("sendonly", 4100, 1), ("sendrecv", 4200, 2)] {
+        let session = world.phone(BOB).described(&format!("m=audio {port} RTP/AVP 0\r\na={direction}\r\n"));
+        world.phone(BOB).session = Some(session);
+        world.act(BOB, |bob, now| bob.reoffer(now, &call, ""));
+        world.run(s(2));
+        assert_eq!(people(&world), [there], "{direction}");
+        let pointed = world.points.values().flatten().flatten().any(|to| to.port() == port);
+        assert!(pointed, "{:?}", world.points);
+    }
+    // Without an answer things stay as they are.
+    world.phone(BOB).session = Some(String::new());
+    world.act(BOB, |bob, now| bob.reoffer(now, &call, ""));
+    world.run(s(2));
+    assert_eq!(people(&world), [2]);
+    hang_up(&mut world, BOB, &call);
+    assert_eq!(people(&world), [1]);
+}
+
+#[test]
 fn a_phone_that_is_gone_leaves_the_room_when_its_session_is_refreshed() {
     let mut world = world("");
     dial(&mut world, ANN, "820");

@@ -142,8 +142,8 @@ pub struct Phone {
     pub session: Option<String>,
     /// Final responses to its re-INVITEs, in order, as text.
     pub reoffered: Vec<String>,
-    /// Its re-INVITEs by their branch: the call, and the number of the request.
-    reoffers: BTreeMap<String, (String, u64)>,
+    /// Its re-INVITEs by their branch: the call, the number of the request, and whether it asks for an offer.
+    reoffers: BTreeMap<String, (String, u64, bool)>,
     /// Where its 3xx send a call.
     pub moved_to: Option<String>,
     /// Of every request that this phone makes.

@@ -14,27 +14,28 @@ impl Phone {
         self.reinvite(now, call_id, "", description);
     }
 
-    /// The same, with these fields more.
+    /// The same, with these fields more. Without a description the other side is asked for its offer, and the ACK answers.
     pub fn reinvite(&mut self, now: Duration, call_id: &str, fields: &str, description: &str) {
         self.now = now;
         self.count += 1;
         let (branch, cseq) = (self.fresh("z9hG4bK"), 100 + self.count);
         let bytes = self.in_dialog(call_id, "INVITE", cseq, &branch, fields, description);
-        self.reoffers.insert(branch.clone(), (call_id.to_owned(), cseq));
+        self.reoffers.insert(branch.clone(), (call_id.to_owned(), cseq, description.is_empty()));
         self.send_repeating(format!("{branch}INVITE"), bytes);
     }
 
     /// A final response to such a request. `false`: it is to another one.
     pub(super) fn hears_of_reoffer(&mut self, response: &rsip::Response, status: u16) -> bool {
         let branch = branch_of(response);
-        let Some((call_id, cseq)) = self.reoffers.get(&branch).cloned() else { return false };
+        let Some((call_id, cseq, late)) = self.reoffers.get(&branch).cloned() else { return false };
         let text = response.to_string();
         if self.reoffered.last() != Some(&text) {
             self.reoffered.push(text);
         }
         // RFC 3261 §17.1.1.3: the ACK to a refusal has the INVITE's branch; to a 2xx it is a request of its own.
         let branch = if status < 300 { self.fresh("z9hG4bKack") } else { branch };
-        let bytes = self.in_dialog(&call_id, "ACK", cseq, &branch, "", "");
+        let answer = if late && status < 300 { self.offer() } else { String::new() };
+        let bytes = self.in_dialog(&call_id, "ACK", cseq, &branch, "", &answer);
         self.outbox.push(bytes);
         true
     }
