@@ -194,6 +194,7 @@ impl Call {
             return refuse(office, 500); // RFC 3261 §12.2.2
         }
         self.seen_on(side, flow);
+        self.moved_on(office, side, &flow, message);
         if let State::Served(_) = self.state {
             return self.request_of_served(office, now, server, &flow, message);
         }

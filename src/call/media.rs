@@ -7,7 +7,7 @@ use super::aside::Aside;
 use super::destination;
 use super::office::{CallKey, Effect, Office};
 use crate::relay::rewriting::Key;
-use crate::relay::{Audio, Command, PortPair, RelayId, Side};
+use crate::relay::{Audio, Command, PortPair, RelayId, Side, Source};
 use crate::sdp::payload::Renumbering;
 use crate::sdp::{self, Direction, Origin, Ports, Protection, SdpError};
 use bytes::Bytes;
@@ -34,6 +34,10 @@ pub struct Anchor {
     /// Who hears us, and not the other party.
     voiced: Voiced,
     records: bool,
+    /// Where nobody is, A's side first.
+    vacant: [bool; 2],
+    /// The branch that side B was pointed at last.
+    leads_to: Option<usize>,
 }
 
 /// A relay of this call whose place another one has taken: what is free once it is closed.
@@ -77,7 +81,22 @@ impl Anchor {
         let (voiced, records) = (Voiced::default(), false);
         let id = relay_of(call, 0);
         let (by_ipv6, told, renumbered) = ([None; 2], Default::default(), Default::default());
-        Some(Anchor { id, a, b, state, directions, audio, by_ipv6, told, renumbered, voiced, records })
+        let (vacant, leads_to) = ([false; 2], None);
+        Some(Anchor {
+            id,
+            a,
+            b,
+            state,
+            directions,
+            audio,
+            by_ipv6,
+            told,
+            renumbered,
+            voiced,
+            records,
+            vacant,
+            leads_to,
+        })
     }
 
     /// The description as a party on side `to` gets it, in the dialog of that origin: audio at our port that faces it.
@@ -210,6 +229,35 @@ impl Anchor {
         }
     }
 
+    /// The branch that side B was pointed at last.
+    #[must_use]
+    pub fn leads_to(&self) -> Option<usize> {
+        self.leads_to
+    }
+
+    /// Side B is pointed at that branch.
+    pub fn lead_to(&mut self, branch: usize) {
+        self.leads_to = Some(branch);
+    }
+
+    /// Whether nobody is on that side: what the other party says goes nowhere then.
+    pub fn vacate(&mut self, office: &mut Office, side: Side, vacant: bool) {
+        let before = &mut self.vacant[usize::from(side == Side::B)];
+        if *before == vacant || !matches!(self.state, State::Open) {
+            return;
+        }
+        *before = vacant;
+        if !self.is_voiced(side) {
+            self.feed_by_party(office, side);
+        }
+    }
+
+    /// The party on that side, if one is there, hears the other one.
+    fn feed_by_party(&self, office: &mut Office, side: Side) {
+        let from = if self.vacant[usize::from(side == Side::B)] { Source::Nobody } else { Source::Party };
+        office.effect(Effect::Media(Command::Feed { id: self.id, side, from }));
+    }
+
     #[must_use]
     pub fn id(&self) -> RelayId {
         self.id
@@ -232,6 +280,7 @@ impl Anchor {
         let id = std::mem::replace(&mut self.id, successor);
         office.effect(Effect::Media(Command::Succeed { id, by: successor, b: aside.pair }));
         self.renumbered = Default::default();
+        self.vacant = [false; 2];
         let [_, told] = &mut self.told;
         *told = Protection::Plain;
         Some(Superseded { id, b })

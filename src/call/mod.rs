@@ -69,6 +69,7 @@ mod terms;
 pub mod transfer;
 pub mod trunk;
 pub mod unacked;
+mod vacancy;
 pub mod verdict;
 mod voiced;
 pub mod wake;

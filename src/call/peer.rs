@@ -141,15 +141,18 @@ impl Call {
     pub(super) fn point_branch(
         &mut self,
         office: &mut Office,
-        branch: usize,
+        index: usize,
         side: Side,
         description: &Bytes,
     ) -> Result<(), SdpError> {
-        let branch = self.branches.get_mut(branch).ok_or(SdpError::NoAudio)?;
+        let branch = self.branches.get_mut(index).ok_or(SdpError::NoAudio)?;
         branch.peer.hear(description)?;
         if let Some(anchor) = &mut self.anchor {
             let (protection, expected) = (branch.peer.origin.keying.protection(), branch.peer.expected);
             anchor.point(office, side, description, protection, expected);
+            if side == Side::B {
+                anchor.lead_to(index);
+            }
         }
         Ok(())
     }

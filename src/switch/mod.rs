@@ -272,6 +272,7 @@ impl Switch {
     fn with_call(&mut self, key: CallKey, act: impl FnOnce(&mut Call, &mut Office)) -> bool {
         let Some(call) = self.calls.get_mut(key) else { return false };
         act(call, &mut self.office);
+        call.mind_vacancies(&mut self.office);
         call.show(&mut self.office);
         self.calls.settle(key);
         true

@@ -30,6 +30,7 @@ mod sips;
 mod strangers;
 mod transfer;
 mod trunks;
+mod vacancy;
 mod voiced;
 
 use net::{CLEAR, Weather, World};

@@ -63,7 +63,7 @@ impl Anchor {
         if self.voiced.replace(side, None).is_some() {
             let id = self.id;
             office.effect(Effect::Voice(voice::Command::Close { at: Spot { relay: id, side } }));
-            office.effect(Effect::Media(Command::Feed { id, side, from: Source::Party }));
+            self.feed_by_party(office, side);
             if !self.records {
                 office.effect(Effect::Media(Command::Tap { id, side, on: false }));
             }
