@@ -93,22 +93,24 @@ pub struct Relay {
     b: Party,
 }
 
+/// What each packet looks at lies together, and what few look at lies behind it: a thousand calls are more than a cache holds.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Party {
     pub(super) rtp: Latch,
-    pub(super) rtcp: Latch,
-    pub(super) reports: Reports,
-    pub(super) guard: Guard,
-    /// What came from this party.
-    pub(super) reception: Reception,
-    /// What this party hears.
-    pub(super) feed: Source,
-    /// The voice plane hears this party.
-    pub(super) tap: Tap,
     /// What the other party sends is not sent to this one as it came.
     rewriting: Option<Box<Rewriting>>,
     /// Packets of it that may be passed on until the next look.
     allowance: u32,
+    /// What this party hears.
+    pub(super) feed: Source,
+    pub(super) reports: Reports,
+    /// What came from this party.
+    pub(super) reception: Reception,
+    /// The voice plane hears this party.
+    pub(super) tap: Tap,
+    pub(super) rtcp: Latch,
+    pub(super) guard: Box<Guard>,
 }
 
 impl Default for Party {
@@ -117,7 +119,7 @@ impl Default for Party {
             rtp: Latch::default(),
             rtcp: Latch::default(),
             reports: Reports::default(),
-            guard: Guard::default(),
+            guard: Box::default(),
             reception: Reception::default(),
             feed: Source::default(),
             tap: Tap::Off,
