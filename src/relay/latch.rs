@@ -13,8 +13,8 @@
 //! | the source that was heard before, once another party is pointed at | not among the first [`LINGERING`] packets |
 //!
 //! After a transfer the one who has left still sends for a moment, to the port that is the newcomer's now. Where the newcomer stands
-//! behind a NAT, that would be the first packet that fits, and the newcomer would never be heard. Where both are behind one NAT, or on one
-//! machine, where SIP comes from doesn't tell them apart, and counts for nothing.
+//! behind a NAT, that would be the first packet that fits, and the newcomer would never be heard. On one machine, where SIP comes from
+//! doesn't tell them apart, and counts for nothing: a newcomer's media may have another loopback address.
 //!
 //! A locked source gives way, to the address of the SDP or (that being private) to where the SIP comes from: at once where it is itself
 //! neither, else once it has been [`QUIET`]. One forged packet takes the voice from nobody who speaks.
@@ -196,9 +196,10 @@ impl Latch {
 }
 
 impl Pointed {
-    /// Who spoke before did so from where the newcomer's SIP comes from (one NAT, one machine): that address doesn't tell the two apart.
+    /// Who spoke before did so from where the newcomer's SIP comes from, on this machine: that address doesn't tell the two apart. (Nobody
+    /// else is on that path; behind one NAT the port tells them apart.)
     fn beside(self, former: SocketAddr) -> Pointed {
-        Pointed { expected: self.expected.filter(|ip| *ip != former.ip()), ..self }
+        Pointed { expected: self.expected.filter(|ip| *ip != former.ip() || !ip.is_loopback()), ..self }
     }
 
     /// Whether it may be the party, before that is heard.
@@ -305,15 +306,24 @@ mod tests {
     }
 
     #[test]
-    fn where_the_one_who_left_spoke_from_the_same_address_it_does_not_tell_who_has_come() {
+    fn after_a_transfer_behind_one_nat_a_stranger_is_not_heard_before_who_has_come() {
         let mut tried = expected("192.168.1.5:4000", Some(NAT));
         assert!(tried.admit(BY_NAT));
         tried.point(Some("192.168.1.6:4000"), Some(NAT));
         assert!(!tried.admit(BY_NAT), "who has left");
-        assert!(tried.admit(STRANGER), "who has come, by another way than its SIP");
+        assert!(!tried.admit(STRANGER));
+        assert!(tried.admit("198.51.100.7:61002"), "who has come");
         tried.now += GRACE;
-        assert!(!tried.admit(BY_NAT));
-        assert_eq!(tried.latch.source(), Some(at(STRANGER)));
+        assert!(!tried.admit(STRANGER) && !tried.admit(BY_NAT));
+    }
+
+    #[test]
+    fn after_a_transfer_on_one_machine_who_has_come_may_speak_from_another_address_than_its_sip() {
+        let mut tried = expected("127.64.3.128:4000", Some("127.64.3.128"));
+        assert!(tried.admit("127.64.3.128:59334"));
+        tried.point(Some("127.64.3.129:4000"), Some("127.64.3.128"));
+        assert!(!tried.admit("127.64.3.128:59334"), "who has left");
+        assert!(tried.admit("127.0.0.1:4000"), "who has come");
     }
 
     #[test]
