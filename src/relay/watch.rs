@@ -45,11 +45,15 @@ impl Watch {
         for ear in [&mut self.a, &mut self.b] {
             (ear.since, ear.state) = (now, State::Awaited);
         }
-        self.remind();
+        self.remind(now);
     }
 
-    /// A party was pointed where it was: nothing is new, but silence that goes on is reported again.
-    pub fn remind(&mut self) {
+    /// A party was pointed where it was: nothing is new, but silence that goes on is reported again. Whoever was silent has its time again:
+    /// it may not have been meant to speak before.
+    pub fn remind(&mut self, now: Instant) {
+        for ear in [&mut self.a, &mut self.b].into_iter().filter(|ear| ear.state == State::Silent) {
+            (ear.since, ear.state) = (now, State::Awaited);
+        }
         self.reported = self.reported.filter(|audio| *audio == Audio::BothWays);
     }
 
@@ -140,11 +144,21 @@ mod tests {
         let start = Instant::now();
         let mut watch = Watch::new(start);
         assert_eq!(reports(&mut watch, start, 1..10, |_| (true, true)), []);
-        watch.remind();
+        watch.remind(start + Duration::from_secs(10));
         assert_eq!(reports(&mut watch, start, 10..15, |_| (true, false)), [], "a pause");
         assert_eq!(reports(&mut watch, start, 15..30, |_| (true, false)), [(19, Audio::CalleeSilent)]);
-        watch.remind();
-        assert_eq!(reports(&mut watch, start, 30..40, |_| (true, false)), [(30, Audio::CalleeSilent)]);
+        watch.remind(start + Duration::from_secs(30));
+        assert_eq!(reports(&mut watch, start, 30..40, |_| (true, false)), [(33, Audio::CalleeSilent)]);
+    }
+
+    #[test]
+    fn who_was_not_to_speak_before_an_answer_or_on_hold_has_its_time_after_it() {
+        let start = Instant::now();
+        let mut watch = Watch::new(start);
+        // Early media: most callers send nothing before the answer.
+        assert_eq!(reports(&mut watch, start, 1..6, |_| (false, true)), [(3, Audio::CallerSilent)]);
+        watch.remind(start + Duration::from_millis(5_500));
+        assert_eq!(reports(&mut watch, start, 6..60, |second| (second > 6, true)), [(7, Audio::BothWays)]);
     }
 
     #[test]
