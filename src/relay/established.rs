@@ -5,7 +5,7 @@
 //! the relay itself gets, it has to be asked for again.
 //!
 //! Invariant: as established counts only what [`Relay::packet`] would do with every such packet: send it to the other party, unchanged,
-//! and nothing else. Whatever is ever done with a packet beside that (a tap, keys, other payload types) has to stand in
+//! and nothing else, of a party that doesn't flood. Whatever is ever done with a packet beside that (a tap, keys, other payload types) has to stand in
 //! [`Relay::established`].
 
 use super::forward::Relay;
@@ -62,7 +62,7 @@ impl Relay {
     /// doesn't say.
     #[must_use]
     pub fn established(&mut self, side: Side) -> Option<Established> {
-        if self.secured || !self.sends_as_it_came(side.other()) {
+        if self.secured || self.floods(side) || !self.sends_as_it_came(side.other()) {
             return None;
         }
         let other = self.party(side.other());

@@ -203,9 +203,20 @@ impl Relay {
         party.rtcp.point(now, rtcp, expected);
         party.reports = if rtp.is_some() && rtp == rtcp { Reports::Muxed } else { Reports::Apart };
         if elsewhere {
+            self.forget_keys();
             self.note_pointed(now);
         } else {
-            self.watch.remind();
+            self.watch.remind(now);
+        }
+    }
+
+    /// Somebody else is there, or nobody for now: what was pressed before is told to nobody any more.
+    fn forget_keys(&mut self) {
+        for party in [&mut self.a, &mut self.b] {
+            if let Some(rewriting) = &mut party.rewriting {
+                rewriting.forget();
+            }
+            party.rewriting.take_if(|rewriting| rewriting.is_idle());
         }
     }
 
@@ -236,6 +247,13 @@ impl Relay {
     /// See `Command::Tap`.
     pub fn tap(&mut self, now: Instant, side: Side, on: bool) {
         self.party(side).tap = if on { Tap::On { since: now, heard: 0 } } else { Tap::Off };
+    }
+
+    /// Whether that party has sent all that it may until the next second.
+    #[must_use]
+    pub fn floods(&self, side: Side) -> bool {
+        let party = if side == Side::A { &self.a } else { &self.b };
+        party.allowance == 0
     }
 
     /// A second has passed: each party may send on.

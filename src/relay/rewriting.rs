@@ -121,6 +121,14 @@ impl Rewriting {
         room
     }
 
+    /// Keys that wait are told no more.
+    pub fn forget(&mut self) {
+        self.waiting.clear();
+        if let Stage::Pressed { .. } = self.stage {
+            self.stage = Stage::Sound;
+        }
+    }
+
     /// Nothing is to be rewritten.
     #[must_use]
     pub fn is_idle(&self) -> bool {

@@ -1,6 +1,7 @@
 //! What becomes of packets, as the parties and the call record notice it.
 
 use super::*;
+use crate::relay::rewriting::Key;
 use std::time::Duration;
 
 const RTP: [u8; 12] = [0x80, 0, 0, 1, 0, 0, 0, 160, 1, 2, 3, 4];
@@ -298,4 +299,18 @@ fn what_shares_the_port_with_rtp_is_told_by_its_first_octet() {
     assert_eq!(forward, Forward::Drop(Why::NotRtp));
     let forward = packet(&mut relay, now, Side::A, Channel::Rtp, from, &RTP);
     assert_eq!(forward, send_to(Side::B, Channel::Rtp, "10.0.0.2:5000"), "none of that locked the source");
+}
+
+#[test]
+fn keys_that_were_pressed_while_nothing_was_sent_are_not_told_to_whoever_comes_next() {
+    let now = Instant::now();
+    let mut relay = pointed(now);
+    let key = Key { event: 5, payload_type: 101, lasts: 800 };
+    relay.press(Side::B, key);
+    relay.point(now, Side::B, (Some(at("10.0.0.3:6000")), None), None);
+    let outcome = relay.packet(now, Side::A, Channel::Rtp, at("10.0.0.1:4000"), &RTP);
+    assert_eq!((outcome.forward, outcome.rewritten), (send_to(Side::B, Channel::Rtp, "10.0.0.3:6000"), None));
+    relay.press(Side::B, key);
+    let outcome = relay.packet(now, Side::A, Channel::Rtp, at("10.0.0.1:4000"), &RTP);
+    assert!(outcome.rewritten.is_some(), "whoever is there is told");
 }

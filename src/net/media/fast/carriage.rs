@@ -6,7 +6,7 @@ use super::{Entry, FastPath};
 use crate::net::clock;
 use crate::relay::Side;
 use crate::relay::established::{Carried, Flow};
-use crate::relay::forward::Relay;
+use crate::relay::forward::{PACKETS_A_LOOK, Relay};
 use crate::relay::stats::DROPOUT_MAX;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -44,10 +44,13 @@ impl Carriage {
         for side in SIDES {
             let leg = self.leg(side);
             if let Some(entry) = &mut leg.carried {
+                let before = entry.told.0;
                 if let Some(counts) = fast.counts(entry) {
                     entry.tell(now, fast, relay, side, &counts);
                 }
-                if !fast.reroute(entry) {
+                // The kernel sets no limit. The relay does, for as long as this goes on.
+                let floods = entry.told.0 - before > u64::from(PACKETS_A_LOOK);
+                if floods || !fast.reroute(entry) {
                     leg.end(now, fast, relay, side);
                 }
                 continue;
