@@ -210,16 +210,20 @@ impl Keying {
         Ok(())
     }
 
-    /// The peer offers this next: where its key is another one, ours is another one, too, in the answer and from it on (RFC 4568 §7.1.4). To be
-    /// said before it is heard, and of offers alone: an answer agrees to the key that we have offered.
+    /// The peer offers this next: where its key is another one or gone, ours is another one, too, in the answer and from it on (RFC 4568 §7.1.4):
+    /// one that begins again where it began before would repeat its keystream. To be said before it is heard, and of offers alone: an answer
+    /// agrees to the key that we have offered.
     pub fn renew(&mut self, offer: &[u8]) {
         let before = match self.heard.as_ref().map(|heard| &heard.by) {
             Some(By::Crypto(crypto)) => &crypto.master,
             Some(By::Nothing | By::Dtls { .. }) | None => return,
         };
-        if let Ok(Heard { by: By::Crypto(crypto), .. }) = self.read(offer)
-            && crypto.master != *before
-        {
+        let another = match self.read(offer) {
+            Ok(Heard { by: By::Crypto(crypto), .. }) => crypto.master != *before,
+            Ok(_) => true,
+            Err(_) => false,
+        };
+        if another {
             self.renewals += 1;
             self.moves += u32::from(receives_at(offer).is_some_and(|at| self.at.is_some_and(|it| it != at)));
         }
@@ -324,8 +328,10 @@ impl Keying {
             // Whoever begins has to know where to: a phone behind a NAT finds us, and not the other way round.
             (Setup::ActPass, _) => Role::Server,
         };
+        // Of two that are lite nobody checks: each is where its description says (RFC 8445 §6.2).
+        let lite = value(session, b"ice-lite").is_some();
         let ice = match (either(b"ice-ufrag"), either(b"ice-pwd")) {
-            (Some(ufrag), Some(pwd)) => {
+            (Some(ufrag), Some(pwd)) if !lite => {
                 Some(Credentials { ufrag: name(ufrag)?, pwd: Zeroizing::new(name(pwd)?.into_string()) })
             }
             _ => None,

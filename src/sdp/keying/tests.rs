@@ -192,6 +192,34 @@ fn a_browser_is_called_as_browsers_are() {
 }
 
 #[test]
+fn a_gateway_that_checks_nothing_is_where_its_description_says() {
+    for (ice_lite, found_by_ice) in [("", true), ("a=ice-lite\r\n", false)] {
+        let mut gateway = dialog(Srtp::Optional, Way::Clear);
+        let offer = BROWSER.replacen("t=0 0\r\n", &format!("t=0 0\r\n{ice_lite}"), 1);
+        gateway.hear(&Bytes::from(offer.clone())).unwrap();
+        let Protection::Dtls(association) = gateway.keying.protection() else { panic!() };
+        assert_eq!(association.ice.is_some(), found_by_ice);
+        let answer = said(&mut gateway, &offer);
+        assert_eq!(answer.contains("a=ice-ufrag:"), found_by_ice, "{answer}");
+        assert!(answer.contains("a=fingerprint:"));
+    }
+}
+
+#[test]
+fn keys_of_ours_are_not_used_again_after_a_time_in_the_clear() {
+    let mut phone = dialog(Srtp::Optional, Way::Clear);
+    let secured = sdes(&["AES_CM_128_HMAC_SHA1_80"]);
+    let mut keys = Vec::new();
+    for offer in [secured.as_str(), PLAIN, secured.as_str()] {
+        phone.keying.renew(offer.as_bytes());
+        phone.hear(&Bytes::copy_from_slice(offer.as_bytes())).unwrap();
+        let answer = said(&mut phone, offer);
+        keys.extend(answer.lines().find(|line| line.starts_with("a=crypto")).map(str::to_owned));
+    }
+    assert!(keys.len() == 2 && keys[0] != keys[1], "{keys:?}");
+}
+
+#[test]
 fn a_phone_that_waits_for_us_is_called_by_us() {
     let mut phone = dialog(Srtp::Optional, Way::Clear);
     phone.keying.hear(BROWSER.replace("actpass", "passive").as_bytes()).unwrap();
