@@ -35,6 +35,8 @@ const LINGER: Duration = Duration::from_secs(10);
 const STEP: Duration = Duration::from_millis(5);
 /// The longest datagram of ours.
 const OUT_BYTES_MAX: usize = 2048;
+/// RFC 6347 §4.1: content type, version, epoch, sequence number, length.
+const RECORD_HEADER_BYTES: usize = 13;
 
 /// What we show in handshakes: a certificate of this run of the daemon.
 #[derive(Clone, Debug)]
@@ -201,6 +203,9 @@ impl Desk {
 
     fn datagram(&mut self, now: Instant, datagram: Datagram) {
         let Datagram { of: key, pair, association, peer, datagram } = datagram;
+        if alerts_in_the_clear(&datagram) {
+            return;
+        }
         let known = self.under_way.get(&key).is_some_and(|it| it.association.is_same(&association));
         if !known {
             self.under_way.remove(&key);
@@ -318,6 +323,19 @@ impl Handshake {
     }
 }
 
+/// Whether there is an alert in a datagram that nobody has sealed (content type 21, epoch 0). Anybody can forge one, and it would end a
+/// handshake: it is passed over (RFC 6347 §4.1.2.7), and a peer that really gives up is given up when its time is over.
+fn alerts_in_the_clear(mut datagram: &[u8]) -> bool {
+    while let Some((header, rest)) = datagram.split_at_checked(RECORD_HEADER_BYTES) {
+        if header.first() == Some(&21) && header.get(3..5) == Some(&[0, 0]) {
+            return true;
+        }
+        let length = header.last_chunk().map_or(0, |octets| usize::from(u16::from_be_bytes(*octets)));
+        datagram = rest.get(length..).unwrap_or_default();
+    }
+    false
+}
+
 /// Whether a datagram begins with a ClientHello: a record of the handshake (22, 13 octets), and of that the first message (1).
 fn is_client_hello(datagram: &[u8]) -> bool {
     datagram.first() == Some(&22) && datagram.get(13) == Some(&1)
@@ -343,4 +361,25 @@ fn keys(material: &KeyingMaterial, profile: SrtpProfile, role: Role) -> Option<K
         Role::Client => Keys { ours: client, theirs: server },
         Role::Server => Keys { ours: server, theirs: client },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(content_type: u8, epoch: u8, octets: &[u8]) -> Vec<u8> {
+        let mut record = vec![content_type, 0xfe, 0xfd, 0, epoch, 0, 0, 0, 0, 0, 1, 0, octets.len() as u8];
+        record.extend(octets);
+        record
+    }
+
+    #[test]
+    fn an_alert_that_anybody_could_have_sent_is_known_wherever_it_stands() {
+        let (hello, alert, sealed) =
+            (record(22, 0, &[1; 40]), record(21, 0, &[2, 40]), record(21, 1, &[7; 24]));
+        assert!(alerts_in_the_clear(&alert));
+        assert!(alerts_in_the_clear(&[hello.clone(), alert.clone()].concat()));
+        assert!(!alerts_in_the_clear(&[hello, sealed].concat()));
+        assert!(!alerts_in_the_clear(&alert[..12]) && !alerts_in_the_clear(&[]));
+    }
 }
