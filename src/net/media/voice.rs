@@ -10,8 +10,9 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
 /// Packets that wait for the voice plane; more are dropped and counted. A tick of 20 ms of two thousand parties that are tapped.
 pub const HEARD_MAX: usize = 2048;
-/// Packets that wait for a relay thread; more are refused ([`Unsaid`]).
-pub const SAID_MAX: usize = 2048;
+/// Packets that wait for a relay thread; more are refused ([`Unsaid`]). One of a tick of each party that is spoken to, and there are no more
+/// of those: who comes last in a tick is heard as well as who comes first.
+pub const SAID_MAX: usize = 20_000;
 
 /// The relay thread's end.
 pub(super) struct Voice {

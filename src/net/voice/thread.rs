@@ -9,7 +9,7 @@ use super::recordings::{Recordings, Refused};
 use super::rooms::Rooms;
 use super::{Reporter, Work};
 use crate::net::clock;
-use crate::net::media::VoicePort;
+use crate::net::media::{SAID_MAX, VoicePort};
 use crate::relay::{Heard, Said};
 use crate::voice::codec::PACKET_MS;
 use crate::voice::endpoint::Endpoint;
@@ -27,7 +27,7 @@ const TICK: Duration = Duration::from_millis(PACKET_MS as u64);
 /// A thread that is behind by more lets those ticks go: what would be said late is said in vain.
 const BEHIND_MAX: Duration = Duration::from_millis(200);
 /// Parties of one thread; more are refused, and said.
-const SPOTS_MAX: usize = 20_000;
+const SPOTS_MAX: usize = SAID_MAX;
 
 /// Reports that wait for signalling; beyond them keys and missing sounds are not told any more. Of the others there is one for each order.
 const UNREPORTED_MAX: usize = 4096;
