@@ -218,10 +218,11 @@ impl Call {
         if !anchor.is_voiced(Side::A) {
             return; // whoever made no offer is heard of in the ACK
         }
+        let at = Spot { relay: anchor.id(), side: Side::A };
         let Service::Announcement(Announcement { sounds, repeat, .. }) = &served.service else {
+            office.effect(Effect::Voice(Command::Stop { at })); // what it has heard while others rang
             return self.attend(office, now);
         };
-        let at = Spot { relay: anchor.id(), side: Side::A };
         let (sounds, repeat) = (sounds.clone(), *repeat);
         office.effect(Effect::Voice(Command::Play { at, number: 0, sounds, repeat }));
     }

@@ -131,6 +131,26 @@ fn whoever_makes_no_offer_comes_in_with_the_answer_in_the_ack() {
 }
 
 #[test]
+fn the_music_that_was_heard_while_others_rang_does_not_go_on_in_the_room() {
+    let users = "[moh.calm]\nfiles = [\"calm.wav\"]\n[user.ann]\next = \"100\"\n[user.bob]\next = \"200\"\n\
+        [[user.bob.rule]]\nname = \"all\"\nwhen = \"always\"\nring.hear = \"moh:calm\"\nring.timeout = \"5s\"\n\
+        forward.no_answer = \"conference:daily\"\n[conference.daily]\next = \"820\"\n";
+    let mut world = World::new(ruleset(users, &[("ann1", "ann"), ("bob1", "bob")]), CLEAR, 1);
+    for (address, device) in [(ANN, "ann1"), (BOB, "bob1")] {
+        world.add(Phone::new(address, device, Script::Ring));
+        world.act(address, Phone::register);
+    }
+    world.run(s(1));
+    dial(&mut world, ANN, "200");
+    world.run(s(10));
+    assert_eq!(people(&world), [1]);
+    let last = |wanted: fn(&Command) -> bool| world.voiced.iter().rposition(wanted);
+    let music = last(|command| matches!(command, Command::Play { .. }));
+    let stopped = last(|command| matches!(command, Command::Stop { .. }));
+    assert!(music.is_some() && music < stopped, "{music:?} {stopped:?}");
+}
+
+#[test]
 fn whoever_made_no_offer_may_hold_and_come_back_as_any_other() {
     let mut world = world("");
     dial(&mut world, ANN, "820");
