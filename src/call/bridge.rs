@@ -241,16 +241,9 @@ impl Call {
         bridge.unacked.retain(|(of, _)| *of != side);
         if let Some(Held { to, cseq, client }) = bridge.held.take_if(|held| held.to == side.other()) {
             let description = headers::description(message);
-            let agreed = |description: &Bytes| self.peer(side).origin.keying.check(description);
-            if let Some(Err(broken)) = description.as_ref().map(agreed) {
-                // RFC 3261 §13.2.2.4: there is no other way to refuse it, and nobody could hear anybody.
+            if let Some(why) = description.as_ref().and_then(|answer| self.unfit(side, answer)) {
                 self.acknowledge_passed(office, to, cseq, None, client);
-                let why = format!(
-                    "{} has answered in its ACK what can't be agreed to: {broken}",
-                    self.label_at(side)
-                );
-                self.log.why = Some(("not_acceptable", why));
-                return self.hang_up_for(office, now, &[NOT_ACCEPTABLE]);
+                return self.part_for(office, now, why);
             }
             if let Some(description) = &description {
                 self.point(office, side, description);
@@ -262,12 +255,28 @@ impl Call {
             self.acknowledge_passed(office, to, cseq, rewritten.as_deref(), client);
             self.settle_numbers(office, &[side, to]);
         } else if let (Side::A, None, Some(answer)) = (side, &self.offer, headers::description(message)) {
-            self.point(office, side, &answer); // to the session of a leg that was asked first
+            // To the session of a leg that was asked first.
+            if let Some(why) = self.unfit(side, &answer) {
+                return self.part_for(office, now, why);
+            }
+            self.point(office, side, &answer);
             self.settle_numbers(office, &[Side::A, Side::B]);
         }
         if side == Side::A {
             self.amend(office, now);
         }
+    }
+
+    /// Why the answer in an ACK of that side can't be agreed to, if it can't.
+    fn unfit(&mut self, side: Side, answer: &Bytes) -> Option<String> {
+        let broken = self.misfit(side, answer)?;
+        Some(format!("{} has answered in its ACK what can't be agreed to: {broken}", self.label_at(side)))
+    }
+
+    /// RFC 3261 §13.2.2.4: there is no other way to refuse an answer in an ACK, and nobody could hear anybody.
+    fn part_for(&mut self, office: &mut Office, now: Now, why: String) {
+        self.log.why = Some(("not_acceptable", why));
+        self.hang_up_for(office, now, &[NOT_ACCEPTABLE]);
     }
 
     /// ACK on that side, kept to be repeated.
