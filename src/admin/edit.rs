@@ -10,6 +10,7 @@ use super::sendable;
 use super::shelf::{Kept, Shelf};
 use super::short::Short;
 use crate::daemon::secrets;
+use crate::net::voice::Auditions;
 use crate::rules::Domain;
 use crate::rules::compile::Secrets;
 use crate::rules::diagnostic::{Diagnostic, Files, Severity, render_errors};
@@ -29,7 +30,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Hands an input to the signalling plane.
 pub type Publish = Arc<dyn Fn(Input) + Send + Sync>;
 
-/// Where `file:` secrets of a domain are found.
+/// Where `file:` secrets and the audio of a domain are found.
 #[derive(Clone, Debug, Default)]
 pub struct Bases {
     /// `[rules] base`: goes before the directories.
@@ -50,13 +51,14 @@ impl Bases {
 pub struct Pipeline {
     pub(super) store: Arc<dyn Store>,
     pub(super) generations: Arc<Generations>,
-    bases: Bases,
+    pub(super) bases: Bases,
     publish: Publish,
     trials: Trials,
     /// What the daemon listens by; `None`: nobody has said.
     listening: Option<Vec<Transport>>,
     /// Whether it can send mail.
     mails: bool,
+    pub(super) auditions: Auditions,
     /// One edit at a time.
     writing: Mutex<()>,
     pub(super) shelf: Mutex<Shelf>,
@@ -99,6 +101,8 @@ pub struct Applied {
     pub findings: Findings,
     /// Secrets that could not be resolved.
     pub warnings: Vec<String>,
+    /// Sounds that can't be played.
+    pub audio: Vec<Arc<Finding>>,
     /// It is taken back by itself, then.
     pub trial: Option<Trial>,
 }
@@ -110,6 +114,7 @@ pub struct Prepared {
     pub domain: Arc<Domain>,
     pub findings: Findings,
     pub warnings: Vec<String>,
+    pub audio: Vec<Arc<Finding>>,
 }
 
 impl Pipeline {
@@ -129,6 +134,7 @@ impl Pipeline {
             trials,
             listening: None,
             mails: false,
+            auditions: Auditions::default(),
             writing: Mutex::default(),
             shelf: Mutex::default(),
             unsaved: Mutex::default(),
@@ -178,12 +184,13 @@ impl Pipeline {
         let expectations = proof::golden(&domain, &model.expects, edit.at);
         let shown = Finding::all(&files, diagnostics.iter().cloned());
         let findings = Findings { diagnostics: Arc::new(shown), expectations };
+        let audio = self.audition(&domain);
         if findings.expectations.failed > 0 {
-            return Err(Refused::Golden(findings));
+            return Err(Refused::Golden(findings.with(&audio)));
         }
         proof::unclaimed(&self.generations, &domain).map_err(Refused::Overlap)?;
         let files = Arc::new(files);
-        Ok((Prepared { files, domain, findings, warnings }, materials))
+        Ok((Prepared { files, domain, findings, warnings, audio }, materials))
     }
 
     /// Resolves the secrets that are not in the rules themselves. A line for each that can't be, and for what the configuration lacks.
@@ -362,7 +369,7 @@ impl Pipeline {
         changed: Option<Changed>,
     ) -> Result<(Applied, Arc<Domain>), Refused> {
         let next = prepared.domain.generation();
-        let Prepared { files, mut domain, findings, warnings } = prepared;
+        let Prepared { files, mut domain, findings, warnings, audio } = prepared;
         let name = domain.name().clone();
         let before = self.generations.domain(&name);
         let trial = self.on_trial(edit, settles, &files, before.as_deref(), next)?;
@@ -401,7 +408,7 @@ impl Pipeline {
         if settles {
             self.settle(&name)?;
         }
-        Ok((Applied { domain: name, generation, changed, findings, warnings, trial }, domain))
+        Ok((Applied { domain: name, generation, changed, findings, warnings, audio, trial }, domain))
     }
 
     /// Nothing that is on trial is overwritten; and where the edit itself is to be on trial, what takes it back is durable before it.

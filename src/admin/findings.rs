@@ -43,6 +43,10 @@ pub struct Failure {
 }
 
 impl Finding {
+    fn place(&self) -> (&str, usize, usize) {
+        (&self.file, self.line, self.column)
+    }
+
     #[must_use]
     pub fn new(place: Place, diagnostic: Diagnostic) -> Finding {
         Finding {
@@ -60,6 +64,14 @@ impl Finding {
         }
     }
 
+    /// On one line: `services.toml:3:8: there is no ... [missing-audio]; put it at ...`.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let Finding { file, line, column, message, code, help, .. } = self;
+        let help = help.as_ref().map(|help| format!("; {help}")).unwrap_or_default();
+        format!("{file}:{line}:{column}: {message} [{code}]{help}")
+    }
+
     #[must_use]
     pub fn all(files: &Files, diagnostics: impl IntoIterator<Item = Diagnostic>) -> Vec<Arc<Finding>> {
         let mut places = Places::of(files);
@@ -68,6 +80,17 @@ impl Finding {
 }
 
 impl Findings {
+    /// With more of them, each in its place.
+    #[must_use]
+    pub fn with(mut self, more: &[Arc<Finding>]) -> Findings {
+        if !more.is_empty() {
+            let diagnostics = Arc::make_mut(&mut self.diagnostics);
+            diagnostics.extend_from_slice(more);
+            diagnostics.sort_by(|one, other| one.place().cmp(&other.place()));
+        }
+        self
+    }
+
     #[must_use]
     pub fn count(&self, severity: &str) -> usize {
         self.diagnostics.iter().filter(|d| d.severity == severity).count()

@@ -3,6 +3,7 @@
 //! and hands it inputs, and never holds anything that a call waits for.
 
 pub mod about;
+mod audio;
 pub mod calls;
 pub mod client;
 pub mod domains;

@@ -30,6 +30,9 @@ pub struct Plan {
     #[serde(flatten)]
     pub comparison: Comparison,
     pub recorded: Recorded,
+    /// What would not work of it, a line each: those that `apply` gives.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// What became of the recorded calls.
@@ -76,7 +79,8 @@ pub(super) async fn plan(
             true => (Recorded::default(), Vec::new()),
             false => again(&admin, &live.domain, &prepared.domain, None)?,
         };
-        Ok(Plan { domain: name, generation: live.stored.generation, comparison, recorded })
+        let (generation, warnings) = (live.stored.generation, prepared.lines());
+        Ok(Plan { domain: name, generation, comparison, recorded, warnings })
     });
     planned.await?.map(Json)
 }

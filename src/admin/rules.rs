@@ -33,7 +33,7 @@ pub(super) async fn check(
     let edit = edit(domain, &body, None, peer)?;
     let prepared = blocking(move || {
         let next = admin.generations.newest() + 1;
-        admin.pipeline.prepare(&edit, next).map(|p| p.findings)
+        admin.pipeline.prepare(&edit, next).map(|p| p.findings.with(&p.audio))
     });
     match prepared.await? {
         Ok(findings) => Ok(Json(findings)),
@@ -99,8 +99,8 @@ pub(super) async fn apply(
 
 /// A line in the log for what was changed.
 pub(super) fn said(applied: &Applied, peer: Peer) {
-    let Applied { domain, generation, changed, warnings, .. } = applied;
-    for warning in warnings {
+    let Applied { domain, generation, changed, .. } = applied;
+    for warning in applied.lines() {
         tracing::warn!(%domain, "{warning}");
     }
     if *changed {
@@ -110,10 +110,11 @@ pub(super) fn said(applied: &Applied, peer: Peer) {
 
 /// What every edit answers.
 pub(super) fn shown(applied: &Applied) -> Value {
-    let Applied { domain, generation, changed, findings, warnings, trial } = applied;
+    let Applied { domain, generation, changed, findings, audio, trial, .. } = applied;
+    let diagnostics: Vec<_> = findings.diagnostics.iter().chain(audio).collect();
     json!({
-        "domain": domain, "generation": generation, "changed": changed, "diagnostics": findings.diagnostics,
-        "expectations": findings.expectations, "warnings": warnings, "trial": trial.as_ref().map(trial_shown),
+        "domain": domain, "generation": generation, "changed": changed, "diagnostics": diagnostics,
+        "expectations": findings.expectations, "warnings": applied.lines(), "trial": trial.as_ref().map(trial_shown),
     })
 }
 

@@ -55,11 +55,12 @@ impl Pipeline {
         let domain = Arc::new(domain);
         let expectations = proof::golden(&domain, short.kept.workshop.expects(), edit.at);
         let findings = Findings { diagnostics: findings, expectations };
+        let audio = self.audition(&domain);
         if findings.expectations.failed > 0 {
             self.put_back(short, edit.at);
-            return Err(Refused::Golden(findings));
+            return Err(Refused::Golden(findings.with(&audio)));
         }
-        Ok(Some((Prepared { files: edit.files.clone(), domain, findings, warnings }, short)))
+        Ok(Some((Prepared { files: edit.files.clone(), domain, findings, warnings, audio }, short)))
     }
 
     pub(super) fn shelf(&self) -> MutexGuard<'_, Shelf> {

@@ -4,7 +4,9 @@ use super::offline::Offline;
 use super::{Exit, Failure, out};
 use crate::admin::findings::{Expectations, Finding, Findings};
 use crate::admin::proof;
+use crate::daemon::config::Config;
 use crate::net::clock;
+use crate::net::voice::Auditions;
 use crate::rules::model::WhenFull;
 use clap::Args;
 use std::io::IsTerminal;
@@ -14,11 +16,15 @@ use std::sync::Arc;
 /// Check rules: every diagnostic at once, then the golden tests
 ///
 /// Needs no daemon. Each diagnostic names file, line and column, shows the line, and says what to write instead; then the [[expect]]
-/// tables are run; a summary line ends it. Exit 2 with any error, 1 when a golden test fails, 0 with warnings alone.
+/// tables are run; a summary line ends it. Exit 2 with any error, 1 when a golden test fails, 0 with warnings alone. Audio that the
+/// rules name is tried out: a file that is missing, or that can't be played, is a warning.
 #[derive(Args)]
 pub struct Check {
     /// A directory with a domain.toml, or one whose children have one; default: what `[rules] load` names
     dir: Option<PathBuf>,
+    /// Where the audio of the rules lies; default: `[rules] base` of ./ringtree.toml, else the rules' own directory
+    #[arg(long, value_name = "DIR")]
+    base: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -27,7 +33,11 @@ pub struct Check {
 impl Check {
     pub fn carry_out(self) -> Result<Exit, Failure> {
         let colour = std::io::stdout().is_terminal();
-        let domains = Offline::all(self.dir.as_deref())?;
+        let mut domains = Offline::all(self.dir.as_deref())?;
+        // A configuration that can't be read is no matter of the rules.
+        let base = self.base.or_else(|| Config::find(None).ok()?.base);
+        let auditions = Auditions::default();
+        domains.iter_mut().for_each(|one| one.audition(&auditions, base.as_deref()));
         let several = domains.len() > 1;
         let mut all = Findings::default();
         for one in &domains {

@@ -4,6 +4,7 @@ use super::{Exit, Failure};
 use crate::daemon::config::Config;
 use crate::daemon::directory;
 use crate::net::clock;
+use crate::net::voice::Auditions;
 use crate::rules::compile::Secrets;
 use crate::rules::diagnostic::{Diagnostic, Files, Severity, render, render_errors};
 use crate::rules::model::{Expect, WhenFull};
@@ -75,6 +76,13 @@ impl Offline {
             eprint!("{}", render_errors(&one.files, &one.diagnostics, std::io::stderr().is_terminal()));
             Failure { exit: Exit::Input, line: format!("{} has errors", one.dir.display()) }
         })
+    }
+
+    /// Tries out the sounds that its rules name. `base`: where they lie, else beside the rules.
+    pub fn audition(&mut self, auditions: &Auditions, base: Option<&Path>) {
+        let Some(domain) = &self.domain else { return };
+        self.diagnostics.extend(auditions.of(domain, Some(base.unwrap_or(&self.dir))));
+        self.diagnostics.sort_by_key(|d| d.span);
     }
 
     /// Its diagnostics with their lines shown.

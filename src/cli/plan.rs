@@ -46,6 +46,9 @@ impl Plan {
             if self.json {
                 out::json(&planned);
             } else {
+                for warning in &planned.warnings {
+                    eprintln!("warning: {warning}");
+                }
                 out::text(&text(&planned));
             }
             if !planned.comparison.differences.is_empty() || planned.recorded.elsewhere > 0 {
@@ -61,8 +64,8 @@ fn by_files(rules: &Path, dir: &Path) -> Result<Planned, Failure> {
     let (old_model, old_domain) = rules_dir::read(rules, Some(domain.name()))?;
     let before = Side { model: &old_model, domain: &old_domain };
     let comparison = compare(&before, &Side { model: &model, domain: &domain }, clock::now().wall);
-    let recorded = Recorded::default();
-    Ok(Planned { domain: domain.name().to_string(), generation: 0, comparison, recorded })
+    let name = domain.name().to_string();
+    Ok(Planned { domain: name, comparison, ..Planned::default() })
 }
 
 fn by_daemon(daemon: &Daemon, dir: &Path) -> Result<Planned, Failure> {

@@ -255,6 +255,9 @@ impl Running {
         let served = tokio::spawn(admin::serve(listener, self.admin.clone(), self.roles.clone()));
         self.greet();
         notify::ready();
+        // Nobody waits for it: a sound that can't be played keeps nothing from starting.
+        let admin = self.admin.clone();
+        tokio::task::spawn_blocking(move || rulesets::audition(&admin.pipeline, &admin.generations));
         let signalled = async {
             signals.until_stop(&self.config, &self.level, &self.admin).await;
             signals.drain(&self.admin, &self.drained, self.config.drain_after).await;

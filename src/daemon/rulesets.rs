@@ -154,6 +154,16 @@ fn say(dir: &Path, applied: &Applied) {
     tracing::info!(%domain, generation, "rules loaded from {}: {}", dir.display(), findings.summary());
 }
 
+/// Says of every domain which sounds of its rules can't be played: at the start, and whenever files are looked at again. Reading them may
+/// take a while.
+pub fn audition(pipeline: &Pipeline, generations: &Generations) {
+    for live in generations.all() {
+        let lines: Vec<String> =
+            pipeline.audition(&live.domain).iter().map(|finding| finding.line()).collect();
+        warn_all(&live.stored.domain, &lines);
+    }
+}
+
 fn warn_all(domain: &str, warnings: &[String]) {
     for warning in warnings {
         tracing::warn!(%domain, "{warning}");

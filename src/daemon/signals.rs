@@ -100,6 +100,7 @@ async fn reload(running: &Config, level: &log::Level, admin: &Arc<Admin>) {
     let admin = admin.clone();
     let reloaded = tokio::task::spawn_blocking(move || {
         rulesets::reload(&admin.pipeline, &admin.generations, &fresh.load);
+        rulesets::audition(&admin.pipeline, &admin.generations);
     });
     if let Err(error) = reloaded.await {
         tracing::error!(%error, "the reload broke off");

@@ -155,16 +155,18 @@ fn common(model: &Model, trees: Trees) -> Common {
         announcements: services
             .announcements
             .iter()
-            .map(|(name, a)| (name.clone(), a.file.clone()))
+            .map(|(name, a)| (name.clone(), a.file.value.clone()))
             .collect(),
         music: services.music.iter().map(|(name, music)| (name.clone(), music_files(music))).collect(),
         conferences: services.conferences.iter().map(|(name, c)| (name.clone(), room(c))).collect(),
+        audio: super::audio::files(model),
         trees,
     }
 }
 
 fn music_files(music: &super::model::Music) -> MusicFiles {
-    MusicFiles { files: music.files.clone(), shuffled: music.shuffled }
+    let files = music.files.iter().map(|file| file.value.clone()).collect();
+    MusicFiles { files, shuffled: music.shuffled }
 }
 
 fn room(conference: &super::model::Conference) -> ConferenceRoom {

@@ -13,7 +13,7 @@ pub use super::entries::{DeviceView, TrunkView, UserView};
 use super::credentials;
 use super::diagnostic::{Lines, Place, Span};
 use super::model::{
-    AcceptFrom, Auth, CallerId, Codes, Destination, Dial, EmergencyKeys, Name, Pin, Policy, Registration,
+    AcceptFrom, At, Auth, CallerId, Codes, Destination, Dial, EmergencyKeys, Name, Pin, Policy, Registration,
     Route,
 };
 use super::patterns::PatternMap;
@@ -112,6 +112,8 @@ pub struct Common {
     pub(super) announcements: BTreeMap<Name, Name>,
     pub(super) music: BTreeMap<Name, MusicFiles>,
     pub(super) conferences: BTreeMap<Name, ConferenceRoom>,
+    /// Every file of sound that the rules name, in the order of these places.
+    pub(super) audio: Vec<At<Name>>,
 }
 
 /// The files of one `[moh.X]`, relative to where the rules lie.
@@ -183,6 +185,12 @@ impl Domain {
     #[must_use]
     pub fn music(&self, name: &str) -> Option<&MusicFiles> {
         self.music.get(name)
+    }
+
+    /// Every file of sound that the rules name, with each place, in the order of these.
+    #[must_use]
+    pub fn audio(&self) -> &[At<Name>] {
+        &self.audio
     }
 
     #[must_use]

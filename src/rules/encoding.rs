@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 /// Raised with every change of the types in [`super::tree`] and [`super::domain`]; what is of
 /// another version is compiled again from its source.
-pub const FORMAT_VERSION: u16 = 16;
+pub const FORMAT_VERSION: u16 = 17;
 
 /// Version and CRC-32, both little endian.
 const HEADER_BYTES: usize = 6;

@@ -4,6 +4,7 @@
 //! [`Ruleset`], an immutable value behind an `Arc`: a call keeps the one that it began with.
 
 pub mod agenda;
+pub mod audio;
 pub mod builder;
 pub mod calendar;
 mod caller;

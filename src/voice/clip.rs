@@ -3,7 +3,7 @@
 use super::codec::RATE;
 use nanomp3::SliceReader;
 use std::io::Cursor;
-use std::panic::catch_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +25,10 @@ pub struct Clip {
 pub enum ClipError {
     #[error("it is neither WAV nor MP3")]
     Unknown,
+    #[error("its WAV holds {}; PCM and floats can be played", encoding_name(*.0))]
+    Encoding(u16),
+    #[error("it is cut short: its WAV ends before it says so")]
+    CutShort,
     #[error("its WAV can't be read: {0}")]
     Wav(String),
     #[error("its MP3 can't be read: {0}")]
@@ -60,22 +64,46 @@ impl Clip {
     /// # Errors
     /// See [`ClipError`].
     pub fn read(file: &[u8]) -> Result<Clip, ClipError> {
-        match file {
-            [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'A', b'V', b'E', ..] => wav(file),
-            _ if nanomp3::detect(file) => mp3(file),
-            _ => Err(ClipError::Unknown),
-        }
+        let mut values = Vec::new();
+        let rate = decode(file, |value| values.push(value))?;
+        let sound = if rate == RATE { values } else { super::resample::resample(&values, rate, RATE) };
+        let sample = |value: &f32| (value.clamp(-1.0, 1.0) * 32_767.0).round() as i16; // NaN becomes 0
+        Ok(Clip::new(sound.iter().map(sample).collect()))
+    }
+
+    /// Whether [`Clip::read`] would read this file. It is decoded to its end, and nothing of it kept.
+    ///
+    /// # Errors
+    /// Those of [`Clip::read`].
+    pub fn try_out(file: &[u8]) -> Result<(), ClipError> {
+        decode(file, |_| ()).map(|_| ())
     }
 }
 
+/// Gives every sample of a file, two channels as one, and says how many there are a second.
+fn decode(file: &[u8], mut take: impl FnMut(f32)) -> Result<u32, ClipError> {
+    let mut empty = true;
+    let mut take = |value| {
+        empty = false;
+        take(value);
+    };
+    let rate = match file {
+        [] => return Err(ClipError::Empty),
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'A', b'V', b'E', ..] => wav(file, &mut take),
+        _ if nanomp3::detect(file) => mp3(file, &mut take),
+        _ => Err(ClipError::Unknown),
+    }?;
+    if empty { Err(ClipError::Empty) } else { Ok(rate) }
+}
+
 /// What is broken of an MP3 is passed over, as every player does; one without a frame has no sound. Some damage makes the library panic
-/// (it looks one band too far): that is a file that can't be read, and no end of the thread that reads it.
-fn mp3(file: &[u8]) -> Result<Clip, ClipError> {
-    catch_unwind(|| decode_mp3(file))
+/// (it looks one band too far): that is a file that can't be read, and no end of the thread that reads it. What it gave till then is let go of.
+fn mp3(file: &[u8], take: &mut impl FnMut(f32)) -> Result<u32, ClipError> {
+    catch_unwind(AssertUnwindSafe(|| decode_mp3(file, take)))
         .unwrap_or_else(|_| Err(ClipError::Mp3("it is damaged where its decoder can't pass over it".into())))
 }
 
-fn decode_mp3(file: &[u8]) -> Result<Clip, ClipError> {
+fn decode_mp3(file: &[u8], take: &mut impl FnMut(f32)) -> Result<u32, ClipError> {
     let mut reader = SliceReader::<f32>::new(file);
     let (Some(channels), rate) = (reader.channels(), reader.sample_rate()) else {
         return Err(ClipError::Empty);
@@ -83,54 +111,90 @@ fn decode_mp3(file: &[u8]) -> Result<Clip, ClipError> {
     if !RATES.contains(&rate) {
         return Err(ClipError::Rate(rate));
     }
-    let values_max = SECONDS_MAX * rate as usize * usize::from(channels.num());
-    let mut values = Vec::new();
+    let channels = usize::from(channels.num());
+    let mut left = SECONDS_MAX * rate as usize;
     while let Some(frame) = reader.read_frame().map_err(|error| ClipError::Mp3(error.to_string()))? {
-        values.extend_from_slice(frame);
-        if values.len() > values_max {
-            return Err(ClipError::TooLong);
+        left = left.checked_sub(frame.len() / channels).ok_or(ClipError::TooLong)?;
+        match channels {
+            2 => frame.chunks_exact(2).for_each(|pair| take(pair.iter().sum::<f32>() / 2.0)),
+            _ => frame.iter().for_each(|value| take(*value)),
         }
     }
-    made_of(values, channels.num().into(), rate)
+    Ok(rate)
 }
 
-fn wav(file: &[u8]) -> Result<Clip, ClipError> {
-    let broken = |error: hound::Error| ClipError::Wav(error.to_string());
+fn wav(file: &[u8], take: &mut impl FnMut(f32)) -> Result<u32, ClipError> {
+    let broken = |error: hound::Error| match error {
+        // It is read out of memory: there is no other way for that to fail.
+        hound::Error::IoError(_) => ClipError::CutShort,
+        // What it does not know, it may call inconsistent as well.
+        _ => match encoding(file) {
+            Some(tag) if !matches!(tag, PCM | FLOATS) => ClipError::Encoding(tag),
+            _ => ClipError::Wav(error.to_string()),
+        },
+    };
     let mut reader = hound::WavReader::new(Cursor::new(file)).map_err(broken)?;
-    let spec = reader.spec();
-    if !(1..=2).contains(&spec.channels) {
-        return Err(ClipError::Channels(spec.channels));
+    let hound::WavSpec { channels, sample_rate, bits_per_sample, sample_format } = reader.spec();
+    if !(1..=2).contains(&channels) {
+        return Err(ClipError::Channels(channels));
     }
-    if !RATES.contains(&spec.sample_rate) {
-        return Err(ClipError::Rate(spec.sample_rate));
+    if !RATES.contains(&sample_rate) {
+        return Err(ClipError::Rate(sample_rate));
     }
-    let values_max = SECONDS_MAX * spec.sample_rate as usize * usize::from(spec.channels);
-    if reader.len() as usize > values_max {
+    if reader.duration() as usize > SECONDS_MAX * sample_rate as usize {
         return Err(ClipError::TooLong);
     }
-    let values: Vec<f32> = match spec.sample_format {
-        hound::SampleFormat::Float => reader.samples::<f32>().collect::<Result<_, _>>().map_err(broken)?,
-        hound::SampleFormat::Int => {
-            let full_scale = 2_f32.powi(i32::from(spec.bits_per_sample) - 1);
-            let value = |sample: Result<i32, hound::Error>| sample.map(|sample| sample as f32 / full_scale);
-            reader.samples::<i32>().map(value).collect::<Result<_, _>>().map_err(broken)?
-        }
+    let full_scale = 2_f32.powi(i32::from(bits_per_sample) - 1);
+    let mut first = None;
+    let mut value = |value: f32| match (channels, first.take()) {
+        (2, None) => first = Some(value),
+        (_, Some(left)) => take((left + value) / 2.0),
+        (_, None) => take(value),
     };
-    made_of(values, spec.channels, spec.sample_rate)
+    match sample_format {
+        hound::SampleFormat::Float => {
+            reader.samples::<f32>().try_for_each(|sample| sample.map(&mut value)).map_err(broken)?;
+        }
+        hound::SampleFormat::Int => {
+            let mut value = |sample: i32| value(sample as f32 / full_scale);
+            reader.samples::<i32>().try_for_each(|sample| sample.map(&mut value)).map_err(broken)?;
+        }
+    }
+    Ok(sample_rate)
 }
 
-/// One channel of it at our rate.
-fn made_of(values: Vec<f32>, channels: u16, rate: u32) -> Result<Clip, ClipError> {
-    let one: Vec<f32> = match channels {
-        2 => values.chunks_exact(2).map(|pair| pair.iter().sum::<f32>() / 2.0).collect(),
-        _ => values,
-    };
-    if one.is_empty() {
-        return Err(ClipError::Empty);
+/// Formats of a WAV: those that can be read, and the one that says which behind it.
+const PCM: u16 = 1;
+const FLOATS: u16 = 3;
+const EXTENSIBLE: u16 = 0xfffe;
+
+/// What its `fmt` chunk says that a WAV holds; `None`: it has none.
+fn encoding(file: &[u8]) -> Option<u16> {
+    let two = |at: usize| Some(u16::from_le_bytes(file.get(at..)?.first_chunk().copied()?));
+    let mut at: usize = 12;
+    loop {
+        let length = u32::from_le_bytes(file.get(at.checked_add(4)?..)?.first_chunk().copied()?) as usize;
+        if file.get(at..)?.starts_with(b"fmt ") {
+            return match two(at + 8)? {
+                EXTENSIBLE => two(at + 8 + 24),
+                tag => Some(tag),
+            };
+        }
+        // Chunks begin at even places.
+        at = at.checked_add(8)?.checked_add(length)?.checked_add(length % 2)?;
     }
-    let sound = if rate == RATE { one } else { super::resample::resample(&one, rate, RATE) };
-    let sample = |value: &f32| (value.clamp(-1.0, 1.0) * 32_767.0).round() as i16; // NaN becomes 0
-    Ok(Clip::new(sound.iter().map(sample).collect()))
+}
+
+fn encoding_name(tag: u16) -> String {
+    match tag {
+        0x02 => "ADPCM of Microsoft".into(),
+        0x06 => "G.711 A-law".into(),
+        0x07 => "G.711 µ-law".into(),
+        0x11 => "ADPCM of IMA".into(),
+        0x31 => "GSM 6.10".into(),
+        0x55 => "MP3".into(),
+        _ => format!("format {tag:#06x}"),
+    }
 }
 
 #[cfg(test)]
@@ -187,14 +251,30 @@ mod tests {
 
     #[test]
     fn what_can_not_be_played_says_why() {
-        assert_eq!(Clip::read(b""), Err(ClipError::Unknown));
+        assert_eq!(Clip::read(b""), Err(ClipError::Empty));
         assert_eq!(Clip::read(b"hello there, this is text"), Err(ClipError::Unknown));
         assert_eq!(Clip::read(&file(96_000, 1, 16, 100.0, 0.1)), Err(ClipError::Rate(96_000)));
         assert_eq!(Clip::read(&file(8_000, 3, 16, 100.0, 0.1)), Err(ClipError::Channels(3)));
         assert_eq!(Clip::read(&file(8_000, 1, 16, 100.0, 0.0)), Err(ClipError::Empty));
         let whole = file(8_000, 1, 16, 100.0, 0.1);
-        assert!(matches!(Clip::read(&whole[..30]), Err(ClipError::Wav(_))));
-        assert!(matches!(Clip::read(&whole[..100]), Err(ClipError::Wav(_))), "cut short");
+        for cut in [30, 100, whole.len() - 1] {
+            assert_eq!(Clip::read(&whole[..cut]), Err(ClipError::CutShort), "{cut}");
+        }
+        for (tag, says) in [(7_u16, "G.711 µ-law"), (0x31, "GSM 6.10"), (0x0161, "format 0x0161")] {
+            let mut other = whole.clone();
+            other[20..22].copy_from_slice(&tag.to_le_bytes());
+            let error = Clip::read(&other).unwrap_err();
+            assert_eq!(error, ClipError::Encoding(tag));
+            assert!(error.to_string().contains(says), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_tried_out_is_what_is_read() {
+        let whole = file(8_000, 2, 16, 100.0, 0.1);
+        for file in [STEREO, NARROW, &whole, &whole[..200], b"no sound", b""] {
+            assert_eq!(Clip::try_out(file).err(), Clip::read(file).err());
+        }
     }
 
     #[test]

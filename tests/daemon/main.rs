@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test's way to fail
 
 mod admin;
+mod audio;
 mod behaviour;
 mod command_line;
 mod files;

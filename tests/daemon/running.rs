@@ -105,6 +105,18 @@ impl Place {
         panic!("the daemon did not start: {:?}\n{}", child.wait(), self.log());
     }
 
+    /// Until the log says so: for what nobody is told of otherwise.
+    #[track_caller]
+    pub fn wait_for_log(&self, says: &str) {
+        for _ in 0..2000 {
+            if self.log().contains(says) {
+                return;
+            }
+            std::thread::park_timeout(std::time::Duration::from_millis(10));
+        }
+        panic!("the log never says {says}:\n{}", self.log());
+    }
+
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.path("log")).unwrap_or_default()
     }

@@ -11,11 +11,14 @@
 //! A voice thread never waits for a file, for signalling or for a relay thread, and signalling never for it: what finds no room is counted,
 //! refused or offered again. A thread with nobody to hear or to speak to sleeps.
 
+mod audition;
 mod loader;
 mod recorder;
 mod recordings;
 mod rooms;
 mod thread;
+
+pub use audition::Auditions;
 
 use super::media::VoicePort;
 use crate::voice::{Command, Report, Sound, Spot};
@@ -58,8 +61,7 @@ impl Files {
     pub fn of(&self, sound: &Sound) -> Vec<PathBuf> {
         match sound {
             Sound::File { domain, file } => {
-                let base = (self.base)(domain).filter(|_| is_inside(file));
-                base.into_iter().map(|base| base.join(&**file)).collect()
+                (self.base)(domain).and_then(|base| below(&base, file)).into_iter().collect()
             }
             Sound::Prompt { domain, name } => {
                 let own = self.prompts.join(&**domain).join(&self.language);
@@ -72,10 +74,15 @@ impl Files {
     }
 }
 
+/// Where a file of the rules lies. `None`: its name leaves the directory.
+fn below(base: &Path, file: &str) -> Option<PathBuf> {
+    is_inside(file).then(|| base.join(file))
+}
+
 /// Whether a name stays under the directory that it is joined to.
 fn is_inside(name: &str) -> bool {
-    let parts = Path::new(name).components();
-    !name.is_empty() && parts.into_iter().all(|part| matches!(part, Component::Normal(_)))
+    let stays = |part| matches!(part, Component::Normal(_) | Component::CurDir);
+    !name.is_empty() && Path::new(name).components().all(stays)
 }
 
 /// The signalling plane's end of the voice plane.
@@ -282,6 +289,7 @@ mod tests {
         assert!(found(&prompt("../etc")).is_empty());
         let file = |domain: &str, file: &str| Sound::File { domain: domain.into(), file: file.into() };
         assert_eq!(found(&file("a.example", "audio/closed.wav")), ["/rules/a/audio/closed.wav"]);
+        assert_eq!(found(&file("a.example", "./closed.wav")), ["/rules/a/./closed.wav"]);
         for (domain, name) in
             [("b.example", "closed.wav"), ("a.example", "../closed.wav"), ("a.example", "/etc/passwd")]
         {

@@ -87,7 +87,8 @@ pub struct Wait {
 pub struct Attendant {
     pub span: Span,
     pub extension: Option<Name>,
-    pub greeting: Option<Name>,
+    /// A file, relative to the rules' base directory.
+    pub greeting: Option<At<Name>>,
     /// By the key pressed: `0` to `9`, `*`, `#`.
     pub keys: BTreeMap<char, At<Destination>>,
     pub dial_extensions: bool,
@@ -242,14 +243,14 @@ pub enum PopAt {
 pub struct Announcement {
     pub span: Span,
     /// Relative to the rules' base directory.
-    pub file: Name,
+    pub file: At<Name>,
 }
 
 /// `[moh.X]`.
 #[derive(Clone, Debug)]
 pub struct Music {
     pub span: Span,
-    pub files: Vec<Name>,
+    pub files: Vec<At<Name>>,
     pub shuffled: bool,
 }
 

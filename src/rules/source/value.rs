@@ -93,11 +93,11 @@ impl<'t> Item<'t> {
     }
 
     /// A file below the rules' base directory.
-    pub(super) fn path(&self, r: &mut Reader<'t>) -> Option<Name> {
+    pub(super) fn path(&self, r: &mut Reader<'t>) -> Option<At<Name>> {
         let text = self.text(r)?;
         let good = !text.is_empty() && text.len() <= PATH_BYTES_MAX && !text.chars().any(char::is_control);
         if good && !text.starts_with('/') && !text.split('/').any(|part| part == "..") {
-            return Some(text.into());
+            return Some(At { value: text.into(), span: self.span });
         }
         let help = "name it relative to the rules' directory: `closed.wav`, `audio/closed.wav`";
         r.error(
