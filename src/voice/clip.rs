@@ -4,7 +4,7 @@ use super::codec::RATE;
 use nanomp3::SliceReader;
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 /// The longest sound of one file; what is beyond is an error.
@@ -17,7 +17,18 @@ const RATES: std::ops::RangeInclusive<u32> = 8_000..=48_000;
 /// Samples at [`RATE`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Clip {
-    samples: Arc<[i16]>,
+    samples: Arc<Vec<i16>>,
+}
+
+/// A clip for as long as anybody else has it.
+#[derive(Clone, Debug)]
+pub struct Lent(Weak<Vec<i16>>);
+
+impl Lent {
+    #[must_use]
+    pub fn clip(&self) -> Option<Clip> {
+        self.0.upgrade().map(|samples| Clip { samples })
+    }
 }
 
 /// Why a file can't be played.
@@ -46,12 +57,17 @@ pub enum ClipError {
 impl Clip {
     #[must_use]
     pub fn new(samples: Vec<i16>) -> Clip {
-        Clip { samples: samples.into() }
+        Clip { samples: Arc::new(samples) }
     }
 
     #[must_use]
     pub fn samples(&self) -> &[i16] {
         &self.samples
+    }
+
+    #[must_use]
+    pub fn lend(&self) -> Lent {
+        Lent(Arc::downgrade(&self.samples))
     }
 
     #[must_use]

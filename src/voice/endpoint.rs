@@ -67,6 +67,11 @@ impl Endpoint {
         self.mouth.play(number, pieces, repeat);
     }
 
+    /// See [`Mouth::supply`].
+    pub fn supply(&mut self, index: usize, piece: Piece) {
+        self.mouth.supply(index, piece);
+    }
+
     pub fn stop(&mut self) {
         self.mouth.stop();
     }

@@ -17,6 +17,8 @@ pub enum Piece {
     Clip(Clip),
     Tone(Tone),
     Pause(Duration),
+    /// It is still to come ([`Mouth::supply`]): there is silence until then.
+    Awaited,
 }
 
 /// How often.
@@ -51,6 +53,14 @@ impl Mouth {
     pub fn play(&mut self, number: u32, pieces: Vec<Piece>, repeat: Repeat) {
         self.stop();
         self.playing = Some(Playing { number, pieces, repeat, round: 0, piece: 0, made: 0, sounded: false });
+    }
+
+    /// A piece of what is played that was awaited.
+    pub fn supply(&mut self, index: usize, piece: Piece) {
+        let awaited = self.playing.as_mut().and_then(|playing| playing.pieces.get_mut(index));
+        if let Some(awaited) = awaited.filter(|awaited| matches!(awaited, Piece::Awaited)) {
+            *awaited = piece;
+        }
     }
 
     pub fn stop(&mut self) {
@@ -97,6 +107,10 @@ impl Playing {
                 }
                 continue;
             };
+            if matches!(piece, Piece::Awaited) {
+                rest.fill(0);
+                return out.len();
+            }
             let made = piece.fill(self.made, rest);
             if made == 0 {
                 (self.piece, self.made) = (self.piece + 1, 0);
@@ -143,6 +157,7 @@ impl Piece {
                 out.iter_mut().take(rest).for_each(|sample| *sample = 0);
                 rest
             }
+            Piece::Awaited => 0,
         }
     }
 }
@@ -189,6 +204,25 @@ mod tests {
         }
         assert!(!mouth.is_playing());
         assert_eq!(sound(&mut mouth, 3), (vec![0; 3 * FRAME], None));
+    }
+
+    #[test]
+    fn a_list_that_is_not_all_there_begins_and_waits_where_it_has_to() {
+        let mut mouth = Mouth::default();
+        let pieces = vec![clip(600.0, 2 * FRAME), Piece::Awaited, Piece::Awaited];
+        mouth.play(7, pieces, Repeat::UntilStopped);
+        let (out, ended) = sound(&mut mouth, 4);
+        assert_eq!(ended, None);
+        assert!(share(&out[..2 * FRAME], 600.0) > 0.99);
+        assert!(out[2 * FRAME..].iter().all(|sample| *sample == 0));
+        mouth.supply(2, clip(1000.0, 2 * FRAME));
+        assert!(sound(&mut mouth, 1).0.iter().all(|sample| *sample == 0), "in its order");
+        mouth.supply(1, pause(0)); // it could not be read
+        mouth.supply(1, clip(300.0, FRAME)); // and that is that
+        let (out, ended) = sound(&mut mouth, 4);
+        assert_eq!(ended, None);
+        assert!(share(&out[..2 * FRAME], 1000.0) > 0.99, "from its first sample on");
+        assert!(share(&out[2 * FRAME..], 600.0) > 0.99, "and from the beginning again");
     }
 
     #[test]

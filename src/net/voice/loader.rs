@@ -1,30 +1,26 @@
-//! What takes too long for a voice thread: reads sound files, and keeps what it has decoded as long as there is room and the file is the same;
-//! and looks whether a PIN is right.
+//! What takes too long for a voice thread: reads sound files, and looks whether a PIN is right.
+//!
+//! Two threads: an hour of music takes seconds to decode, and nobody who is asked something or who waits for an announcement waits for it. Within each,
+//! what is short goes first, and the first file of every list before the second of any ([`Turns`]).
 
+use super::kept::Kept;
 use super::{Files, Work};
 use crate::rules::model::Pin;
-use crate::voice::clip::{Clip, FILE_BYTES_MAX};
-use crate::voice::{Sound, Spot, prompt};
+use crate::voice::clip::Clip;
+use crate::voice::{Sound, Spot};
 use argon2::Argon2;
 use argon2::password_hash::{PasswordVerifier as _, phc::PasswordHash};
-use rustc_hash::FxHashMap;
-use std::fs;
+use std::collections::BTreeMap;
 use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::thread::JoinHandle;
-use std::time::SystemTime;
 use subtle::ConstantTimeEq as _;
 
-/// Files that wait to be read; one more is taken for missing.
+/// Files that wait to be read by one thread, and as many in the order of their turns; one more is taken for missing.
 pub(super) const LOADS_MAX: usize = 1024;
-/// Samples that are kept decoded: 64 MiB, more than an hour.
-const KEPT_SAMPLES_MAX: usize = 32 * 1024 * 1024;
-/// Files that are kept decoded.
-const KEPT_MAX: usize = 1024;
 
-/// What the loader is asked for.
+/// What a loader is asked for.
 pub(super) enum Errand {
     Load(Load),
     Check(Check),
@@ -41,6 +37,8 @@ pub(super) struct Check {
 /// A sound to be loaded: the answer goes to that voice thread.
 pub(super) struct Load {
     pub sound: Sound,
+    /// It is played for as long as somebody waits for something else.
+    pub is_music: bool,
     /// What the answer is told by: the play that it is for, and its place in that.
     pub ticket: Ticket,
     pub to: SyncSender<Work>,
@@ -64,19 +62,49 @@ impl Loaded {
         Loaded { ticket: Ticket { play: u64::MAX, index: 0 }, clip: Err(String::new()) };
 }
 
-/// Starts the thread; it ends when nobody can ask it any more.
-pub(super) fn start(files: Files) -> io::Result<(SyncSender<Errand>, JoinHandle<()>)> {
-    let (loads, queue) = sync_channel(LOADS_MAX);
-    let thread =
-        std::thread::Builder::new().name("voice-loader".into()).spawn(move || run(&files, &queue))?;
-    Ok((loads, thread))
+/// The way to both threads. They end when nobody has it any more.
+#[derive(Clone)]
+pub(super) struct Loader {
+    waited_for: SyncSender<Errand>,
+    music: SyncSender<Errand>,
+}
+
+/// Too many errands wait already.
+pub(super) struct Full;
+
+impl Loader {
+    /// Starts the threads.
+    ///
+    /// # Errors
+    /// The system gives none.
+    pub(super) fn start(files: &Files) -> io::Result<(Loader, [JoinHandle<()>; 2])> {
+        let thread = |name: &str| {
+            let (errands, queue) = sync_channel(LOADS_MAX);
+            let files = files.clone();
+            let thread = std::thread::Builder::new().name(name.into()).spawn(move || run(&files, &queue))?;
+            io::Result::Ok((errands, thread))
+        };
+        let (waited_for, loader) = thread("voice-loader")?;
+        let (music, of_music) = thread("voice-music")?;
+        Ok((Loader { waited_for, music }, [loader, of_music]))
+    }
+
+    /// # Errors
+    /// It has no room: nothing will come of it.
+    pub(super) fn give(&self, errand: Errand) -> Result<(), Full> {
+        let queue = match &errand {
+            Errand::Load(Load { is_music: true, .. }) => &self.music,
+            Errand::Load(_) | Errand::Check(_) => &self.waited_for,
+        };
+        queue.try_send(errand).map_err(|_| Full)
+    }
 }
 
 fn run(files: &Files, queue: &Receiver<Errand>) {
-    let mut kept = Kept::default();
-    while let Ok(errand) = queue.recv() {
+    let (mut kept, mut turns) = (Kept::default(), Turns::default());
+    while let Some(errand) = turns.next(queue) {
         let (to, work) = match errand {
-            Errand::Load(Load { sound, ticket, to }) => {
+            Errand::Load(Load { sound, ticket, to, .. }) => {
                 let clip = kept.sound(files, &sound);
                 (to, Work::Loaded(Loaded { ticket, clip }))
             }
@@ -90,6 +118,39 @@ fn run(files: &Files, queue: &Receiver<Errand>) {
     }
 }
 
+/// Errands in the order in which they are done: questions and PINs, then files by their place in a list, then by when they were asked for.
+#[derive(Default)]
+struct Turns {
+    waiting: BTreeMap<(bool, usize, u64), Errand>,
+    asked: u64,
+}
+
+impl Turns {
+    /// Waits for one where there is none. `None`: nobody asks any more, and whatever is left nobody waits for.
+    fn next(&mut self, queue: &Receiver<Errand>) -> Option<Errand> {
+        if self.waiting.is_empty() {
+            self.put(queue.recv().ok()?);
+        }
+        while self.waiting.len() < LOADS_MAX {
+            match queue.try_recv() {
+                Ok(errand) => self.put(errand),
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Disconnected) => return None,
+            }
+        }
+        self.waiting.pop_first().map(|(_, errand)| errand)
+    }
+
+    fn put(&mut self, errand: Errand) {
+        let (is_file, index) = match &errand {
+            Errand::Check(_) => (false, 0),
+            Errand::Load(Load { sound, ticket, .. }) => (matches!(sound, Sound::File { .. }), ticket.index),
+        };
+        self.asked += 1;
+        self.waiting.insert((is_file, index, self.asked), errand);
+    }
+}
+
 /// Whether that is the PIN.
 fn is_right(pin: &Pin, said: &str) -> bool {
     match pin {
@@ -100,121 +161,64 @@ fn is_right(pin: &Pin, said: &str) -> bool {
     }
 }
 
-/// Decoded files.
-#[derive(Default)]
-struct Kept {
-    clips: FxHashMap<PathBuf, Entry>,
-    samples: usize,
-    uses: u64,
-}
-
-struct Entry {
-    clip: Clip,
-    changed: Option<SystemTime>,
-    bytes: u64,
-    used: u64,
-}
-
-impl Kept {
-    /// A prompt of which there is no file is the one that was built in.
-    fn sound(&mut self, files: &Files, sound: &Sound) -> Result<Clip, String> {
-        let paths = files.of(sound);
-        match sound {
-            Sound::Prompt { name, .. } if !paths.iter().any(|path| path.exists()) => {
-                let wav = prompt::built_in(name).ok_or_else(|| format!("there is no prompt \"{name}\""))?;
-                Clip::read(wav).map_err(|error| error.to_string())
-            }
-            _ => self.clip(&paths),
-        }
-    }
-
-    /// The first of these files that is there.
-    fn clip(&mut self, paths: &[PathBuf]) -> Result<Clip, String> {
-        let Some((path, about)) = paths.iter().find_map(|path| Some((path, fs::metadata(path).ok()?))) else {
-            let shown: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
-            return Err(match shown.as_slice() {
-                [] => "it is not known where the rules of its domain lie".to_owned(),
-                _ => format!("there is no {}", shown.join(", nor ")),
-            });
-        };
-        let (changed, bytes) = (about.modified().ok(), about.len());
-        self.uses += 1;
-        if let Some(entry) = self.clips.get_mut(path)
-            && (entry.changed, entry.bytes) == (changed, bytes)
-        {
-            entry.used = self.uses;
-            return Ok(entry.clip.clone());
-        }
-        let clip = read(path, bytes)?;
-        self.keep(path, Entry { clip: clip.clone(), changed, bytes, used: self.uses });
-        Ok(clip)
-    }
-
-    fn keep(&mut self, path: &Path, entry: Entry) {
-        self.forget(path);
-        let more = entry.clip.samples().len();
-        while !self.clips.is_empty()
-            && (self.samples + more > KEPT_SAMPLES_MAX || self.clips.len() >= KEPT_MAX)
-        {
-            let oldest = self.clips.iter().min_by_key(|(_, entry)| entry.used).map(|(path, _)| path.clone());
-            let Some(oldest) = oldest else { break };
-            self.forget(&oldest);
-        }
-        if more <= KEPT_SAMPLES_MAX {
-            self.samples += more;
-            self.clips.insert(path.to_owned(), entry);
-        }
-    }
-
-    fn forget(&mut self, path: &Path) {
-        if let Some(entry) = self.clips.remove(path) {
-            self.samples -= entry.clip.samples().len();
-        }
-    }
-}
-
-fn read(path: &Path, bytes: u64) -> Result<Clip, String> {
-    let broken = |why: String| format!("{}: {why}", path.display());
-    if bytes > FILE_BYTES_MAX {
-        return Err(broken(format!("it has {bytes} bytes, more than {FILE_BYTES_MAX}")));
-    }
-    let file = fs::read(path).map_err(|error| broken(error.to_string()))?;
-    Clip::read(&file).map_err(|error| broken(error.to_string()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::relay::{RelayId, Side};
 
-    fn write(path: &Path, samples: u32) {
-        let spec = hound::WavSpec {
-            channels: 1,
-            sample_rate: crate::voice::codec::RATE,
-            bits_per_sample: 16,
-            sample_format: hound::SampleFormat::Int,
+    fn load(play: u64, index: usize, is_music: bool, to: &SyncSender<Work>) -> Errand {
+        let domain: Arc<str> = "a.example".into();
+        let sound = match is_music {
+            true => Sound::File { domain, file: "music.wav".into() },
+            false => Sound::Prompt { domain, name: "confirm" },
         };
-        let mut writer = hound::WavWriter::create(path, spec).unwrap();
-        (0..samples).for_each(|n| writer.write_sample((n % 100) as i16).unwrap());
-        writer.finalize().unwrap();
+        Errand::Load(Load { sound, is_music, ticket: Ticket { play, index }, to: to.clone() })
+    }
+
+    fn files() -> Files {
+        let nowhere = std::path::PathBuf::from("/nowhere");
+        let (prompts, recordings) = (nowhere.clone(), nowhere);
+        Files { prompts, language: "en".into(), recordings, base: Arc::new(|_| None) }
     }
 
     #[test]
-    fn a_file_is_decoded_once_and_again_when_it_has_changed() {
-        let dir = tempfile::tempdir().unwrap();
-        let (missing, file) = (dir.path().join("no.wav"), dir.path().join("yes.wav"));
-        let mut kept = Kept::default();
-        let paths = [missing.clone(), file.clone()];
-        let why = kept.clip(&paths).unwrap_err();
-        assert!(why.contains("no.wav") && why.contains("yes.wav"), "{why}");
-        write(&file, 800);
-        assert_eq!(kept.clip(&paths).unwrap().samples().len(), 800);
-        assert_eq!((kept.clips.len(), kept.samples), (1, 800));
-        write(&file, 1600);
-        assert_eq!(kept.clip(&paths).unwrap().samples().len(), 1600);
-        assert_eq!((kept.clips.len(), kept.samples), (1, 1600), "the old one is gone");
-        fs::write(&missing, "no sound").unwrap();
-        let why = kept.clip(&paths).unwrap_err();
-        assert!(why.ends_with("no.wav: it is neither WAV nor MP3"), "{why}");
+    fn questions_go_before_files_and_the_first_of_every_list_before_the_second_of_any() {
+        let (to, _answers) = sync_channel(8);
+        let (errands, queue) = sync_channel(16);
+        for index in 0..3 {
+            assert!(errands.try_send(load(1, index, true, &to)).is_ok());
+        }
+        assert!(errands.try_send(load(2, 0, true, &to)).is_ok());
+        assert!(errands.try_send(load(3, 1, false, &to)).is_ok());
+        let at = Spot { relay: RelayId(4), side: Side::A };
+        let check = Check { at, said: "1234".into(), pins: Arc::new([]), to: to.clone() };
+        assert!(errands.try_send(Errand::Check(check)).is_ok());
+        let mut turns = Turns::default();
+        let mut order = Vec::new();
+        for _ in 0..6 {
+            order.push(match turns.next(&queue).unwrap() {
+                Errand::Load(Load { ticket, .. }) => (ticket.play, ticket.index),
+                Errand::Check(check) => (check.at.relay.0, 0),
+            });
+        }
+        assert_eq!(order, [(4, 0), (3, 1), (1, 0), (2, 0), (1, 1), (1, 2)]);
+        drop(errands);
+        assert!(turns.next(&queue).is_none());
+    }
+
+    #[test]
+    fn a_question_does_not_wait_for_music() {
+        let (loader, threads) = Loader::start(&files()).unwrap();
+        // Nobody takes what comes of the music: its thread is as busy as with an hour of it.
+        let (stuck, taken_by_nobody) = sync_channel(0);
+        assert!(loader.give(load(1, 0, true, &stuck)).is_ok());
+        assert!(loader.give(load(1, 1, true, &stuck)).is_ok());
+        let (to, answers) = sync_channel(1);
+        assert!(loader.give(load(2, 0, false, &to)).is_ok());
+        let Ok(Work::Loaded(Loaded { ticket, clip })) = answers.recv() else { panic!("no prompt") };
+        assert_eq!((ticket.play, clip.is_ok()), (2, true));
+        drop((loader, taken_by_nobody));
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
     }
 
     #[test]
@@ -230,38 +234,5 @@ mod tests {
         ] {
             assert_eq!(is_right(&pin, said), right, "{pin:?} {said}");
         }
-    }
-
-    #[test]
-    fn a_prompt_without_a_file_is_the_one_that_was_built_in() {
-        let dir = tempfile::tempdir().unwrap();
-        let files = Files {
-            prompts: dir.path().to_owned(),
-            language: "de".into(),
-            recordings: dir.path().to_owned(),
-            base: std::sync::Arc::new(|_| None),
-        };
-        let mut kept = Kept::default();
-        let sound = |name| Sound::Prompt { domain: "a.example".into(), name };
-        let built_in = kept.sound(&files, &sound("confirm")).unwrap();
-        assert!(built_in.samples().len() > 8000);
-        fs::create_dir(dir.path().join("de")).unwrap();
-        write(&dir.path().join("de/confirm.wav"), 80);
-        assert_eq!(kept.sound(&files, &sound("confirm")).unwrap().samples().len(), 80);
-        assert!(kept.sound(&files, &sound("no such prompt")).unwrap_err().contains("no such prompt"));
-    }
-
-    #[test]
-    fn what_was_used_last_is_kept() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut kept = Kept::default();
-        let path = |n: usize| dir.path().join(format!("{n}.wav"));
-        for n in 0..=KEPT_MAX {
-            write(&path(n), 1);
-            kept.clip(&[path(n)]).unwrap();
-            kept.clip(&[path(0)]).unwrap();
-        }
-        assert_eq!((kept.clips.len(), kept.samples), (KEPT_MAX, KEPT_MAX));
-        assert!(kept.clips.contains_key(&path(0)) && !kept.clips.contains_key(&path(1)));
     }
 }

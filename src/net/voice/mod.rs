@@ -1,18 +1,20 @@
-//! The voice plane: threads that tick every twenty milliseconds, one beside each relay thread, and two that touch files beside them.
+//! The voice plane: threads that tick every twenty milliseconds, one beside each relay thread, and three that touch files beside them.
 //!
 //! ```text
 //! signalling --Command--> bounded queue --> voice thread --Report--> signalling's input queue
 //!                                             |  ^   |  ^
 //!                                       Said  v  | Heard  (VoicePort of the relay thread)
 //!                                                    |  |
-//!                      recorder (writes recordings) <-+  +-- loader (reads and decodes, keeps what was read)
+//!                      recorder (writes recordings) <-+  +-- loader, and one for music (read and decode, keep what was read)
 //! ```
 //!
 //! A voice thread never waits for a file, for signalling or for a relay thread, and signalling never for it: what finds no room is counted,
 //! refused or offered again. A thread with nobody to hear or to speak to sleeps.
 
 mod audition;
+mod kept;
 mod loader;
+mod pending;
 mod recorder;
 mod recordings;
 mod rooms;
@@ -20,6 +22,7 @@ mod thread;
 
 pub use audition::Auditions;
 
+use loader::Loader;
 use super::media::VoicePort;
 use crate::voice::{Command, Report, Sound, Spot};
 use std::collections::VecDeque;
@@ -125,7 +128,7 @@ impl Plane {
     /// # Errors
     /// The system gives no threads.
     pub fn start(ports: Vec<VoicePort>, files: &Files, report: &Reporter) -> io::Result<Plane> {
-        let (loads, loader) = loader::start(files.clone())?;
+        let (loads, loaders) = Loader::start(files)?;
         let (records, recorder) = recorder::start(files.recordings.clone(), report.clone())?;
         let (works, queues): (Vec<_>, Vec<_>) = ports.iter().map(|_| sync_channel(WORK_MAX)).unzip();
         let threads = ports
@@ -147,7 +150,7 @@ impl Plane {
                 Ok(Thread { way, thread: Some(thread) })
             })
             .collect::<io::Result<Vec<Thread>>>()?;
-        Ok(Plane { threads, report: report.clone(), others: vec![loader, recorder] })
+        Ok(Plane { threads, report: report.clone(), others: loaders.into_iter().chain([recorder]).collect() })
     }
 
     /// Hands a command to the thread that the relay belongs to, or keeps it until [`Plane::pass_on`] where that thread is behind.

@@ -3,7 +3,8 @@
 //!
 //! Deadlines are absolute: a tick that comes late moves none of those after it, so nothing drifts.
 
-use super::loader::{Check, Errand, Load, Loaded, Ticket};
+use super::loader::{Check, Errand, Load, Loaded, Loader, Ticket};
+use super::pending::{Pending, Step};
 use super::recorder::Record;
 use super::recordings::{Recordings, Refused};
 use super::rooms::Rooms;
@@ -13,10 +14,8 @@ use crate::net::media::{SAID_MAX, VoicePort};
 use crate::relay::{Heard, Said};
 use crate::voice::codec::PACKET_MS;
 use crate::voice::endpoint::Endpoint;
-use crate::voice::mouth::Piece;
 use crate::voice::recording::Recording;
-use crate::voice::tone::Tone;
-use crate::voice::{Command, Repeat, Report, SOUNDS_MAX, Sound, Spot, Subject};
+use crate::voice::{Command, Repeat, Report, Sound, Spot, Subject};
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -36,7 +35,7 @@ const UNREPORTED_MAX: usize = 4096;
 pub(super) struct Outlets {
     /// Its own queue, for answers.
     pub own: SyncSender<Work>,
-    pub loads: SyncSender<Errand>,
+    pub loads: Loader,
     pub records: SyncSender<Record>,
     pub report: Reporter,
     /// Conference rooms, and the way to those of other threads.
@@ -55,17 +54,6 @@ pub(super) struct Voices {
     /// Reports that found no room.
     unreported: VecDeque<Report>,
     reports: Vec<Report>,
-}
-
-/// A list of sounds whose files are being read.
-struct Pending {
-    play: u64,
-    number: u32,
-    sounds: Arc<[Sound]>,
-    pieces: Vec<Option<Piece>>,
-    /// Files that are still to come.
-    awaited: usize,
-    repeat: Repeat,
 }
 
 impl Voices {
@@ -154,7 +142,7 @@ impl Voices {
             }
             Command::Check { at, said, pins } => {
                 let check = Check { at, said, pins, to: self.outlets.own.clone() };
-                if self.outlets.loads.try_send(Errand::Check(check)).is_err() {
+                if self.outlets.loads.give(Errand::Check(check)).is_err() {
                     self.reports.push(Report::Checked { at, pin: None });
                 }
             }
@@ -199,62 +187,44 @@ impl Voices {
         }
         self.played += 1;
         let play = self.played;
-        let mut pending = Pending {
-            play,
-            number,
-            sounds: sounds.clone(),
-            pieces: Vec::with_capacity(sounds.len()),
-            awaited: 0,
-            repeat,
-        };
-        for (index, sound) in sounds.iter().take(SOUNDS_MAX).enumerate() {
-            let piece = match sound {
-                Sound::Tone { kind, country } => Some(Piece::Tone(Tone::new(*kind, country))),
-                Sound::Pause(length) => Some(Piece::Pause(*length)),
-                Sound::File { .. } | Sound::Prompt { .. } => {
-                    let ticket = Ticket { play, index };
-                    let load = Load { sound: sound.clone(), ticket, to: self.outlets.own.clone() };
-                    match self.outlets.loads.try_send(Errand::Load(load)) {
-                        Ok(()) => pending.awaited += 1,
-                        Err(_) => self.missing(at, sound, "too many files wait to be read".to_owned()),
-                    }
-                    None
-                }
-            };
-            pending.pieces.push(piece);
-        }
+        let mut pending = Pending::new(play, number, sounds, repeat);
+        let (wanted, is_music) = (pending.wanted(), pending.is_music());
+        let begun = pending.begin();
         self.plays.insert(at, pending);
-        self.play_loaded(at);
+        self.step(at, begun);
+        for (index, sound) in wanted {
+            let ticket = Ticket { play, index };
+            let load = Load { sound, is_music, ticket, to: self.outlets.own.clone() };
+            if self.outlets.loads.give(Errand::Load(load)).is_err() {
+                self.loaded(Loaded { ticket, clip: Err("too many files wait to be read".to_owned()) });
+            }
+        }
     }
 
     fn loaded(&mut self, loaded: Loaded) {
-        let Loaded { ticket, clip } = loaded;
         // What was stopped or replaced meanwhile waits for nothing.
-        let found = self.plays.iter_mut().find(|(_, pending)| pending.play == ticket.play);
+        let found = self.plays.iter_mut().find(|(_, pending)| pending.play == loaded.ticket.play);
         let Some((at, pending)) = found.map(|(at, pending)| (*at, pending)) else { return };
-        pending.awaited = pending.awaited.saturating_sub(1);
-        match clip {
-            Ok(clip) => {
-                if let Some(piece) = pending.pieces.get_mut(ticket.index) {
-                    *piece = Some(Piece::Clip(clip));
-                }
-            }
-            Err(why) => {
-                if let Some(sound) = pending.sounds.get(ticket.index).cloned() {
-                    self.missing(at, &sound, why);
-                }
-            }
+        let step = pending.arrived(&loaded);
+        if let Err(why) = loaded.clip
+            && let Some(sound) = pending.sound(loaded.ticket.index).cloned()
+        {
+            self.missing(at, &sound, why);
         }
-        self.play_loaded(at);
+        self.step(at, step);
     }
 
-    /// Plays what waits there, once nothing of it is missing any more.
-    fn play_loaded(&mut self, at: Spot) {
-        if self.plays.get(&at).is_some_and(|pending| pending.awaited == 0)
-            && let Some(Pending { number, pieces, repeat, .. }) = self.plays.remove(&at)
-        {
-            self.with(at, |endpoint| endpoint.play(number, pieces.into_iter().flatten().collect(), repeat));
+    fn step(&mut self, at: Spot, step: Option<Step>) {
+        let Some(pending) = self.plays.get(&at) else { return };
+        let (number, repeat) = (pending.number, pending.repeat);
+        if !pending.is_awaiting() {
+            self.plays.remove(&at);
         }
+        self.with(at, |endpoint| match step {
+            Some(Step::Begin(pieces)) => endpoint.play(number, pieces, repeat),
+            Some(Step::Supply(index, piece)) => endpoint.supply(index, piece),
+            None => {}
+        });
     }
 
     /// The prompt is lost, and the call goes on.
