@@ -48,7 +48,8 @@ pub(super) async fn metrics(State(admin): State<Arc<Admin>>) -> Result<Response,
     let counters = admin.plane.query(|switch, _| switch.counters()).await.ok_or_else(Problem::no_answer)?;
     let generations = admin.generations.all();
     let generations = generations.iter().map(|l| (&*l.stored.domain, l.stored.generation));
-    let text = metrics::render(&counters, admin.plane.traffic(), admin.about.started, generations);
+    let (traffic, tally) = (admin.plane.traffic(), admin.plane.tally());
+    let text = metrics::render(&counters, traffic, tally, admin.about.started, generations);
     Ok(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response())
 }
 

@@ -3,6 +3,7 @@
 
 use super::edit::{Applied, Pipeline, Prepared};
 use super::findings::Finding;
+use crate::net::voice;
 use crate::rules::Domain;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,6 +13,15 @@ impl Pipeline {
     pub fn audition(&self, domain: &Domain) -> Vec<Arc<Finding>> {
         let found = self.auditions.of(domain, self.bases.of(domain.name()).map(PathBuf::as_path));
         found.into_iter().map(|one| Arc::new(Finding::new(domain.place(one.span), one))).collect()
+    }
+
+    /// The same of the prompts of these domains, a line each.
+    pub fn prompts<'d>(
+        &self,
+        files: &voice::Files,
+        domains: impl IntoIterator<Item = &'d str>,
+    ) -> Vec<String> {
+        self.auditions.prompts(files, domains)
     }
 }
 

@@ -1,6 +1,7 @@
 //! `/metrics`: the counters of the switch as OpenMetrics text.
 
-use crate::net::traffic::{Traffic, Wire};
+use crate::net::tally::{Handshakes, Tally, Voice};
+use crate::net::traffic::{Count, Traffic, Wire};
 use crate::switch::Counters;
 use std::fmt::Write;
 
@@ -11,6 +12,7 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 pub fn render<'a>(
     counters: &Counters,
     traffic: &Traffic,
+    tally: &Tally,
     started: jiff::Timestamp,
     generations: impl Iterator<Item = (&'a str, u64)>,
 ) -> String {
@@ -107,6 +109,7 @@ pub fn render<'a>(
         line(&mut out, &format!("{name}_total"), "", value);
     }
     on_the_wire(&mut out, traffic);
+    said_and_heard(&mut out, tally);
     family(&mut out, "rules_generation", "gauge", "The generation of a domain's rules.");
     for (domain, generation) in generations {
         let escaped = domain.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
@@ -167,6 +170,80 @@ fn on_the_wire(out: &mut String, traffic: &Traffic) {
     }
 }
 
+/// One figure of a voice thread.
+type Figure = fn(&Voice) -> &Count;
+
+/// What the media and voice planes count.
+fn said_and_heard(out: &mut String, tally: &Tally) {
+    let gauges: [(&str, Figure, &str); 3] = [
+        ("voice_parties", |v| &v.parties, "Parties that we speak to."),
+        ("voice_conference_members", |v| &v.members, "Parties in conference rooms."),
+        ("voice_recordings_active", |v| &v.recordings, "Calls and conference rooms that are being recorded."),
+    ];
+    for (name, figure, help) in gauges {
+        family(out, name, "gauge", help);
+        line(out, name, "", tally.voices(figure));
+    }
+    let counters: [(&str, Figure, &str); 8] = [
+        (
+            "voice_played",
+            |v| &v.played,
+            "Lists of sounds (prompts, announcements) that were played to their end.",
+        ),
+        (
+            "voice_missing",
+            |v| &v.missing,
+            "Sounds that could not be played: their files are missing or broken.",
+        ),
+        ("voice_keys", |v| &v.keys, "Keys that parties have pressed: as events, as INFO or in the sound."),
+        ("voice_recordings", |v| &v.recorded, "Recordings that were begun."),
+        (
+            "voice_recording_gaps",
+            |v| &v.gaps,
+            "Pieces of 20 ms that are silent in recordings because the disk was too slow.",
+        ),
+        ("voice_late", |v| &v.late, "Packets that came too late to be heard by us."),
+        ("voice_concealed", |v| &v.concealed, "Times that we made up sound that was lost on its way to us."),
+        ("voice_unheard", |v| &v.unheard, "Packets that we did not hear because a voice thread was behind."),
+    ];
+    let voice = counters.map(|(name, figure, help)| (name, tally.voices(figure), help));
+    let Handshakes { done, failed, dropped } = &*tally.handshakes;
+    let handshakes = [
+        ("media_handshakes", done, "DTLS handshakes of media that gave keys."),
+        (
+            "media_handshakes_failed",
+            failed,
+            "DTLS handshakes of media that failed: that side of its call has no media.",
+        ),
+        ("media_handshakes_dropped", dropped, "Datagrams of DTLS handshakes that found no room."),
+    ];
+    let handshakes = handshakes.map(|(name, count, help)| (name, count.value(), help));
+    for (name, value, help) in voice.into_iter().chain(handshakes) {
+        family(out, name, "counter", help);
+        line(out, &format!("{name}_total"), "", value);
+    }
+    if let Some(fast) = &tally.fast {
+        fast_path(out, fast.streams(), fast.packets());
+    }
+}
+
+fn fast_path(out: &mut String, streams: u64, packets: u64) {
+    family(
+        out,
+        "fast_path_streams",
+        "gauge",
+        "Streams that the kernel passes on, where there is a fast path.",
+    );
+    line(out, "fast_path_streams", "", streams);
+    family(
+        out,
+        "fast_path_packets",
+        "counter",
+        "RTP packets that the kernel has passed on, where there is a fast path.",
+    );
+    line(out, "fast_path_packets_total", "", packets);
+}
+
 fn family(out: &mut String, name: &str, kind: &str, help: &str) {
     // Writing to a String can't fail.
     let _ = write!(out, "# TYPE ringtree_{name} {kind}\n# HELP ringtree_{name} {help}\n");
@@ -179,12 +256,53 @@ fn line(out: &mut String, name: &str, labels: &str, value: impl std::fmt::Displa
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
+    use std::sync::Arc;
+
+    fn rendered(counters: &Counters) -> String {
+        let (traffic, tally) = (Traffic::default(), Tally::default());
+        render(counters, &traffic, &tally, jiff::Timestamp::UNIX_EPOCH, [("a\"b", 7)].into_iter())
+    }
+
+    #[test]
+    fn every_metric_stands_in_the_documentation_and_no_other() {
+        let mut text = rendered(&Counters::default());
+        fast_path(&mut text, 0, 0);
+        let word = |line: &str, n| line.split(' ').nth(n).unwrap_or_default().to_owned();
+        let kinds: Vec<_> =
+            text.lines().filter(|line| line.starts_with("# TYPE ")).map(|line| word(line, 3)).collect();
+        let helps = text.lines().filter_map(|line| line.strip_prefix("# HELP ringtree_")?.split_once(' '));
+        let rows = helps.zip(kinds).map(|((name, help), kind)| match kind.as_str() {
+            "counter" => format!("| `ringtree_{name}_total` | counter | {help} |"),
+            kind => format!("| `ringtree_{name}` | {kind} | {help} |"),
+        });
+        let rows: BTreeSet<String> = rows.collect();
+        let page = include_str!("../../docs/metrics.md");
+        let written =
+            page.lines().filter(|line| line.starts_with("| `ringtree_")).map(str::to_owned).collect();
+        let missing: Vec<_> = rows.difference(&written).collect();
+        assert!(missing.is_empty(), "docs/metrics.md lacks:\n{missing:#?}");
+        let gone: Vec<_> = written.difference(&rows).collect();
+        assert!(gone.is_empty(), "docs/metrics.md has, and nobody else:\n{gone:#?}");
+    }
+
+    #[test]
+    fn figures_of_all_voice_threads_are_summed() {
+        let tally = Tally { voice: vec![Arc::default(), Arc::default()], ..Tally::default() };
+        tally.voice[0].keys.add_all(3);
+        tally.voice[1].keys.add_all(4);
+        tally.handshakes.failed.add_all(2);
+        let mut text = String::new();
+        said_and_heard(&mut text, &tally);
+        for line in ["ringtree_voice_keys_total 7\n", "ringtree_media_handshakes_failed_total 2\n"] {
+            assert!(text.contains(line), "{text}");
+        }
+    }
 
     #[test]
     fn every_family_is_typed_and_the_text_ends_as_openmetrics_asks() {
         let counters = Counters { calls_active: 3, calls_total: 9, ..Counters::default() };
-        let text =
-            render(&counters, &Traffic::default(), jiff::Timestamp::UNIX_EPOCH, [("a\"b", 7)].into_iter());
+        let text = rendered(&counters);
         assert!(text.ends_with("# EOF\n"));
         assert!(text.contains("\nringtree_calls_total 9\n"), "{text}");
         assert!(text.contains("ringtree_rules_generation{domain=\"a\\\"b\"} 7\n"));

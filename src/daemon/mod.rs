@@ -256,8 +256,8 @@ impl Running {
         self.greet();
         notify::ready();
         // Nobody waits for it: a sound that can't be played keeps nothing from starting.
-        let admin = self.admin.clone();
-        tokio::task::spawn_blocking(move || rulesets::audition(&admin.pipeline, &admin.generations));
+        let (admin, voice) = (self.admin.clone(), self.config.voice.clone());
+        tokio::task::spawn_blocking(move || rulesets::audition(&admin.pipeline, &admin.generations, &voice));
         let signalled = async {
             signals.until_stop(&self.config, &self.level, &self.admin).await;
             signals.drain(&self.admin, &self.drained, self.config.drain_after).await;

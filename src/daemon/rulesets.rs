@@ -1,7 +1,7 @@
 //! Rules at start and at SIGHUP: the store wins; an empty store is filled from `[rules] load`, all domains or none.
 
 use super::StartError;
-use super::config::Config;
+use super::config::{Config, VoiceConfig};
 use super::directory::{self, DirectoryError};
 use crate::admin::edit::{Applied, Bases, Edit, Pipeline, Refused};
 use crate::admin::findings::Finding;
@@ -154,10 +154,15 @@ fn say(dir: &Path, applied: &Applied) {
     tracing::info!(%domain, generation, "rules loaded from {}: {}", dir.display(), findings.summary());
 }
 
-/// Says of every domain which sounds of its rules can't be played: at the start, and whenever files are looked at again. Reading them may
-/// take a while.
-pub fn audition(pipeline: &Pipeline, generations: &Generations) {
-    for live in generations.all() {
+/// Says of every domain which sounds of its rules can't be played, and which prompts: at the start, and whenever files are looked at
+/// again. Reading them may take a while.
+pub fn audition(pipeline: &Pipeline, generations: &Generations, voice: &VoiceConfig) {
+    let live = generations.all();
+    let files = voice.files(Bases::default());
+    for line in pipeline.prompts(&files, live.iter().map(|live| &*live.stored.domain)) {
+        tracing::warn!("{line}");
+    }
+    for live in live {
         let lines: Vec<String> =
             pipeline.audition(&live.domain).iter().map(|finding| finding.line()).collect();
         warn_all(&live.stored.domain, &lines);

@@ -97,10 +97,10 @@ async fn reload(running: &Config, level: &log::Level, admin: &Arc<Admin>) {
         }
         Err(error) => tracing::error!("[sip] tls stays as it is: {error}"),
     }
-    let admin = admin.clone();
+    let (admin, voice) = (admin.clone(), running.voice.clone());
     let reloaded = tokio::task::spawn_blocking(move || {
         rulesets::reload(&admin.pipeline, &admin.generations, &fresh.load);
-        rulesets::audition(&admin.pipeline, &admin.generations);
+        rulesets::audition(&admin.pipeline, &admin.generations, &voice);
     });
     if let Err(error) = reloaded.await {
         tracing::error!(%error, "the reload broke off");

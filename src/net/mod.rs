@@ -6,6 +6,7 @@ pub mod locate;
 pub mod media;
 pub mod poll;
 pub mod signalling;
+pub mod tally;
 pub mod tls;
 pub mod traffic;
 pub mod voice;

@@ -14,6 +14,10 @@ impl Count {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(crate) fn add_all(&self, more: u64) {
+        self.0.fetch_add(more, Ordering::Relaxed);
+    }
+
     pub(super) fn set(&self, value: usize) {
         self.0.store(value as u64, Ordering::Relaxed);
     }

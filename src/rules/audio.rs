@@ -86,7 +86,10 @@ mod tests {
             shown.contains("warning[missing-audio]: there is no `closd.wav`: nobody hears it"),
             "{shown}"
         );
-        assert!(shown.contains("services.toml:2:8") && shown.contains("did you mean `closed.wav`?"), "{shown}");
+        assert!(
+            shown.contains("services.toml:2:8") && shown.contains("did you mean `closed.wav`?"),
+            "{shown}"
+        );
         let shown = said(&Fault::Missing { at, beside: beside(&["calm.mp3"]) });
         assert!(shown.contains("put it at /rules/closd.wav, or name another file"), "{shown}");
     }

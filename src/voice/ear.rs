@@ -7,7 +7,7 @@ use super::codec::Codec;
 use super::digit::Digit;
 use super::event;
 use super::in_band::InBand;
-use super::line::Line;
+use super::line::{Line, Missed};
 use super::packet::Format;
 use rtp_rs::RtpReader;
 
@@ -21,6 +21,8 @@ pub struct Ear {
     /// The source that is heard (RFC 3550 §3), and its sound.
     source: Option<u32>,
     line: Option<Line>,
+    /// Of lines that are over.
+    missed: Missed,
 }
 
 impl Ear {
@@ -43,7 +45,7 @@ impl Ear {
         let (source, timestamp) = (packet.ssrc(), packet.timestamp());
         if self.source.replace(source) != Some(source) {
             self.hearing.restart();
-            self.line = None;
+            self.hang_up();
         }
         let payload_type = packet.payload_type();
         if self.format.is_some_and(|format| format.event == Some(payload_type)) {
@@ -51,12 +53,28 @@ impl Ear {
         }
         let codec = self.codec(payload_type)?;
         if self.line.as_ref().is_none_or(|line| line.codec() != codec) {
+            self.hang_up();
             self.line = Some(Line::new(codec));
         }
         if let Some(line) = &mut self.line {
             line.packet(packet.sequence_number().into(), timestamp, packet.payload());
         }
         None
+    }
+
+    fn hang_up(&mut self) {
+        if let Some(mut line) = self.line.take() {
+            self.missed += line.missed();
+        }
+    }
+
+    /// Since this was last asked.
+    pub fn missed(&mut self) -> Missed {
+        let mut missed = std::mem::take(&mut self.missed);
+        if let Some(line) = &mut self.line {
+            missed += line.missed();
+        }
+        missed
     }
 
     fn codec(&self, payload_type: u8) -> Option<Codec> {

@@ -8,6 +8,7 @@ use super::collect::{Collect, Collecting, Why};
 use super::digit::Digit;
 use super::ear::Ear;
 use super::event::Saying;
+use super::line::Missed;
 use super::mouth::{Mouth, Piece, Repeat};
 use super::packet::{Format, Seed, Stream};
 use super::{Report, Spot};
@@ -90,6 +91,11 @@ impl Endpoint {
         if self.stream.format().event.is_some() && self.keys.len() < KEYS_MAX {
             self.keys.push_back(digit);
         }
+    }
+
+    /// See [`Ear::missed`].
+    pub fn missed(&mut self) -> Missed {
+        self.ear.missed()
     }
 
     /// A packet of the party.

@@ -55,10 +55,9 @@ impl Jitter {
         self.samples.len()
     }
 
-    /// Packets that came too late, all told.
-    #[must_use]
-    pub fn late(&self) -> u64 {
-        self.late
+    /// Packets that came too late since this was last asked.
+    pub fn late(&mut self) -> u64 {
+        std::mem::take(&mut self.late)
     }
 
     /// What a packet brought.

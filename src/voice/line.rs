@@ -31,7 +31,24 @@ pub struct Line {
     /// Sequence number and timestamp of the packet that comes next.
     expected: Option<(u16, u32)>,
     decoded: Vec<i16>,
-    concealed: u64,
+    /// Since it was last asked.
+    missed: Missed,
+}
+
+/// What of a party was not heard as it was said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Missed {
+    /// Packets that came too late.
+    pub late: u64,
+    /// Times that the decoder made up what was lost.
+    pub concealed: u64,
+}
+
+impl std::ops::AddAssign for Missed {
+    fn add_assign(&mut self, more: Missed) {
+        self.late += more.late;
+        self.concealed += more.concealed;
+    }
 }
 
 #[derive(Debug)]
@@ -57,7 +74,7 @@ impl Line {
             waiting: VecDeque::new(),
             expected: None,
             decoded: Vec::new(),
-            concealed: 0,
+            missed: Missed::default(),
         }
     }
 
@@ -76,7 +93,8 @@ impl Line {
             self.waiting.clear();
             self.expected = None;
         } else if ahead < 0 || self.waiting.iter().any(|waiting| waiting.sequence == sequence) {
-            return; // it was given up, or has come before
+            self.missed.late += u64::from(ahead < 0); // it was given up
+            return;
         }
         let at = self.waiting.partition_point(|waiting| after(waiting.sequence, sequence) < 0);
         self.waiting.insert(at, Waiting { sequence, timestamp, payload: payload.to_vec() });
@@ -118,10 +136,16 @@ impl Line {
         self.decoded.clear();
         self.decoder.conceal(missing, &mut self.decoded);
         if !self.decoded.is_empty() {
-            self.concealed += 1;
+            self.missed.concealed += 1;
             self.jitter.put(timestamp, &self.decoded);
         }
         self.decode_in_order();
+    }
+
+    /// Since this was last asked.
+    pub fn missed(&mut self) -> Missed {
+        self.missed.late += self.jitter.late();
+        std::mem::take(&mut self.missed)
     }
 
     /// The next frame, and the keys that are heard in it.

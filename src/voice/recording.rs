@@ -3,6 +3,7 @@
 use super::codec::{FRAME, RATE};
 use super::ear::Ear;
 use super::half::Halver;
+use super::line::Missed;
 use super::packet::Format;
 use crate::relay::Side;
 
@@ -55,6 +56,13 @@ impl Recording {
         of_left.halve(&left, &mut half_left);
         of_right.halve(&right, &mut half_right);
         both(&half_left, &half_right)
+    }
+
+    /// Of both parties: see [`Ear::missed`].
+    pub fn missed(&mut self) -> Missed {
+        let mut missed = self.a.missed();
+        missed += self.b.missed();
+        missed
     }
 
     /// How many frames there were: the number of the next one.

@@ -9,6 +9,7 @@
 use super::ports::Pair;
 use crate::net::clock;
 use crate::net::poll::Waker;
+use crate::net::tally::Handshakes as Tally;
 use crate::relay::forward::Channel;
 use crate::relay::{Command, RelayId, Side};
 use crate::sdp::keying::Association;
@@ -95,7 +96,10 @@ enum Message {
 
 /// A relay thread's way to the handshakes; without one there are none.
 #[derive(Clone)]
-pub(super) struct Handshakes(Option<SyncSender<Message>>);
+pub(super) struct Handshakes {
+    queue: Option<SyncSender<Message>>,
+    tally: Arc<Tally>,
+}
 
 impl Handshakes {
     /// Starts the thread. Results go to the relay thread that the relay belongs to. Without an identity there are no handshakes.
@@ -106,29 +110,38 @@ impl Handshakes {
         identity: Option<Identity>,
         threads: Vec<(SyncSender<Command>, Waker)>,
     ) -> std::io::Result<Handshakes> {
-        let Some(Identity { certificate }) = identity else { return Ok(Handshakes(None)) };
+        let tally = Arc::<Tally>::default();
+        let Some(Identity { certificate }) = identity else { return Ok(Handshakes { queue: None, tally }) };
         let config = Config::builder().handshake_timeout(HANDSHAKE_FOR).build();
         let config = Arc::new(config.map_err(std::io::Error::other)?);
         let (sender, queue) = sync_channel(DATAGRAMS_MAX);
-        let desk = Desk { config, certificate, threads, under_way: FxHashMap::default() };
+        let under_way = FxHashMap::default();
+        let desk = Desk { config, certificate, threads, under_way, tally: tally.clone() };
         std::thread::Builder::new().name("media-dtls".to_owned()).spawn(move || desk.run(&queue))?;
-        Ok(Handshakes(Some(sender)))
+        Ok(Handshakes { queue: Some(sender), tally })
+    }
+
+    pub(super) fn tally(&self) -> &Arc<Tally> {
+        &self.tally
     }
 
     pub(super) fn offer(&self, datagram: Datagram) {
-        if let Some(queue) = &self.0 {
-            let _ = queue.try_send(Message::Datagram(Box::new(datagram))); // its sender says it again
+        // Its sender says it again.
+        if let Some(queue) = &self.queue
+            && queue.try_send(Message::Datagram(Box::new(datagram))).is_err()
+        {
+            self.tally.dropped.add();
         }
     }
 
     pub(super) fn succeeded(&self, id: RelayId, by: RelayId) {
-        if let Some(queue) = &self.0 {
+        if let Some(queue) = &self.queue {
             let _ = queue.try_send(Message::Succeeded(id, by)); // else what is under way ends by itself
         }
     }
 
     pub(super) fn closed(&self, id: RelayId) {
-        if let Some(queue) = &self.0 {
+        if let Some(queue) = &self.queue {
             let _ = queue.try_send(Message::Closed(id)); // else it ends by itself
         }
     }
@@ -140,6 +153,7 @@ struct Desk {
     certificate: DtlsCertificate,
     threads: Vec<(SyncSender<Command>, Waker)>,
     under_way: FxHashMap<Of, Handshake>,
+    tally: Arc<Tally>,
 }
 
 struct Handshake {
@@ -211,8 +225,11 @@ impl Desk {
             self.under_way.remove(&key);
             // What is left of one that is over begins no other.
             let begins = association.role == Role::Client || is_client_hello(&datagram);
-            if !begins || self.under_way.len() >= HANDSHAKES_MAX {
+            if !begins {
                 return;
+            }
+            if self.under_way.len() >= HANDSHAKES_MAX {
+                return self.tally.dropped.add();
             }
             let mut dtls = Dtls::new_auto(self.config.clone(), self.certificate.clone(), now);
             dtls.set_active(association.role == Role::Client);
@@ -242,6 +259,7 @@ impl Desk {
         match advanced {
             Ok(None) => {}
             Ok(Some(keys)) => {
+                self.tally.done.add();
                 let of = Box::new(handshake.association.clone());
                 let (id, side, channel) = key;
                 if let Some((commands, waker)) = self.threads.get(id.thread(self.threads.len())) {
@@ -252,6 +270,7 @@ impl Desk {
             }
             Err(Failed(why)) => {
                 if !matches!(handshake.stage, Stage::Done) {
+                    self.tally.failed.add();
                     tracing::warn!(relay = key.0.0, peer = %handshake.peer, why, "a DTLS handshake has failed: this side has no media");
                 }
                 self.under_way.remove(&key);

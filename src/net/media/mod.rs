@@ -26,6 +26,7 @@ pub use ports::{DSCP_EF, DSCP_MAX, Ports, PortsError, Range};
 pub use voice::{HEARD_MAX, SAID_MAX, Unsaid, VoicePort};
 
 use super::poll::{Poll, Waker};
+use super::tally::Handshakes as Tally;
 use crate::relay::{Command, RelayId, Report};
 use handshake::Handshakes;
 use std::cell::Cell;
@@ -45,6 +46,7 @@ pub type Reporter = Arc<dyn Fn(Report) -> Option<Report> + Send + Sync>;
 /// The signalling plane's end of the media plane.
 pub struct Plane {
     threads: Vec<Thread>,
+    handshakes: Arc<Tally>,
 }
 
 struct Thread {
@@ -127,7 +129,13 @@ impl Plane {
         if report(Report::Opened { pairs: at_first, exhausted: false }).is_some() {
             return Err(io::Error::other("media: nobody takes the first report"));
         }
-        Ok(Plane { threads })
+        Ok(Plane { threads, handshakes: handshakes.tally().clone() })
+    }
+
+    /// What is counted of DTLS handshakes.
+    #[must_use]
+    pub fn handshakes(&self) -> &Arc<Tally> {
+        &self.handshakes
     }
 
     /// The ends of the voice plane, one for each relay thread: each relay belongs to the one of its [`RelayId::thread`]. There are none the second time.

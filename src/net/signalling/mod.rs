@@ -17,6 +17,7 @@ use crate::clock::Now;
 use crate::net::listen::Bound;
 use crate::net::media::{self, Ports, Reporter};
 use crate::net::poll::{Poll, Waker};
+use crate::net::tally::Tally;
 use crate::net::tls::Tls;
 use crate::net::traffic::Traffic;
 use crate::net::voice;
@@ -93,11 +94,12 @@ fn start<M: Machine + 'static>(
     let waker = Waker::new(&poll, WAKER)?;
     let (sender, work) = sync_channel(WORK_MAX);
     let reporter = reporter(sender.clone(), waker.clone());
-    let files = media.voice;
-    let mut media =
-        media::Plane::start(media.ports, media.threads, media.identity, media.fast.as_ref(), &reporter)?;
+    let Media { ports, threads, voice: files, identity, fast } = media;
+    let mut media = media::Plane::start(ports, threads, identity, fast.as_ref(), &reporter)?;
     let voice_reporter = voice_reporter(sender.clone(), waker.clone());
     let voice = voice::Plane::start(media.voice_ports(), &files, &voice_reporter)?;
+    let handshakes = media.handshakes().clone();
+    let tally = Arc::new(Tally { voice: voice.tally(), handshakes, fast });
     let traffic = Arc::new(Traffic::default());
     let handle_traffic = traffic.clone();
     let handle_waker = waker.clone();
@@ -112,6 +114,7 @@ fn start<M: Machine + 'static>(
         work: sender,
         waker: handle_waker,
         traffic: handle_traffic,
+        tally,
         thread: Arc::new(Mutex::new(Some(thread))),
     })
 }
@@ -146,6 +149,7 @@ pub struct Handle<M = Switch> {
     work: SyncSender<Work<M>>,
     waker: Waker,
     traffic: Arc<Traffic>,
+    tally: Arc<Tally>,
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
@@ -155,6 +159,7 @@ impl<M> Clone for Handle<M> {
             work: self.work.clone(),
             waker: self.waker.clone(),
             traffic: self.traffic.clone(),
+            tally: self.tally.clone(),
             thread: self.thread.clone(),
         }
     }
@@ -194,6 +199,12 @@ impl<M> Handle<M> {
     #[must_use]
     pub fn traffic(&self) -> &Traffic {
         &self.traffic
+    }
+
+    /// What the media and voice planes have counted so far.
+    #[must_use]
+    pub fn tally(&self) -> &Tally {
+        &self.tally
     }
 
     /// Ends the thread and the media plane, and waits for them. What was put in before is still carried out.

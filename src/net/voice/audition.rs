@@ -2,12 +2,13 @@
 //!
 //! What it is not: the loader. Nothing is kept of a file but what was wrong with it, and when it was last written.
 
-use super::below;
+use super::{Files, below};
 use crate::rules::Domain;
 use crate::rules::audio::Fault;
 use crate::rules::diagnostic::Diagnostic;
 use crate::voice::clip::{Clip, FILE_BYTES_MAX};
 use rustc_hash::FxHashMap;
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -16,7 +17,7 @@ use std::time::SystemTime;
 
 /// Files of which it is known what is wrong with them. With more, all are tried out anew.
 const KNOWN_MAX: usize = 4096;
-/// Files of a directory that may have been meant by a name.
+/// Sounds of one directory that are looked at: those that may have been meant by a name, and prompts.
 const BESIDE_MAX: usize = 256;
 
 /// Knows what came of files that have not changed since.
@@ -39,6 +40,28 @@ impl Auditions {
     pub fn of(&self, domain: &Domain, base: Option<&Path>) -> Vec<Diagnostic> {
         let files = domain.audio().iter();
         files.filter_map(|file| Some(self.fault(base, &file.value)?.diagnostic(file))).collect()
+    }
+
+    /// A line for each prompt of these domains' sets that can't be played: what stands behind it is heard instead.
+    #[must_use]
+    pub fn prompts<'d>(&self, files: &Files, domains: impl IntoIterator<Item = &'d str>) -> Vec<String> {
+        let sets: BTreeSet<PathBuf> = domains.into_iter().flat_map(|domain| files.sets(domain)).collect();
+        let mut lines = Vec::new();
+        for set in sets {
+            for name in sounds_of(&set) {
+                let path = set.join(&name);
+                let why = match self.fault(Some(&set), &name) {
+                    Some(Fault::Broken { why }) => format!("can't be played: {why}"),
+                    Some(Fault::Unreadable { why, .. }) => format!("can't be read: {why}"),
+                    Some(Fault::Missing { .. } | Fault::Nowhere) | None => continue, // it has gone just now
+                };
+                lines.push(format!(
+                    "the prompt {} {why}; the next set is heard instead, or what is built in",
+                    path.display()
+                ));
+            }
+        }
+        lines
     }
 
     fn fault(&self, base: Option<&Path>, file: &str) -> Option<Fault> {
@@ -91,13 +114,18 @@ fn read(path: &Path, about: &fs::Metadata) -> Result<Vec<u8>, Fault> {
 /// The sounds in the directory where a file was looked for, by names that rules would have for them.
 fn beside(base: &Path, file: &str) -> Vec<String> {
     let within = Path::new(file).parent().unwrap_or(Path::new(""));
-    let Ok(entries) = fs::read_dir(base.join(within)) else { return Vec::new() };
+    let named = |name: String| within.join(name).to_str().map(str::to_owned);
+    sounds_of(&base.join(within)).into_iter().filter_map(named).collect()
+}
+
+/// What looks like a sound in a directory, by name.
+fn sounds_of(directory: &Path) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
     let sounds = |name: &str| [".wav", ".mp3"].iter().any(|kind| name.to_lowercase().ends_with(kind));
     let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    let named = |name: String| within.join(name).to_str().map(str::to_owned);
-    let mut beside: Vec<String> = names.filter(|name| sounds(name)).take(BESIDE_MAX).filter_map(named).collect();
-    beside.sort_unstable(); // directories have no order
-    beside
+    let mut names: Vec<String> = names.filter(|name| sounds(name)).take(BESIDE_MAX).collect();
+    names.sort_unstable(); // directories have no order
+    names
 }
 
 #[cfg(test)]
@@ -128,12 +156,39 @@ mod tests {
         assert_eq!(of("audio/Closed.wav"), None);
         assert_eq!(of("./audio/Closed.wav"), None);
         let at = dir.path().join("audio/closed.wav").display().to_string();
-        assert_eq!(of("audio/closed.wav"), Some(Fault::Missing { at, beside: vec!["audio/Closed.wav".into()] }));
+        assert_eq!(
+            of("audio/closed.wav"),
+            Some(Fault::Missing { at, beside: vec!["audio/Closed.wav".into()] })
+        );
         assert!(matches!(of("nowhere/closed.wav"), Some(Fault::Missing { beside, .. }) if beside.is_empty()));
         fs::write(dir.path().join("text.wav"), "no sound").unwrap();
         assert!(matches!(of("text.wav"), Some(Fault::Broken { why }) if why == "it is neither WAV nor MP3"));
         assert!(matches!(of("audio"), Some(Fault::Broken { why }) if why == "it is no file"));
         assert_eq!(auditions.fault(None, "text.wav"), Some(Fault::Nowhere));
+    }
+
+    #[test]
+    fn a_prompt_of_a_set_that_can_not_be_played_is_named_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = Files {
+            prompts: dir.path().to_owned(),
+            language: "de".into(),
+            recordings: dir.path().to_owned(),
+            base: std::sync::Arc::new(|_| None),
+        };
+        for set in ["de", "en", "a.example/de"] {
+            fs::create_dir_all(dir.path().join(set)).unwrap();
+            sound(&dir.path().join(set).join("1.wav"));
+            fs::write(dir.path().join(set).join("notes.txt"), "about them").unwrap();
+        }
+        let auditions = Auditions::default();
+        assert_eq!(auditions.prompts(&files, ["a.example", "b.example"]), [""; 0]);
+        fs::write(dir.path().join("de/confirm.mp3"), "no sound").unwrap();
+        fs::write(dir.path().join("a.example/de/2.wav"), "").unwrap();
+        let lines = auditions.prompts(&files, ["a.example", "b.example"]);
+        assert_eq!(lines.len(), 2, "{lines:?}");
+        assert!(lines[0].contains("a.example/de/2.wav can't be played: it has no sound in it"), "{lines:?}");
+        assert!(lines[1].contains("de/confirm.mp3 can't be played: it is neither WAV nor MP3"), "{lines:?}");
     }
 
     #[test]

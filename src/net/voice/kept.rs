@@ -40,16 +40,18 @@ impl Entry {
 }
 
 impl Kept {
-    /// A prompt of which there is no file is the one that was built in.
+    /// A prompt of which there is no file that can be played is the one that was built in: whoever is asked something has to hear it.
     pub(super) fn sound(&mut self, files: &Files, sound: &Sound) -> Result<Clip, String> {
         let paths = files.of(sound);
-        match sound {
-            Sound::Prompt { name, .. } if !paths.iter().any(|path| path.exists()) => {
-                let wav = prompt::built_in(name).ok_or_else(|| format!("there is no prompt \"{name}\""))?;
-                Clip::read(wav).map_err(|error| error.to_string())
+        let Sound::Prompt { name, .. } = sound else { return self.clip(&paths) };
+        for path in paths.iter().filter(|path| path.exists()) {
+            match self.clip(std::slice::from_ref(path)) {
+                Ok(clip) => return Ok(clip),
+                Err(why) => tracing::warn!(%why, "a prompt can't be played: the next one is taken"),
             }
-            _ => self.clip(&paths),
         }
+        let wav = prompt::built_in(name).ok_or_else(|| format!("there is no prompt \"{name}\""))?;
+        Clip::read(wav).map_err(|error| error.to_string())
     }
 
     /// The first of these files that is there.
@@ -72,8 +74,7 @@ impl Kept {
         }
         let clip = read(path, bytes)?;
         let samples = clip.samples().len();
-        let entry =
-            Entry { kept: None, lent: clip.lend(), samples, changed, bytes, used: self.uses };
+        let entry = Entry { kept: None, lent: clip.lend(), samples, changed, bytes, used: self.uses };
         self.keep(path, entry, &clip);
         Ok(clip)
     }
@@ -156,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prompt_without_a_file_is_the_one_that_was_built_in() {
+    fn a_prompt_without_a_file_that_can_be_played_is_the_one_that_was_built_in() {
         let dir = tempfile::tempdir().unwrap();
         let files = Files {
             prompts: dir.path().to_owned(),
@@ -171,6 +172,8 @@ mod tests {
         fs::create_dir(dir.path().join("de")).unwrap();
         write(&dir.path().join("de/confirm.wav"), 80);
         assert_eq!(kept.sound(&files, &sound("confirm")).unwrap().samples().len(), 80);
+        fs::write(dir.path().join("de/confirm.wav"), "no sound").unwrap();
+        assert_eq!(kept.sound(&files, &sound("confirm")), Ok(built_in));
         assert!(kept.sound(&files, &sound("no such prompt")).unwrap_err().contains("no such prompt"));
     }
 

@@ -22,9 +22,10 @@ mod thread;
 
 pub use audition::Auditions;
 
-use loader::Loader;
 use super::media::VoicePort;
+use super::tally::Voice as Tally;
 use crate::voice::{Command, Report, Sound, Spot};
+use loader::Loader;
 use std::collections::VecDeque;
 use std::io;
 use std::path::{Component, Path, PathBuf};
@@ -67,13 +68,18 @@ impl Files {
                 (self.base)(domain).and_then(|base| below(&base, file)).into_iter().collect()
             }
             Sound::Prompt { domain, name } => {
-                let own = self.prompts.join(&**domain).join(&self.language);
-                let sets = [own, self.prompts.join(&self.language), self.prompts.join(LANGUAGE)];
-                let named = |set: &PathBuf| ["wav", "mp3"].map(|kind| set.join(format!("{name}.{kind}")));
-                sets.iter().filter(|_| is_inside(domain)).flat_map(named).collect()
+                let named = |set: PathBuf| ["wav", "mp3"].map(|kind| set.join(format!("{name}.{kind}")));
+                self.sets(domain).into_iter().flat_map(named).collect()
             }
             Sound::Tone { .. } | Sound::Pause(_) => Vec::new(),
         }
+    }
+
+    /// Where a domain's prompts may lie, the best set first.
+    fn sets(&self, domain: &str) -> Vec<PathBuf> {
+        let of_all = [self.prompts.join(&self.language), self.prompts.join(LANGUAGE)];
+        let own = self.prompts.join(domain).join(&self.language);
+        if is_inside(domain) { [own].into_iter().chain(of_all).collect() } else { Vec::new() }
     }
 }
 
@@ -93,6 +99,7 @@ pub struct Plane {
     threads: Vec<Thread>,
     report: Reporter,
     others: Vec<JoinHandle<()>>,
+    tally: Vec<Arc<Tally>>,
 }
 
 struct Thread {
@@ -131,6 +138,7 @@ impl Plane {
         let (loads, loaders) = Loader::start(files)?;
         let (records, recorder) = recorder::start(files.recordings.clone(), report.clone())?;
         let (works, queues): (Vec<_>, Vec<_>) = ports.iter().map(|_| sync_channel(WORK_MAX)).unzip();
+        let tally: Vec<Arc<Tally>> = works.iter().map(|_| Arc::default()).collect();
         let threads = ports
             .into_iter()
             .zip(works.iter().cloned().zip(queues))
@@ -142,6 +150,7 @@ impl Plane {
                     records: records.clone(),
                     report: report.clone(),
                     rooms: rooms::Rooms::new(n, works.clone()),
+                    tally: tally.get(n).cloned().unwrap_or_default(),
                 };
                 let voices = thread::Voices::new(queue, port, outlets);
                 let thread =
@@ -150,7 +159,18 @@ impl Plane {
                 Ok(Thread { way, thread: Some(thread) })
             })
             .collect::<io::Result<Vec<Thread>>>()?;
-        Ok(Plane { threads, report: report.clone(), others: loaders.into_iter().chain([recorder]).collect() })
+        Ok(Plane {
+            threads,
+            report: report.clone(),
+            others: loaders.into_iter().chain([recorder]).collect(),
+            tally,
+        })
+    }
+
+    /// What each thread counts.
+    #[must_use]
+    pub fn tally(&self) -> Vec<Arc<Tally>> {
+        self.tally.clone()
     }
 
     /// Hands a command to the thread that the relay belongs to, or keeps it until [`Plane::pass_on`] where that thread is behind.

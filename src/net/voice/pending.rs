@@ -50,7 +50,9 @@ impl Pending {
     /// What has to be read, and its place.
     pub(super) fn wanted(&self) -> Vec<(usize, Sound)> {
         let all = self.pieces.iter().zip(&*self.sounds).enumerate();
-        all.filter(|(_, (piece, _))| is_awaited(piece)).map(|(index, (_, sound))| (index, sound.clone())).collect()
+        all.filter(|(_, (piece, _))| is_awaited(piece))
+            .map(|(index, (_, sound))| (index, sound.clone()))
+            .collect()
     }
 
     pub(super) fn sound(&self, index: usize) -> Option<&Sound> {

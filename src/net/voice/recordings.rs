@@ -7,6 +7,7 @@ use super::recorder::Record;
 use crate::relay::{RelayId, Side};
 use crate::voice::Subject;
 use crate::voice::codec::RATE;
+use crate::voice::line::Missed;
 use crate::voice::recording::Recording;
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
@@ -38,6 +39,16 @@ pub(super) struct Recordings {
     /// Frames that found no room, since this was last said; and those before this tick.
     lost: u64,
     lost_before: u64,
+    /// To be counted: frames that found no room, recordings that have begun, and what of parties was missed in those that are over.
+    tally: Told,
+}
+
+/// What is counted of recordings, since it was last asked.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Told {
+    pub begun: u64,
+    pub gaps: u64,
+    pub missed: Missed,
 }
 
 /// What is being recorded.
@@ -56,6 +67,7 @@ impl Recordings {
             waiting: VecDeque::new(),
             lost: 0,
             lost_before: 0,
+            tally: Told::default(),
         }
     }
 
@@ -84,9 +96,22 @@ impl Recordings {
         }
         let (channels, rate) = parties.as_ref().map_or((1, RATE), |parties| (2, parties.rate()));
         self.running.insert(of, Running { frames: 0, parties });
+        self.tally.begun += 1;
         self.waiting.push_back(Record::Begin { of, channels, file, rate });
         self.pass_on();
         Ok(())
+    }
+
+    /// Recordings in progress.
+    pub(super) fn count(&self) -> usize {
+        self.running.len()
+    }
+
+    pub(super) fn told(&mut self) -> Told {
+        let mut told = std::mem::take(&mut self.tally);
+        let parties = self.running.values_mut().filter_map(|running| running.parties.as_mut());
+        parties.for_each(|parties| told.missed += parties.missed());
+        told
     }
 
     /// A packet of the party on that side.
@@ -118,6 +143,7 @@ impl Recordings {
             let has_room = self.waiting.is_empty() && self.records.try_send(frame).is_ok();
             self.lost += u64::from(!has_room);
         }
+        self.tally.gaps += self.lost - self.lost_before;
         match (self.lost_before, self.lost) {
             (0, 0) => {}
             (0, _) => tracing::error!("the disk is too slow: recordings have gaps from now on"),
@@ -133,7 +159,10 @@ impl Recordings {
     /// # Errors
     /// It has never begun: nothing of it was written.
     pub(super) fn end(&mut self, of: Subject) -> Result<(), Refused> {
-        let Some(running) = self.running.remove(&of) else { return Ok(()) };
+        let Some(mut running) = self.running.remove(&of) else { return Ok(()) };
+        if let Some(parties) = &mut running.parties {
+            self.tally.missed += parties.missed();
+        }
         let of_it = |record: &Record| matches!(record, Record::Begin { of: begun, .. } if *begun == of);
         if let Some(at) = self.waiting.iter().position(of_it) {
             self.waiting.remove(at);

@@ -56,6 +56,11 @@ impl Rooms {
         self.rooms.is_empty() && self.seats.is_empty()
     }
 
+    /// Parties of this thread in rooms, wherever these are.
+    pub fn members(&self) -> usize {
+        self.seats.len()
+    }
+
     pub fn join(&mut self, at: Spot, room: RoomId) {
         self.leave(at);
         self.seats.insert(at, Seat { room, heard: Lane::default(), now: None });

@@ -6,14 +6,16 @@
 use super::loader::{Check, Errand, Load, Loaded, Loader, Ticket};
 use super::pending::{Pending, Step};
 use super::recorder::Record;
-use super::recordings::{Recordings, Refused};
+use super::recordings::{Recordings, Refused, Told};
 use super::rooms::Rooms;
 use super::{Reporter, Work};
 use crate::net::clock;
 use crate::net::media::{SAID_MAX, VoicePort};
+use crate::net::tally::Voice as Tally;
 use crate::relay::{Heard, Said};
 use crate::voice::codec::PACKET_MS;
 use crate::voice::endpoint::Endpoint;
+use crate::voice::line::Missed;
 use crate::voice::recording::Recording;
 use crate::voice::{Command, Repeat, Report, Sound, Spot, Subject};
 use rustc_hash::FxHashMap;
@@ -25,6 +27,8 @@ use std::time::{Duration, Instant};
 const TICK: Duration = Duration::from_millis(PACKET_MS as u64);
 /// A thread that is behind by more lets those ticks go: what would be said late is said in vain.
 const BEHIND_MAX: Duration = Duration::from_millis(200);
+/// Ticks after which what ears and recordings have missed is gathered: a second.
+const GATHERED_EVERY: u32 = 50;
 /// Parties of one thread; more are refused, and said.
 const SPOTS_MAX: usize = SAID_MAX;
 
@@ -40,6 +44,7 @@ pub(super) struct Outlets {
     pub report: Reporter,
     /// Conference rooms, and the way to those of other threads.
     pub rooms: Rooms,
+    pub tally: Arc<Tally>,
 }
 
 pub(super) struct Voices {
@@ -54,6 +59,8 @@ pub(super) struct Voices {
     /// Reports that found no room.
     unreported: VecDeque<Report>,
     reports: Vec<Report>,
+    /// Ticks since figures were last gathered.
+    ungathered: u32,
 }
 
 impl Voices {
@@ -69,6 +76,7 @@ impl Voices {
             recordings,
             unreported: VecDeque::new(),
             reports: Vec::new(),
+            ungathered: 0,
         }
     }
 
@@ -97,7 +105,27 @@ impl Voices {
                 }
             }
             self.offer_reports();
+            self.count();
         }
+    }
+
+    /// What is now. The rest is gathered once a second, and before this thread sleeps.
+    fn count(&mut self) {
+        let tally = &self.outlets.tally;
+        tally.parties.set(self.spots.len());
+        tally.members.set(self.outlets.rooms.members());
+        tally.recordings.set(self.recordings.count());
+        if self.ungathered < GATHERED_EVERY && !self.is_idle() {
+            return;
+        }
+        self.ungathered = 0;
+        let Told { begun, gaps, mut missed } = self.recordings.told();
+        self.spots.values_mut().for_each(|endpoint| missed += endpoint.missed());
+        tally.recorded.add_all(begun);
+        tally.gaps.add_all(gaps);
+        tally.late.add_all(missed.late);
+        tally.concealed.add_all(missed.concealed);
+        tally.unheard.set(usize::try_from(self.port.unheard()).unwrap_or(usize::MAX));
     }
 
     fn is_idle(&self) -> bool {
@@ -156,7 +184,11 @@ impl Voices {
             Command::Close { at } => {
                 self.outlets.rooms.leave(at);
                 self.plays.remove(&at);
-                self.spots.remove(&at);
+                if let Some(mut endpoint) = self.spots.remove(&at) {
+                    let Missed { late, concealed } = endpoint.missed();
+                    self.outlets.tally.late.add_all(late);
+                    self.outlets.tally.concealed.add_all(concealed);
+                }
             }
             Command::Record { relay, file, formats } => {
                 let parties = Some(Recording::new(formats));
@@ -270,6 +302,7 @@ impl Voices {
             }
         }
         self.recordings.tick();
+        self.ungathered += 1;
     }
 
     /// A recording that isn't made is told of; one that is, by the recorder.
@@ -283,6 +316,12 @@ impl Voices {
 
     fn offer_reports(&mut self) {
         for report in self.reports.drain(..) {
+            match report {
+                Report::Played { .. } => self.outlets.tally.played.add(),
+                Report::Digit { .. } => self.outlets.tally.keys.add(),
+                Report::Missing { .. } => self.outlets.tally.missing.add(),
+                Report::Collected { .. } | Report::Checked { .. } | Report::Recorded { .. } => {}
+            }
             let may_be_lost = matches!(report, Report::Digit { .. } | Report::Missing { .. });
             if !may_be_lost || self.unreported.len() < UNREPORTED_MAX {
                 self.unreported.push_back(report);
