@@ -208,7 +208,7 @@ fn mac_of(parts: &[&[u8]], key: &[u8]) -> Option<[u8; MAC_BYTES]> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::sdp::keying::Credentials;
     use proptest::prelude::*;
@@ -252,6 +252,14 @@ mod tests {
         }
         let octets = request.finish(BINDING_REQUEST, &[7; 12], key.as_bytes()).unwrap();
         out[..octets].to_vec()
+    }
+
+    /// The check by which a peer chooses a pair.
+    pub(crate) fn nomination(ice: &Ice) -> Vec<u8> {
+        let name = format!("{}:{}", ice.ours.ufrag, ice.theirs.ufrag);
+        let attributes: [(u16, &[u8]); 3] =
+            [(USERNAME, name.as_bytes()), (PRIORITY, &[0x6e, 0, 1, 0xff]), (USE_CANDIDATE, &[])];
+        request(&attributes, &ice.ours.pwd)
     }
 
     fn checked(datagram: &[u8]) -> Option<(Check, Vec<u8>)> {

@@ -216,9 +216,20 @@ fn say_until_heard(
     outbound: &mut Outbound,
     at: &UdpSocket,
 ) -> Vec<u8> {
+    say_from(1, from, to, outbound, at)
+}
+
+/// The same from that number on.
+fn say_from(
+    first: u16,
+    from: &UdpSocket,
+    to: std::net::SocketAddr,
+    outbound: &mut Outbound,
+    at: &UdpSocket,
+) -> Vec<u8> {
     at.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
     let mut buffer = [0; 2048];
-    for sequence in 1..200 {
+    for sequence in first..first + 200 {
         from.send_to(&sealed(outbound, &rtp(sequence, "from a")), to).unwrap();
         if let Ok(octets) = at.recv(&mut buffer) {
             at.set_read_timeout(Some(SOON)).unwrap();
@@ -288,6 +299,71 @@ fn who_has_shaken_hands_is_heard_by_whoever_comes_in_the_place_of_the_other_part
         }
     };
     assert_eq!(opened(&mut Inbound::new(&keys.ours), heard), rtp(7, "hello"));
+}
+
+/// Who has shaken hands, or has told its keys, goes on at another relay: at the same ports, as a leg that was asked does when it takes its
+/// call, or at others, of another thread, as in an attended transfer.
+#[test]
+fn who_goes_on_at_another_relay_keeps_its_keys() {
+    let certificate = certificate();
+    let identity = Identity::make().unwrap();
+    let fingerprint = identity.fingerprint();
+    let desk = Desk::start(LOOPBACK, 8, 2, Some(identity), SOON);
+    let point = |id, side, phone: &UdpSocket| {
+        desk.tell(Command::Point { id, side, rtp: phone.local_addr().ok(), rtcp: None, expected: None });
+    };
+    for (n, (shakes, elsewhere)) in (0..).zip([(true, false), (true, true), (false, false), (false, true)]) {
+        let (a, b) = (phone(), phone());
+        let (home, pairs) = (RelayId(1 + 2 * n), &desk.pairs);
+        let by = match shakes {
+            true => association(Role::Server, &certificate),
+            false => Protection::Sdes(keys(Suite::AesCm128HmacSha1_80, 1), Context(n)),
+        };
+        desk.tell(Command::Open { id: home, a: pairs[0], b: Some(pairs[1]) });
+        desk.tell(Command::Secure { id: home, side: Side::A, by: by.clone() });
+        point(home, Side::A, &a);
+        point(home, Side::B, &b);
+        let mut shaking = Shaking::new(a, &certificate, Role::Client);
+        let keys = match &by {
+            Protection::Sdes(keys, _) => keys.clone(),
+            _ => shaking.shake(pairs[0].rtp, &fingerprint).expect("keys"),
+        };
+        let (mut outbound, mut inbound) = (Outbound::new(&keys.theirs), Inbound::new(&keys.ours));
+        say_from(65_000, &shaking.socket, pairs[0].rtp, &mut outbound, &b);
+        say_from(400, &shaking.socket, pairs[0].rtp, &mut outbound, &b); // it has rolled over
+        let (other, side, ports) = match elsewhere {
+            true => (RelayId(2 + 2 * n), Side::A, [pairs[2], pairs[3]]),
+            false => (RelayId::of_call(home.0, 1), Side::B, [pairs[1], pairs[0]]),
+        };
+        let secure = Command::Secure { id: other, side, by };
+        let open = Command::Open { id: other, a: ports[0], b: Some(ports[1]) };
+        let goes_on = Command::HandOver { id: home, side: Side::A, to: (other, side) };
+        if elsewhere {
+            [open, secure, goes_on].into_iter().for_each(|command| desk.tell(command));
+            desk.close(home);
+        } else {
+            desk.tell(goes_on);
+            desk.close(home);
+            [open, secure].into_iter().for_each(|command| desk.tell(command));
+        }
+        b.set_nonblocking(true).unwrap();
+        while b.recv(&mut [0; 2048]).is_ok() {} // what has crossed before
+        b.set_nonblocking(false).unwrap();
+        point(other, side, &shaking.socket);
+        point(other, side.other(), &b);
+        let [ours, theirs] = if side == Side::A { ports } else { [ports[1], ports[0]] };
+        let heard = say_from(900, &shaking.socket, ours.rtp, &mut outbound, &b);
+        assert!(heard.ends_with(b"from a"));
+        b.send_to(&rtp(7, "from b"), theirs.rtp).unwrap();
+        let heard = loop {
+            let packet = hear(&shaking.socket);
+            if packet[0] >> 6 == 2 {
+                break packet; // else the end of the handshake
+            }
+        };
+        assert_eq!(opened(&mut inbound, heard), rtp(7, "from b"), "{shakes} {elsewhere}");
+        desk.close(other);
+    }
 }
 
 /// The library that phones shake hands by. It shows a certificate of ECDSA: of RSA `dimpl` takes none.

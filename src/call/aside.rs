@@ -21,7 +21,10 @@ pub(super) struct Aside {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Reserved,
-    Open,
+    /// Whether its party has keys.
+    Open {
+        secured: bool,
+    },
     /// Its report is awaited. `adopted`: its ports are the call's now.
     Closing {
         adopted: bool,
@@ -70,7 +73,7 @@ impl Aside {
         if self.state != State::Reserved {
             return;
         }
-        self.state = State::Open;
+        self.state = State::Open { secured: protection != Protection::Plain };
         let (id, side) = (self.id, Side::A);
         office.effect(Effect::Media(Command::Open { id, a: self.pair, b: None }));
         let allowed = |to| destination::allowed(office, &[self.pair], to).filter(|_| !audio.on_hold);
@@ -91,6 +94,13 @@ impl Aside {
         }
     }
 
+    /// Its party goes on there with the keys that it has here. To be said before it is closed, and before that place is secured.
+    pub fn hand_over(&self, office: &mut Office, to: (RelayId, Side)) {
+        if let State::Open { secured: true } = self.state {
+            office.effect(Effect::Media(Command::HandOver { id: self.id, side: Side::A, to }));
+        }
+    }
+
     /// It is over with it. `true`: its ports are free now, or will be by [`Aside::closed`].
     pub fn close(&mut self, office: &mut Office, adopted: bool) {
         match self.state {
@@ -100,7 +110,7 @@ impl Aside {
                 }
                 self.state = State::Closing { adopted: true };
             }
-            State::Open => {
+            State::Open { .. } => {
                 office.effect(Effect::Voice(voice::Command::Close { at: self.at() }));
                 office.effect(Effect::Media(Command::Close { id: self.id }));
                 self.state = State::Closing { adopted };
@@ -112,7 +122,7 @@ impl Aside {
     /// Whether a report of the media plane is still to come.
     #[must_use]
     pub fn is_awaited(&self) -> bool {
-        self.state == State::Open || self.state == State::Closing { adopted: false }
+        matches!(self.state, State::Open { .. } | State::Closing { adopted: false })
     }
 
     /// The media plane has closed it.

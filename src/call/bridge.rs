@@ -4,6 +4,7 @@
 use super::branch::State as BranchState;
 use super::caller::{Answer, plain_response};
 use super::capabilities::{self, ALLOW};
+use super::guest::Lent;
 use super::headers;
 use super::log::Ending;
 use super::office::{Effect, Office};
@@ -30,8 +31,8 @@ pub struct Bridge {
     pub near: Option<usize>,
     /// This side has hung up while its transfer of the other goes on.
     pub absent: Option<Side>,
-    /// The dialog of this side is in another call (see [`super::guest`]).
-    pub lent: Option<Side>,
+    /// See [`super::guest`].
+    pub lent: Option<Lent>,
     pub transfer: Option<Box<Transfer>>,
     /// REFERs that were taken so far.
     pub refers: u32,
@@ -121,7 +122,13 @@ impl Bridge {
     /// Nobody is on that side for now.
     #[must_use]
     pub fn has_left(&self, side: Side) -> bool {
-        self.absent == Some(side) || self.lent == Some(side)
+        self.absent == Some(side) || self.lends(side)
+    }
+
+    /// The dialog of that side is in another call.
+    #[must_use]
+    pub fn lends(&self, side: Side) -> bool {
+        self.lent.is_some_and(|lent| lent.side == side)
     }
 
     /// A request of ours was sent once more under another number.

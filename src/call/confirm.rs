@@ -101,11 +101,15 @@ impl Call {
         if self.anchor.is_none() {
             self.anchor = Anchor::reserve(office, self.key); // the call was without media until now
         }
+        let place = self.vacated();
         let Some(branch) = self.branches.get_mut(index) else { return };
         let Some(Asked { dialog, ack, .. }) = branch.take_asked() else { return };
         self.byes = self.byes.saturating_sub(1);
         branch.state = BranchState::Answered { dialog, ack: Some(ack) };
         if let Some(aside) = &mut branch.aside {
+            if let Some(place) = place {
+                aside.hand_over(office, place);
+            }
             aside.close(office, false);
         }
         let (leg, entry) = (branch.leg, branch.entry);
@@ -137,8 +141,7 @@ impl Call {
         let (Some(mut aside), Some(anchor)) = (branch.aside.take(), &mut self.anchor) else { return };
         let Some(Asked { dialog, ack, .. }) = branch.take_asked() else { return };
         self.byes = self.byes.saturating_sub(1);
-        aside.close(office, true);
-        self.superseded.extend(anchor.adopt(office, &aside, super::media::relay_of(key, n)));
+        self.superseded.extend(anchor.adopt(office, &mut aside, super::media::relay_of(key, n)));
         self.relays = n;
         let (protection, expected) = (branch.peer.origin.keying.protection(), branch.peer.expected);
         anchor.point(office, Side::B, &description, protection, expected);

@@ -154,7 +154,7 @@ impl Call {
             return phases;
         }
         let replaced = matches!(&self.state, State::Answered(bridge)
-            if bridge.near.is_some() || bridge.lent == Some(Side::A));
+            if bridge.near.is_some() || bridge.lends(Side::A));
         if self.maker.is_some() && !replaced {
             let phase = match (&self.state, self.caller.heard) {
                 (State::Answered(_), _) => Phase::Confirmed,

@@ -46,6 +46,7 @@ impl Call {
     /// The call is over for its caller: media stops, the users are free, the record is on its way.
     pub(super) fn over(&mut self, office: &mut Office, now: Now, ending: Ending) {
         self.leave_conference(office);
+        self.hand_over_lent(office);
         self.state = match std::mem::replace(&mut self.state, State::Over(None)) {
             State::Answered(bridge) if bridge.unsaid.is_some() => {
                 self.caller.reject(office, now, 487, &[]);

@@ -15,7 +15,7 @@ use super::record::TransferRecord;
 use super::{COMPLETED_ELSEWHERE, Call, State};
 use crate::clock::Now;
 use crate::dialog::{Dialog, DialogId};
-use crate::relay::Side;
+use crate::relay::{RelayId, Side};
 use crate::rules::LegOutcome;
 use crate::rules::explain::Step;
 use crate::sip::{Flow, Message};
@@ -27,6 +27,14 @@ pub struct Home {
     pub side: Side,
     /// The id of that call.
     pub id: String,
+}
+
+/// The dialog of this side is in another call.
+#[derive(Clone, Copy, Debug)]
+pub struct Lent {
+    pub side: Side,
+    /// The place at the relay of that call that its party is to have. `None`: that call is without media.
+    pub place: Option<(RelayId, Side)>,
 }
 
 /// A dialog on its way, with all that belongs to it.
@@ -141,8 +149,21 @@ impl Call {
         }
     }
 
-    /// Gives the dialog of that side away.
-    pub fn lend(&mut self, office: &mut Office, now: Now, side: Side) -> Option<Guest> {
+    /// The place at its relay that whoever comes by its transfer is to have.
+    #[must_use]
+    pub fn vacated(&self) -> Option<(RelayId, Side)> {
+        let side = self.transferred()?.other();
+        self.anchor.as_ref().map(|anchor| (anchor.id(), side))
+    }
+
+    /// Gives the dialog of that side away, to a call that has this place for its party.
+    pub fn lend(
+        &mut self,
+        office: &mut Office,
+        now: Now,
+        side: Side,
+        place: Option<(RelayId, Side)>,
+    ) -> Option<Guest> {
         self.dialog(side)?;
         let home = Home { call: self.key, side, id: self.log.id.clone() };
         self.answer_passes(office, now, 487);
@@ -183,7 +204,7 @@ impl Call {
             Guest { emergency, promised, ..branch.as_guest(office, home, dialog, false) }
         };
         if let State::Answered(bridge) = &mut self.state {
-            bridge.lent = Some(side);
+            bridge.lent = Some(Lent { side, place });
         }
         Some(guest)
     }
@@ -192,7 +213,7 @@ impl Call {
     pub fn take_back(&mut self, office: &mut Office, now: Now, guest: Box<Guest>) -> Option<Box<Guest>> {
         let side = guest.home.side;
         match &mut self.state {
-            State::Answered(bridge) if bridge.lent == Some(side) => bridge.lent = None,
+            State::Answered(bridge) if bridge.lends(side) => bridge.lent = None,
             _ => return Some(guest),
         }
         let Guest { dialog, flow, peer, channel, unsettled, .. } = *guest;
@@ -223,13 +244,22 @@ impl Call {
                 TransferRecord { at: text(now.wall), by, to, status: 200, answered_by, call: Some(call) };
             self.log.transfers.push((record, vec![step]));
         }
-        if !matches!(&self.state, State::Answered(bridge) if bridge.lent == Some(side)) {
+        if !matches!(&self.state, State::Answered(bridge) if bridge.lends(side)) {
             return;
         }
         self.drop_transfer(office, now);
         self.answer_passes(office, now, 487);
         self.part(office, now, side.other(), &[]);
         self.over(office, now, Ending { outcome: "answered", status: 200 });
+    }
+
+    /// The relay is about to be closed: whom the call has lent goes on elsewhere, with their keys.
+    pub(super) fn hand_over_lent(&self, office: &mut Office) {
+        if let (State::Answered(bridge), Some(anchor)) = (&self.state, &self.anchor)
+            && let Some(Lent { side, place: Some(place) }) = bridge.lent
+        {
+            anchor.hand_over(office, side, place);
+        }
     }
 
     /// A party of another call comes in: an answered branch of no ring stage. Its index.

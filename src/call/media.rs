@@ -264,13 +264,16 @@ impl Anchor {
     }
 
     /// Takes over the ports of a leg that was asked apart, in the place of those that were to face it. A relay that is
-    /// open already goes on under another name: what the caller has agreed to with it stays.
+    /// open already goes on under another name: what the caller has agreed to with it stays. So do the keys of the leg.
     pub(super) fn adopt(
         &mut self,
         office: &mut Office,
-        aside: &Aside,
+        aside: &mut Aside,
         successor: RelayId,
     ) -> Option<Superseded> {
+        let heir = if let State::Open = self.state { successor } else { self.id };
+        aside.hand_over(office, (heir, Side::B));
+        aside.close(office, true);
         let b = std::mem::replace(&mut self.b, aside.pair);
         let State::Open = self.state else {
             office.ports.give(b);
@@ -284,6 +287,14 @@ impl Anchor {
         let [_, told] = &mut self.told;
         *told = Protection::Plain;
         Some(Superseded { id, b })
+    }
+
+    /// The party on that side goes on there with the keys that it has here. To be said before this one is closed.
+    pub fn hand_over(&self, office: &mut Office, side: Side, to: (RelayId, Side)) {
+        let secured = self.told[usize::from(side == Side::B)] != Protection::Plain;
+        if let (State::Open, true) = (&self.state, secured) {
+            office.effect(Effect::Media(Command::HandOver { id: self.id, side, to }));
+        }
     }
 
     /// Stops relaying. `true`: the media plane will report, and the pairs are free only then (see [`Anchor::free`]).

@@ -133,6 +133,37 @@ impl Guard {
         }
     }
 
+    /// What goes on at another relay; what stays opens nothing and seals nothing.
+    pub fn hand_over(&mut self) -> Guard {
+        let stays = Guard { by: self.by.clone(), ..Guard::default() };
+        std::mem::replace(self, stays)
+    }
+
+    /// The party of this side was secured by `before` at another relay: at the same ports, if it `stays` where it is found. It is given back where
+    /// nothing of it goes on here.
+    ///
+    /// # Errors
+    /// See above.
+    pub fn inherit(&mut self, before: Box<Guard>, stays: bool) -> Result<(), Box<Guard>> {
+        if !before.goes_on_as(&self.by) {
+            return Err(before);
+        }
+        if self.association().is_some() && self.keyed.is_some() {
+            return Ok(()); // it has shaken hands here
+        }
+        let Guard { by, nominated, .. } = std::mem::replace(self, *before);
+        self.nominated.take_if(|_| !stays);
+        self.secure(by);
+        self.nominated = nominated.or(self.nominated.take());
+        Ok(())
+    }
+
+    /// Where connectivity checks have found its party.
+    #[must_use]
+    pub fn found(&self) -> Option<SocketAddr> {
+        self.nominated.as_ref().map(|pair| pair.source)
+    }
+
     /// The handshake of this association has given these keys. Late ones of another association are passed over.
     pub fn handshaken(&mut self, channel: Channel, of: &Association, keys: &Keys) {
         if self.association().is_some_and(|association| association.is_same(of)) {

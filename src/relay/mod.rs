@@ -116,6 +116,10 @@ pub enum Command {
     /// that is known of side A stays, its keys and where it is; it hears the party of side B. Answered with a [`Report::Closed`] of the old
     /// name, after which the pair that was on side B may be used again.
     Succeed { id: RelayId, by: RelayId, b: PortPair },
+    /// The party on this side goes on at that side of another relay, perhaps of another thread, with its keys and all that its streams have come
+    /// to. There it counts from when that side is secured in the same way (`Secure`): the same association, or the same crypto context. Here nothing
+    /// is opened and nothing sealed for it any more.
+    HandOver { id: RelayId, side: Side, to: (RelayId, Side) },
     /// Stop; answered with [`Report::Closed`], after which the pairs may be used again.
     Close { id: RelayId },
     /// Open this many more pairs; answered with [`Report::Opened`].
@@ -136,6 +140,7 @@ impl Command {
             | Command::Press { id, .. }
             | Command::Handshaken { id, .. }
             | Command::Succeed { id, .. }
+            | Command::HandOver { id, .. }
             | Command::Close { id } => Some(*id),
             Command::Grow { .. } => None,
         }

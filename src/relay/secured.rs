@@ -5,6 +5,7 @@
 
 use super::Side;
 use super::forward::{Channel, Relay, Reports};
+use super::guard::Guard;
 use super::latch::{Admitted, Latch};
 use crate::ice::ANSWER_BYTES_MAX;
 use crate::rtp::Protocol;
@@ -35,6 +36,39 @@ impl Relay {
         if party.guard.secure(by) {
             (party.rtp, party.rtcp) = (Latch::default(), Latch::default()); // ICE finds it anew
         }
+    }
+
+    /// See `Command::HandOver`. `None`: that side is in the clear, and has nothing to hand over.
+    pub fn hand_over(&mut self, side: Side) -> Option<Box<Guard>> {
+        let guard = &mut self.party(side).guard;
+        (!guard.is_plain()).then(|| Box::new(guard.hand_over()))
+    }
+
+    /// See [`Guard::inherit`].
+    ///
+    /// # Errors
+    /// It is of another party.
+    pub fn inherit(
+        &mut self,
+        now: Instant,
+        side: Side,
+        before: Box<Guard>,
+        stays: bool,
+    ) -> Result<(), Box<Guard>> {
+        let party = self.party(side);
+        party.guard.inherit(before, stays)?;
+        if let Some(source) = party.guard.found() {
+            self.find(now, side, source);
+        }
+        Ok(())
+    }
+
+    /// A connectivity check has found the party of that side.
+    fn find(&mut self, now: Instant, side: Side, source: SocketAddr) {
+        let party = self.party(side);
+        party.rtp.find(now, source);
+        party.reports = Reports::Muxed;
+        self.note_pointed(now);
     }
 
     /// See `Command::Handshaken`.
@@ -79,9 +113,7 @@ impl Relay {
             Some(Protocol::Stun) => match party.guard.check(now, channel, from, datagram, answer) {
                 Some(checked) => {
                     if checked.found {
-                        party.rtp.find(now, from);
-                        party.reports = Reports::Muxed;
-                        self.note_pointed(now);
+                        self.find(now, side, from);
                     }
                     Arrival::Checked(checked.answer)
                 }

@@ -90,8 +90,9 @@ impl Switch {
         if (wants_tls && !stays_by_tls) || (joined.wants_tls() && !comes_by_tls) {
             return Err(480);
         }
+        let place = joined.vacated();
         let mut lent = None;
-        self.with_call(key, |call, office| lent = call.lend(office, now, party));
+        self.with_call(key, |call, office| lent = call.lend(office, now, party, place));
         let guest: Guest = lent.ok_or(481_u16)?;
         let tag = guest.dialog.id.local_tag.clone();
         let mut seated = None;

@@ -3,6 +3,8 @@
 use super::net::{CLEAR, Weather, World};
 use super::phone::{Phone, Script};
 use super::{ANN, BOB, CID, assert_at_rest, assert_joined, assert_points, finals, hang_up, ruleset, s};
+use ringtree::relay::{Command, RelayId, Side};
+use ringtree::sdp::Protection;
 
 const DOT: &str = "127.0.1.5:5060";
 const CARRIER: &str = "127.0.1.8:5060";
@@ -123,6 +125,52 @@ fn the_two_whom_one_speaks_with_are_brought_together() {
         format!("device:bob1 transfers the other party to 300, whom they speak with in call {}", ended.id);
     assert!(why.contains(&asked.as_str()), "{why:?}");
     assert_at_rest(&mut world);
+}
+
+/// Who was secured by keys, or went on elsewhere with them: the place, and where to.
+fn places(world: &World) -> Vec<((RelayId, Side), Option<(RelayId, Side)>)> {
+    let of = |command: &Command| match command {
+        Command::Secure { id, side, by: Protection::Sdes(..) } => Some(((*id, *side), None)),
+        Command::HandOver { id, side, to } => Some(((*id, *side), Some(*to))),
+        _ => None,
+    };
+    world.secured.iter().filter_map(of).collect()
+}
+
+#[test]
+fn who_comes_over_with_keys_goes_on_with_them_also_where_their_call_ends_before() {
+    for hangs_up in [false, true] {
+        let mut world = office(CLEAR, 1, Script::Ring);
+        let keyed = world.phone(DOT).described(
+            "m=audio 4000 RTP/SAVP 0\r\n\
+             a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:PS1uQCVeeCFCanVmcjkpPywjNWhcYD0mXXtxaVBR\r\n",
+        );
+        world.phone(DOT).session = Some(keyed);
+        let first = call(&mut world, BOB, "100");
+        let dots = call(&mut world, DOT, "200");
+        let second = world.phone(BOB).newest_call();
+        let [(home, None)] = places(&world)[..] else { panic!("{:?}", world.secured) };
+        if hangs_up {
+            world.phone(ANN).reinvite_status = 491;
+            let replaces = world.phone(BOB).replaces(&second).replace(';', "%3B").replace('=', "%3D");
+            let fields = format!("Refer-To: <sip:300@pbx.example?Replaces={replaces}>\r\n");
+            world.act(BOB, |phone, now| phone.within(now, &first, "REFER", &fields));
+            world.run(std::time::Duration::from_millis(100));
+            world.phone(ANN).reinvite_status = 200;
+            hang_up(&mut world, BOB, &second);
+            world.run(s(6));
+        } else {
+            refer(&mut world, BOB, &first, &second);
+        }
+        assert_eq!(told(&mut world, BOB).last().unwrap(), "SIP/2.0 200 OK");
+        let mut later = places(&world)[1..].to_vec();
+        later.sort_by_key(|(_, to)| to.is_none());
+        let [(from, Some(to)), (secured, None)] = later[..] else { panic!("{:?}", world.secured) };
+        assert_eq!((from, to), (home, secured), "from the one relay to the other");
+        assert_ne!(home.0, to.0);
+        hang_up(&mut world, DOT, &dots);
+        assert_at_rest(&mut world);
+    }
 }
 
 #[test]

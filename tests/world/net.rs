@@ -91,6 +91,8 @@ pub struct World {
     pub expected: BTreeMap<RelayId, [Option<IpAddr>; 2]>,
     /// What ears and voice were asked for, in order.
     pub voiced: Vec<voice::Command>,
+    /// How sides of relays were secured, and who went on at another one.
+    pub secured: Vec<Command>,
     began: Instant,
     civil: jiff::Timestamp,
     elapsed: Duration,
@@ -138,6 +140,7 @@ impl World {
             feeds: BTreeMap::new(),
             expected: BTreeMap::new(),
             voiced: Vec::new(),
+            secured: Vec::new(),
             began: ringtree::net::clock::now().mono, // only differences count
             civil: "2026-11-24T15:00:00Z".parse().unwrap(),
             elapsed: Duration::ZERO,
@@ -340,9 +343,12 @@ impl World {
                 let feed = Some(from).filter(|from| *from != Source::Party);
                 self.feeds.entry(id).or_default()[usize::from(side == Side::B)] = feed;
             }
+            Action::Media(command @ (Command::Secure { id, .. } | Command::HandOver { id, .. })) => {
+                assert!(self.relays.contains(&id));
+                self.secured.push(command);
+            }
             Action::Media(
                 Command::Tap { id, .. }
-                | Command::Secure { id, .. }
                 | Command::Renumber { id, .. }
                 | Command::Press { id, .. }
                 | Command::Handshaken { id, .. },

@@ -3,7 +3,8 @@
 use super::net::World;
 use super::phone::{Describes, Script};
 use super::{ANN, BOB, assert_at_rest, finals, hang_up, office, ruleset, s};
-use ringtree::relay::Side;
+use ringtree::relay::{self, RelayId, Side};
+use ringtree::sdp::Protection;
 use ringtree::switch::Input;
 use ringtree::voice::digit::Digit;
 use ringtree::voice::tone::Kind;
@@ -188,6 +189,51 @@ fn an_outside_leg_is_asked_apart_and_takes_the_call_with_the_key() {
     assert_eq!(world.phone(ONE).byes, 1);
     assert_eq!(world.records[0].answered_by.as_ref().unwrap().device.as_deref(), Some("tel:+12025550199"));
     assert_at_rest(&mut world);
+}
+
+/// Has its media secured, by keys in its descriptions.
+fn has_keys(world: &mut World, address: &str) {
+    let keyed = world.phone(address).described(
+        "m=audio 4000 RTP/SAVP 0\r\n\
+         a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:PS1uQCVeeCFCanVmcjkpPywjNWhcYD0mXXtxaVBR\r\n",
+    );
+    world.phone(address).session = Some(keyed);
+}
+
+/// Where whoever was asked at that spot went on with their keys, and that place was secured after.
+fn goes_on(world: &World, at: Spot) -> Option<(RelayId, Side)> {
+    let place = world.secured.iter().position(
+        |command| matches!(command, relay::Command::HandOver { id, side, .. } if (*id, *side) == (at.relay, at.side)),
+    )?;
+    let relay::Command::HandOver { to, .. } = world.secured[place] else { return None };
+    let secures = |command: &relay::Command| matches!(command, relay::Command::Secure { id, side, by: Protection::Sdes(..) } if (*id, *side) == to);
+    world.secured[place..].iter().any(secures).then_some(to)
+}
+
+#[test]
+fn a_leg_that_was_asked_goes_on_in_the_call_with_its_keys() {
+    for early in [false, true] {
+        let keys = match early {
+            false => ASKED.to_owned(),
+            true => "ring_for = \"30s\"\nring.timeout = \"5s\"\nring.targets = [\"tel:+12025550198\"]\n\
+                     forward.no_answer = { to = \"tel:+12025550199\", confirm = \"1\" }"
+                .to_owned(),
+        };
+        let script = if early { Script::EarlyAnswer { after: s(8) } } else { Script::Answer { after: s(1) } };
+        let mut world = world(&rule(&keys), "", script);
+        has_keys(&mut world, ONE);
+        let call = dial(&mut world, 600);
+        if early {
+            world.run(s(14));
+        }
+        let (at, _) = played(&world).unwrap();
+        presses(&mut world, at, '1');
+        assert_eq!(finals(&mut world, ANN), [200]);
+        let relay = *world.relays.first().unwrap();
+        assert_eq!(goes_on(&world, at), Some((relay, Side::B)), "early media: {early}");
+        hang_up(&mut world, ANN, &call);
+        assert_at_rest(&mut world);
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@
 //! Invariant: keys are given only once the peer has shown the certificate that its description has the fingerprint of.
 
 use super::ports::Pair;
+use super::thread::Handed;
 use crate::net::clock;
 use crate::net::poll::Waker;
 use crate::net::tally::Handshakes as Tally;
@@ -86,6 +87,29 @@ pub(super) struct Datagram {
     pub datagram: Vec<u8>,
 }
 
+/// What a relay thread is given beside the commands of signalling.
+pub(super) enum Given {
+    /// The keys of a handshake.
+    Handshaken(Command),
+    /// A party that comes from a relay of another thread.
+    Handed(Handed),
+}
+
+/// A way to a relay thread that keeps it from nothing, not even from ending.
+pub(super) struct Way {
+    pub given: SyncSender<Given>,
+    pub waker: Waker,
+}
+
+impl Way {
+    /// `false`: there is no room.
+    pub fn try_give(&self, given: Given) -> bool {
+        let has_room = self.given.try_send(given).is_ok();
+        self.waker.wake();
+        has_room
+    }
+}
+
 enum Message {
     Datagram(Box<Datagram>),
     /// The relay is closed.
@@ -106,10 +130,7 @@ impl Handshakes {
     ///
     /// # Errors
     /// The system gives no thread.
-    pub(super) fn start(
-        identity: Option<Identity>,
-        threads: Vec<(SyncSender<Command>, Waker)>,
-    ) -> std::io::Result<Handshakes> {
+    pub(super) fn start(identity: Option<Identity>, threads: Arc<[Way]>) -> std::io::Result<Handshakes> {
         let tally = Arc::<Tally>::default();
         let Some(Identity { certificate }) = identity else { return Ok(Handshakes { queue: None, tally }) };
         let config = Config::builder().handshake_timeout(HANDSHAKE_FOR).build();
@@ -151,7 +172,7 @@ impl Handshakes {
 struct Desk {
     config: Arc<Config>,
     certificate: DtlsCertificate,
-    threads: Vec<(SyncSender<Command>, Waker)>,
+    threads: Arc<[Way]>,
     under_way: FxHashMap<Of, Handshake>,
     tally: Arc<Tally>,
 }
@@ -262,10 +283,11 @@ impl Desk {
                 self.tally.done.add();
                 let of = Box::new(handshake.association.clone());
                 let (id, side, channel) = key;
-                if let Some((commands, waker)) = self.threads.get(id.thread(self.threads.len())) {
-                    // The relay thread never waits for this one, so it goes on taking commands.
-                    let _ = commands.send(Command::Handshaken { id, side, channel, of, keys });
-                    waker.wake();
+                if let Some(way) = self.threads.get(id.thread(self.threads.len())) {
+                    let command = Command::Handshaken { id, side, channel, of, keys };
+                    // The relay thread never waits for this one, so it goes on taking what it is given.
+                    let _ = way.given.send(Given::Handshaken(command));
+                    way.waker.wake();
                 }
             }
             Err(Failed(why)) => {

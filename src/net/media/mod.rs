@@ -28,7 +28,7 @@ pub use voice::{HEARD_MAX, SAID_MAX, Unsaid, VoicePort};
 use super::poll::{Poll, Waker};
 use super::tally::Handshakes as Tally;
 use crate::relay::{Command, RelayId, Report};
-use handshake::Handshakes;
+use handshake::{Given, Handshakes, Way};
 use std::cell::Cell;
 use std::io;
 use std::sync::Arc;
@@ -59,19 +59,19 @@ struct Thread {
     thread: Option<JoinHandle<()>>,
 }
 
-/// What leads to a relay thread: commands, and the results of handshakes. The latter have a queue of their own: whoever holds an end of
-/// the queue of commands keeps the thread from ending.
+/// What leads to a relay thread: commands, and what handshakes and other relay threads give. The latter has a queue of its own: whoever holds an
+/// end of the queue of commands keeps the thread from ending.
 struct Ways {
     commands: SyncSender<Command>,
     waker: Waker,
-    given: SyncSender<Command>,
+    given: SyncSender<Given>,
 }
 
 /// The relay thread's ends of that.
 struct Ends {
     queue: Receiver<Command>,
     poll: Poll,
-    handshaken: Receiver<Command>,
+    given: Receiver<Given>,
 }
 
 impl Plane {
@@ -95,12 +95,13 @@ impl Plane {
                 let (commands, queue) = std::sync::mpsc::sync_channel(COMMANDS_MAX);
                 let poll = Poll::new()?;
                 let waker = Waker::new(&poll, thread::WAKER)?;
-                let (given, handshaken) = std::sync::mpsc::sync_channel(handshake::HANDSHAKES_MAX);
-                Ok((Ways { commands, waker, given }, Ends { queue, poll, handshaken }))
+                let (given, taken) = std::sync::mpsc::sync_channel(handshake::HANDSHAKES_MAX);
+                Ok((Ways { commands, waker, given }, Ends { queue, poll, given: taken }))
             })
             .collect::<io::Result<Vec<_>>>()?;
-        let ways = desks.iter().map(|(ways, _)| (ways.given.clone(), ways.waker.clone())).collect();
-        let handshakes = Handshakes::start(identity, ways)?;
+        let way = |(ways, _): &(Ways, Ends)| Way { given: ways.given.clone(), waker: ways.waker.clone() };
+        let ways: Arc<[Way]> = desks.iter().map(way).collect();
+        let handshakes = Handshakes::start(identity, ways.clone())?;
         let threads = (0..)
             .zip(desks)
             .map(|(n, (Ways { commands, waker, .. }, ends)): (u32, _)| {
@@ -108,6 +109,7 @@ impl Plane {
                 let relays = thread::Relays::new(
                     ends,
                     waker.clone(),
+                    ways.clone(),
                     voice,
                     handshakes.clone(),
                     open.clone(),

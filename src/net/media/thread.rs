@@ -7,11 +7,14 @@
 //! uncounted.
 
 mod beside;
+mod handed;
 mod secured;
+
+pub(super) use handed::Handed;
 
 use super::fast::FastPath;
 use super::fast::carriage::Carriage;
-use super::handshake::Handshakes;
+use super::handshake::{Given, Handshakes, Way};
 use super::ports::{Open, Pair, Ports};
 use super::voice::Voice;
 use super::{Ends, Reporter};
@@ -52,8 +55,12 @@ pub(super) struct Relays {
     poll: Poll,
     waker: Waker,
     commands: Receiver<Command>,
-    /// What handshakes have given.
-    handshaken: Receiver<Command>,
+    /// What handshakes and other threads give.
+    given: Receiver<Given>,
+    /// To all threads.
+    ways: Arc<[Way]>,
+    /// Parties that have come before what is said of them, the first first.
+    waiting: VecDeque<Handed>,
     voice: Voice,
     open: Open,
     /// Of the first thread only.
@@ -170,8 +177,9 @@ enum Queue {
 
 impl Relays {
     pub(super) fn new(
-        Ends { queue: commands, poll, handshaken }: Ends,
+        Ends { queue: commands, poll, given }: Ends,
         waker: Waker,
+        ways: Arc<[Way]>,
         voice: Voice,
         handshakes: Handshakes,
         open: Open,
@@ -183,7 +191,9 @@ impl Relays {
             poll,
             waker,
             commands,
-            handshaken,
+            given,
+            ways,
+            waiting: VecDeque::new(),
             voice,
             open,
             ports,
@@ -265,8 +275,11 @@ impl Relays {
 
     fn carry_out(&mut self, now: Instant) -> Queue {
         self.waker.clear();
-        while let Ok(command) = self.handshaken.try_recv() {
-            self.command(now, command);
+        while let Ok(given) = self.given.try_recv() {
+            match given {
+                Given::Handshaken(command) => self.command(now, command),
+                Given::Handed(handed) => self.handed(now, handed),
+            }
         }
         let mut queue = Queue::MoreToCome;
         for _ in 0..COMMANDS_A_ROUND {
@@ -326,6 +339,7 @@ impl Relays {
             Command::Secure { id, side, by } => {
                 if let Some(live) = live(&self.index, &mut self.relays, id) {
                     live.relay.secure(side, by);
+                    self.take_handed(now, id, side);
                     self.begin_handshakes(id, side);
                 }
             }
@@ -348,6 +362,7 @@ impl Relays {
                 self.succeed(now, id, by, &b);
                 self.unreported.push_back(Report::Closed { id, media: Media::default() });
             }
+            Command::HandOver { id, side, to } => self.hand_over(now, (id, side), to),
             Command::Close { id } => {
                 let media = self.close(now, id);
                 self.unreported.push_back(Report::Closed { id, media });
@@ -418,6 +433,7 @@ impl Relays {
 
     /// A relay that isn't there carried nothing; the switch still waits for the report.
     fn close(&mut self, now: Instant, id: RelayId) -> Media {
+        self.waiting.retain(|handed| handed.to.0 != id);
         let Some(at) = self.index.remove(&id) else { return Media::default() };
         let Some(live) = self.relays.get_mut(at).and_then(Option::take) else { return Media::default() };
         for (side, channel) in SOCKETS {

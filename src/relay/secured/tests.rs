@@ -211,3 +211,78 @@ fn handshakes_come_from_where_the_party_may_be_and_nowhere_else() {
     relay.secure(Side::A, Protection::Dtls(association(true)));
     assert_eq!(arrive(&mut relay, "203.0.113.1:4000"), Arrival::Nothing, "ICE has found nobody yet");
 }
+
+#[test]
+fn whose_keys_have_gone_to_another_relay_is_neither_heard_nor_spoken_to_here() {
+    let now = Instant::now();
+    let mut relay = relay(now);
+    assert!(relay.hand_over(Side::B).is_none(), "in the clear");
+    let mut phone = (Outbound::new(&keys(1).theirs), Inbound::new(&keys(1).ours));
+    for sequence in [65_000, 100] {
+        let packet = sealed(&mut phone.0, &rtp(sequence));
+        assert!(passed(&mut relay, Side::A, "10.0.0.1:4000", &packet).is_some());
+        let (_, mut packet) = passed(&mut relay, Side::B, "10.0.0.2:5000", &rtp(sequence)).unwrap();
+        assert!(phone.1.rtp(&mut packet).is_ok());
+    }
+    let guard = relay.hand_over(Side::A).unwrap();
+    let packet = sealed(&mut phone.0, &rtp(101));
+    assert_eq!(passed(&mut relay, Side::A, "10.0.0.1:4000", &packet), None);
+    assert_eq!(passed(&mut relay, Side::A, "10.0.0.1:4000", &rtp(102)), None);
+    assert_eq!(passed(&mut relay, Side::B, "10.0.0.2:5000", &rtp(101)), None, "not in the clear either");
+    // The other relay knows of somebody else there at first.
+    let mut other = self::relay(now);
+    let guard = other.inherit(now, Side::B, guard, false).unwrap_err();
+    other.secure(Side::B, Protection::Sdes(keys(1), Context(2)));
+    let guard = other.inherit(now, Side::B, guard, false).unwrap_err();
+    // It has offered another key on the way.
+    other.secure(Side::B, sdes(keys(3)));
+    assert!(other.inherit(now, Side::B, guard, false).is_ok());
+    phone.0.rekey(&keys(3).theirs);
+    phone.1 = phone.1.rekeyed(&keys(3).ours);
+    let packet = sealed(&mut phone.0, &rtp(103));
+    assert!(passed(&mut other, Side::B, "10.0.0.2:5000", &packet).is_some());
+    let packet = sealed(&mut Outbound::new(&keys(1).theirs), &rtp(103));
+    let (_, mut packet) = passed(&mut other, Side::A, "10.0.0.1:4000", &packet).unwrap();
+    assert!(phone.1.rtp(&mut packet).is_ok(), "after its rollover");
+}
+
+/// How a browser that has shaken hands and chosen its pair goes on at another relay.
+fn browser_goes_on(stays: bool, before: Association, after: Association) -> Relay {
+    let now = Instant::now();
+    let mut home = Relay::new(now);
+    home.secure(Side::A, Protection::Dtls(before.clone()));
+    home.handshaken(Side::A, Channel::Rtp, &before, &keys(1));
+    let mut check = crate::ice::tests::nomination(before.ice.as_ref().unwrap());
+    let mut answer = [0; ANSWER_BYTES_MAX];
+    let of = (Side::A, Channel::Rtp);
+    let arrival = home.arrive(now, of, at("203.0.113.1:4000"), &mut check, &mut answer);
+    assert!(matches!(arrival, Arrival::Checked(_)));
+    let mut other = Relay::new(now);
+    other.point(now, Side::A, (Some(at("10.0.0.2:5000")), None), None);
+    other.secure(Side::B, Protection::Dtls(after));
+    let guard = home.hand_over(Side::A).unwrap();
+    assert!(other.inherit(now, Side::B, guard, stays).is_ok());
+    other
+}
+
+#[test]
+fn a_browser_that_stays_at_its_ports_is_spoken_to_at_once_and_elsewhere_once_it_is_found_there() {
+    let mut browser = Inbound::new(&keys(1).ours);
+    let mut same = browser_goes_on(true, association(true), association(true));
+    let (to, mut packet) = passed(&mut same, Side::A, "10.0.0.2:5000", &rtp(1)).unwrap();
+    assert_eq!(to, at("203.0.113.1:4000"));
+    assert!(browser.rtp(&mut packet).is_ok());
+    let mut elsewhere = browser_goes_on(false, association(true), association(true));
+    assert_eq!(passed(&mut elsewhere, Side::A, "10.0.0.2:5000", &rtp(2)), None);
+    let mut check = crate::ice::tests::nomination(association(true).ice.as_ref().unwrap());
+    let of = (Side::B, Channel::Rtp);
+    // What it has chosen before counts for nothing.
+    let from = at("203.0.113.1:61000");
+    let arrival = elsewhere.arrive(Instant::now(), of, from, &mut check, &mut [0; ANSWER_BYTES_MAX]);
+    assert!(matches!(arrival, Arrival::Checked(_)));
+    let (to, mut packet) = passed(&mut elsewhere, Side::A, "10.0.0.2:5000", &rtp(2)).unwrap();
+    assert_eq!(to, from);
+    assert!(browser.rtp(&mut packet).is_ok());
+    let packet = sealed(&mut Outbound::new(&keys(1).theirs), &rtp(1));
+    assert!(passed(&mut elsewhere, Side::B, "203.0.113.1:61000", &packet).is_some());
+}
