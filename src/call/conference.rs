@@ -214,8 +214,9 @@ impl Call {
         let Some(attendance) = self.attendance() else { return };
         attendance.stage = Stage::TurnedAway;
         let name = attendance.conference.clone();
-        office.rooms.leave(&name, at);
+        let ends = office.rooms.leave(&name, at);
         office.effect(Effect::Voice(Command::Leave { at }));
+        ends.into_iter().for_each(|command| office.effect(Effect::Voice(command)));
         self.tell_attended(office, &room, name, at, false);
     }
 

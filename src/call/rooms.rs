@@ -5,7 +5,7 @@
 
 use super::office::Named;
 use crate::voice::room::{MEMBERS_MAX, RoomId};
-use crate::voice::{Command, Spot};
+use crate::voice::{Command, Spot, Subject};
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
@@ -72,14 +72,15 @@ impl Rooms {
         (changed && room.begun).then_some(command)
     }
 
-    /// Somebody is gone: the room closes behind the last one.
-    pub fn leave(&mut self, name: &Named, at: Spot) {
-        if let Some(room) = self.open.get_mut(name) {
-            room.people.retain(|person| person.at != at);
-            if room.people.is_empty() {
-                self.open.remove(name);
-            }
+    /// Somebody is gone: the room closes behind the last one, and its recording is over.
+    pub fn leave(&mut self, name: &Named, at: Spot) -> Option<Command> {
+        let room = self.open.get_mut(name)?;
+        room.people.retain(|person| person.at != at);
+        if !room.people.is_empty() {
+            return None;
         }
+        let Room { id, recording, .. } = self.open.remove(name)?;
+        recording.map(|_| Command::EndRecording { of: Subject::Room(id) })
     }
 
     #[must_use]
@@ -143,12 +144,12 @@ mod tests {
         assert_eq!(joined(rooms.enter(&name, 2, comes(1, true))), Some(vec![(1, 1)]));
         assert_eq!(joined(rooms.enter(&name, 2, comes(2, true))), Some(vec![(2, 1)]));
         assert_eq!(rooms.enter(&name, 2, comes(3, true)), None);
-        rooms.leave(&name, at(1));
+        assert_eq!(rooms.leave(&name, at(1)), None);
         assert_eq!(joined(rooms.enter(&name, 2, comes(3, true))), Some(vec![(3, 1)]));
         assert_eq!(rooms.others(&name, at(3)).collect::<Vec<_>>(), [at(2)]);
         let other: Named = ("b.example".into(), "daily".into());
         assert_eq!(joined(rooms.enter(&other, 2, comes(4, true))), Some(vec![(4, 2)]), "another domain's");
-        [2, 3].into_iter().for_each(|n| rooms.leave(&name, at(n)));
+        [2, 3].into_iter().for_each(|n| assert_eq!(rooms.leave(&name, at(n)), None, "it is not recorded"));
         assert_eq!(joined(rooms.enter(&name, 2, comes(5, true))), Some(vec![(5, 3)]));
         let more = (0..300).filter(|n| rooms.enter(&other, usize::MAX, comes(*n, true)).is_some()).count();
         assert_eq!(more, PEOPLE_MAX - 1);
@@ -178,5 +179,10 @@ mod tests {
         let begins = Command::RecordRoom { room: RoomId(1), file: "one.wav".into() };
         assert_eq!(rooms.record(&name, || "one.wav".into()), Some(("one.wav".into(), Some(begins))));
         assert_eq!(rooms.record(&name, || "two.wav".into()), Some(("one.wav".into(), None)));
+        rooms.enter(&name, 9, comes(2, true));
+        rooms.hold(&name, at(2), true);
+        assert_eq!(rooms.leave(&name, at(1)), None, "whoever holds is still there");
+        let ends = Command::EndRecording { of: Subject::Room(RoomId(1)) };
+        assert_eq!(rooms.leave(&name, at(2)), Some(ends));
     }
 }

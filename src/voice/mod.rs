@@ -129,14 +129,14 @@ pub enum Command {
         file: Arc<str>,
         formats: [Option<Format>; 2],
     },
-    /// Write what all in this room say to a file of this name, until the last one has left.
+    /// Write what all in this room say to a file of this name, also while nobody is there.
     RecordRoom {
         room: RoomId,
         file: Arc<str>,
     },
-    /// The recording is over; told of by [`Report::Recorded`].
+    /// The recording is over; that of a relay is told of by [`Report::Recorded`].
     EndRecording {
-        relay: RelayId,
+        of: Subject,
     },
 }
 
@@ -155,8 +155,9 @@ impl Command {
             | Command::Join { at, .. }
             | Command::Leave { at }
             | Command::Close { at } => Subject::Relay(at.relay),
-            Command::Record { relay, .. } | Command::EndRecording { relay } => Subject::Relay(*relay),
+            Command::Record { relay, .. } => Subject::Relay(*relay),
             Command::RecordRoom { room, .. } => Subject::Room(*room),
+            Command::EndRecording { of } => *of,
         }
     }
 }

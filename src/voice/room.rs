@@ -107,15 +107,16 @@ impl Room {
         self.recorded = true;
     }
 
-    #[must_use]
-    pub fn is_recorded(&self) -> bool {
-        self.recorded
+    /// It is over with that.
+    pub fn end_recording(&mut self) {
+        self.recorded = false;
     }
 
-    /// Nobody is there, and nobody has come in the last second: those of other threads take a moment.
+    /// Nobody is there, and nobody has come in the last second: those of other threads take a moment. One that is recorded waits for whoever is
+    /// to come back.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        self.members.is_empty() && self.vacant >= GONE_TICKS
+        self.members.is_empty() && self.vacant >= GONE_TICKS && !self.recorded
     }
 
     /// A tick: what each member hears now, and what all of them say, where that is wanted.

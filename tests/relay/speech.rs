@@ -86,7 +86,7 @@ fn a_disk_that_hangs_takes_the_voice_from_nobody() {
                 .command(voice::Command::Record { relay, file: "hung.wav".into(), formats: [None; 2] })
                 .unwrap();
             voice.pass_on().unwrap();
-            voice.command(voice::Command::EndRecording { relay }).unwrap();
+            voice.command(voice::Command::EndRecording { of: voice::Subject::Relay(relay) }).unwrap();
         }
         done.send(()).unwrap();
         voice

@@ -6,7 +6,7 @@ use super::{ANN, BOB, CID, DOMAIN, assert_at_rest, finals, hang_up, ruleset, s};
 use ringtree::switch::{Event, Input};
 use ringtree::voice::collect::Why;
 use ringtree::voice::room::RoomId;
-use ringtree::voice::{Command, Report, Sound, Spot};
+use ringtree::voice::{Command, Report, Sound, Spot, Subject};
 use std::collections::BTreeMap;
 
 const PHONES: [(&str, &str); 3] = [(ANN, "ann1"), (BOB, "bob1"), (CID, "cid1")];
@@ -326,6 +326,10 @@ fn a_conference_is_recorded_once_and_the_record_of_each_names_the_file() {
     };
     let files: Vec<String> = world.voiced.iter().filter_map(recorded).collect();
     assert_eq!(files.len(), 1);
+    let of_room = |command: &Command| matches!(command, Command::EndRecording { of: Subject::Room(_) });
+    let ends: Vec<_> = world.voiced.iter().enumerate().filter(|(_, command)| of_room(command)).collect();
+    let left = world.voiced.iter().rposition(|command| matches!(command, Command::Leave { .. }));
+    assert!(matches!(&ends[..], [(at, _)] if Some(*at) > left), "with the last one: {ends:?}");
     assert!(world.records.iter().all(|record| record.recording.as_ref() == files.first()));
 }
 

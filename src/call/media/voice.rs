@@ -4,7 +4,7 @@ use super::Anchor;
 use crate::call::office::{Effect, Office};
 use crate::relay::{Command, Side, Source};
 use crate::voice::packet::Format;
-use crate::voice::{self, Spot};
+use crate::voice::{self, Spot, Subject};
 use std::sync::Arc;
 
 /// How each side is spoken to.
@@ -91,7 +91,7 @@ impl Anchor {
             }
         }
         if std::mem::replace(&mut self.records, false) {
-            office.effect(Effect::Voice(voice::Command::EndRecording { relay: self.id }));
+            office.effect(Effect::Voice(voice::Command::EndRecording { of: Subject::Relay(self.id) }));
         }
     }
 }

@@ -73,6 +73,13 @@ impl Rooms {
         }
     }
 
+    /// See [`Rooms::record`]: no longer.
+    pub fn end_recording(&mut self, room: RoomId) {
+        if let Some(room) = self.rooms.get_mut(&room) {
+            room.end_recording();
+        }
+    }
+
     /// On another thread it is noticed that nothing comes any more.
     pub fn leave(&mut self, at: Spot) {
         if let Some(seat) = self.seats.remove(&at)
@@ -112,8 +119,8 @@ impl Rooms {
     }
 
     /// All have spoken: the rooms of this thread are mixed, and what others are to have goes out. A thread that is behind misses it. What is to
-    /// be written of rooms comes out; nothing, where it is over with one.
-    pub fn mix(&mut self, mut records: impl FnMut(RoomId, Option<Frame>)) {
+    /// be written of rooms comes out.
+    pub fn mix(&mut self, mut records: impl FnMut(RoomId, Frame)) {
         for (id, room) in &mut self.rooms {
             let all = room.mix(|at, whence, frame| match whence {
                 Whence::Here => {
@@ -127,14 +134,9 @@ impl Rooms {
                     }
                 }
             });
-            all.into_iter().for_each(|frame| records(*id, Some(frame)));
+            all.into_iter().for_each(|frame| records(*id, frame));
         }
-        self.rooms.retain(|id, room| {
-            if room.is_over() && room.is_recorded() {
-                records(*id, None);
-            }
-            !room.is_over()
-        });
+        self.rooms.retain(|_, room| !room.is_over());
         for (thread, frames) in self.threads.iter().zip(&mut self.outgoing) {
             if !frames.said.is_empty() || !frames.heard.is_empty() {
                 let frames = Frames { from: self.own, ..std::mem::take(frames) };
@@ -196,6 +198,31 @@ mod tests {
             heard = tick(&mut threads[1], &[(1, 10), (3, 3000)]);
         }
         assert_eq!(heard, [3000, 10], "whoever has left is silent");
+    }
+
+    #[test]
+    fn a_room_is_recorded_until_that_is_over_though_nobody_is_there_for_a_while() {
+        let mut rooms = threads(1).pop().unwrap().0;
+        let mut written = |rooms: &mut Rooms, says: Option<i16>, ticks: u32| {
+            let mut frames = Vec::new();
+            for _ in 0..ticks {
+                says.into_iter().for_each(|value| rooms.say(at(1), &[value; FRAME]));
+                rooms.mix(|room, frame| frames.push((room, frame[0])));
+            }
+            frames.dedup();
+            frames
+        };
+        rooms.record(RoomId(1));
+        assert_eq!(written(&mut rooms, None, 200), [(RoomId(1), 0)], "the moderator is still to come");
+        for value in [300, 40] {
+            rooms.join(at(1), RoomId(1));
+            assert_eq!(written(&mut rooms, Some(value), 9), [(RoomId(1), value)]);
+            rooms.leave(at(1));
+            assert_eq!(written(&mut rooms, None, 200), [(RoomId(1), 0)], "all hold");
+        }
+        rooms.end_recording(RoomId(1));
+        assert_eq!(written(&mut rooms, None, 60), []);
+        assert!(rooms.is_empty());
     }
 
     #[test]

@@ -200,9 +200,12 @@ impl Voices {
                 let begun = self.recordings.begin(Subject::Room(room), None, file);
                 self.recorded(Subject::Room(room), begun);
             }
-            Command::EndRecording { relay } => {
-                let ended = self.recordings.end(Subject::Relay(relay));
-                self.recorded(Subject::Relay(relay), ended);
+            Command::EndRecording { of } => {
+                if let Subject::Room(room) = of {
+                    self.outlets.rooms.end_recording(room);
+                }
+                let ended = self.recordings.end(of);
+                self.recorded(of, ended);
             }
         }
     }
@@ -293,13 +296,7 @@ impl Voices {
         }
         self.reports = reports;
         for (of, frame) in of_rooms {
-            match frame {
-                Some(frame) => self.recordings.frame(of, frame.to_vec()),
-                None => {
-                    let ended = self.recordings.end(of);
-                    self.recorded(of, ended);
-                }
-            }
+            self.recordings.frame(of, frame.to_vec());
         }
         self.recordings.tick();
         self.ungathered += 1;
