@@ -10,6 +10,7 @@ use crate::relay::rewriting::Key;
 use crate::relay::{Audio, Command, PortPair, RelayId, Side, Source};
 use crate::sdp::payload::Renumbering;
 use crate::sdp::{self, Direction, Origin, Ports, Protection, SdpError};
+use crate::voice::packet::Format;
 use bytes::Bytes;
 use std::net::IpAddr;
 use voice::Voiced;
@@ -33,7 +34,8 @@ pub struct Anchor {
     renumbered: [Option<Renumbering>; 2],
     /// Who hears us, and not the other party.
     voiced: Voiced,
-    records: bool,
+    /// It is recorded, of parties that speak so.
+    records: Option<[Vec<Format>; 2]>,
     /// Where nobody is, A's side first.
     vacant: [bool; 2],
     /// The branch that side B was pointed at last.
@@ -78,7 +80,7 @@ impl Anchor {
         };
         let state = State::Reserved(Vec::new());
         let (directions, audio) = ([Some(Direction::SendRecv); 2], Audio::BothWays);
-        let (voiced, records) = (Voiced::default(), false);
+        let (voiced, records) = (Voiced::default(), None);
         let id = relay_of(call, 0);
         let (by_ipv6, told, renumbered) = ([None; 2], Default::default(), Default::default());
         let (vacant, leads_to) = ([false; 2], None);

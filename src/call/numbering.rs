@@ -33,6 +33,7 @@ impl Call {
                 anchor.renumber(office, side, by);
             }
         }
+        self.record_on(office);
     }
 
     /// An INFO of a party that has agreed on no events tells of a key: the other party, which has, gets it as one (RFC 4733). `false`: it is

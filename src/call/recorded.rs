@@ -3,8 +3,9 @@
 //! Invariant: a call is recorded from the answer on or not at all; it is one file, however it is transferred.
 
 use super::Call;
+use super::media::Anchor;
 use super::office::Office;
-use super::voiced::spoken;
+use super::voiced::all_spoken;
 use crate::clock::Now;
 use crate::relay::Side;
 use crate::rules::model::{DeviceRecord, Record};
@@ -19,18 +20,31 @@ impl Call {
         let wanted = [(Side::A, caller), (Side::B, callee)]
             .into_iter()
             .any(|(side, device)| self.wants_recording(side, device.as_deref()));
-        let formats = [Side::A, Side::B].map(|side| self.format_of(side));
+        let formats = self.formats();
         let Some(anchor) = self.anchor.as_mut().filter(|_| wanted) else { return };
         let file = format!("{}/{}/{}.wav", self.domain.name(), now.wall.strftime("%Y-%m-%d"), self.log.id);
         anchor.record(office, Arc::from(file.as_str()), formats);
         self.log.recording = Some(file);
     }
 
-    /// How the party on that side speaks: by the payload types that it was told of (RFC 3264 §6.1).
-    fn format_of(&mut self, side: Side) -> Option<Format> {
-        let peer = self.peer(side);
-        let told = peer.origin.standing().or(peer.heard.as_ref())?;
-        Some(spoken(told, peer.heard.as_deref())?.format)
+    /// A session has changed, or whose it is: what is recorded goes on in what is spoken now.
+    pub(super) fn record_on(&mut self, office: &mut Office) {
+        if self.anchor.as_ref().is_some_and(Anchor::is_recorded) {
+            let formats = self.formats();
+            if let Some(anchor) = &mut self.anchor {
+                anchor.record_on(office, formats);
+            }
+        }
+    }
+
+    /// How the parties speak: by the payload types that each was told of (RFC 3264 §6.1).
+    fn formats(&mut self) -> [Vec<Format>; 2] {
+        [Side::A, Side::B].map(|side| {
+            let peer = self.peer(side);
+            let told = peer.origin.standing().or(peer.heard.as_ref());
+            let spoken = told.map(|told| all_spoken(told, peer.heard.as_deref())).unwrap_or_default();
+            spoken.into_iter().map(|spoken| spoken.format).collect()
+        })
     }
 
     /// The word of the phone goes before that of its user.

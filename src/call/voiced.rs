@@ -21,7 +21,12 @@ pub(super) struct Spoken {
 
 /// The first format of a description that we speak and, where it has agreed on its session with another party, that one too.
 pub(super) fn spoken(description: &[u8], with: Option<&[u8]>) -> Option<Spoken> {
-    let formats = spoken::formats(description).ok()?;
+    all_spoken(description, with).into_iter().next()
+}
+
+/// All of them, in the order of the description: whoever has agreed to them may speak any.
+pub(super) fn all_spoken(description: &[u8], with: Option<&[u8]>) -> Vec<Spoken> {
+    let Ok(formats) = spoken::formats(description) else { return Vec::new() };
     let others = with.and_then(|with| spoken::formats(with).ok());
     let agreed = |name: &str| {
         others.as_ref().is_none_or(|others| others.iter().any(|other| other.name.eq_ignore_ascii_case(name)))
@@ -30,13 +35,15 @@ pub(super) fn spoken(description: &[u8], with: Option<&[u8]>) -> Option<Spoken> 
         let codec = Codec::named(&mapped.name, mapped.clock).filter(|_| agreed(&mapped.name))?;
         Some((codec, mapped.clone()))
     };
-    let (codec, mapped) = formats.iter().find_map(of)?;
-    // RFC 4733 §2.1: with the clock of the sound beside it; many write 8000 beside Opus all the same.
-    let mut events = formats.iter().filter(|format| format.name.eq_ignore_ascii_case(EVENTS));
-    let fits = events.clone().find(|events| events.clock == codec.clock());
-    let events = fits.or_else(|| events.next()).cloned();
-    let event = events.as_ref().map(|events| events.payload_type);
-    Some(Spoken { format: Format { codec, payload_type: mapped.payload_type, event }, mapped, events })
+    let beside = |(codec, mapped): (Codec, Mapped)| {
+        // RFC 4733 §2.1: with the clock of the sound beside it; many write 8000 beside Opus all the same.
+        let mut events = formats.iter().filter(|format| format.name.eq_ignore_ascii_case(EVENTS));
+        let fits = events.clone().find(|events| events.clock == codec.clock());
+        let events = fits.or_else(|| events.next()).cloned();
+        let event = events.as_ref().map(|events| events.payload_type);
+        Spoken { format: Format { codec, payload_type: mapped.payload_type, event }, mapped, events }
+    };
+    formats.iter().filter_map(of).map(beside).collect()
 }
 
 impl Office {

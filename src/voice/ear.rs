@@ -1,6 +1,6 @@
 //! What a party says: the packets of its side as even sound, and the keys that it presses, as events or in the sound.
 //!
-//! Invariant: only the payload type of the party's session, and those that mean the same in every session, are decoded; what the parties have
+//! Invariant: only the payload types of the party's session, and those that mean the same in every session, are decoded; what the parties have
 //! agreed on beside them passes by as silence.
 
 use super::codec::Codec;
@@ -13,8 +13,8 @@ use rtp_rs::RtpReader;
 
 #[derive(Debug, Default)]
 pub struct Ear {
-    /// How the party speaks, as far as its session says.
-    format: Option<Format>,
+    /// How the party speaks, as far as its session says: it may change between these at any packet.
+    formats: Vec<Format>,
     hearing: event::Hearing,
     /// Where the party has no events.
     in_band: Option<Box<InBand>>,
@@ -30,13 +30,21 @@ impl Ear {
     #[must_use]
     pub fn new(format: Format) -> Ear {
         let in_band = format.event.is_none().then(Box::default);
-        Ear { format: Some(format), in_band, ..Ear::default() }
+        Ear { formats: vec![format], in_band, ..Ear::default() }
     }
 
-    /// An ear for the sound alone. `None`: of payload types that mean the same in every session.
+    /// An ear for the sound alone. Without formats: of payload types that mean the same in every session.
     #[must_use]
-    pub fn without_keys(format: Option<Format>) -> Ear {
-        Ear { format: format.map(|format| Format { event: None, ..format }), ..Ear::default() }
+    pub fn without_keys(formats: Vec<Format>) -> Ear {
+        let mut ear = Ear::default();
+        ear.listen_for(formats);
+        ear
+    }
+
+    /// The sound alone is listened for, in these formats from now on.
+    pub fn listen_for(&mut self, mut formats: Vec<Format>) {
+        formats.iter_mut().for_each(|format| format.event = None);
+        self.formats = formats;
     }
 
     /// A packet of the party. `Some`: a key that it tells of.
@@ -48,7 +56,7 @@ impl Ear {
             self.hang_up();
         }
         let payload_type = packet.payload_type();
-        if self.format.is_some_and(|format| format.event == Some(payload_type)) {
+        if self.formats.iter().any(|format| format.event == Some(payload_type)) {
             return self.hearing.packet(timestamp, packet.payload());
         }
         let codec = self.codec(payload_type)?;
@@ -78,7 +86,7 @@ impl Ear {
     }
 
     fn codec(&self, payload_type: u8) -> Option<Codec> {
-        let own = self.format.filter(|format| format.payload_type == payload_type);
+        let own = self.formats.iter().find(|format| format.payload_type == payload_type);
         own.map(|format| format.codec).or_else(|| Codec::of_payload_type(payload_type))
     }
 
@@ -143,9 +151,11 @@ mod tests {
         let mut key = sine(852.0, -9.0, 10 * FRAME);
         super::super::mix::add(&mut key, &sine(1477.0, -9.0, 10 * FRAME));
         key.extend([0; 10 * FRAME]);
-        for (mut ear, wanted) in
-            [(Ear::new(format(None)), "9"), (Ear::new(format(Some(101))), ""), (Ear::without_keys(None), "")]
-        {
+        for (mut ear, wanted) in [
+            (Ear::new(format(None)), "9"),
+            (Ear::new(format(Some(101))), ""),
+            (Ear::without_keys(Vec::new()), ""),
+        ] {
             let mut stream = stream(1, None);
             let packets = key.chunks(FRAME).map(|samples| {
                 let packet = stream.sound(samples);
@@ -174,7 +184,7 @@ mod tests {
             let (sound, _) = heard(&mut Ear::new(format), packets.iter().cloned());
             let part = share(&sound[sound.len() - 6400..], 700.0);
             assert!(part > 0.98, "{codec:?}: {part}");
-            let (sound, _) = heard(&mut Ear::without_keys(None), packets.into_iter());
+            let (sound, _) = heard(&mut Ear::without_keys(Vec::new()), packets.into_iter());
             assert!(sound.iter().all(|sample| *sample == 0), "117 means nothing by itself");
         }
     }

@@ -127,7 +127,12 @@ pub enum Command {
     Record {
         relay: RelayId,
         file: Arc<str>,
-        formats: [Option<Format>; 2],
+        formats: [Vec<Format>; 2],
+    },
+    /// Whose relay is recorded speaks so from now on: somebody else has come, or has agreed on another session.
+    Speaks {
+        relay: RelayId,
+        formats: [Vec<Format>; 2],
     },
     /// Write what all in this room say to a file of this name, also while nobody is there.
     RecordRoom {
@@ -155,7 +160,7 @@ impl Command {
             | Command::Join { at, .. }
             | Command::Leave { at }
             | Command::Close { at } => Subject::Relay(at.relay),
-            Command::Record { relay, .. } => Subject::Relay(*relay),
+            Command::Record { relay, .. } | Command::Speaks { relay, .. } => Subject::Relay(*relay),
             Command::RecordRoom { room, .. } => Subject::Room(*room),
             Command::EndRecording { of } => *of,
         }

@@ -20,10 +20,17 @@ pub struct Recording {
 impl Recording {
     /// Of parties that speak so, as far as it is known.
     #[must_use]
-    pub fn new([a, b]: [Option<Format>; 2]) -> Recording {
-        let wide = [a, b].into_iter().flatten().any(|format| format.codec.rate() == RATE);
+    pub fn new([a, b]: [Vec<Format>; 2]) -> Recording {
+        // Each speaks in the first of them, as long as it has no reason not to.
+        let wide = [a.first(), b.first()].into_iter().flatten().any(|format| format.codec.rate() == RATE);
         let halvers = (!wide).then(Box::default);
         Recording { a: Ear::without_keys(a), b: Ear::without_keys(b), halvers, frames: 0 }
+    }
+
+    /// The parties speak so from now on. The rate of the file stays what it is.
+    pub fn listen_for(&mut self, [a, b]: [Vec<Format>; 2]) {
+        self.a.listen_for(a);
+        self.b.listen_for(b);
     }
 
     /// Samples a second of each channel.
@@ -87,7 +94,7 @@ mod tests {
             ([Codec::G722; 2], 16_000),
         ] {
             let formats = codecs.map(Format::plain);
-            let mut recording = Recording::new(formats.map(Some));
+            let mut recording = Recording::new(formats.map(|format| vec![format]));
             assert_eq!(recording.rate(), rate);
             let seed = |ssrc| Seed { ssrc, sequence: 0, timestamp: 0 };
             let (mut a, mut b) = (Stream::new(formats[0], seed(1)), Stream::new(formats[1], seed(2)));
@@ -107,5 +114,31 @@ mod tests {
             assert!(share_at(&channel(1)[later..], 1200.0, f64::from(rate)) > 0.99, "{codecs:?}");
             assert_eq!(recording.frames(), 100);
         }
+    }
+
+    #[test]
+    fn a_party_that_changes_how_it_speaks_is_heard_on() {
+        let opus = |payload_type| Format { payload_type, ..Format::plain(Codec::Opus) };
+        let mut recording = Recording::new([vec![Format::plain(Codec::Pcmu)], vec![]]);
+        let tone = sine(400.0, -10.0, 50 * FRAME);
+        let channel = |recording: &mut Recording, format, ssrc| {
+            let mut stream = Stream::new(format, Seed { ssrc, sequence: 0, timestamp: 0 });
+            let mut left = Vec::new();
+            for samples in tone.chunks(FRAME) {
+                recording.heard(Side::A, &stream.sound(samples));
+                left.extend(recording.tick().into_iter().step_by(2));
+                stream.advance();
+            }
+            share_at(&left[4000..], 400.0, f64::from(recording.rate()))
+        };
+        assert!(channel(&mut recording, Format::plain(Codec::Pcmu), 1) > 0.99);
+        // A transfer to a phone of another codec; and any of those that were agreed on may come.
+        recording
+            .listen_for([vec![opus(111), Format { payload_type: 98, ..Format::plain(Codec::G722) }], vec![]]);
+        assert!(channel(&mut recording, opus(111), 2) > 0.95);
+        assert!(channel(&mut recording, Format { payload_type: 98, ..Format::plain(Codec::G722) }, 2) > 0.95);
+        recording.listen_for([vec![opus(96)], vec![]]);
+        assert!(channel(&mut recording, opus(96), 3) > 0.95);
+        assert_eq!(recording.rate(), 8000, "the file is what it was");
     }
 }

@@ -83,7 +83,11 @@ fn a_disk_that_hangs_takes_the_voice_from_nobody() {
         for n in 0..10_000 {
             let relay = RelayId(100 + n);
             voice
-                .command(voice::Command::Record { relay, file: "hung.wav".into(), formats: [None; 2] })
+                .command(voice::Command::Record {
+                    relay,
+                    file: "hung.wav".into(),
+                    formats: Default::default(),
+                })
                 .unwrap();
             voice.pass_on().unwrap();
             voice.command(voice::Command::EndRecording { of: voice::Subject::Relay(relay) }).unwrap();

@@ -6,7 +6,9 @@ use super::{ANN, BOB, assert_at_rest, finals, hang_up, office, ruleset, s};
 use ringtree::relay::{self, RelayId, Side};
 use ringtree::sdp::Protection;
 use ringtree::switch::Input;
+use ringtree::voice::codec::Codec;
 use ringtree::voice::digit::Digit;
+use ringtree::voice::packet::Format;
 use ringtree::voice::tone::Kind;
 use ringtree::voice::{Command, Report, Sound, Spot};
 
@@ -507,6 +509,45 @@ fn whoever_a_call_is_transferred_to_is_asked_first_and_then_speaks_with_the_othe
         assert_eq!(transfer.status == 200, presses_it, "{transfer:?}");
         assert_at_rest(&mut world);
     }
+}
+
+#[test]
+fn a_recording_is_told_when_a_party_speaks_otherwise() {
+    let user = |name: &str, ext: &str| {
+        format!("[user.{name}]\next = \"{ext}\"\nrecord = \"always\"\nvoicemail = {{ enabled = false }}\n")
+    };
+    let rules = ruleset(&(user("ann", "100") + &user("bob", "200")), &[("ann1", "ann"), ("bob1", "bob")]);
+    let phones = [(ANN, "ann1", Script::Ring), (BOB, "bob1", Script::Answer { after: s(1) })];
+    let mut world = office(rules, &phones, &[]);
+    let call = dial(&mut world, 600);
+    let spoken = |world: &World| {
+        let of = |command: &Command| match command {
+            Command::Record { formats, .. } | Command::Speaks { formats, .. } => Some(formats.clone()),
+            _ => None,
+        };
+        world.voiced.iter().filter_map(of).collect::<Vec<_>>()
+    };
+    let types = |formats: &[Format]| -> Vec<(Codec, u8)> {
+        formats.iter().map(|format| (format.codec, format.payload_type)).collect()
+    };
+    let pcmu = (Codec::Pcmu, 0);
+    let first = spoken(&world);
+    assert_eq!(first.iter().flatten().map(|of| types(of)).collect::<Vec<_>>(), [vec![pcmu], vec![pcmu]]);
+    // Both agree on Opus, too; then on the same once more.
+    let both = "m=audio 4000 RTP/AVP 111 0\r\na=rtpmap:111 opus/48000/2\r\n";
+    let session = world.phone(BOB).described(both);
+    world.phone(BOB).session = Some(session);
+    for _ in 0..2 {
+        let session = world.phone(ANN).described(both);
+        world.act(ANN, |ann, now| ann.reoffer(now, &call, &session));
+        world.run(s(2));
+    }
+    let later = spoken(&world);
+    assert_eq!(later.len(), 2, "told once");
+    let opus = (Codec::Opus, 111);
+    assert_eq!(later[1].iter().map(|of| types(of)).collect::<Vec<_>>(), [vec![opus, pcmu], vec![opus, pcmu]]);
+    hang_up(&mut world, ANN, &call);
+    assert_at_rest(&mut world);
 }
 
 #[test]

@@ -64,22 +64,37 @@ impl Anchor {
             let id = self.id;
             office.effect(Effect::Voice(voice::Command::Close { at: Spot { relay: id, side } }));
             self.feed_by_party(office, side);
-            if !self.records {
+            if self.records.is_none() {
                 office.effect(Effect::Media(Command::Tap { id, side, on: false }));
             }
         }
     }
 
     /// What both say is written to a file of this name; `formats`: see [`voice::Command::Record`].
-    pub fn record(&mut self, office: &mut Office, file: Arc<str>, formats: [Option<Format>; 2]) {
-        if std::mem::replace(&mut self.records, true) {
+    pub fn record(&mut self, office: &mut Office, file: Arc<str>, formats: [Vec<Format>; 2]) {
+        if self.records.is_some() {
             return;
         }
+        self.records = Some(formats.clone());
         self.open(office);
         for side in [Side::A, Side::B] {
             office.effect(Effect::Media(Command::Tap { id: self.id, side, on: true }));
         }
         office.effect(Effect::Voice(voice::Command::Record { relay: self.id, file, formats }));
+    }
+
+    #[must_use]
+    pub fn is_recorded(&self) -> bool {
+        self.records.is_some()
+    }
+
+    /// What is recorded is spoken in these formats from now on.
+    pub fn record_on(&mut self, office: &mut Office, formats: [Vec<Format>; 2]) {
+        let relay = self.id;
+        if let Some(before) = self.records.as_mut().filter(|before| **before != formats) {
+            before.clone_from(&formats);
+            office.effect(Effect::Voice(voice::Command::Speaks { relay, formats }));
+        }
     }
 
     /// Nobody hears us any more, and nothing is recorded.
@@ -90,7 +105,7 @@ impl Anchor {
                 office.effect(Effect::Voice(voice::Command::Close { at }));
             }
         }
-        if std::mem::replace(&mut self.records, false) {
+        if self.records.take().is_some() {
             office.effect(Effect::Voice(voice::Command::EndRecording { of: Subject::Relay(self.id) }));
         }
     }

@@ -8,6 +8,7 @@ use crate::relay::{RelayId, Side};
 use crate::voice::Subject;
 use crate::voice::codec::RATE;
 use crate::voice::line::Missed;
+use crate::voice::packet::Format;
 use crate::voice::recording::Recording;
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
@@ -114,6 +115,14 @@ impl Recordings {
         told
     }
 
+    /// The parties of a call that is recorded speak so from now on.
+    pub(super) fn listen_for(&mut self, relay: RelayId, formats: [Vec<Format>; 2]) {
+        let running = self.running.get_mut(&Subject::Relay(relay));
+        if let Some(parties) = running.and_then(|running| running.parties.as_mut()) {
+            parties.listen_for(formats);
+        }
+    }
+
     /// A packet of the party on that side.
     pub(super) fn heard(&mut self, relay: RelayId, side: Side, packet: &[u8]) {
         let running = self.running.get_mut(&Subject::Relay(relay));
@@ -215,7 +224,7 @@ mod tests {
     }
 
     fn parties() -> Option<Recording> {
-        Some(Recording::new([None; 2]))
+        Some(Recording::new(Default::default()))
     }
 
     fn file() -> Arc<str> {

@@ -203,7 +203,7 @@ mod tests {
     #[test]
     fn a_room_is_recorded_until_that_is_over_though_nobody_is_there_for_a_while() {
         let mut rooms = threads(1).pop().unwrap().0;
-        let mut written = |rooms: &mut Rooms, says: Option<i16>, ticks: u32| {
+        let written = |rooms: &mut Rooms, says: Option<i16>, ticks: u32| {
             let mut frames = Vec::new();
             for _ in 0..ticks {
                 says.into_iter().for_each(|value| rooms.say(at(1), &[value; FRAME]));

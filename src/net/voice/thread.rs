@@ -195,6 +195,7 @@ impl Voices {
                 let begun = self.recordings.begin(Subject::Relay(relay), parties, file);
                 self.recorded(Subject::Relay(relay), begun);
             }
+            Command::Speaks { relay, formats } => self.recordings.listen_for(relay, formats),
             Command::RecordRoom { room, file } => {
                 self.outlets.rooms.record(room);
                 let begun = self.recordings.begin(Subject::Room(room), None, file);
