@@ -1,6 +1,6 @@
 //! What the daemon says itself, as it is heard: announcements, tones, the question before a call, with the keys of real phones.
 
-use crate::support::baresip::Baresip;
+use crate::support::baresip::{Baresip, Codec};
 use crate::support::daemon::{Daemon, Home};
 use crate::support::phone::{Heard, Line, Phone, hear_each_other};
 use crate::support::sipp::Over;
@@ -55,6 +55,35 @@ fn a_called_announcement_is_heard_at_its_frequency_and_level_and_ends_the_call()
     assert!(heard.share > 0.99 && (heard.level - 0.354).abs() < 0.01, "{heard:?}");
     let record = daemon.only_record();
     assert_eq!((&record["outcome"], &record["status"]), (&"system".into(), &200.into()), "{record:#}");
+}
+
+#[test]
+fn an_announcement_is_heard_by_phones_that_speak_g722_or_opus_alone() {
+    for codec in [Codec::G722, Codec::Opus] {
+        let home = home(&rule("kim", "forward.always = \"announce:closed\""), "");
+        let daemon = home.start();
+        let mut alice = Baresip::speaking(line("alice", &daemon, LOW), codec);
+        alice.call("103");
+        alice.hears(Heard::Answered);
+        alice.hears(Heard::Ended);
+        let heard = purest(&alice.samples(), PLAYED, 1000);
+        assert!(heard.share > 0.98 && (heard.level - 0.354).abs() < 0.02, "{codec:?}: {heard:?}");
+    }
+}
+
+#[test]
+fn phones_of_g722_and_opus_hear_each_other_in_a_conference() {
+    let home = home("", "[conference.daily]\next = \"820\"\n");
+    let daemon = home.start();
+    let [mut alice, mut bob] = [("alice", LOW, Codec::G722), ("bob", HIGH, Codec::Opus)]
+        .map(|(user, hz, codec)| Baresip::speaking(line(user, &daemon, hz), codec));
+    for phone in [&mut alice, &mut bob] {
+        phone.call("820");
+        phone.hears(Heard::Answered);
+    }
+    hear_each_other((&alice, LOW), (&bob, HIGH));
+    alice.hang_up();
+    bob.hang_up();
 }
 
 #[test]

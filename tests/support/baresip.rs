@@ -18,6 +18,25 @@ const MODULES: &str = "/usr/lib/baresip/modules";
 /// How many ports it has for its sound.
 const RTP_PORTS: u16 = 16;
 
+/// What it speaks.
+#[derive(Clone, Copy, Debug)]
+pub enum Codec {
+    Pcmu,
+    G722,
+    Opus,
+}
+
+impl Codec {
+    /// Its name, its module, and samples a second and channels of what is played by it.
+    fn in_its_words(self) -> (&'static str, &'static str, (u32, u16)) {
+        match self {
+            Codec::Pcmu => ("PCMU", "g711.so", tone::G711),
+            Codec::G722 => ("G722", "g722.so", (16_000, 1)),
+            Codec::Opus => ("opus", "opus.so", (48_000, 2)),
+        }
+    }
+}
+
 /// A running baresip. Ended when dropped.
 pub struct Baresip {
     child: Child,
@@ -55,16 +74,26 @@ impl Baresip {
         Baresip::start(line, &format!("auto;mediaenc={module}"))
     }
 
+    /// As [`Baresip::by_hand`], with no other codec than this.
+    pub fn speaking(line: Line<'_>, codec: Codec) -> Baresip {
+        Baresip::start_with(line, "manual", codec)
+    }
+
     fn start(line: Line<'_>, answers: &str) -> Baresip {
+        Baresip::start_with(line, answers, Codec::Pcmu)
+    }
+
+    fn start_with(line: Line<'_>, answers: &str, codec: Codec) -> Baresip {
         let Line { user, daemon, hz, .. } = line;
         let dir = tempfile::tempdir().expect("a temporary directory");
         let control = SocketAddr::new(address().into(), port());
         let at = |name: &str| dir.path().join(name);
-        let tone = tone_file(dir.path(), hz);
+        let (codec, module, shape) = codec.in_its_words();
+        let tone = tone_file(dir.path(), shape, hz);
         fs::create_dir(at("heard")).expect("created");
         fs::write(at("contacts"), "").expect("written");
         let account = format!(
-            "<sip:{user}@{daemon}{}>;auth_user={user};auth_pass=pw-{user};regint=600;answermode={answers};audio_codecs=PCMU\n",
+            "<sip:{user}@{daemon}{}>;auth_user={user};auth_pass=pw-{user};regint=600;answermode={answers};audio_codecs={codec}\n",
             line.parameters()
         );
         fs::write(at("accounts"), account).expect("written");
@@ -73,7 +102,7 @@ impl Baresip {
         let last = first + RTP_PORTS - 1;
         let config = format!(
             "poll_method epoll\nnet_interface 127.0.0.1\nmodule_path {MODULES}\nrtp_ports {first}-{last}\n\
-             module g711.so\nmodule srtp.so\nmodule aufile.so\nmodule aubridge.so\nmodule sndfile.so\n\
+             module {module}\nmodule srtp.so\nmodule aufile.so\nmodule aubridge.so\nmodule sndfile.so\n\
              {uuid}module_tmp account.so\nmodule_app menu.so\nmodule_app ctrl_tcp.so\n\
              audio_source aufile,{tone}\naudio_player aubridge,sink\naudio_alert none\n\
              snd_path {heard}\nctrl_tcp_listen {control}\nsip_cafile {authority}\nsip_verify_server yes\n",

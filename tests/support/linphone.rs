@@ -3,6 +3,7 @@
 use super::daemon::certificate;
 use super::phone::{Ears, Heard, Line, Listening, Phone, tone_file};
 use super::sipp::Over;
+use super::tone;
 use super::{address, port, ports};
 use std::fs;
 use std::io::Write;
@@ -31,7 +32,7 @@ impl Linphone {
         let dir = tempfile::tempdir().expect("a temporary directory");
         // It does not make the folder of its database, and keeps nothing without one.
         fs::create_dir_all(dir.path().join(".local/share/linphone")).expect("created");
-        let tone = tone_file(dir.path(), line.hz);
+        let tone = tone_file(dir.path(), tone::G711, line.hz);
         let (sip, rtp, user) = (port(), ports(16), line.user);
         // It knows a server by a name in its certificate, never by an address.
         let domain = match line.over {

@@ -213,14 +213,14 @@ impl Drop for Ears {
 
 /// The samples of a recording that may still be written to.
 pub fn recorded(file: &Path) -> Option<Vec<i16>> {
-    Some(tone::samples(&std::fs::read(file).ok()?))
+    Some(tone::thinned(&std::fs::read(file).ok()?))
 }
 
-/// A tone to play, as a file in `dir`.
-pub fn tone_file(dir: &Path, hz: u32) -> PathBuf {
+/// A tone to play, as a file in `dir` of so many samples a second and channels.
+pub fn tone_file(dir: &Path, shape: (u32, u16), hz: u32) -> PathBuf {
     /// Longer than any of these calls; each player begins anew at its end.
     const TONE_S: u32 = 60;
     let file = dir.join("tone.wav");
-    std::fs::write(&file, tone::wav(hz, TONE_S)).expect("written");
+    std::fs::write(&file, tone::wav_of(shape, hz, TONE_S)).expect("written");
     file
 }

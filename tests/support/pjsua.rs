@@ -3,6 +3,7 @@
 use super::daemon::certificate;
 use super::phone::{Ears, Heard, Line, Listening, Phone, a_second_of, heard, recorded, tone_file};
 use super::sipp::Over;
+use super::tone;
 use super::{address, ports};
 use std::io::Write;
 use std::path::PathBuf;
@@ -31,7 +32,7 @@ impl Pjsua {
     /// Registers at the daemon.
     pub fn register(line: Line<'_>) -> Pjsua {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let tone = tone_file(dir.path(), line.hz);
+        let tone = tone_file(dir.path(), tone::G711, line.hz);
         let over = match line.over {
             Over::Udp => "udp",
             Over::Tcp => "tcp",

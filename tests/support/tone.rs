@@ -4,6 +4,8 @@ use std::f64::consts::TAU;
 
 /// Samples a second: what G.711 carries.
 pub const RATE: u32 = 8000;
+/// Samples a second and channels of a file for a phone that speaks G.711.
+pub const G711: (u32, u16) = (RATE, 1);
 /// Half of full scale leaves room for what the codec adds.
 const LEVEL: f64 = 16_384.0;
 const HEADER_BYTES: usize = 44;
@@ -19,26 +21,38 @@ pub struct Measured {
 
 /// `seconds` of `hz`: RIFF, PCM, one channel, 16 bits.
 pub fn wav(hz: u32, seconds: u32) -> Vec<u8> {
-    let bytes = 2 * RATE * seconds;
+    wav_of(G711, hz, seconds)
+}
+
+/// The same, of so many samples a second and channels that are alike.
+pub fn wav_of((rate, channels): (u32, u16), hz: u32, seconds: u32) -> Vec<u8> {
+    let frame = 2 * channels;
+    let bytes = u32::from(frame) * rate * seconds;
     let mut file = Vec::with_capacity(HEADER_BYTES + bytes as usize);
     file.extend(b"RIFF");
     file.extend((bytes + 36).to_le_bytes());
     file.extend(b"WAVEfmt ");
     file.extend(16u32.to_le_bytes());
-    file.extend([1u16, 1].map(u16::to_le_bytes).concat());
-    file.extend([RATE, 2 * RATE].map(u32::to_le_bytes).concat());
-    file.extend([2u16, 16].map(u16::to_le_bytes).concat());
+    file.extend([1, channels].map(u16::to_le_bytes).concat());
+    file.extend([rate, u32::from(frame) * rate].map(u32::to_le_bytes).concat());
+    file.extend([frame, 16].map(u16::to_le_bytes).concat());
     file.extend(b"data");
     file.extend(bytes.to_le_bytes());
-    for n in 0..RATE * seconds {
-        file.extend(sample(hz, n).to_le_bytes());
+    for n in 0..rate * seconds {
+        for _ in 0..channels {
+            file.extend(sample_of(rate, hz, n).to_le_bytes());
+        }
     }
     file
 }
 
 /// The `n`th sample of a tone.
 pub fn sample(hz: u32, n: u32) -> i16 {
-    let phase = TAU * f64::from(hz) * f64::from(n) / f64::from(RATE);
+    sample_of(RATE, hz, n)
+}
+
+fn sample_of(rate: u32, hz: u32, n: u32) -> i16 {
+    let phase = TAU * f64::from(hz) * f64::from(n) / f64::from(rate);
     (LEVEL * phase.sin()) as i16
 }
 
@@ -62,6 +76,14 @@ pub fn linear(byte: u8) -> i16 {
 pub fn samples(wav: &[u8]) -> Vec<i16> {
     let data = wav.get(HEADER_BYTES..).unwrap_or_default();
     data.chunks_exact(2).map(|two| i16::from_le_bytes([two[0], two[1]])).collect()
+}
+
+/// The first channel of such a file, every so manieth sample of it: [`RATE`] a second. What it is meant for has no tone that would fold.
+pub fn thinned(wav: &[u8]) -> Vec<i16> {
+    let channels = wav.get(22..24).map_or(1, |two| usize::from(u16::from_le_bytes([two[0], two[1]])));
+    let rate = wav.get(24..28).map_or(RATE, |four| u32::from_le_bytes([four[0], four[1], four[2], four[3]]));
+    let step = channels * (rate / RATE) as usize;
+    samples(wav).into_iter().step_by(step.max(1)).collect()
 }
 
 /// Goertzel's filter at `hz` over the last second, where both ends have settled.
