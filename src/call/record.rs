@@ -34,7 +34,7 @@ pub struct CallRecord {
     /// Of a call that was recorded: the file, under where recordings lie.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recording: Option<String>,
-    /// Why that file isn't there, or breaks off.
+    /// Why that file isn't there, breaks off, or has nothing in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recording_failed: Option<String>,
     pub forwards: Vec<ForwardRecord>,

@@ -9,8 +9,12 @@ use super::voiced::all_spoken;
 use crate::clock::Now;
 use crate::relay::Side;
 use crate::rules::model::{DeviceRecord, Record};
+use crate::sdp::spoken::{EVENTS, formats};
 use crate::voice::packet::Format;
 use std::sync::Arc;
+
+/// The longest name of a codec that a record repeats.
+const NAME_CHARS_MAX: usize = 32;
 
 impl Call {
     /// The call has been answered: whether it is recorded is decided.
@@ -25,6 +29,28 @@ impl Call {
         let file = format!("{}/{}/{}.wav", self.domain.name(), now.wall.strftime("%Y-%m-%d"), self.log.id);
         anchor.record(office, Arc::from(file.as_str()), formats);
         self.log.recording = Some(file);
+        self.log.recording_failed = self.unheard(formats);
+    }
+
+    /// Why nothing is heard in a recording of parties that speak so: codecs that pass through us, and that we don't know.
+    fn unheard(&mut self, known: [Option<Format>; 2]) -> Option<String> {
+        if known != [None, None] {
+            return None;
+        }
+        let others = self.codec_names(Side::A);
+        let agreed = |name: &String| others.iter().any(|other| other.eq_ignore_ascii_case(name));
+        let codec = self.codec_names(Side::B).into_iter().find(agreed).unwrap_or_default();
+        let codec: String = codec.chars().take(NAME_CHARS_MAX).collect();
+        let codec = if codec.is_empty() { "in a way that has no name" } else { &codec };
+        Some(format!(
+            "nothing is heard in it: the parties speak {codec}, and PCMU, PCMA, G722 and opus can be recorded"
+        ))
+    }
+
+    fn codec_names(&mut self, side: Side) -> Vec<String> {
+        let heard = self.peer(side).heard.as_ref();
+        let all = heard.and_then(|heard| formats(heard).ok()).unwrap_or_default();
+        all.into_iter().map(|format| format.name).filter(|name| !name.eq_ignore_ascii_case(EVENTS)).collect()
     }
 
     /// A session has changed, or whose it is: what is recorded goes on in what is spoken now.

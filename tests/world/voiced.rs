@@ -572,3 +572,32 @@ fn a_recording_that_can_not_be_written_is_said_in_the_record() {
     assert_eq!(world.switch.counters().recordings_failed_total, 1);
     assert_at_rest(&mut world);
 }
+
+#[test]
+fn a_recording_of_a_codec_that_is_not_ours_says_so_in_the_record() {
+    let user = |name: &str, ext: &str| {
+        format!("[user.{name}]\next = \"{ext}\"\nrecord = \"always\"\nvoicemail = {{ enabled = false }}\n")
+    };
+    let users = user("ann", "100") + &user("bob", "200");
+    let says =
+        "nothing is heard in it: the parties speak iLBC, and PCMU, PCMA, G722 and opus can be recorded";
+    for (types, maps, failed) in [
+        ("97 101", "a=rtpmap:97 iLBC/8000\r\na=rtpmap:101 telephone-event/8000\r\n", Some(says)),
+        ("97 8", "a=rtpmap:97 iLBC/8000\r\n", None),
+    ] {
+        let rules = ruleset(&users, &[("ann1", "ann"), ("bob1", "bob")]);
+        let phones = [(ANN, "ann1", Script::Ring), (BOB, "bob1", Script::Answer { after: s(1) })];
+        let mut world = office(rules, &phones, &[]);
+        for at in [ANN, BOB] {
+            let session = format!(
+                "v=0\r\no=- 1 1 IN IP4 10.0.0.9\r\ns=-\r\nc=IN IP4 10.0.0.9\r\nt=0 0\r\nm=audio 4000 RTP/AVP {types}\r\n{maps}"
+            );
+            world.act(at, |phone, _| phone.session = Some(session));
+        }
+        dial(&mut world, 30);
+        world.run(s(60));
+        assert!(world.records[0].recording.is_some());
+        assert_eq!(world.records[0].recording_failed.as_deref(), failed);
+        assert_at_rest(&mut world);
+    }
+}
