@@ -15,6 +15,8 @@ use std::sync::Arc;
 
 /// The longest name of a codec that a record repeats.
 const NAME_CHARS_MAX: usize = 32;
+/// How what is said of a recording without any sound begins.
+const UNHEARD: &str = "nothing is heard in it";
 
 impl Call {
     /// The call has been answered: whether it is recorded is decided.
@@ -27,24 +29,20 @@ impl Call {
         let formats = self.formats();
         let Some(anchor) = self.anchor.as_mut().filter(|_| wanted) else { return };
         let file = format!("{}/{}/{}.wav", self.domain.name(), now.wall.strftime("%Y-%m-%d"), self.log.id);
+        let unknown = formats.iter().all(Vec::is_empty);
         anchor.record(office, Arc::from(file.as_str()), formats);
         self.log.recording = Some(file);
-        self.log.recording_failed = self.unheard(formats);
+        self.log.recording_failed = unknown.then(|| self.unheard());
     }
 
-    /// Why nothing is heard in a recording of parties that speak so: codecs that pass through us, and that we don't know.
-    fn unheard(&mut self, known: [Option<Format>; 2]) -> Option<String> {
-        if known != [None, None] {
-            return None;
-        }
+    /// Why nothing is heard in a recording: the parties speak by codecs that pass through us, and that we don't know.
+    fn unheard(&mut self) -> String {
         let others = self.codec_names(Side::A);
         let agreed = |name: &String| others.iter().any(|other| other.eq_ignore_ascii_case(name));
         let codec = self.codec_names(Side::B).into_iter().find(agreed).unwrap_or_default();
         let codec: String = codec.chars().take(NAME_CHARS_MAX).collect();
         let codec = if codec.is_empty() { "in a way that has no name" } else { &codec };
-        Some(format!(
-            "nothing is heard in it: the parties speak {codec}, and PCMU, PCMA, G722 and opus can be recorded"
-        ))
+        format!("{UNHEARD}: the parties speak {codec}, and PCMU, PCMA, G722 and opus can be recorded")
     }
 
     fn codec_names(&mut self, side: Side) -> Vec<String> {
@@ -57,6 +55,9 @@ impl Call {
     pub(super) fn record_on(&mut self, office: &mut Office) {
         if self.anchor.as_ref().is_some_and(Anchor::is_recorded) {
             let formats = self.formats();
+            if formats.iter().any(|formats| !formats.is_empty()) {
+                self.log.recording_failed.take_if(|why| why.starts_with(UNHEARD));
+            }
             if let Some(anchor) = &mut self.anchor {
                 anchor.record_on(office, formats);
             }
