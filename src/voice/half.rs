@@ -33,36 +33,60 @@ fn bessel(x: f64) -> f64 {
     (1..32).fold((1.0, 1.0), term).1
 }
 
+/// Rounded, half away from zero.
 fn cut(value: f32) -> i16 {
-    value.round().clamp(-32_768.0, 32_767.0) as i16
+    let value = value.clamp(-32_768.0, 32_767.0);
+    (value + 0.5_f32.copysign(value)) as i16
 }
 
 fn is_silent(samples: &[i16]) -> bool {
     samples.iter().all(|sample| *sample == 0)
 }
 
-/// The last samples at the lower rate.
-#[derive(Clone, Debug, Default)]
-struct Line([f32; PAST]);
+/// Samples at the lower rate that are filtered at a time: those of a packet.
+const BLOCK: usize = 160;
 
-impl Line {
-    fn put(&mut self, sample: f32) {
-        self.0.rotate_left(1);
-        self.0[PAST - 1] = sample;
+/// The last samples of one rate, before those that come next.
+#[derive(Clone, Debug)]
+struct Line<const PAST: usize>([f32; PAST]);
+
+impl<const PAST: usize> Default for Line<PAST> {
+    fn default() -> Self {
+        Line([0.0; PAST])
     }
+}
 
+impl<const PAST: usize> Line<PAST> {
     fn is_silent(&self) -> bool {
         self.0.iter().all(|sample| *sample == 0.0)
     }
 
-    fn filtered(&self) -> f32 {
-        self.0.iter().zip(ODD.iter()).map(|(sample, c)| sample * c).sum()
+    /// What was before, and behind it a block, of at most [`BLOCK`] samples. From the next on, its end is what was before.
+    fn with(&mut self, block: impl ExactSizeIterator<Item = f32>) -> [[f32; BLOCK]; 2] {
+        let mut line = [[0.0; BLOCK]; 2];
+        let flat = line.as_flattened_mut();
+        let count = block.len();
+        flat[..PAST].copy_from_slice(&self.0);
+        flat[PAST..].iter_mut().zip(block).for_each(|(place, sample)| *place = sample);
+        self.0.copy_from_slice(&flat[count..count + PAST]);
+        line
     }
+}
+
+/// One sample of the filter. In eight sums, which are one step of the processor each.
+fn filtered(samples: &[f32], odd: &[f32; PAST]) -> f32 {
+    let mut sums = [0.0_f32; 8];
+    for (samples, odd) in samples.as_chunks::<8>().0.iter().zip(odd.as_chunks::<8>().0) {
+        for ((sum, sample), c) in sums.iter_mut().zip(samples).zip(odd) {
+            *sum += sample * c;
+        }
+    }
+    sums.iter().sum()
 }
 
 /// From 8 to 16 kHz.
 #[derive(Clone, Debug, Default)]
-pub struct Doubler(Line);
+pub struct Doubler(Line<PAST>);
 
 impl Doubler {
     /// Two samples for each.
@@ -70,11 +94,14 @@ impl Doubler {
         if is_silent(samples) && self.0.is_silent() {
             return out.fill(0); // most of what anybody says
         }
-        let (pairs, _) = out.as_chunks_mut::<2>();
-        for (sample, [one, two]) in samples.iter().zip(pairs) {
-            self.0.put(f32::from(*sample));
-            *one = cut(2.0 * self.0.filtered());
-            *two = cut(self.0.0[SIDE]);
+        let (odd, (pairs, _)) = (&*ODD, out.as_chunks_mut::<2>());
+        for (samples, pairs) in samples.chunks(BLOCK).zip(pairs.chunks_mut(BLOCK)) {
+            let line = self.0.with(samples.iter().map(|sample| f32::from(*sample)));
+            // Each sample is the last of its window.
+            for (window, [one, two]) in line.as_flattened()[1..].windows(PAST).zip(pairs) {
+                *one = cut(2.0 * filtered(window, odd));
+                *two = cut(window[SIDE]);
+            }
         }
     }
 }
@@ -82,24 +109,24 @@ impl Doubler {
 /// From 16 to 8 kHz.
 #[derive(Clone, Debug, Default)]
 pub struct Halver {
-    odd: Line,
+    odd: Line<PAST>,
     /// Samples of the places between.
-    between: [f32; SIDE],
+    between: Line<SIDE>,
 }
 
 impl Halver {
     /// Appends one sample for each two.
     pub fn halve(&mut self, samples: &[i16], out: &mut Vec<i16>) {
-        if is_silent(samples) && self.odd.is_silent() && self.between.iter().all(|sample| *sample == 0.0) {
+        if is_silent(samples) && self.odd.is_silent() && self.between.is_silent() {
             return out.resize(out.len() + samples.len() / 2, 0);
         }
-        let (pairs, _) = samples.as_chunks::<2>();
-        for [one, two] in pairs {
-            self.odd.put(f32::from(*one));
-            let middle = self.between[0];
-            self.between.rotate_left(1);
-            self.between[SIDE - 1] = f32::from(*two);
-            out.push(cut(self.odd.filtered() + middle / 2.0));
+        let (odd, (pairs, _)) = (&*ODD, samples.as_chunks::<2>());
+        for pairs in pairs.chunks(BLOCK) {
+            let line = self.odd.with(pairs.iter().map(|[one, _]| f32::from(*one)));
+            let between = self.between.with(pairs.iter().map(|[_, two]| f32::from(*two)));
+            let windows = line.as_flattened()[1..].windows(PAST).take(pairs.len());
+            let halved = windows.zip(between.as_flattened());
+            out.extend(halved.map(|(window, middle)| cut(filtered(window, odd) + middle / 2.0)));
         }
     }
 }
