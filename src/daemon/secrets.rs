@@ -144,6 +144,6 @@ mod tests {
     #[test]
     fn an_ha1_is_taken_for_its_algorithm_alone() {
         let given = one(&auth(SecretRef::Ha1Md5("ABCD".into())), "d", None).unwrap();
-        assert_eq!(given, Ha1 { md5: Some("abcd".into()), sha256: None });
+        assert_eq!(given, Ha1 { md5: Some("abcd".to_owned().into()), sha256: None });
     }
 }

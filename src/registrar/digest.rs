@@ -12,23 +12,31 @@ use super::nonce::{Counts, Nonces};
 use crate::clock::Now;
 use crate::sip::auth::{self, Algorithm, Credentials};
 use crate::sip::{Message, Name, Uri};
-use std::fmt::Write;
+use std::fmt::{self, Write};
 use std::net::IpAddr;
 use std::sync::Arc;
 use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
 
-/// What the rules keep of a secret: HA1 by algorithm, for the realm of its domain (either may be absent).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// What the rules keep of a secret: HA1 by algorithm, for the realm of its domain (either may be absent). As good as the password, so
+/// it is never shown, and overwritten when it is dropped.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Ha1 {
-    pub md5: Option<String>,
-    pub sha256: Option<String>,
+    pub md5: Option<Zeroizing<String>>,
+    pub sha256: Option<Zeroizing<String>>,
+}
+
+impl fmt::Debug for Ha1 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Ha1(***)")
+    }
 }
 
 impl Ha1 {
     fn of(&self, algorithm: Algorithm) -> Option<&str> {
         match algorithm {
-            Algorithm::Md5 => self.md5.as_deref(),
-            Algorithm::Sha256 => self.sha256.as_deref(),
+            Algorithm::Md5 => self.md5.as_ref().map(|ha1| ha1.as_str()),
+            Algorithm::Sha256 => self.sha256.as_ref().map(|ha1| ha1.as_str()),
         }
     }
 }

@@ -19,8 +19,8 @@ pub(super) fn lies_outside(auth: &Auth) -> bool {
 #[must_use]
 pub fn own(auth: &Auth, realm: &str) -> Option<Ha1> {
     match &auth.secret.value {
-        SecretRef::Ha1Md5(hex) => Some(Ha1 { md5: Some(hex.to_ascii_lowercase()), sha256: None }),
-        SecretRef::Ha1Sha256(hex) => Some(Ha1 { md5: None, sha256: Some(hex.to_ascii_lowercase()) }),
+        SecretRef::Ha1Md5(hex) => Some(Ha1 { md5: Some(hex.to_ascii_lowercase().into()), sha256: None }),
+        SecretRef::Ha1Sha256(hex) => Some(Ha1 { md5: None, sha256: Some(hex.to_ascii_lowercase().into()) }),
         SecretRef::Plain(text) if !text.is_empty() => Some(of_password(auth, realm, text)),
         SecretRef::Plain(_) | SecretRef::File(_) | SecretRef::Env(_) | SecretRef::Masked => None,
     }

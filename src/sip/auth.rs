@@ -3,8 +3,9 @@
 
 use super::params::{BLANK, Elements, after_blanks, before_blanks, unescaped};
 use md5::Md5;
-use sha2::{Digest as _, Sha256};
+use sha2::{Digest, Sha256};
 use std::borrow::Cow;
+use zeroize::Zeroizing;
 
 /// The digest algorithms offered and taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -29,13 +30,24 @@ impl Algorithm {
         }
     }
 
+    /// Of the parts with colons between them, as lower-case hex. They are never put together: one may be a password.
     fn hex(self, parts: &[&str]) -> String {
-        let joined = parts.join(":");
         match self {
-            Algorithm::Md5 => hex(&Md5::digest(joined)),
-            Algorithm::Sha256 => hex(&Sha256::digest(joined)),
+            Algorithm::Md5 => hex(&digest_of::<Md5>(parts)),
+            Algorithm::Sha256 => hex(&digest_of::<Sha256>(parts)),
         }
     }
+}
+
+fn digest_of<D: Digest>(parts: &[&str]) -> sha2::digest::Output<D> {
+    let mut hasher = D::new();
+    for (at, part) in parts.iter().enumerate() {
+        if at > 0 {
+            hasher.update(b":");
+        }
+        hasher.update(part.as_bytes());
+    }
+    hasher.finalize()
 }
 
 /// The credentials of an Authorization or Proxy-Authorization field, borrowed from it.
@@ -124,8 +136,8 @@ fn unquoted(text: &str) -> Option<&str> {
 
 /// `H(user ":" realm ":" password)` as lower-case hex (RFC 7616 §3.4.2).
 #[must_use]
-pub fn ha1(algorithm: Algorithm, user: &str, realm: &str, password: &str) -> String {
-    algorithm.hex(&[user, realm, password])
+pub fn ha1(algorithm: Algorithm, user: &str, realm: &str, password: &str) -> Zeroizing<String> {
+    algorithm.hex(&[user, realm, password]).into()
 }
 
 /// The response that the credentials must carry for this method and HA1 (RFC 7616 §3.4.1), as lower-case hex. Without
@@ -160,7 +172,7 @@ mod tests {
     fn the_example_of_rfc_2617_section_3_5_comes_out() {
         let credentials = Credentials::parse(RFC_2617).unwrap();
         let ha1 = ha1(Algorithm::Md5, "Mufasa", "testrealm@host.com", "Circle Of Life");
-        assert_eq!(ha1, "939e7578ed9e3c518a452acee763bce9");
+        assert_eq!(*ha1, "939e7578ed9e3c518a452acee763bce9");
         assert_eq!(response(Algorithm::Md5, &ha1, "GET", &credentials), credentials.response);
         assert_eq!(credentials.nc, Some(1));
     }

@@ -38,7 +38,7 @@ impl fmt::Debug for Login {
 impl Secret {
     fn ha1(&self, algorithm: Algorithm, user: &str, realm: &str) -> Option<Zeroizing<String>> {
         match self {
-            Secret::Password(password) => Some(auth::ha1(algorithm, user, realm, password).into()),
+            Secret::Password(password) => Some(auth::ha1(algorithm, user, realm, password)),
             Secret::Ha1(of, hex) => (*of == algorithm).then(|| hex.clone()),
         }
     }
@@ -278,7 +278,7 @@ mod tests {
     #[test]
     fn an_ha1_answers_its_own_algorithm_alone() {
         let ha1 = auth::ha1(Algorithm::Md5, "Mufasa", "r", "Circle of Life");
-        let known = Login { user: "Mufasa".into(), secret: Secret::Ha1(Algorithm::Md5, ha1.into()) };
+        let known = Login { user: "Mufasa".into(), secret: Secret::Ha1(Algorithm::Md5, ha1) };
         let offer = |word| {
             refused(401, &format!("WWW-Authenticate: Digest realm=\"r\", nonce=\"n\", algorithm={word}\r\n"))
         };

@@ -97,6 +97,16 @@ fn secret(user: &str) -> Option<(Account, Ha1)> {
 }
 
 #[test]
+fn no_secret_is_shown() {
+    let known = secret("101a");
+    let shown = format!("{known:?}");
+    let (_, ha1) = known.unwrap();
+    for ha1 in [ha1.md5.unwrap(), ha1.sha256.unwrap()] {
+        assert!(!shown.contains(&**ha1), "{shown}");
+    }
+}
+
+#[test]
 fn challenges_stand_in_the_configured_order_and_offer_auth() {
     let mut guard = Guard::new();
     let fields = guard.digest.challenge(guard.now, REALM, HERE, false);
