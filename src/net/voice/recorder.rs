@@ -9,6 +9,7 @@ use crate::voice::{Report, Subject};
 use rustc_hash::FxHashMap;
 use std::fs;
 use std::io::{self, BufWriter};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -119,7 +120,8 @@ fn create(dir: &Path, file: &str, (channels, sample_rate): (u16, u32)) -> Result
     let path = dir.join(file);
     let broken = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
     if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent).map_err(|error| broken(&error))?;
+        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(parent);
+        made.map_err(|error| broken(&error))?;
     }
     let spec = hound::WavSpec {
         channels,
@@ -127,7 +129,10 @@ fn create(dir: &Path, file: &str, (channels, sample_rate): (u16, u32)) -> Result
         bits_per_sample: 16,
         sample_format: hound::SampleFormat::Int,
     };
-    let mut writer = hound::WavWriter::create(&path, spec).map_err(|error| broken(&error))?;
+    // What people say is nobody else's affair, whatever the umask is.
+    let file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path);
+    let file = BufWriter::new(file.map_err(|error| broken(&error))?);
+    let mut writer = hound::WavWriter::new(file, spec).map_err(|error| broken(&error))?;
     writer.flush().map_err(|error| broken(&error))?;
     let samples = usize::from(channels) * (sample_rate * PACKET_MS / 1000) as usize;
     Ok(Open { samples, writer, frames: 0 })
@@ -166,7 +171,19 @@ impl Open {
 mod tests {
     use super::*;
     use crate::relay::RelayId;
+    use std::os::unix::fs::PermissionsExt as _;
     use std::sync::Mutex;
+
+    #[test]
+    fn nobody_else_can_read_a_recording() {
+        let dir = tempfile::tempdir().unwrap();
+        let name = "a.example/2026-11-24/1.wav";
+        drop(create(dir.path(), name, (2, 8000)).unwrap());
+        for (path, mode) in [("a.example", 0o700), ("a.example/2026-11-24", 0o700), (name, 0o600)] {
+            let found = fs::metadata(dir.path().join(path)).unwrap().permissions().mode() & 0o777;
+            assert_eq!(found, mode, "{path}");
+        }
+    }
 
     #[test]
     fn a_file_plays_while_it_is_written_and_is_whole_in_the_end() {
