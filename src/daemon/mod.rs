@@ -7,6 +7,7 @@
 pub mod address;
 pub mod config;
 pub mod directory;
+pub mod dumps;
 pub mod keys;
 pub mod log;
 pub mod mail;
@@ -118,6 +119,7 @@ impl StartError {
 /// It could not start, and has left nothing behind but what it found.
 pub fn run(config: Config) -> Result<(), StartError> {
     let level = log::start(&config);
+    dumps::forbid();
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
