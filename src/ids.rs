@@ -44,8 +44,15 @@ impl Ids {
     /// The id of a call: sorts by time, carries the node. Milliseconds (12 hex digits) and a counter (4), then the node.
     pub fn call_record_id(&mut self, now: Now) -> String {
         let milliseconds = u64::try_from(now.wall.as_millisecond()).unwrap_or(0);
-        self.last_call = (self.last_call + 1).max(milliseconds << 16);
+        // The store would take the smallest for the oldest. None of ours is so large that it could not be counted up.
+        self.last_call = self.last_call.saturating_add(1).max(milliseconds << 16);
         format!("{:016x}-{:x}", self.last_call, self.node)
+    }
+
+    /// Ids of calls sort after this one from now on: it was given out before a restart, and the wall clock may have been set back since.
+    pub fn go_on_after(&mut self, id: &str) {
+        let number = id.split('-').next().and_then(|digits| u64::from_str_radix(digits, 16).ok());
+        self.last_call = self.last_call.max(number.unwrap_or(0));
     }
 
     fn refill(&mut self) {
@@ -83,5 +90,24 @@ mod tests {
         let (first, second) = (ids.call_record_id(now), ids.call_record_id(now));
         assert!(first < second, "{first} {second}");
         assert!(first.ends_with("-7"));
+    }
+
+    #[test]
+    fn call_ids_sort_by_time_even_where_the_clock_is_set_back_and_after_a_restart() {
+        let mut ids = Ids::new([0; 32], 0);
+        let now = crate::net::clock::now();
+        let yesterday = Now { wall: now.wall - jiff::SignedDuration::from_hours(24), ..now };
+        let (first, second) = (ids.call_record_id(now), ids.call_record_id(yesterday));
+        assert!(first < second, "{first} {second}");
+        let mut again = Ids::new([1; 32], 0);
+        again.go_on_after(&second);
+        let third = again.call_record_id(yesterday);
+        assert!(second < third, "{second} {third}");
+        for odd in ["", "-", "ffffffffffffffffff-0", "none"] {
+            again.go_on_after(odd);
+        }
+        assert!(third < again.call_record_id(yesterday));
+        again.go_on_after("ffffffffffffffff-0");
+        assert_eq!(again.call_record_id(now), "ffffffffffffffff-0", "no overflow");
     }
 }

@@ -240,8 +240,8 @@ impl Call {
             let why = format!("{by} transfers the other party to {to}: they go on in call {call}");
             let step = Step { tag: format!("transfer:{to}"), why, ..Step::default() };
             let answered_by = Some(to.clone());
-            let record =
-                TransferRecord { at: text(now.wall), by, to, status: 200, answered_by, call: Some(call) };
+            let at = text(self.log.moment(now));
+            let record = TransferRecord { at, by, to, status: 200, answered_by, call: Some(call) };
             self.log.transfers.push((record, vec![step]));
         }
         if !matches!(&self.state, State::Answered(bridge) if bridge.lends(side)) {

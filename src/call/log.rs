@@ -6,7 +6,7 @@ use crate::relay::Media;
 use crate::rules::Walk;
 use crate::rules::explain::Step;
 use crate::sip::SessionId;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 /// How the call ended, for its record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +22,8 @@ pub struct Log {
     pub id: String,
     pub from: Party,
     pub to: String,
-    pub start: Timestamp,
+    /// When it began. Its other moments are so much later by the clock that never jumps: see [`Log::moment`].
+    pub began: Now,
     pub answer: Option<Timestamp>,
     pub end: Option<Timestamp>,
     pub ending: Option<Ending>,
@@ -44,9 +45,17 @@ pub struct Log {
 }
 
 impl Log {
+    /// This moment, as the record says it: what it says of how long things took is true, whoever sets the wall clock meanwhile.
+    #[must_use]
+    pub fn moment(&self, now: Now) -> Timestamp {
+        let passed = SignedDuration::try_from(now.mono.saturating_duration_since(self.began.mono));
+        self.began.wall.saturating_add(passed.unwrap_or_default()).unwrap_or(self.began.wall)
+    }
+
     /// A leg is invited; returns the index of its entry.
     pub fn leg(&mut self, now: Now, to: String) -> usize {
-        self.legs.push(LegRecord { to, start: text(now.wall), end: None, status: None, reason: None });
+        let start = text(self.moment(now));
+        self.legs.push(LegRecord { to, start, end: None, status: None, reason: None });
         self.legs.len() - 1
     }
 
@@ -60,19 +69,21 @@ impl Log {
 
     /// The call is over: legs that have no end of their own end with it.
     pub fn ended(&mut self, now: Now, ending: Ending) {
-        self.end = Some(now.wall);
+        let end = self.moment(now);
+        self.end = Some(end);
         self.ending = Some(ending);
         for leg in self.legs.iter_mut().filter(|leg| leg.end.is_none()) {
-            leg.end = Some(text(now.wall));
+            leg.end = Some(text(end));
         }
     }
 
     /// A leg is over. The first end counts.
     pub fn leg_ended(&mut self, now: Now, entry: usize, status: Option<u16>, reason: &str) {
+        let end = self.moment(now);
         if let Some(leg) = self.legs.get_mut(entry)
             && leg.end.is_none()
         {
-            leg.end = Some(text(now.wall));
+            leg.end = Some(text(end));
             leg.status = status;
             leg.reason = Some(reason.to_owned());
         }
@@ -104,7 +115,7 @@ impl Log {
             from: Party { e164: walk.caller_e164().map(str::to_owned), ..self.from.clone() },
             to: self.to.clone(),
             did: walk.did().map(str::to_owned),
-            start: text(self.start),
+            start: text(self.began.wall),
             answer: self.answer.map(text),
             end: self.end.map(text),
             outcome: self.ending.map_or("", |ending| ending.outcome).to_owned(),

@@ -238,7 +238,7 @@ impl Call {
                 id,
                 from,
                 to,
-                start: now.wall,
+                began: now,
                 answer: None,
                 end: None,
                 ending: None,

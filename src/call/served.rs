@@ -162,7 +162,7 @@ impl Call {
 
     fn answer_served(&mut self, office: &mut Office, now: Now, description: Option<Bytes>, service: Service) {
         let unacked = self.caller.accept(office, now, description);
-        self.log.answer = Some(now.wall);
+        self.log.answer = Some(self.log.moment(now));
         office.effect(Effect::Answered { id: self.log.id.clone(), answered_by: None });
         let offered = self.offer.is_none();
         self.enter(office, now, service, Stage::Answered { unacked: Some(unacked), offered });

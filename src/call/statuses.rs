@@ -74,6 +74,15 @@ impl Statuses {
         }
     }
 
+    /// The wall clock was set: each ends when it shows the end.
+    pub fn clock_was_set(&mut self, now: Now) {
+        let keys: Vec<StatusKey> = self.ends.iter().map(|(_, key)| key.clone()).collect();
+        for key in keys {
+            let status = self.of(&key);
+            self.set(now, key, status);
+        }
+    }
+
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         self.ends.first().map(|(at, _)| *at)
@@ -237,6 +246,16 @@ mod tests {
         assert_eq!(ended(&mut statuses, back), []);
         assert_eq!(statuses.deadline(), Some(later(now, 100).mono));
         assert_eq!(ended(&mut statuses, later(back, 40)), [storm()]);
+    }
+
+    #[test]
+    fn a_wall_clock_that_is_set_ahead_ends_it_at_once() {
+        let (now, mut statuses) = (crate::net::clock::now(), Statuses::default());
+        statuses.set(now, storm(), on(later(now, 3600).wall));
+        let ahead = Now { mono: later(now, 10).mono, wall: later(now, 3700).wall };
+        statuses.clock_was_set(ahead);
+        assert_eq!(statuses.deadline(), Some(ahead.mono));
+        assert_eq!(ended(&mut statuses, ahead), [storm()]);
     }
 
     #[test]

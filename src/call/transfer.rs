@@ -294,7 +294,7 @@ impl Call {
         referral: Referral,
     ) {
         let Referral { aim, by, referred_by, to } = referral;
-        let record = TransferRecord { at: text(now.wall), by, to, ..TransferRecord::default() };
+        let record = TransferRecord { at: text(self.log.moment(now)), by, to, ..TransferRecord::default() };
         let stage = Stage::Deciding;
         let takes_over = false;
         let mut transfer = Transfer { from, referred_by, record, dialled: None, takes_over, notice, stage };

@@ -95,7 +95,7 @@ impl Call {
             Some(_) => self.walk.leave(),
             None => self.walk.answered(leg),
         }
-        self.log.answer = Some(now.wall);
+        self.log.answer = Some(self.log.moment(now));
         let answered_by = match callee {
             Callee::Device { device, user } => {
                 if let Some(user) = &user {

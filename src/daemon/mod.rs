@@ -315,6 +315,7 @@ fn first_inputs(
     let mut first = vec![Input::Rules(Arc::new(Ruleset::new(domains)))];
     first.extend(statuses.all().into_iter().map(|(key, status)| Input::Status { key, status: Some(status) }));
     first.extend(store.usages()?.into_iter().map(Input::Spent));
+    first.extend(store.records(1)?.into_iter().map(|newest| Input::LastRecord(newest.id)));
     first.extend(store.bindings()?.into_iter().map(refreshes::restored).map(Input::Restore));
     Ok(first)
 }

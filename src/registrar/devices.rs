@@ -54,6 +54,11 @@ impl Device {
         &self.bindings
     }
 
+    /// To move the times of all of them alike: they stand in order of `q` and age.
+    pub(super) fn bindings_mut(&mut self) -> &mut [Binding] {
+        &mut self.bindings
+    }
+
     /// What the binding there came by.
     pub(super) fn source(&self, at: usize) -> Option<Source> {
         self.sources.get(at).copied()

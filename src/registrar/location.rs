@@ -16,6 +16,7 @@ use super::texts::Texts;
 use crate::clock::Now;
 use crate::deadlines::Deadlines;
 use crate::sip::{Flow, Message, Name, Refusal, Transport};
+use jiff::SignedDuration;
 use rustc_hash::FxHashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -452,6 +453,17 @@ impl Location {
             device.armed = None;
             self.remove_where(slot, Removal::Expired, changes, |binding| binding.expires <= now.wall);
             self.arm(now, slot);
+        }
+    }
+
+    /// The wall clock was set: each registration lasts as long as was granted, by the clock that never jumps.
+    pub fn clock_was_set(&mut self, step: SignedDuration, changes: &mut Vec<Change>) {
+        for device in &mut self.devices {
+            for binding in device.bindings_mut() {
+                binding.expires = binding.expires.saturating_add(step).unwrap_or(binding.expires);
+                binding.registered = binding.registered.saturating_add(step).unwrap_or(binding.registered);
+                changes.push(Change::Refreshed(binding.clone()));
+            }
         }
     }
 

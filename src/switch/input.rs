@@ -39,6 +39,8 @@ pub enum Input {
     Restore(Binding),
     /// What a user had spent before the restart.
     Spent(Usage),
+    /// The newest call record of before the restart, by its id: those to come sort after it, whatever the clock says.
+    LastRecord(String),
     /// Where a trunk's proxy leads, resolved at the edge by RFC 3263 (again whenever it changes).
     TrunkResolved {
         domain: Arc<str>,

@@ -13,6 +13,7 @@ mod admission;
 mod budgets;
 pub mod calls;
 mod certified;
+mod clock;
 pub mod config;
 mod date;
 pub mod drain;
@@ -50,7 +51,7 @@ pub use view::Counters;
 
 use crate::call::Call;
 use crate::call::office::{CallKey, Effect, Office};
-use crate::clock::Now;
+use crate::clock::{Now, Steps};
 use crate::ids::Ids;
 use crate::pager::{self, Pager};
 use crate::registrar::Change;
@@ -98,6 +99,7 @@ pub struct Switch {
     told: Vec<Event>,
     health: Health,
     drain: Drain,
+    steps: Steps,
     growth: Growth,
     counters: Counters,
 }
@@ -138,6 +140,7 @@ impl Switch {
             told: Vec::new(),
             health: Health::default(),
             drain: Drain::Off,
+            steps: Steps::default(),
             growth: Growth::Possible,
             counters: Counters::default(),
         }
@@ -145,6 +148,9 @@ impl Switch {
 
     /// Takes one input; its effects are appended to `out` in order. `Input::Timeout` is due at [`Switch::deadline`].
     pub fn handle(&mut self, now: Now, input: Input, out: &mut Vec<Action>) {
+        if let Some(step) = self.steps.since_last(now) {
+            self.clock_was_set(now, step);
+        }
         match input {
             Input::Packet { flow, message } => self.packet(now, flow, message),
             Input::PeerKnown { flow, names } => self.certified.learn(&self.rules, &flow, names),
@@ -156,8 +162,9 @@ impl Switch {
             }
             Input::Rules(rules) => self.publish(now, rules, out),
             Input::Status { key, status } => self.set_status(now, key, status, out),
-            Input::Restore(binding) => self.office.location.restore(now, binding),
+            Input::Restore(binding) => self.restore(now, binding),
             Input::Spent(usage) => self.office.budgets.restore(now, usage),
+            Input::LastRecord(id) => self.office.ids.go_on_after(&id),
             Input::TrunkResolved { domain, trunk, servers } => {
                 self.trunk_resolved(now, &(domain, trunk), servers);
             }

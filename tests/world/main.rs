@@ -9,6 +9,7 @@ mod budget_legs;
 mod budgets;
 mod carrier;
 mod certified;
+mod clock;
 mod conference;
 mod deflection;
 mod early;

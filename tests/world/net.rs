@@ -173,6 +173,11 @@ impl World {
         Now { mono: self.began + self.elapsed, wall: self.civil + jiff::SignedDuration::from_millis(elapsed) }
     }
 
+    /// Somebody sets the wall clock, ahead or back; the one that timers go by runs on.
+    pub fn set_clock(&mut self, by: jiff::SignedDuration) {
+        self.civil += by;
+    }
+
     pub fn elapsed(&self) -> Duration {
         self.elapsed
     }

@@ -89,6 +89,12 @@ impl Registrar {
         self.location.register(self.now, device, flow, message, &terms, &mut self.changes)
     }
 
+    fn set_clock(&mut self, by: SignedDuration) {
+        self.now.wall += by;
+        self.changes.clear();
+        self.location.clock_was_set(by, &mut self.changes);
+    }
+
     fn contacts(&self) -> Vec<String> {
         self.location.of(&device("101a")).iter().map(|binding| binding.uri.to_string()).collect()
     }
@@ -429,4 +435,31 @@ fn what_is_the_same_is_kept_once() {
     let (one, two) = (&phone.location.of(&device("101a"))[0], &phone.location.of(&device("102a"))[0]);
     assert!(Arc::ptr_eq(&one.uri, &one.key.contact));
     assert!(Arc::ptr_eq(one.user_agent.as_ref().unwrap(), two.user_agent.as_ref().unwrap()));
+}
+
+#[test]
+fn a_registration_lasts_as_long_as_was_granted_whoever_sets_the_wall_clock() {
+    for by in [SignedDuration::from_hours(48), SignedDuration::from_hours(-48)] {
+        let mut registrar = Registrar::new();
+        registrar.register(&["<sip:101@198.51.100.9>;expires=600"], None).unwrap();
+        registrar.register(&["<sip:101@198.51.100.10>;expires=1200"], None).unwrap();
+        registrar.set_clock(by);
+        assert_eq!(
+            (registrar.left_s(), registrar.changed()),
+            (vec![1200, 600], vec!["refreshed", "refreshed"]),
+            "{by}"
+        );
+        registrar.check();
+        registrar.pass_s(599);
+        registrar.location.timeout(registrar.now, &mut registrar.changes);
+        assert_eq!(registrar.contacts().len(), 2, "{by}: it has a second left");
+        registrar.pass_s(1);
+        registrar.changes.clear();
+        registrar.location.timeout(registrar.now, &mut registrar.changes);
+        assert_eq!(
+            (registrar.contacts(), registrar.changed()),
+            (vec!["sip:101@198.51.100.10".to_owned()], vec!["expired"]),
+            "{by}"
+        );
+    }
 }
