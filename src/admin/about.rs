@@ -48,8 +48,8 @@ pub(super) async fn metrics(State(admin): State<Arc<Admin>>) -> Result<Response,
     let counters = admin.plane.query(|switch, _| switch.counters()).await.ok_or_else(Problem::no_answer)?;
     let generations = admin.generations.all();
     let generations = generations.iter().map(|l| (&*l.stored.domain, l.stored.generation));
-    let (traffic, tally) = (admin.plane.traffic(), admin.plane.tally());
-    let text = metrics::render(&counters, traffic, tally, admin.about.started, generations);
+    let (traffic, tally, store) = (admin.plane.traffic(), admin.plane.tally(), admin.store.standing());
+    let text = metrics::render(&counters, traffic, tally, store, admin.about.started, generations);
     Ok(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response())
 }
 

@@ -2,6 +2,7 @@
 
 use crate::net::tally::{Handshakes, Tally, Voice};
 use crate::net::traffic::{Count, Traffic, Wire};
+use crate::store::Standing;
 use crate::switch::Counters;
 use std::fmt::Write;
 
@@ -13,6 +14,7 @@ pub fn render<'a>(
     counters: &Counters,
     traffic: &Traffic,
     tally: &Tally,
+    store: Standing,
     started: jiff::Timestamp,
     generations: impl Iterator<Item = (&'a str, u64)>,
 ) -> String {
@@ -110,6 +112,7 @@ pub fn render<'a>(
     }
     on_the_wire(&mut out, traffic);
     said_and_heard(&mut out, tally);
+    of_the_store(&mut out, store);
     family(&mut out, "rules_generation", "gauge", "The generation of a domain's rules.");
     for (domain, generation) in generations {
         let escaped = domain.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
@@ -119,6 +122,28 @@ pub fn render<'a>(
     line(&mut out, "start_time_seconds", "", started.as_second());
     out.push_str("# EOF\n");
     out
+}
+
+fn of_the_store(out: &mut String, store: Standing) {
+    let Standing { is_written, dropped, late } = store;
+    family(
+        out,
+        "store_writable",
+        "gauge",
+        "1; or 0 once a write has failed: nothing is stored until a restart.",
+    );
+    line(out, "store_writable", "", u8::from(is_written));
+    for (name, value, help) in [
+        ("store_dropped", dropped, "Registrations and call records that were not stored."),
+        (
+            "store_late",
+            late,
+            "Times that registrations and call records were stored later than 250 ms after they came.",
+        ),
+    ] {
+        family(out, name, "counter", help);
+        line(out, &format!("{name}_total"), "", value);
+    }
 }
 
 /// One counter of a transport.
@@ -261,7 +286,8 @@ mod tests {
 
     fn rendered(counters: &Counters) -> String {
         let (traffic, tally) = (Traffic::default(), Tally::default());
-        render(counters, &traffic, &tally, jiff::Timestamp::UNIX_EPOCH, [("a\"b", 7)].into_iter())
+        let store = Standing { is_written: true, dropped: 0, late: 2 };
+        render(counters, &traffic, &tally, store, jiff::Timestamp::UNIX_EPOCH, [("a\"b", 7)].into_iter())
     }
 
     #[test]
@@ -305,6 +331,11 @@ mod tests {
         let text = rendered(&counters);
         assert!(text.ends_with("# EOF\n"));
         assert!(text.contains("\nringtree_calls_total 9\n"), "{text}");
+        assert!(
+            text.contains("\nringtree_store_writable 1\n")
+                && text.contains("\nringtree_store_late_total 2\n"),
+            "{text}"
+        );
         assert!(text.contains("ringtree_rules_generation{domain=\"a\\\"b\"} 7\n"));
         for line in text.lines().filter(|l| !l.starts_with('#')) {
             let name = line.split([' ', '{']).next().unwrap().trim_end_matches("_total");

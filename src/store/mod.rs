@@ -2,7 +2,9 @@
 //!
 //! # What is durable when
 //!
-//! Rules and status: when the call returns. Registrations and call records: within 250 ms (gathered for 100 ms, then written and synced).
+//! Rules and status: when the call returns. Registrations and call records: within 250 ms (gathered for 100 ms, then written and synced), as long
+//! as the disk lets us: they wait for the write that is under way, and then for their own, and no program can make a disk sync. When it takes
+//! longer that is counted and logged ([`Standing::late`]). Whatever was acknowledged before an edit is durable with that edit.
 //! Nothing is published here: whoever edits swaps the live value after the call has returned.
 //!
 //! # What lies in the directory (mode 0700)
@@ -37,8 +39,8 @@
 //!
 //! # What to expect after a kill -9
 //!
-//! `open` succeeds, every acknowledged edit is there, and so is every registration and record older than 250 ms. An edit that was under
-//! way is there whole or not at all. The report may say that something was carried over, torn or removed; none of that is alarming.
+//! `open` succeeds, every acknowledged edit is there, and so is every registration and record that is older than 250 ms, or than a slow write
+//! that was under way. An edit that was under way is there whole or not at all. The report may say that something was carried over, torn or removed; none of that is alarming.
 //! It never says that a database was moved aside. (A large generation is written in one go and may keep registrations waiting
 //! for as long as that takes.)
 //!
@@ -156,8 +158,20 @@ pub enum StoreError {
     Conflict { domain: String, expected: u64, current: u64 },
 }
 
+/// How writing goes, since the start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// False once a write has failed: nothing is stored until a restart.
+    pub is_written: bool,
+    /// Registrations and records that were not stored.
+    pub dropped: u64,
+    /// Times that they were stored later than [`queue::STORED_WITHIN`].
+    pub late: u64,
+}
+
 /// The store as the rest of the daemon sees it. Calls block; the edges call it from threads that may.
 pub trait Store: Send + Sync + 'static {
+    fn standing(&self) -> Standing;
     /// Every domain's newest generation, without its text.
     fn heads(&self) -> Result<Vec<GenerationInfo>, StoreError>;
     /// Every domain's newest generation, whole.
@@ -189,7 +203,7 @@ pub trait Store: Send + Sync + 'static {
     /// Durable on return. `None` removes.
     fn put_status(&self, key: &StatusKey, status: Option<&Status>) -> Result<(), StoreError>;
     fn bindings(&self) -> Result<Vec<Binding>, StoreError>;
-    /// Queued; durable within 250 ms. Never blocks for long; what can't be queued is counted and logged.
+    /// Queued; durable within 250 ms, or after a slow write that is under way. Never blocks for long; what can't be queued is counted and logged.
     fn put_binding(&self, binding: Binding);
     fn remove_binding(&self, key: BindingKey);
     /// What users had spent of their budgets when it was last noted.

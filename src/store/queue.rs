@@ -5,9 +5,10 @@
 //! logged: the phone stays registered as long as the daemon runs, and its next refresh tries again. Beyond [`RECORDS_MAX`] a record
 //! is not written, which is counted and logged too.
 
-use super::{StoreError, StoredRules};
+use super::{Standing, StoreError, StoredRules};
 use crate::call::budgets::{AccountKey, Usage};
 use crate::call::record::CallRecord;
+use crate::net::clock;
 use crate::registrar::{Binding, BindingKey};
 use crate::rules::Status;
 use crate::switch::StatusKey;
@@ -15,7 +16,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Edits that wait. The next one blocks its thread.
 pub const EDITS_MAX: usize = 256;
@@ -25,8 +26,10 @@ pub const BINDINGS_MAX: usize = 1 << 16;
 pub const USAGES_MAX: usize = 1 << 16;
 /// Call records that wait.
 pub const RECORDS_MAX: usize = 1 << 13;
-/// How long registrations and records are gathered before they are written: the rest of the 250 ms is for the writing.
+/// How long registrations and records are gathered before they are written: the rest of [`STORED_WITHIN`] is for the writing.
 pub const GATHER: Duration = Duration::from_millis(100);
+/// When they are durable at the latest, on a disk that lets us; where it doesn't, it is counted and logged.
+pub const STORED_WITHIN: Duration = Duration::from_millis(250);
 
 /// An edit and where its answer goes.
 pub enum Edit {
@@ -63,6 +66,8 @@ pub struct Work {
     pub usages: HashMap<AccountKey, Usage>,
     /// By id.
     pub records: BTreeMap<String, Arc<CallRecord>>,
+    /// When the first of the registrations and records came.
+    pub since: Option<Instant>,
 }
 
 impl Work {
@@ -79,6 +84,7 @@ struct State {
     /// Writing has failed for good.
     refused: Option<String>,
     dropped: u64,
+    late: u64,
 }
 
 #[derive(Default)]
@@ -123,6 +129,7 @@ impl Queue {
             return;
         }
         let first = state.work.is_empty();
+        state.work.since.get_or_insert_with(clock::mono);
         state.work.bindings.insert(key, binding);
         self.gather(first);
     }
@@ -145,6 +152,7 @@ impl Queue {
             return;
         }
         let first = state.work.is_empty();
+        state.work.since.get_or_insert_with(clock::mono);
         state.work.records.insert(record.id.clone(), record);
         self.gather(first);
     }
@@ -175,6 +183,30 @@ impl Queue {
     #[must_use]
     pub fn dropped(&self) -> u64 {
         self.state().dropped
+    }
+
+    /// What had waited since then is durable now.
+    pub fn stored(&self, since: Instant) {
+        let took = clock::mono().saturating_duration_since(since);
+        if took <= STORED_WITHIN {
+            return;
+        }
+        let mut state = self.state();
+        state.late += 1;
+        if state.late.is_power_of_two() {
+            tracing::warn!(
+                total = state.late,
+                "registrations and call records were stored {} ms after they came: the disk is slow, and a crash would have lost them",
+                took.as_millis()
+            );
+        }
+    }
+
+    /// How writing goes.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        let State { refused, dropped, late, .. } = &*self.state();
+        Standing { is_written: refused.is_none(), dropped: *dropped, late: *late }
     }
 
     /// Waits for work: an edit at once with all that is there, the rest when it has been gathered for [`GATHER`]. `None` when the
@@ -214,5 +246,21 @@ impl Queue {
     #[must_use]
     pub fn refused(&self) -> Option<String> {
         self.state().refused.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_stored_later_than_promised_is_counted() {
+        let queue = Queue::default();
+        let now = clock::mono();
+        queue.stored(now);
+        assert_eq!(queue.standing(), Standing { is_written: true, dropped: 0, late: 0 });
+        queue.stored(now - STORED_WITHIN - Duration::from_millis(1));
+        queue.refuse("the disk is full".to_owned());
+        assert_eq!(queue.standing(), Standing { is_written: false, dropped: 0, late: 1 });
     }
 }

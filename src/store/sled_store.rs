@@ -9,7 +9,7 @@ use super::report::OpenReport;
 use super::spending::{self, Spending};
 use super::value::{self, Kind, ValueError};
 use super::writer::Writer;
-use super::{GenerationInfo, Store, StoreError, StoredRules, compiled};
+use super::{GenerationInfo, Standing, Store, StoreError, StoredRules, compiled};
 use crate::call::budgets::Usage;
 use crate::call::record::CallRecord;
 use crate::registrar::{Binding, BindingKey};
@@ -196,6 +196,10 @@ fn readable_record(key: &[u8], sealed: &[u8]) -> Option<CallRecord> {
 }
 
 impl Store for SledStore {
+    fn standing(&self) -> Standing {
+        self.queue.standing()
+    }
+
     fn heads(&self) -> Result<Vec<GenerationInfo>, StoreError> {
         self.facts(Kind::Head, value::decode_head)
     }

@@ -61,7 +61,7 @@ impl Writer {
                 refuse(work, &why);
                 continue;
             }
-            let Work { edits, bindings, usages, records } = work;
+            let Work { edits, bindings, usages, records, since } = work;
             let mut changes = Vec::new();
             for (key, binding) in bindings {
                 let sealed = binding.map(|binding| value::encode_binding(&binding)).transpose();
@@ -79,6 +79,9 @@ impl Writer {
             }
             self.spent(usages.into_values());
             let state = self.state(changes);
+            if let (Ok(()), Some(since)) = (&state, since) {
+                self.queue.stored(since);
+            }
             self.edits(edits, state);
         }
     }
