@@ -106,7 +106,22 @@ impl Home {
 
     /// Starts the daemon and waits until it says where it listens.
     pub fn start(&self) -> Daemon {
-        let mut child = Command::new(binary())
+        self.start_with(&[])
+    }
+
+    /// The same with more in its environment.
+    pub fn start_with(&self, environment: &[(&str, &str)]) -> Daemon {
+        let mut command = Command::new(binary());
+        self.begin(command.envs(environment.iter().copied()))
+            .unwrap_or_else(|said| panic!("the daemon ended: {said}"))
+    }
+
+    /// The same by this command, to which the arguments of a start are added.
+    ///
+    /// # Errors
+    /// It has ended: how, and all that it said.
+    pub fn begin(&self, command: &mut Command) -> Result<Daemon, String> {
+        let mut child = command
             .args(["run", "--config", "ringtree.toml"])
             .current_dir(self.path())
             .env_remove("RINGTREE_SOCKET")
@@ -130,7 +145,9 @@ impl Home {
                     said.push('\n');
                 }
                 Err(RecvTimeoutError::Timeout) => panic!("the daemon does not say where it listens:\n{said}"),
-                Err(RecvTimeoutError::Disconnected) => panic!("the daemon ended: {:?}\n{said}", child.wait()),
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(format!("{}\n{said}", child.wait().expect("it was started")));
+                }
             }
         }
         let [udp, tcp, tls, ws, wss] = found;
@@ -145,7 +162,7 @@ impl Home {
             wss,
         };
         until("the admin socket", || UnixStream::connect(daemon.socket()).ok());
-        daemon
+        Ok(daemon)
     }
 }
 
@@ -212,8 +229,17 @@ impl Daemon {
 
     /// SIGHUP: the daemon reads its files again.
     pub fn hang_up(&self) {
+        self.signal("-HUP");
+    }
+
+    /// SIGTERM: the daemon ends, once its calls have.
+    pub fn terminate(&self) {
+        self.signal("-TERM");
+    }
+
+    fn signal(&self, signal: &str) {
         let child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
-        let sent = Command::new("kill").args(["-HUP", &child.id().to_string()]).status();
+        let sent = Command::new("kill").args([signal, &child.id().to_string()]).status();
         assert!(sent.is_ok_and(|status| status.success()), "it runs");
     }
 
