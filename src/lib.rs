@@ -7,6 +7,8 @@
 //! - layer 2, the pure core: [`switch`]
 //! - layer 3, the only async, clock, randomness and disk: [`net`], [`store`], [`admin`], [`daemon`], [`cli`]
 
+#![forbid(unsafe_code)]
+
 pub mod clock;
 pub mod deadlines;
 pub mod ice;

@@ -11,6 +11,7 @@ mod early;
 mod messages;
 mod parser;
 mod requests;
+mod security;
 mod sessions;
 #[path = "../support/mod.rs"]
 mod support;
