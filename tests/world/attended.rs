@@ -127,8 +127,10 @@ fn the_two_whom_one_speaks_with_are_brought_together() {
     assert_at_rest(&mut world);
 }
 
+type Place = (RelayId, Side);
+
 /// Who was secured by keys, or went on elsewhere with them: the place, and where to.
-fn places(world: &World) -> Vec<((RelayId, Side), Option<(RelayId, Side)>)> {
+fn places(world: &World) -> Vec<(Place, Option<Place>)> {
     let of = |command: &Command| match command {
         Command::Secure { id, side, by: Protection::Sdes(..) } => Some(((*id, *side), None)),
         Command::HandOver { id, side, to } => Some(((*id, *side), Some(*to))),

@@ -71,6 +71,7 @@ struct Ways {
 struct Ends {
     queue: Receiver<Command>,
     poll: Poll,
+    waker: Waker,
     given: Receiver<Given>,
 }
 
@@ -96,7 +97,8 @@ impl Plane {
                 let poll = Poll::new()?;
                 let waker = Waker::new(&poll, thread::WAKER)?;
                 let (given, taken) = std::sync::mpsc::sync_channel(handshake::HANDSHAKES_MAX);
-                Ok((Ways { commands, waker, given }, Ends { queue, poll, given: taken }))
+                let ways = Ways { commands, waker: waker.clone(), given };
+                Ok((ways, Ends { queue, poll, waker, given: taken }))
             })
             .collect::<io::Result<Vec<_>>>()?;
         let way = |(ways, _): &(Ways, Ends)| Way { given: ways.given.clone(), waker: ways.waker.clone() };
@@ -108,7 +110,6 @@ impl Plane {
                 let (voice, voice_port) = voice::Voice::new(waker.clone());
                 let relays = thread::Relays::new(
                     ends,
-                    waker.clone(),
                     ways.clone(),
                     voice,
                     handshakes.clone(),

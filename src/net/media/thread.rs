@@ -177,8 +177,7 @@ enum Queue {
 
 impl Relays {
     pub(super) fn new(
-        Ends { queue: commands, poll, given }: Ends,
-        waker: Waker,
+        Ends { queue: commands, poll, waker, given }: Ends,
         ways: Arc<[Way]>,
         voice: Voice,
         handshakes: Handshakes,
