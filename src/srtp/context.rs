@@ -4,8 +4,9 @@
 //! Another key doesn't begin the indices of a source anew (§3.3.1). Some peers begin them all the same: until the first packet of a source has
 //! come under the new key, both are tried.
 //!
-//! Nothing is allocated, and packets change in their place. A source is remembered only once a packet of it has been authenticated, so
-//! whoever sends packets of made-up sources takes nothing but time.
+//! Nothing is allocated for as many sources as a call has, and packets change in their place. A source is remembered only once a packet of it
+//! has been authenticated, so whoever sends packets of made-up sources takes nothing but time. What was protected is never forgotten: a party
+//! that goes from source to source and back would have us use an index twice.
 //!
 //! Why not the `webrtc-srtp` crate: it takes SRTCP that says of itself that it is not encrypted without looking at its tag, remembers each
 //! source before it authenticates, may panic on short packets, expands the key for each packet, and makes two copies of it. The tests hold
@@ -15,9 +16,11 @@ use super::keys::Master;
 use super::transform::Transform;
 use crate::rtp::{self, Header};
 
-/// Sources of one direction that are remembered; one more takes the place of the one that was heard least lately, whose rollovers are
+/// Sources that are heard and remembered; one more takes the place of the one that was heard least lately, whose rollovers are
 /// forgotten with it.
 const SOURCES_MAX: usize = 16;
+/// Sources that one key protects packets of, more than a call of many transfers has; those of one more are refused.
+const PROTECTED_MAX: usize = 256;
 /// Packets behind the newest that are still taken (RFC 3711 §3.3.2 asks for 64 at least).
 const WINDOW: u64 = 128;
 /// A step forward of this many sequence numbers or more is a restart of the source or a stray (RFC 3550 §A.1).
@@ -35,7 +38,7 @@ pub enum Refused {
     Replayed,
     /// Its tag isn't of this key.
     Forged,
-    /// The key has protected all that it may.
+    /// The key has protected all that it may, or packets of as many sources as it may.
     Exhausted,
 }
 
@@ -49,7 +52,11 @@ pub struct Inbound {
 impl Inbound {
     #[must_use]
     pub fn new(theirs: &Master) -> Inbound {
-        Inbound { transform: Transform::new(theirs), rtp: Sources::new(), rtcp: Sources::new() }
+        Inbound {
+            transform: Transform::new(theirs),
+            rtp: Sources::new(SOURCES_MAX),
+            rtcp: Sources::new(SOURCES_MAX),
+        }
     }
 
     /// The same sources under another key.
@@ -105,7 +112,7 @@ pub struct Outbound {
 impl Outbound {
     #[must_use]
     pub fn new(ours: &Master) -> Outbound {
-        Outbound { transform: Transform::new(ours), rtp: Sources::new(), rtcp_next: 0 }
+        Outbound { transform: Transform::new(ours), rtp: Sources::new(PROTECTED_MAX), rtcp_next: 0 }
     }
 
     /// From now on under this key: neither the indices of SRTP (RFC 3711 §3.3.1) nor that of SRTCP (§3.4) begin anew.
@@ -123,6 +130,9 @@ impl Outbound {
     /// See [`Refused`].
     pub fn rtp(&mut self, buffer: &mut [u8], octets: usize) -> Result<usize, Refused> {
         let (header, payload) = read(buffer.get(..octets).ok_or(Refused::Malformed)?)?;
+        if !self.rtp.has_room_for(header.ssrc) {
+            return Err(Refused::Exhausted);
+        }
         let sequence = self.rtp.onward(header.ssrc, header.sequence).ok_or(Refused::Replayed)?;
         let known = self.rtp.find(header.ssrc);
         let index = known.estimate(sequence).ok_or(Refused::Replayed)?;
@@ -249,49 +259,57 @@ impl Source {
 }
 
 /// The sources of one direction, those heard lately first.
-struct Sources(Vec<Source>);
+struct Sources {
+    known: Vec<Source>,
+    most: usize,
+}
 
 impl Sources {
-    fn new() -> Sources {
-        Sources(Vec::with_capacity(SOURCES_MAX))
+    fn new(most: usize) -> Sources {
+        Sources { known: Vec::with_capacity(SOURCES_MAX), most }
+    }
+
+    /// Whether nobody has to be forgotten for that one.
+    fn has_room_for(&self, ssrc: u32) -> bool {
+        self.known.len() < self.most || self.known.iter().any(|source| source.ssrc == ssrc)
     }
 
     /// What is known of them goes on under another key, but what was there before under this one: nothing was.
     fn carried(&self) -> Sources {
-        let mut sources = Sources::new();
+        let mut sources = Sources::new(self.most);
         let carried = |source: &Source| Source {
             carried: source.highest.or(source.carried),
             ..Source::new(source.ssrc)
         };
-        sources.0.extend(self.0.iter().map(carried));
+        sources.known.extend(self.known.iter().map(carried));
         sources
     }
 
     fn find(&self, ssrc: u32) -> Source {
-        let known = self.0.iter().find(|source| source.ssrc == ssrc).copied();
+        let known = self.known.iter().find(|source| source.ssrc == ssrc).copied();
         known.unwrap_or(Source::new(ssrc))
     }
 
     /// See [`Source::onward`].
     fn onward(&mut self, ssrc: u32, sequence: u16) -> Option<u16> {
-        match self.0.iter_mut().find(|source| source.ssrc == ssrc) {
+        match self.known.iter_mut().find(|source| source.ssrc == ssrc) {
             Some(source) => source.onward(sequence),
             None => Some(sequence),
         }
     }
 
     fn saw(&mut self, ssrc: u32, index: u64) {
-        let at = self.0.iter().position(|source| source.ssrc == ssrc).unwrap_or_else(|| {
-            if self.0.len() == SOURCES_MAX {
-                self.0.pop();
+        let at = self.known.iter().position(|source| source.ssrc == ssrc).unwrap_or_else(|| {
+            if self.known.len() == self.most {
+                self.known.pop();
             }
-            self.0.push(Source::new(ssrc));
-            self.0.len() - 1
+            self.known.push(Source::new(ssrc));
+            self.known.len() - 1
         });
-        if let Some(of_this_one) = self.0.get_mut(..=at) {
+        if let Some(of_this_one) = self.known.get_mut(..=at) {
             of_this_one.rotate_right(1);
         }
-        if let Some(source) = self.0.first_mut() {
+        if let Some(source) = self.known.first_mut() {
             source.saw(index);
         }
     }
