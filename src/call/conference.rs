@@ -185,8 +185,9 @@ impl Call {
     fn record_conference(&mut self, office: &mut Office, now: Now, name: &Named) {
         let (domain, id) = (self.domain.name(), &self.log.id);
         let file = || format!("{domain}/{}/{id}.wav", now.wall.strftime("%Y-%m-%d")).into();
-        let Some((file, begins)) = office.rooms.record(name, file) else { return };
-        self.log.recording = Some(file.to_string());
+        let Some((recording, begins)) = office.rooms.record(name, file) else { return };
+        self.log.recording = Some(recording.file.to_string());
+        self.log.recording_failed = recording.failed.as_deref().map(str::to_owned);
         begins.into_iter().for_each(|command| office.effect(Effect::Voice(command)));
     }
 

@@ -4,6 +4,7 @@
 //! nobody is before the conference has begun.
 
 use super::office::Named;
+use crate::relay::RelayId;
 use crate::voice::room::{MEMBERS_MAX, RoomId};
 use crate::voice::{Command, Spot, Subject};
 use rustc_hash::FxHashMap;
@@ -25,7 +26,14 @@ struct Room {
     people: Vec<Person>,
     /// They hear each other: nobody who could begin it has to come first, or somebody has.
     begun: bool,
-    recording: Option<Arc<str>>,
+    recording: Option<Recording>,
+}
+
+/// The file that what is said goes to, and why it doesn't.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recording {
+    pub file: Arc<str>,
+    pub failed: Option<Arc<str>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -99,26 +107,36 @@ impl Rooms {
         people.iter().map(|person| person.at).filter(move |other| *other != at)
     }
 
-    /// The file that the conference is recorded to. `Some` with a command: it begins now, under this name.
+    /// How the conference is recorded. `Some` with a command: it begins now, under this name.
     pub fn record(
         &mut self,
         name: &Named,
         file: impl FnOnce() -> Arc<str>,
-    ) -> Option<(Arc<str>, Option<Command>)> {
+    ) -> Option<(Recording, Option<Command>)> {
         let room = self.open.get_mut(name)?;
-        if let Some(file) = &room.recording {
-            return Some((file.clone(), None));
+        if let Some(recording) = &room.recording {
+            return Some((recording.clone(), None));
         }
         let file = file();
-        room.recording = Some(file.clone());
-        Some((file.clone(), Some(Command::RecordRoom { room: room.id, file })))
+        let recording = Recording { file: file.clone(), failed: None };
+        room.recording = Some(recording.clone());
+        Some((recording, Some(Command::RecordRoom { room: room.id, file })))
+    }
+
+    /// The recording of that room was not made, or breaks off: the relays of those who are there.
+    pub fn recording_failed(&mut self, id: RoomId, why: &str) -> Vec<RelayId> {
+        let Some(room) = self.open.values_mut().find(|room| room.id == id) else { return Vec::new() };
+        if let Some(recording) = &mut room.recording {
+            recording.failed = Some(why.into());
+        }
+        room.people.iter().map(|person| person.at.relay).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::relay::{RelayId, Side};
+    use crate::relay::Side;
 
     fn at(n: u64) -> Spot {
         Spot { relay: RelayId(n), side: Side::A }
@@ -177,8 +195,9 @@ mod tests {
         assert_eq!(rooms.record(&name, || "x".into()), None, "nobody is there");
         rooms.enter(&name, 9, comes(1, true));
         let begins = Command::RecordRoom { room: RoomId(1), file: "one.wav".into() };
-        assert_eq!(rooms.record(&name, || "one.wav".into()), Some(("one.wav".into(), Some(begins))));
-        assert_eq!(rooms.record(&name, || "two.wav".into()), Some(("one.wav".into(), None)));
+        let one = Recording { file: "one.wav".into(), failed: None };
+        assert_eq!(rooms.record(&name, || "one.wav".into()), Some((one.clone(), Some(begins))));
+        assert_eq!(rooms.record(&name, || "two.wav".into()), Some((one, None)));
         rooms.enter(&name, 9, comes(2, true));
         rooms.hold(&name, at(2), true);
         assert_eq!(rooms.leave(&name, at(1)), None, "whoever holds is still there");

@@ -63,10 +63,15 @@ impl Call {
             Report::Played { at, number } => self.played(office, now, at, number),
             Report::Collected { at, digits, .. } => self.entered(office, now, at, &digits),
             Report::Checked { pin, .. } => self.looked_at(office, now, pin),
-            Report::Recorded { result: Err(why), .. } => self.log.recording_failed = Some(why),
+            Report::Recorded { result: Err(why), .. } => self.not_recorded(&why),
             // A sound that is missing is said by the voice plane; a recording lies where it was told to.
             Report::Missing { .. } | Report::Recorded { .. } => {}
         }
+    }
+
+    /// Its recording, or that of the conference that it is in, was not made or breaks off.
+    pub fn not_recorded(&mut self, why: &str) {
+        self.log.recording_failed = Some(why.to_owned());
     }
 
     /// Whether that relay is the call's own.

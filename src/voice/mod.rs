@@ -139,7 +139,7 @@ pub enum Command {
         room: RoomId,
         file: Arc<str>,
     },
-    /// The recording is over; that of a relay is told of by [`Report::Recorded`].
+    /// The recording is over: [`Report::Recorded`] tells what became of it.
     EndRecording {
         of: Subject,
     },
@@ -216,22 +216,22 @@ pub enum Report {
     },
     /// A recording lies in its file, or could not be written.
     Recorded {
-        relay: RelayId,
+        of: Subject,
         result: Result<Duration, String>,
     },
 }
 
 impl Report {
-    /// The relay that it is about.
+    /// What it is about.
     #[must_use]
-    pub fn relay(&self) -> RelayId {
+    pub fn subject(&self) -> Subject {
         match self {
             Report::Played { at, .. }
             | Report::Digit { at, .. }
             | Report::Collected { at, .. }
             | Report::Checked { at, .. }
-            | Report::Missing { at, .. } => at.relay,
-            Report::Recorded { relay, .. } => *relay,
+            | Report::Missing { at, .. } => Subject::Relay(at.relay),
+            Report::Recorded { of, .. } => *of,
         }
     }
 }

@@ -334,6 +334,26 @@ fn a_conference_is_recorded_once_and_the_record_of_each_names_the_file() {
 }
 
 #[test]
+fn a_conference_whose_recording_fails_says_so_in_the_record_of_each_also_of_who_comes_later() {
+    let mut world = world("record = \"always\"");
+    let mut calls = vec![(ANN, dial(&mut world, ANN, "820")), (BOB, dial(&mut world, BOB, "820"))];
+    let room = world.voiced.iter().find_map(|command| match command {
+        Command::RecordRoom { room, .. } => Some(*room),
+        _ => None,
+    });
+    let result = Err("the disk is full".to_owned());
+    world.input(Input::Voice(Report::Recorded { of: Subject::Room(room.unwrap()), result }));
+    calls.push((CID, dial(&mut world, CID, "820")));
+    for (who, call) in &calls {
+        hang_up(&mut world, who, call);
+    }
+    let failed: Vec<_> = world.records.iter().map(|record| record.recording_failed.as_deref()).collect();
+    assert_eq!(failed, [Some("the disk is full"); 3]);
+    assert_eq!(world.switch.counters().recordings_failed_total, 1);
+    assert_at_rest(&mut world);
+}
+
+#[test]
 fn whoever_holds_is_not_heard_until_they_are_back() {
     let mut world = world("");
     let call = dial(&mut world, ANN, "820");

@@ -10,7 +10,7 @@ use ringtree::voice::codec::Codec;
 use ringtree::voice::digit::Digit;
 use ringtree::voice::packet::Format;
 use ringtree::voice::tone::Kind;
-use ringtree::voice::{Command, Report, Sound, Spot};
+use ringtree::voice::{Command, Report, Sound, Spot, Subject};
 
 const ONE: &str = "127.0.1.8:5060";
 
@@ -565,7 +565,7 @@ fn a_recording_that_can_not_be_written_is_said_in_the_record() {
     };
     let relay = world.voiced.iter().find_map(record).expect("the call is recorded");
     let result = Err("the disk is full".to_owned());
-    world.input(Input::Voice(Report::Recorded { relay, result }));
+    world.input(Input::Voice(Report::Recorded { of: Subject::Relay(relay), result }));
     world.run(s(60));
     assert!(world.records[0].recording.is_some());
     assert_eq!(world.records[0].recording_failed.as_deref(), Some("the disk is full"));

@@ -180,9 +180,10 @@ impl Plane {
     pub fn command(&mut self, command: Command) -> Result<(), Broken> {
         let at = command.subject().thread(self.threads.len());
         let thread = self.threads.get_mut(at).ok_or(Broken)?;
-        if let Some(Command::Record { relay, .. }) = thread.way.command(command)? {
+        let dropped = thread.way.command(command)?;
+        if let Some(command @ (Command::Record { .. } | Command::RecordRoom { .. })) = dropped {
             let result = Err("the voice plane is too far behind".to_owned());
-            let _ = (self.report)(Report::Recorded { relay, result }); // without room it is in the log alone
+            let _ = (self.report)(Report::Recorded { of: command.subject(), result }); // without room it is in the log alone
         }
         Ok(())
     }

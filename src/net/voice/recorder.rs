@@ -91,25 +91,20 @@ impl Recorder {
             let ms = open.frames.saturating_mul(u64::from(PACKET_MS));
             open.writer.finalize().map(|()| Duration::from_millis(ms))
         });
-        match (of, ended) {
+        match ended {
             // A report that finds no room is let go: the file is there all the same.
-            (Subject::Relay(relay), Ok(lasted)) => {
-                drop((self.report)(Report::Recorded { relay, result: Ok(lasted) }));
-            }
-            (Subject::Room(_), Ok(_)) => {}
-            (of, Err(error)) => self.failed(of, format!("it can't be finished: {error}")),
+            Ok(lasted) => drop((self.report)(Report::Recorded { of, result: Ok(lasted) })),
+            Err(error) => self.failed(of, format!("it can't be finished: {error}")),
         }
     }
 
     /// At once, for the call to know while it lasts.
     fn failed(&self, of: Subject, why: String) {
         match of {
-            Subject::Relay(relay) => {
-                tracing::error!(%why, "a call is not recorded");
-                let _ = (self.report)(Report::Recorded { relay, result: Err(why) }); // else it is in the log alone
-            }
+            Subject::Relay(_) => tracing::error!(%why, "a call is not recorded"),
             Subject::Room(_) => tracing::error!(%why, "a conference is not recorded"),
         }
+        let _ = (self.report)(Report::Recorded { of, result: Err(why) }); // else it is in the log alone
     }
 }
 
@@ -236,7 +231,13 @@ mod tests {
         let sounds: Vec<bool> = samples.chunks(320).map(|frame| frame.iter().all(|it| *it == 1)).collect();
         assert_eq!(sounds, [true, true, false, false, false, true, true, false], "what is lost is silence");
         let reports = reports.lock().unwrap();
-        assert!(matches!(&reports[0], Report::Recorded { relay: RelayId(5), result: Err(_) }), "at once");
-        assert_eq!(reports[1], Report::Recorded { relay, result: Ok(Duration::from_millis(160)) });
+        assert!(
+            matches!(&reports[0], Report::Recorded { of: Subject::Relay(RelayId(5)), result: Err(_) }),
+            "at once"
+        );
+        assert_eq!(
+            reports[1],
+            Report::Recorded { of: Subject::Relay(relay), result: Ok(Duration::from_millis(160)) }
+        );
     }
 }

@@ -307,9 +307,7 @@ impl Voices {
     fn recorded(&mut self, of: Subject, result: Result<(), Refused>) {
         let Err(refused) = result else { return };
         tracing::error!(?of, why = %refused, "what is said is not recorded");
-        if let Subject::Relay(relay) = of {
-            self.reports.push(Report::Recorded { relay, result: Err(refused.to_string()) });
-        }
+        self.reports.push(Report::Recorded { of, result: Err(refused.to_string()) });
     }
 
     fn offer_reports(&mut self) {
