@@ -5,14 +5,17 @@
 //!
 //! Invariants: a target that rings already is not rung a second time; a plan of a user's own phones allocates nothing.
 
+mod leg;
+mod ready;
+
 use super::caller::Party;
 use super::domain::{Domain, UserEntry};
 use super::facts::{CallFacts, Live};
 use super::model::{CallerId, CallerIdChoice, Confirm, Destination, MissedCalls, Name, RingTone, Strategy};
-use super::outgoing::{Denied, Sender, Way};
+use super::outgoing::{Sender, Way};
 use super::plan::{Charge, Diverter, LegOutcome, LegTarget, Legs, PlannedLeg, RingPlan};
 use super::trail::{Follow, Ringing, SkipWhy, Skipped};
-use super::tree::{Facts as _, RingTemplate, TargetPlace, TemplateTarget};
+use super::tree::{RingTemplate, TargetPlace, TemplateTarget};
 use super::user_facts::{Clock, UserFacts};
 use smallvec::SmallVec;
 use std::cell::OnceCell;
@@ -287,129 +290,6 @@ impl<'a> Planner<'a> {
         })
     }
 
-    fn ready(&self, owner: Option<&UserEntry>, place: &TargetPlace, draft: &mut Draft<'_>) -> ReadyList {
-        let mut ready = ReadyList::new();
-        self.ready_into(owner, place, draft, &mut ready);
-        ready
-    }
-
-    /// What of this place can ring now.
-    fn ready_into(
-        &self,
-        owner: Option<&UserEntry>,
-        place: &TargetPlace,
-        draft: &mut Draft<'_>,
-        ready: &mut ReadyList,
-    ) {
-        match (place, owner) {
-            (TargetPlace::Place(destination), _) => self.place(owner, destination, draft, ready),
-            (TargetPlace::Own | TargetPlace::OwnAll, None) => {}
-            (TargetPlace::OwnAll, Some(owner)) => {
-                self.devices(self.domain.phones(owner, self.live), draft, ready);
-            }
-            (TargetPlace::Own, Some(owner)) => match &owner.primary {
-                Some(primary) if self.domain.phones(owner, self.live).any(|d| d == primary) => {
-                    self.devices([primary], draft, ready);
-                }
-                _ => self.devices(self.domain.phones(owner, self.live), draft, ready),
-            },
-        }
-    }
-
-    fn place(
-        &self,
-        owner: Option<&UserEntry>,
-        place: &Destination,
-        draft: &mut Draft<'_>,
-        ready: &mut ReadyList,
-    ) {
-        match place {
-            Destination::User(name) => {
-                if let Some(user) = self.domain.users.index(name) {
-                    self.colleague(owner, user, draft, ready);
-                }
-            }
-            Destination::Handset(name) => {
-                if let Some(user) = self.domain.user_entry(name) {
-                    self.devices(self.domain.phones(user, self.live), draft, ready);
-                }
-            }
-            Destination::Device(name) => self.devices([name], draft, ready),
-            Destination::Tel(number) => {
-                let sender = Sender { user: owner, device: None };
-                self.outside_into(sender, number, None, draft, ready);
-            }
-            other => draft.skip(other.clone(), LegOutcome::Failed, SkipWhy::NoPlace),
-        }
-    }
-
-    fn devices<'d>(
-        &self,
-        devices: impl IntoIterator<Item = &'d Name>,
-        draft: &mut Draft<'_>,
-        ready: &mut ReadyList,
-    ) {
-        for device in devices {
-            if self.live.offline(device) {
-                let what = Destination::Device(device.clone());
-                draft.skip(what, LegOutcome::Offline, SkipWhy::NotRegistered);
-            } else {
-                ready.push(Ready { to: LegTarget::Device(device.clone()), route: None, charge: None });
-            }
-        }
-    }
-
-    /// `user:X` in somebody's list: X's phones, subject to X's DND, white list, call paths and call waiting; never X's forwards.
-    fn colleague(&self, owner: Option<&UserEntry>, user: u32, draft: &mut Draft<'_>, ready: &mut ReadyList) {
-        let Some(facts) = self.facts(owner, user) else { return };
-        let what = || Destination::User(facts.user.view.name.clone());
-        let list = &facts.tree.white_list;
-        if self.call.psap_callback {
-            self.devices(self.domain.phones(facts.user, self.live), draft, ready);
-        } else if !list.is_empty() && !facts.passes(list) {
-            draft.skip(what(), LegOutcome::Offline, SkipWhy::WhiteList);
-        } else if facts.dnd() {
-            draft.skip(what(), LegOutcome::Busy, SkipWhy::Dnd);
-        } else if facts.busy() {
-            let calls = facts.active_calls();
-            draft.skip(what(), LegOutcome::Busy, SkipWhy::Busy { calls });
-        } else {
-            self.devices(self.domain.phones(facts.user, self.live), draft, ready);
-        }
-    }
-
-    fn outside_into(
-        &self,
-        sender: Sender<'_>,
-        number: &Name,
-        class: Option<&Name>,
-        draft: &mut Draft<'_>,
-        ready: &mut ReadyList,
-    ) {
-        match self.outside(sender, number, class) {
-            Ok(place) => ready.push(place),
-            Err(why) => draft.skip(Destination::Tel(number.clone()), LegOutcome::Failed, why),
-        }
-    }
-
-    /// An outside number by the rights and routes of the sender. `class`: where something else than the number says it.
-    fn outside(&self, sender: Sender<'_>, number: &Name, class: Option<&Name>) -> Result<Ready, SkipWhy> {
-        let of_number = || self.domain.class_of(number).map(|(_, class)| &class.name);
-        let class = class.or_else(of_number).ok_or(SkipWhy::NoClass)?;
-        if let Some(denied) = self.domain.denied(sender, class, true) {
-            return Err(SkipWhy::Denied(denied));
-        }
-        let charge = self.domain.charge(sender, class, self.live).map_err(SkipWhy::Denied)?;
-        match self.domain.way(class, sender.site(), self.live) {
-            Some(way) if !way.trunks.is_empty() => {
-                let to = LegTarget::Outside { number: number.clone(), trunks: way.trunks };
-                Ok(Ready { to, route: way.route, charge })
-            }
-            Some(_) => Err(SkipWhy::TrunksDown),
-            None => Err(SkipWhy::NoRoute(class.clone())),
-        }
-    }
-
     /// The plan of a forward to a phone or an outside number, or of a number that leads to one (then nobody forwards).
     pub fn of_place(
         &self,
@@ -469,88 +349,6 @@ impl<'a> Planner<'a> {
         ringing.plan.total = ring_for;
         ringing.targets.push(0);
         ringing
-    }
-
-    /// Legs for what can ring; what rings at that time already keeps its one leg.
-    fn add(&self, owner: Option<&UserEntry>, ready: ReadyList, slot: &Slot<'_>, draft: &mut Draft<'_>) {
-        let sender = Sender { user: owner, device: None };
-        for mut ready in ready {
-            let rings = |leg: &PlannedLeg| leg.to == ready.to && leg.start + leg.ring_for > slot.start;
-            if draft.ringing.plan.legs.iter().any(rings) {
-                continue;
-            }
-            // What rings beside it counts, too: a list is no way around a budget.
-            let beside =
-                ready.charge.take().map(|c| c.beside(&draft.ringing.plan.legs, slot.start, slot.ring_for));
-            match beside.map(Denied::unless_within).transpose() {
-                Ok(charge) => ready.charge = charge,
-                Err(denied) => {
-                    draft.skip(place_of(&ready.to), LegOutcome::Failed, SkipWhy::Denied(denied));
-                    continue;
-                }
-            }
-            let choice = slot.target.and_then(|t| t.caller_id.as_ref());
-            let prefix = slot.target.and_then(|t| t.caller_id_prefix.as_ref()).filter(|p| !p.is_empty());
-            let mut leg = self.leg(sender, ready, choice, prefix);
-            let outside = matches!(leg.to, LegTarget::Outside { .. });
-            if outside && let Some(who) = owner.and_then(|owner| self.domain.diverter(owner)) {
-                leg.diversions.push(Diverter { who, reason: "follow-me" });
-            }
-            leg.confirm = slot.target.and_then(|t| t.confirm.filter(|_| outside || t.confirm_on_net));
-            (leg.step, leg.start, leg.ring_for) = (slot.step, slot.start, slot.ring_for);
-            draft.ringing.plan.legs.push(leg);
-            draft.ringing.targets.push(slot.index);
-        }
-    }
-
-    /// A leg with what it shows; times are the caller's to set.
-    fn leg(
-        &self,
-        sender: Sender<'_>,
-        ready: Ready,
-        choice: Option<&CallerIdChoice>,
-        prefix: Option<&Name>,
-    ) -> PlannedLeg {
-        let ((caller_id, anonymous), alert, diverters) = match &ready.to {
-            LegTarget::Device(device) => {
-                (self.shows_inside(sender, choice, prefix), self.alert_of(device), &[][..])
-            }
-            LegTarget::Outside { trunks, .. } => {
-                let first = trunks.first().and_then(|trunk| self.domain.trunk(trunk));
-                let screens = first.is_some_and(|trunk| trunk.screens_caller_id);
-                let fallback = if screens { CallerIdChoice::Forwarder } else { CallerIdChoice::Original };
-                let route = self.domain.route_id(ready.route);
-                let shown = self.shown_outside(sender, choice.unwrap_or(&fallback), route);
-                (shown.prefixed(self.prefixes, prefix), None, self.diverters)
-            }
-        };
-        let tone = match &ready.to {
-            LegTarget::Device(device) => self.domain.device_entry(device).map(|device| device.tone),
-            LegTarget::Outside { .. } => None,
-        };
-        let tone = tone.unwrap_or_default();
-        PlannedLeg {
-            to: ready.to,
-            step: 0,
-            start: Duration::ZERO,
-            ring_for: Duration::ZERO,
-            confirm: None,
-            caller_id,
-            anonymous,
-            alert,
-            tone,
-            inside: self.party.inside,
-            diversions: diverters.to_vec(),
-            charge: ready.charge,
-        }
-    }
-
-    fn alert_of(&self, device: &Name) -> Option<Name> {
-        if let Some(alert) = self.alert {
-            return Some(alert.clone());
-        }
-        let device = self.domain.device_entry(device)?;
-        if self.party.inside { device.alert_internal.clone() } else { device.alert_external.clone() }
     }
 }
 
