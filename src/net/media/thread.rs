@@ -8,26 +8,25 @@
 
 mod beside;
 mod handed;
+mod live;
 mod secured;
 
 pub(super) use handed::Handed;
 
+use self::live::{Live, drain, live, receive, unmapped};
 use super::fast::FastPath;
-use super::fast::carriage::Carriage;
 use super::handshake::{Given, Handshakes, Way};
-use super::ports::{Open, Pair, Ports};
+use super::ports::{Open, Ports};
 use super::voice::Voice;
 use super::{Ends, Reporter};
 use crate::ice::ANSWER_BYTES_MAX;
 use crate::net::clock;
 use crate::net::poll::{Events, Interest, Poll, Waker};
-use crate::relay::forward::{Channel, Forward, Outcome, Relay};
-use crate::relay::{Command, Heard, Media, PortPair, RelayId, Report, Said, Side};
+use crate::relay::forward::{Channel, Relay};
+use crate::relay::{Command, Media, PortPair, RelayId, Report, Said, Side};
 use crate::srtp::TRAILER_BYTES_MAX;
 use rustc_hash::FxHashMap;
-use rustix::net::{RecvFlags, SendFlags};
 use std::collections::VecDeque;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
@@ -40,8 +39,6 @@ const COMMANDS_A_ROUND: usize = 64;
 const SAID_A_ROUND: usize = 64;
 /// Pairs opened between two looks at the packets: some 10 µs each.
 const PAIRS_A_ROUND: usize = 16;
-/// Stale packets thrown away from one socket when a relay opens. A flood that brings more has to pass the latch.
-const STALE_MAX: usize = 2048;
 /// How often it is looked who is heard, while there are relays.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How soon a report that found no room is offered again.
@@ -79,82 +76,6 @@ pub(super) struct Relays {
     buffer: Box<[u8]>,
     /// Of a connectivity check.
     answer: [u8; ANSWER_BYTES_MAX],
-}
-
-/// A relay and its sockets.
-struct Live {
-    id: RelayId,
-    relay: Relay,
-    /// What of it the kernel passes on.
-    carriage: Box<Carriage>,
-    /// Its sockets are of IPv6, and take IPv4 as mapped addresses (RFC 4291 §2.5.5.2): those are seen nowhere but here.
-    both_families: bool,
-    a: Arc<Pair>,
-    /// `None`: there is one party.
-    b: Option<Arc<Pair>>,
-}
-
-impl Live {
-    fn pair(&self, side: Side) -> Option<&Arc<Pair>> {
-        match side {
-            Side::A => Some(&self.a),
-            Side::B => self.b.as_ref(),
-        }
-    }
-
-    fn socket(&self, side: Side, channel: Channel) -> Option<&UdpSocket> {
-        let pair = self.pair(side)?;
-        Some(match channel {
-            Channel::Rtp => &pair.rtp,
-            Channel::Rtcp => &pair.rtcp,
-        })
-    }
-
-    /// See `Command::Point`; where there is no party nobody can be sent to.
-    fn point(
-        &mut self,
-        now: Instant,
-        side: Side,
-        to: (Option<SocketAddr>, Option<SocketAddr>),
-        expected: Option<IpAddr>,
-    ) {
-        if side == Side::A || self.b.is_some() {
-            self.relay.point(now, side, to, expected);
-        }
-    }
-
-    /// What becomes of the packet in the first `octets` of the buffer, and how long it is then. The voice hears it where it listens.
-    #[inline]
-    fn judge(
-        &mut self,
-        now: Instant,
-        (side, channel): (Side, Channel),
-        from: SocketAddr,
-        buffer: &mut [u8],
-        octets: usize,
-        voice: &Voice,
-    ) -> (Forward, usize) {
-        let packet = &buffer[..octets];
-        let Outcome { forward, tapped, rewritten } = self.relay.packet(now, side, channel, from, packet);
-        if tapped {
-            voice.heard(Heard { id: self.id, side, at: now, packet: packet.into() });
-        }
-        (forward, rewritten.map_or(octets, |it| it.write(buffer, octets)))
-    }
-
-    fn send(&self, forward: Forward, packet: &[u8]) {
-        if let Forward::SendTo { side, channel, to } = forward
-            && let Some(socket) = self.socket(side, channel)
-        {
-            // Media that can't be sent now is of no use later.
-            let _ = rustix::net::sendto(socket, packet, SendFlags::empty(), &self.as_sent_to(to));
-        }
-    }
-
-    /// An address as its sockets take it.
-    fn as_sent_to(&self, to: SocketAddr) -> SocketAddr {
-        if self.both_families { mapped(to) } else { to }
-    }
 }
 
 /// A `Command::Grow` under way.
@@ -495,44 +416,6 @@ impl Relays {
                 self.unreported.push_front(report);
                 return;
             }
-        }
-    }
-}
-
-/// The relay of that name, if it is open.
-fn live<'a>(
-    index: &FxHashMap<RelayId, usize>,
-    relays: &'a mut [Option<Live>],
-    id: RelayId,
-) -> Option<&'a mut Live> {
-    relays.get_mut(*index.get(&id)?)?.as_mut()
-}
-
-/// The address as a socket of IPv6 wants it.
-fn mapped(address: SocketAddr) -> SocketAddr {
-    match address {
-        SocketAddr::V4(v4) => SocketAddr::new(IpAddr::V6(v4.ip().to_ipv6_mapped()), v4.port()),
-        SocketAddr::V6(_) => address,
-    }
-}
-
-/// The address as it is in SDP.
-fn unmapped(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip().to_canonical(), address.port())
-}
-
-/// The next packet that waits, and where it comes from. By the system call itself: what the C library puts around it costs three
-/// packets in a hundred.
-fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> Option<(usize, SocketAddr)> {
-    let (octets, _, from) = rustix::net::recvfrom(socket, buffer, RecvFlags::empty()).ok()?;
-    Some((octets, SocketAddr::try_from(from?).ok()?))
-}
-
-/// Throws away what came while the port was free: it belongs to an earlier call.
-fn drain(socket: &UdpSocket, buffer: &mut [u8]) {
-    for _ in 0..STALE_MAX {
-        if socket.recv_from(buffer).is_err() {
-            return;
         }
     }
 }
