@@ -5,7 +5,7 @@
 
 use super::Name;
 use super::parse::{
-    Fields, Length, MESSAGE_BYTES_MAX, ParseError, START_LINE_BYTES_MAX, may_begin, start_line,
+    Fields, Length, MESSAGE_BYTES_MAX, ParseError, START_LINE_BYTES_MAX, Start, may_begin, start_line,
 };
 use bytes::{Buf, Bytes, BytesMut};
 
@@ -107,7 +107,7 @@ impl Framer {
             return self.judge_beginning();
         };
         let head = self.buf.get(..section).unwrap_or_default();
-        let start = start_line(head)?;
+        let start = begin(head)?;
         let length = Fields::new(head, start.end)
             .filter(|field| field.name == Name::ContentLength)
             .fold(Length::Absent, |length, field| length.and(field.value.of(head)));
@@ -152,17 +152,25 @@ impl Framer {
         let line_max = self.buf.len().min(START_LINE_BYTES_MAX);
         let line_is_whole = self.buf.get(..line_max).is_some_and(|b| memchr::memchr(b'\n', b).is_some());
         if self.buf.len() >= MESSAGE_BYTES_MAX {
-            start_line(self.buf.get(..MESSAGE_BYTES_MAX).unwrap_or_default())?;
+            begin(self.buf.get(..MESSAGE_BYTES_MAX).unwrap_or_default())?;
             self.broken = Some(ParseError::TooLarge);
             Ok(Some(MESSAGE_BYTES_MAX))
         } else if line_is_whole || line_max == START_LINE_BYTES_MAX {
-            start_line(&self.buf).map(|_| None)
+            begin(&self.buf).map(|_| None)
         } else if may_begin(&self.buf) {
             Ok(None)
         } else {
             Err(ParseError::NotSip)
         }
     }
+}
+
+/// The start line. What keeps a flow of datagrams alive is garbage on a stream, where nothing but line ends does (RFC 5626 §3.5.1).
+fn begin(bytes: &[u8]) -> Result<Start, ParseError> {
+    start_line(bytes).map_err(|error| match error {
+        ParseError::KeepAlive => ParseError::NotSip,
+        error => error,
+    })
 }
 
 #[cfg(test)]
@@ -188,6 +196,17 @@ mod tests {
 
     const TWO: &[u8] =
         b"\r\n\r\n\r\nOPTIONS sip:a SIP/2.0\r\nl:\r\n 3\r\n\r\nabcSIP/2.0 200 OK\r\n\r\n\r\n\r\n";
+
+    #[test]
+    fn what_keeps_datagrams_alive_is_garbage_on_a_stream_whatever_the_segments() {
+        let stun = b"\0\x01\0\0\x21\x12\xa4\x42abcdefghijkl\n\r\n";
+        for garbage in [&b"\0\n\r\n"[..], b" \n\n", stun] {
+            for size in 1..=garbage.len() {
+                let end = frames(garbage.chunks(size));
+                assert_eq!(end, (vec![], Some(ParseError::NotSip)), "{garbage:?} by {size}");
+            }
+        }
+    }
 
     #[test]
     fn messages_and_pings_come_out_whatever_the_segments() {
