@@ -1,9 +1,10 @@
 //! Pointing a description at our relay, and saying how its media is secured there: a line editor. What it doesn't name passes byte for byte.
 
-use super::SdpError;
+use super::hold::DIRECTIONS;
 use super::keying::{Carriage, Keying};
 use super::origin::Ports;
-use super::read::{Line, MediaLine, Sections, check_origin, connection_address, lines};
+use super::read::{Line, MediaLine, Sections, check_origin, connection_address, direction, lines};
+use super::{Direction, SdpError};
 use bytes::{BufMut, Bytes, BytesMut};
 use std::fmt::{self, Write as _};
 
@@ -56,9 +57,9 @@ const OF_BROWSERS: [&[u8]; 14] = [
 
 /// The same description with its first live audio stream pointed at our relay: `c=` address, port, `a=rtcp`; its `o=` line is ours, with
 /// this session id and version ([`Origin`](super::Origin) keeps them); it is secured as that keying says;
-/// ICE and other attributes that would lead around the relay are removed, other media get port 0. An address of hold
-/// (`0.0.0.0`) stays: it says that nothing may be sent, but where ICE finds the way. Between two parties in the clear `a=rtcp-mux`
-/// stays: it is between them.
+/// ICE and other attributes that would lead around the relay are removed, other media get port 0. Who holds by an address of none
+/// (`0.0.0.0`) is said to hold by the direction (RFC 3264 §8.4): the address is the relay's, where ICE and keys need one. Between two parties
+/// in the clear `a=rtcp-mux` stays: it is between them.
 ///
 /// # Errors
 /// See [`SdpError`].
@@ -79,7 +80,7 @@ pub fn anchor(
         ports,
         id,
         version,
-        found_by_ice: sections.has_ice(),
+        held: held(&sections),
         foreign: foreign || carriage.ice,
         carriage,
     };
@@ -105,8 +106,8 @@ struct Anchor {
     carriage: Carriage,
     /// One of the two sides is of another kind than plain RTP as it came.
     foreign: bool,
-    /// Whoever wrote it is found by ICE: an unspecified address is none of hold.
-    found_by_ice: bool,
+    /// Whoever wrote it holds by an address of none: what its audio is to say instead.
+    held: Option<&'static str>,
 }
 
 impl Anchor {
@@ -138,11 +139,15 @@ impl Anchor {
                     self.line(line, format_args!("a=rtcp:{rtcp_port}"));
                 }
                 rtcp_written = true;
-            } else {
+            } else if self.held.is_none() || !is_direction(line) {
                 self.session_line(line)?;
             }
         }
         let Some(media) = lines(section).next() else { return Ok(()) };
+        if let Some(direction) = self.held {
+            self.end_line(media);
+            self.line(media, format_args!("a={direction}"));
+        }
         // RFC 3605: a port that isn't the next one has to be said.
         if !rtcp_written && !self.carriage.ice && rtp_port.checked_add(1) != Some(rtcp_port) {
             self.end_line(media);
@@ -205,12 +210,9 @@ impl Anchor {
     }
 
     fn connection(&mut self, line: Line<'_>) -> Result<(), SdpError> {
-        if connection_address(line.value)?.is_unspecified() && !self.found_by_ice {
-            self.out.put_slice(line.whole);
-        } else {
-            let (kind, address) = (self.address_kind(), self.ports.address);
-            self.line(line, format_args!("c=IN {kind} {address}"));
-        }
+        connection_address(line.value)?;
+        let (kind, address) = (self.address_kind(), self.ports.address);
+        self.line(line, format_args!("c=IN {kind} {address}"));
         Ok(())
     }
 
@@ -229,6 +231,24 @@ impl Anchor {
 /// The line end as it came; one for a last line that came without.
 fn line_end(line: Line<'_>) -> &'static [u8] {
     if line.whole.ends_with(b"\n") && !line.whole.ends_with(b"\r\n") { b"\n" } else { b"\r\n" }
+}
+
+/// The direction of audio that is held by an address of none (RFC 3264 §8.4): nothing is to be sent there. `None`: it isn't, or ICE finds
+/// the way.
+fn held(sections: &Sections<'_>) -> Option<&'static str> {
+    let connection = lines(sections.audio()).chain(lines(sections.session)).find(|line| line.kind == b'c')?;
+    let address = connection_address(connection.value).ok()?;
+    if !address.is_unspecified() || sections.has_ice() {
+        return None;
+    }
+    Some(match direction(sections.audio()).or(direction(sections.session)) {
+        None | Some(Direction::SendRecv | Direction::SendOnly) => "sendonly",
+        Some(Direction::RecvOnly | Direction::Inactive) => "inactive",
+    })
+}
+
+fn is_direction(line: Line<'_>) -> bool {
+    line.attribute().is_some_and(|(name, _)| DIRECTIONS.contains(&name))
 }
 
 /// Whether this stream is anything but plain RTP.

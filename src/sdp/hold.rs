@@ -3,7 +3,7 @@
 use super::read::{connection_address, lines};
 use bytes::{BufMut, Bytes, BytesMut};
 
-const DIRECTIONS: [&[u8]; 4] = [b"sendrecv", b"sendonly", b"recvonly", b"inactive"];
+pub(super) const DIRECTIONS: [&[u8]; 4] = [b"sendrecv", b"sendonly", b"recvonly", b"inactive"];
 
 /// The same description with `a=inactive` for all of it: of an offer, the answer that takes what it has and sends nothing yet.
 #[must_use]

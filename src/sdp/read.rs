@@ -203,7 +203,7 @@ fn rtcp(section: &[u8], rtp: SocketAddr) -> Result<SocketAddr, SdpError> {
     Ok(SocketAddr::new(address, number(port)?))
 }
 
-fn direction(section: &[u8]) -> Option<Direction> {
+pub(super) fn direction(section: &[u8]) -> Option<Direction> {
     lines(section).filter_map(|line| line.attribute()).find_map(|(name, _)| match name {
         b"sendrecv" => Some(Direction::SendRecv),
         b"sendonly" => Some(Direction::SendOnly),

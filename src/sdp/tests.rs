@@ -72,8 +72,19 @@ fn an_odd_rtcp_port_is_said_even_where_the_offer_said_none() {
 #[test]
 fn holds_of_both_kinds_are_seen_and_kept() {
     let old = OFFER.replace("c=IN IP4 10.0.0.1", "c=IN IP4 0.0.0.0");
-    assert!(audio(old.as_bytes()).unwrap().on_hold);
-    assert!(anchored(&old).contains("c=IN IP4 0.0.0.0\r\n"));
+    for (given, direction) in [
+        ("a=mid:0", Direction::SendOnly),
+        ("a=sendrecv", Direction::SendOnly),
+        ("a=sendonly", Direction::SendOnly),
+        ("a=recvonly", Direction::Inactive),
+        ("a=inactive", Direction::Inactive),
+    ] {
+        let old = old.replace("a=mid:0", given);
+        assert!(audio(old.as_bytes()).unwrap().on_hold);
+        let told = audio(anchored(&old).as_bytes()).unwrap();
+        assert_eq!((told.direction, told.on_hold), (direction, false), "{given}");
+        assert_eq!(told.rtp, "192.0.2.1:20000".parse().unwrap(), "RFC 3264 §8.4: the address is ours");
+    }
     let new = OFFER.replace("a=mid:0", "a=sendonly");
     assert_eq!(audio(new.as_bytes()).unwrap().direction, Direction::SendOnly);
     let session = OFFER.replace("t=0 0", "t=0 0\r\na=inactive");

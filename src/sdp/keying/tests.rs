@@ -167,6 +167,17 @@ fn a_browser_is_answered_as_browsers_are_and_a_desk_phone_sees_nothing_of_it() {
 }
 
 #[test]
+fn a_party_that_holds_by_an_address_of_none_holds_for_a_browser_too() {
+    let mut browser = dialog(Srtp::Optional, Way::WebSocket);
+    browser.keying.hear(BROWSER.as_bytes()).unwrap();
+    let connection = PLAIN.split("\r\n").find(|line| line.starts_with("c=")).unwrap();
+    let told = said(&mut browser, &PLAIN.replace(connection, "c=IN IP4 0.0.0.0"));
+    let audio = crate::sdp::audio(told.as_bytes()).unwrap();
+    assert_eq!(audio.direction, crate::sdp::Direction::SendOnly, "{told}");
+    assert_eq!(audio.rtp, "192.0.2.1:20000".parse().unwrap(), "{told}");
+}
+
+#[test]
 fn a_browser_is_called_as_browsers_are() {
     let mut browser = dialog(Srtp::Optional, Way::WebSocket);
     let offer = said(&mut browser, PLAIN);
