@@ -1,18 +1,3 @@
-//! Any rule file beside a sound `[domain]`: loading returns, with a model exactly where there is no error, and every finding
-//! has a place that can be shown.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use ringtree::rules::Severity;
-use ringtree::rules::diagnostic::{Files, render};
-use ringtree::rules::source::load;
-
-const DOMAIN: &str = "[domain]\nname = \"pbx.example\"\ntimezone = \"America/New_York\"\ncountry = \"US\"\n";
-
-fuzz_target!(|text: &str| {
-    let files = Files([("domain.toml".into(), DOMAIN.into()), ("x.toml".into(), text.into())].into());
-    let loaded = load(&files);
-    let errors = loaded.diagnostics.iter().any(|finding| finding.severity == Severity::Error);
-    assert_eq!(loaded.model.is_none(), errors);
-    let _ = render(&files, &loaded.diagnostics, false);
-});
+libfuzzer_sys::fuzz_target!(|data: &[u8]| ringtree_fuzz::rules_source::rules_source(data));
