@@ -38,6 +38,12 @@ pub fn render<'a>(
         retransmissions_total,
         stray_responses_total,
         shed_total,
+        overload,
+        overloads_total,
+        overload_calls_total,
+        overload_registrations_total,
+        overload_others_total,
+        overload_dropped_total,
         budget_refusals_total,
         budget_ends_total,
         one_way_total,
@@ -54,6 +60,7 @@ pub fn render<'a>(
         ("registrations", registrations, "Contacts in force."),
         ("subscriptions", subscriptions, "Subscriptions to events in force."),
         ("strangers_shut_out", strangers_shut_out, "Sources that are shut out."),
+        ("overload", overload, "1 while requests that are new are refused for lack of time."),
         ("transactions", transactions, "SIP transactions in progress."),
         ("media_ports_free", ports_free, "Media port pairs that are open and free."),
     ] {
@@ -106,6 +113,11 @@ pub fn render<'a>(
             "Those of them that were neither RTP nor RTCP, or broken.",
         ),
         ("shed", shed_total, "SIP requests refused because a table of transactions was full."),
+        ("overloads", overloads_total, "Times that requests began to be refused for lack of time."),
+        ("overload_calls", overload_calls_total, "New calls refused for lack of time."),
+        ("overload_registrations", overload_registrations_total, "REGISTERs refused for lack of time."),
+        ("overload_others", overload_others_total, "Other new requests refused for lack of time."),
+        ("overload_dropped", overload_dropped_total, "Requests of these that were not even answered."),
     ] {
         family(&mut out, name, "counter", help);
         line(&mut out, &format!("{name}_total"), "", value);

@@ -78,6 +78,18 @@ impl Sinks for Outlet {
             Event::StrangerShutOut { source, for_s } => {
                 tracing::info!(%source, for_s, "shut out: too many tries");
             }
+            Event::OverloadBegan {} => {
+                tracing::warn!("more comes than can be done: what is new is refused");
+            }
+            Event::OverloadEnded { for_ms, calls, registrations, others } => {
+                tracing::warn!(
+                    for_ms,
+                    calls,
+                    registrations,
+                    others,
+                    "everything is done again; so many were refused"
+                );
+            }
             Event::TrunkUp { domain, trunk } => tracing::info!(%domain, %trunk, "up"),
             Event::TrunkDown { domain, trunk, why } => {
                 tracing::warn!(%domain, %trunk, "down: {why}")

@@ -59,6 +59,13 @@ impl Switch {
         place.and_then(|(key, _)| self.calls.get_mut(key)).is_some_and(|call| call.is_emergency())
     }
 
+    /// Whether this is somebody whom we know, or an address of the rules.
+    pub(super) fn is_ours(&mut self, now: Now, flow: &Flow) -> bool {
+        self.is_known(flow)
+            || self.proven.is_used(now.mono, flow)
+            || is_vouched_for(&self.rules, &self.office, flow.remote)
+    }
+
     /// A flow that has registered, or whose certificate is a trunk's.
     fn is_known(&self, flow: &Flow) -> bool {
         self.office.location.knows(flow) || self.certified.is_trunk(flow)

@@ -41,6 +41,12 @@ pub enum Event {
     /// A source that nobody vouches for has tried too often, and is not listened to for so long.
     #[serde(rename = "stranger.shut_out")]
     StrangerShutOut { source: String, for_s: u64 },
+    /// More comes than can be done: what would begin something new is refused.
+    #[serde(rename = "overload.began")]
+    OverloadBegan {},
+    /// Everything is done again; so many were refused meanwhile.
+    #[serde(rename = "overload.ended")]
+    OverloadEnded { for_ms: u64, calls: u64, registrations: u64, others: u64 },
     /// A phone is to be woken for a call (RFC 8599): what its push service is to be told.
     #[serde(rename = "push.wanted")]
     PushWanted {

@@ -10,6 +10,7 @@
 
 pub mod action;
 mod admission;
+pub mod backlog;
 mod budgets;
 pub mod calls;
 mod certified;
@@ -27,6 +28,7 @@ pub mod input;
 mod invite;
 mod message;
 mod notify;
+pub mod overload;
 mod pickup;
 mod ports;
 mod preempt;
@@ -67,6 +69,7 @@ use calls::Calls;
 use certified::Certified;
 use date::Date;
 use drain::Drain;
+use overload::Overload;
 use ports::Growth;
 use proven::Proven;
 use std::net::SocketAddr;
@@ -93,6 +96,7 @@ pub struct Switch {
     pager: Pager,
     strangers: Strangers,
     proven: Proven,
+    overload: Overload,
     /// Registrations that have changed, for those who watch them.
     moved: Vec<Change>,
     /// Events of our own, to be passed on.
@@ -136,6 +140,7 @@ impl Switch {
             pager: Pager::default(),
             strangers: Strangers::new(strangers),
             proven: Proven::default(),
+            overload: Overload::default(),
             moved: Vec::new(),
             told: Vec::new(),
             health: Health::default(),
@@ -194,6 +199,7 @@ impl Switch {
             self.notifier.deadline(),
             self.registrations.deadline(),
             self.strangers.deadline(),
+            self.overload.deadline(),
             self.health.deadline(),
             self.office.budgets.deadline(),
             self.drain.deadline(),
@@ -315,6 +321,7 @@ impl Switch {
         self.notifier.timeout(&mut self.office, now);
         self.registrations.timeout(&mut self.office, now);
         self.strangers.timeout(now.mono);
+        self.calm(now);
         self.health.timeout(&mut self.office, now);
         while let Some(key) = self.calls.due(now.mono) {
             self.with_call(key, |call, office| call.timeout(office, now));

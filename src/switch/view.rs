@@ -53,6 +53,7 @@ impl Switch {
             registrations: self.office.location.len() as u64,
             subscriptions: self.notifier.len() as u64,
             strangers_shut_out: self.strangers.shut_out() as u64,
+            overload: u64::from(self.overload.is_on()),
             transactions: (clients + servers) as u64,
             ports_free: self.office.ports.len() as u64,
             retransmissions_total: tally.retransmissions,
@@ -111,6 +112,14 @@ pub struct Counters {
     pub stray_responses_total: u64,
     /// Requests refused or not sent because a table of transactions was full.
     pub shed_total: u64,
+    /// Whether what is new is refused now for lack of time, how often that began, and what was refused, by what it was; of that, what was
+    /// dropped without a word.
+    pub overload: u64,
+    pub overloads_total: u64,
+    pub overload_calls_total: u64,
+    pub overload_registrations_total: u64,
+    pub overload_others_total: u64,
+    pub overload_dropped_total: u64,
     /// Legs that did not begin because a budget was used up, and calls that were ended for it.
     pub budget_refusals_total: u64,
     pub budget_ends_total: u64,

@@ -47,6 +47,7 @@ use rustc_hash::FxHasher;
 use servers::Servers;
 use status::Class;
 use std::hash::Hasher;
+use std::ops::Range;
 use std::time::Instant;
 
 /// Live client transactions; one more fails at once with [`Failure::Transport`].
@@ -60,6 +61,8 @@ pub const SERVERS_SHED: usize = SERVERS_MAX / 8 * 7;
 pub const SERVERS_URGENT: usize = 2_000;
 /// What the Retry-After of that 503 says.
 pub const RETRY_AFTER_S: u32 = 5;
+/// How our tag begins in each such 503: its ACK is known by that.
+pub const REFUSED_TAG: &[u8] = b"503.";
 
 /// The name that the transaction user gives to a client transaction: unique while the daemon runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -193,10 +196,10 @@ impl Transactions {
     fn receive_new(&mut self, flow: Flow, back: Flow, message: Message, beyond: usize, out: &mut Vec<Event>) {
         if self.is_full_for(&message, beyond) {
             self.tally.refused += 1;
-            let tag = stateless_tag(&self.key);
-            let mut response = Writer::reply(&message, 503, "Service Unavailable", Some(&tag));
-            response.header(Name::RetryAfter, RETRY_AFTER_S);
-            out.push(Event::Send { flow: back, bytes: response.finish() });
+            out.push(Event::Send {
+                flow: back,
+                bytes: self.refusal(&message, RETRY_AFTER_S..RETRY_AFTER_S + 1),
+            });
             return;
         }
         let id = if message.method() == Method::Invite {
@@ -205,6 +208,38 @@ impl Transactions {
             self.servers.start(&self.key, back)
         };
         out.push(Event::Request { id, flow, message });
+    }
+
+    /// The 503 to a request that begins nothing, and its way back; `again_s` is what its Retry-After may say, ever the same to the same request.
+    ///
+    /// # Errors
+    /// It is no new request: it is given back to be received.
+    pub fn refuse(
+        &mut self,
+        flow: Flow,
+        mut request: Message,
+        again_s: Range<u32>,
+    ) -> Result<(Flow, Bytes), Box<Message>> {
+        let via = request.top_via();
+        key::server(&mut self.key, &request, via.as_ref(), request.method_text());
+        let back = return_path::back(flow, via.as_ref());
+        if !request.is_request() || self.servers.find(&self.key).is_some() {
+            return Err(Box::new(request));
+        }
+        request.set_source(flow.remote);
+        Ok((back, self.refusal(&request, again_s)))
+    }
+
+    /// `self.key` is its key.
+    fn refusal(&self, request: &Message, again_s: Range<u32>) -> Bytes {
+        let hash = hashed(&self.key);
+        let tag = format!("503.{hash:016x}");
+        let spread = u64::from(again_s.end.saturating_sub(again_s.start)).max(1);
+        // Below `spread`, which is one.
+        let later = u32::try_from((hash >> 32) % spread).unwrap_or(0);
+        let mut response = Writer::reply(request, 503, "Service Unavailable", Some(&tag));
+        response.header(Name::RetryAfter, again_s.start + later);
+        response.finish()
     }
 
     fn is_full_for(&self, request: &Message, beyond: usize) -> bool {
@@ -358,7 +393,11 @@ fn to_tag(response: Bytes) -> Option<String> {
 
 /// RFC 3261 §8.2.7: the tag of a response that leaves no state is the same each time the request comes.
 fn stateless_tag(key: &[u8]) -> String {
+    format!("{:016x}", hashed(key))
+}
+
+fn hashed(key: &[u8]) -> u64 {
     let mut hasher = FxHasher::default();
     hasher.write(key);
-    format!("{:016x}", hasher.finish())
+    hasher.finish()
 }

@@ -22,6 +22,7 @@ mod media;
 mod message;
 mod net;
 mod numbering;
+mod overload;
 mod phone;
 mod pickup;
 mod registering;

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use ringtree::clock::Now;
 use ringtree::relay::{Command, Media, PortPair, Report};
 use ringtree::sip::{ConnectionId, Flow, Message, Method, Name, NameAddr, Transport};
+use ringtree::switch::backlog::Class;
 use ringtree::switch::config::{Config, Listener};
 use ringtree::switch::{Action, Event, Input, Switch};
 use std::net::SocketAddr;
@@ -84,6 +85,17 @@ impl Field {
     pub fn input(&mut self, input: Input) -> Vec<Sent> {
         let mut actions = Vec::new();
         self.switch.handle(self.now, input, &mut actions);
+        self.carry_out(actions)
+    }
+
+    /// There was no time for this message.
+    pub fn refuse(&mut self, class: Class, flow: Flow, bytes: Bytes) -> Vec<Sent> {
+        let mut actions = Vec::new();
+        self.switch.refuse(self.now, class, flow, bytes, &mut actions);
+        self.carry_out(actions)
+    }
+
+    fn carry_out(&mut self, actions: Vec<Action>) -> Vec<Sent> {
         let mut sent = Vec::new();
         for action in actions {
             match action {

@@ -9,6 +9,7 @@
 //! The queue is bounded: a full one makes the asker wait, and never the thread itself or a relay thread.
 
 pub mod connections;
+mod machine;
 mod pace;
 mod thread;
 
@@ -25,11 +26,12 @@ use crate::registrar::Change;
 use crate::subscription::notice::Finished;
 use crate::switch::{Config, Event, Input, Switch};
 use connections::Expected;
+use machine::Machine;
 use std::io;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use thread::{Edge, Machine, WAKER, Work};
+use thread::{Edge, WAKER, Work};
 
 /// Inputs and queries that wait for the thread. When it is full, the one who asks waits.
 pub const WORK_MAX: usize = 4096;

@@ -3,6 +3,7 @@
 
 use super::Sinks;
 use super::connections::{Connections, Expected};
+use super::machine::Machine;
 use super::pace::Pace;
 use crate::clock::Now;
 use crate::net::clock;
@@ -15,7 +16,8 @@ use crate::net::voice;
 use crate::relay::Report;
 use crate::sip::parse::MESSAGE_BYTES_MAX;
 use crate::sip::{ConnectionId, Flow, Message, Transport, stun};
-use crate::switch::{Action, Input, Switch};
+use crate::switch::backlog::{Backlog, Class, Next};
+use crate::switch::{Action, Input};
 use crate::voice::Report as VoiceReport;
 use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
@@ -25,8 +27,12 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 
-/// Datagrams taken from one socket between two looks at the others.
-const DATAGRAMS_A_ROUND: usize = 64;
+/// Datagrams taken from one socket between two looks at the others: what comes while a crowd is worked on for [`WORK_FOR`] is far less.
+const DATAGRAMS_A_ROUND: usize = 1_024;
+/// So many datagrams of one socket, or sockets that are ready, are a crowd: what is new waits until everything has been looked at.
+const CROWD: usize = 64;
+/// How long what waits is worked on between two looks at the sockets, so that the kernel has room for what comes.
+const WORK_FOR: Duration = Duration::from_millis(1);
 /// Inputs and queries taken from the queue between two looks at the sockets.
 const WORK_A_ROUND: usize = 256;
 /// Received datagrams share blocks of this size, so that few of them cost an allocation. A message that is kept keeps its
@@ -46,32 +52,6 @@ const STREAM_LISTENER: u64 = 2 << 56;
 const CONNECTION: u64 = 3 << 56;
 const KIND: u64 = 0xff << 56;
 pub(super) const WAKER: u64 = 4 << 56;
-
-/// What the thread drives: input in, actions out, a deadline.
-pub(crate) trait Machine {
-    fn handle(&mut self, now: Now, input: Input, out: &mut Vec<Action>);
-    fn deadline(&self) -> Option<Instant>;
-
-    /// Whether a message that came by this flow is to be read at all; `bytes` is what came.
-    fn admits(&mut self, now: Now, flow: &Flow, bytes: &[u8]) -> bool {
-        let _ = (now, flow, bytes);
-        true
-    }
-}
-
-impl Machine for Switch {
-    fn handle(&mut self, now: Now, input: Input, out: &mut Vec<Action>) {
-        Switch::handle(self, now, input, out);
-    }
-
-    fn deadline(&self) -> Option<Instant> {
-        Switch::deadline(self)
-    }
-
-    fn admits(&mut self, now: Now, flow: &Flow, bytes: &[u8]) -> bool {
-        Switch::admits(self, now, flow, bytes)
-    }
-}
 
 type Question<M> = Box<dyn FnOnce(&mut M, Now) + Send>;
 
@@ -113,6 +93,11 @@ pub(super) struct Edge<M, S> {
     connections: Connections,
     swept: Option<Instant>,
     pace: Pace,
+    /// Datagrams of one socket, on their way to be read.
+    taken: Vec<(Flow, Bytes)>,
+    /// More has come than is done at once: what is new waits here.
+    backlog: Backlog<(Flow, Bytes)>,
+    crowded: bool,
     /// Inputs of this round.
     inputs: u32,
     /// When the machine's timers were last looked at.
@@ -159,6 +144,9 @@ impl<M: Machine, S: Sinks> Edge<M, S> {
             connections,
             swept: None,
             pace: Pace::default(),
+            taken: Vec::new(),
+            backlog: Backlog::default(),
+            crowded: false,
             inputs: 0,
             timed: None,
             failed: VecDeque::new(),
@@ -179,7 +167,9 @@ impl<M: Machine, S: Sinks> Edge<M, S> {
         }
         self.media.wake();
         loop {
-            if let Some(rest) = self.pace.rest(clock::mono) {
+            if self.backlog.is_empty()
+                && let Some(rest) = self.pace.rest(clock::mono)
+            {
                 clock::rest(rest);
             }
             if let Err(error) = self.poll.wait(&mut events, self.timeout(now, queue)) {
@@ -188,6 +178,7 @@ impl<M: Machine, S: Sinks> Edge<M, S> {
             }
             now = clock::now();
             self.inputs = 0;
+            self.crowded = !self.backlog.is_empty() || events.iter().count() >= CROWD;
             let mut woken = queue == Queue::MoreToCome;
             for (token, interest) in events.iter() {
                 match token & KIND {
@@ -202,6 +193,7 @@ impl<M: Machine, S: Sinks> Edge<M, S> {
             }
             self.timers(now);
             self.tell_failures(now);
+            self.catch_up(now);
             self.media.wake();
             self.media_broken |= self.voice.pass_on().is_err();
             self.pace.round(now.mono, self.inputs);
@@ -218,7 +210,11 @@ impl<M: Machine, S: Sinks> Edge<M, S> {
 
     /// How long nothing has to be done.
     fn timeout(&self, now: Now, queue: Queue) -> Option<Duration> {
-        if queue == Queue::MoreToCome || !self.failed.is_empty() || self.connections.has_ended() {
+        if queue == Queue::MoreToCome
+            || !self.backlog.is_empty()
+            || !self.failed.is_empty()
+            || self.connections.has_ended()
+        {
             return Some(Duration::ZERO);
         }
         let deadline =
@@ -231,10 +227,10 @@ impl<M: Machine, S: Sinks> Edge<M, S> {
 
     fn datagrams(&mut self, now: Now, n: usize) {
         for _ in 0..DATAGRAMS_A_ROUND {
-            let Some((local, Listener::Udp(socket))) = self.listeners.get(n) else { return };
+            let Some((local, Listener::Udp(socket))) = self.listeners.get(n) else { break };
             let (octets, remote) = match socket.recv_from(&mut self.buffer) {
                 Ok(received) => received,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 // An ICMP answer to something that was sent before, or a bad checksum: the next one may be sound.
                 Err(_) => continue,
             };
@@ -249,8 +245,14 @@ impl<M: Machine, S: Sinks> Edge<M, S> {
             }
             self.block.extend_from_slice(self.buffer.get(..octets).unwrap_or_default());
             let bytes = self.block.split().freeze();
+            self.taken.push((flow, bytes));
+        }
+        self.crowded |= self.taken.len() >= CROWD;
+        let mut taken = std::mem::take(&mut self.taken);
+        for (flow, bytes) in taken.drain(..) {
             self.message(now, flow, bytes);
         }
+        self.taken = taken;
     }
 
     /// RFC 5626 §3.5.2: a phone asks by which address it is seen, and keeps its way through NAT open by asking.
@@ -297,6 +299,43 @@ impl<M: Machine, S: Sinks> Edge<M, S> {
         if !self.machine.admits(now, &flow, &bytes) {
             return; // counted by the machine
         }
+        if !self.crowded {
+            return self.read(now, flow, bytes);
+        }
+        match self.machine.class(now, &flow, &bytes) {
+            Class::Begun => self.read(now, flow, bytes),
+            Class::Spent => {}
+            class => {
+                if let Err((flow, bytes)) = self.backlog.put(now.mono, class, (flow, bytes)) {
+                    self.refuse(now, class, flow, bytes);
+                }
+            }
+        }
+    }
+
+    /// Works on what waits, for a while.
+    fn catch_up(&mut self, now: Now) {
+        let mut began = None;
+        while !self.backlog.is_empty() {
+            let at = clock::mono();
+            if at.saturating_duration_since(*began.get_or_insert(at)) >= WORK_FOR {
+                return;
+            }
+            match self.backlog.next(at) {
+                Some(Next::Do((flow, bytes))) => self.read(now, flow, bytes),
+                Some(Next::Refuse(class, (flow, bytes))) => self.refuse(now, class, flow, bytes),
+                None => return,
+            }
+        }
+    }
+
+    fn refuse(&mut self, now: Now, class: Class, flow: Flow, bytes: Bytes) {
+        let mut actions = std::mem::take(&mut self.actions);
+        self.machine.refuse(now, class, flow, bytes, &mut actions);
+        self.carry_out(now, actions);
+    }
+
+    fn read(&mut self, now: Now, flow: Flow, bytes: Bytes) {
         match Message::parse(bytes) {
             Ok(message) => {
                 self.tell_failures(now);
@@ -363,6 +402,10 @@ impl<M: Machine, S: Sinks> Edge<M, S> {
         self.inputs += 1;
         let mut actions = std::mem::take(&mut self.actions);
         self.machine.handle(now, input, &mut actions);
+        self.carry_out(now, actions);
+    }
+
+    fn carry_out(&mut self, now: Now, mut actions: Vec<Action>) {
         for action in actions.drain(..) {
             match action {
                 Action::Send { flow, bytes } => self.send(now, flow, bytes),

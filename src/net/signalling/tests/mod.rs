@@ -10,6 +10,7 @@ use crate::net::signalling::connections::Limits;
 use crate::sip::{ConnectionId, Flow, ServerName, Transport};
 use crate::subscription::notice::Finished;
 use crate::switch::Action;
+use crate::switch::backlog::Class;
 use bytes::Bytes;
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -68,6 +69,14 @@ impl Machine for Echo {
 
     fn deadline(&self) -> Option<Instant> {
         self.deadline.map(|(deadline, _)| deadline)
+    }
+
+    fn class(&mut self, _: Now, _: &Flow, bytes: &[u8]) -> Class {
+        if bytes.starts_with(b"BYE") { Class::Begun } else { Class::Call }
+    }
+
+    fn refuse(&mut self, _: Now, _: Class, flow: Flow, bytes: Bytes, out: &mut Vec<Action>) {
+        out.push(Action::Send { flow, bytes });
     }
 }
 
@@ -286,6 +295,29 @@ fn inputs_of_other_threads_arrive_in_order() {
     world.handle.input(Input::Hangup { call: "x".into() });
     let inputs: Vec<String> = (0..4).map(|_| world.input()).collect();
     assert_eq!(inputs, ["Drain", "Drain", "Drain", "Hangup { call: \"x\" }"]);
+}
+
+#[test]
+fn in_a_crowd_what_was_begun_goes_before_what_is_new_and_nothing_is_lost() {
+    let world = World::new();
+    let phone = world.phone();
+    // The thread is busy with something else while the crowd comes.
+    let ((begins, begun), (lets_go, gate)) = (sync_channel(1), sync_channel::<()>(1));
+    world.handle.put(Work::Query(Box::new(move |_, _| {
+        begins.send(()).unwrap();
+        gate.recv().unwrap();
+    })));
+    begun.recv().unwrap();
+    for _ in 0..100 {
+        phone.send(PING.as_bytes()).unwrap();
+    }
+    let bye = PING.replace("OPTIONS", "BYE");
+    phone.send(bye.as_bytes()).unwrap();
+    lets_go.send(()).unwrap();
+    assert_eq!(hear(&phone), bye);
+    for _ in 0..100 {
+        assert_eq!(hear(&phone), PING);
+    }
 }
 
 #[test]
