@@ -14,6 +14,9 @@ use std::time::{Duration, Instant};
 pub const CALL_WAITS: Duration = Duration::from_millis(100);
 /// Everything else: refused first.
 pub const OTHER_WAITS: Duration = Duration::from_millis(50);
+/// Where the oldest of its kind has waited for this part of its time, one more is refused at once: it would wait as long, and a refusal costs least while
+/// its request is at hand.
+const FULL_AT: u32 = 2;
 /// Messages that wait; one more is refused at once.
 pub const WAITING_MAX: usize = 16_384;
 /// One of so many goes to what is no call: however many calls are asked for, registrations are refreshed.
@@ -75,12 +78,17 @@ impl<T> Backlog<T> {
     /// It waits from now on.
     ///
     /// # Errors
-    /// There is no room: it is to be refused.
+    /// There is no room, or no time: it is to be refused.
     pub fn put(&mut self, now: Instant, class: Class, item: T) -> Result<(), T> {
-        if self.len() >= WAITING_MAX {
+        let is_full = self.len() >= WAITING_MAX;
+        let (queue, waits) = match class {
+            Class::Call => (&mut self.calls, CALL_WAITS),
+            _ => (&mut self.others, OTHER_WAITS),
+        };
+        let waited = queue.front().map(|front| now.saturating_duration_since(front.since));
+        if is_full || waited.is_some_and(|waited| waited > waits / FULL_AT) {
             return Err(item);
         }
-        let queue = if class == Class::Call { &mut self.calls } else { &mut self.others };
         queue.push_back(Waiting { since: now, class, item });
         Ok(())
     }
@@ -171,6 +179,18 @@ mod tests {
         assert!(backlog.calls.capacity() < WAITING_MAX);
     }
 
+    #[test]
+    fn who_would_wait_too_long_is_refused_at_once() {
+        let (mut backlog, now) = backlog();
+        backlog.put(now, Call, 1).unwrap();
+        backlog.put(now, Registration, 2).unwrap();
+        let at = now + 26 * MS;
+        assert_eq!((backlog.put(at, Registration, 3), backlog.put(at, Other, 4)), (Err(3), Err(4)));
+        assert_eq!(backlog.put(at, Call, 5), Ok(()), "calls have longer");
+        assert_eq!(backlog.put(now + 51 * MS, Call, 6), Err(6));
+        assert_eq!(backlog.len(), 3);
+    }
+
     /// Time passes by what is done alone: 1 ms for a call, 0.05 for refusing one. `offered` calls come each millisecond, for a second.
     fn goodput(offered: u32) -> (u32, Duration) {
         let (mut backlog, origin) = backlog();
@@ -179,7 +199,9 @@ mod tests {
             let due = offered * u32::try_from((now - origin).as_millis()).unwrap();
             while came < due {
                 came += 1;
-                let _ = backlog.put(origin + MS * (came / offered), Call, came);
+                if backlog.put(origin + MS * (came / offered), Call, came).is_err() {
+                    now += MS / 20;
+                }
             }
             match backlog.next(now) {
                 Some(Next::Do(n)) => {

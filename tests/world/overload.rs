@@ -6,7 +6,7 @@ use bytes::Bytes;
 use ringtree::sip::{Flow, Message, Method, Name};
 use ringtree::switch::Input;
 use ringtree::switch::backlog::{Backlog, CALL_WAITS, Class, Next, OTHER_WAITS};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 const ANN: &str = "127.0.1.1:5060";
@@ -157,12 +157,8 @@ fn registrations_are_refused_before_calls_and_what_was_begun_and_calls_for_help_
         assert!(again.contains(&retry_after(answer)), "{answer:?}");
         assert!(answer.to().unwrap().tag().is_some(), "RFC 3261 §8.2.6.2");
     }
-    let lots: std::collections::BTreeSet<u32> = rush
-        .finals
-        .iter()
-        .filter(|(id, _)| id.starts_with("register"))
-        .filter_map(|(_, finals)| (finals[0].0.status() == 503).then(|| retry_after(&finals[0].0)))
-        .collect();
+    let refusals = rush.finals.values().map(|finals| &finals[0].0).filter(|answer| answer.status() == 503);
+    let lots: BTreeSet<u32> = refusals.map(retry_after).collect();
     assert!(lots.len() > 15, "they don't come back all at once: {lots:?}");
 }
 
