@@ -134,6 +134,12 @@ impl Branch {
         matches!(self.state, State::Calling(_) | State::Asked(_))
     }
 
+    /// When it is given up for another, if it has still said nothing by then.
+    #[must_use]
+    pub fn patience(&self) -> Option<Instant> {
+        self.patience.filter(|_| matches!(self.state, State::Calling(Progress::Nothing)))
+    }
+
     #[must_use]
     pub fn is_answered(&self) -> bool {
         matches!(self.state, State::Answered { .. })

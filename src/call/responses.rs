@@ -1,5 +1,6 @@
 //! What a call waits for: responses to its requests, and the clock. Each goes to the part of the call that it is for.
 
+use super::branch::Branch;
 use super::office::Office;
 use super::unacked::Unacked;
 use super::{Call, State};
@@ -98,7 +99,7 @@ impl Call {
     pub fn deadline(&self) -> Option<Instant> {
         let of_state = match &self.state {
             State::Ringing(ring) => {
-                let patience = self.branches.iter().filter_map(|branch| branch.patience);
+                let patience = self.branches.iter().filter_map(Branch::patience);
                 let waking = self.sleepers_deadline();
                 ring.deadline().into_iter().chain(patience).chain(self.caller.deadline()).chain(waking).min()
             }

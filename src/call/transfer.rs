@@ -10,7 +10,7 @@
 //! unless they wanted none; at most one transfer is on its way in a call.
 
 use super::attended::Asking;
-use super::branch::Callee;
+use super::branch::{Branch, Callee};
 use super::device::Only;
 use super::errand::Errand;
 use super::headers::{self, AGENT};
@@ -439,7 +439,7 @@ impl Call {
         match &self.transfer()?.stage {
             Stage::Deciding => None,
             Stage::Ringing(ring) => {
-                let patience = self.branches.iter().filter_map(|branch| branch.patience);
+                let patience = self.branches.iter().filter_map(Branch::patience);
                 ring.deadline().into_iter().chain(patience).chain(self.sleepers_deadline()).min()
             }
             Stage::Joining(joining) => joining.again.into_iter().chain(joining.until).min(),
