@@ -214,6 +214,7 @@ impl Call {
                 self.drop_transfer(office, now);
                 let reasons: Vec<&str> = message.values(Name::Reason).collect();
                 self.answer_passes(office, now, 487);
+                self.release_held(office, side); // RFC 3261 §13.2.2.4: each 2xx is acknowledged, whoever goes meanwhile
                 self.part(office, now, side.other(), &reasons);
                 self.over(office, now, Ending { outcome: "answered", status: 200 });
             }

@@ -25,7 +25,7 @@ impl Call {
     /// Ends the dialog on that side. A caller that has not acknowledged its 200 yet must not get a BYE before it has (RFC 3261 §15); a
     /// 2xx whose ACK was to wait for the caller's gets it now.
     pub(super) fn part(&mut self, office: &mut Office, now: Now, side: Side, reasons: &[&str]) {
-        let State::Answered(bridge) = &mut self.state else { return };
+        let State::Answered(bridge) = &self.state else { return };
         if bridge.absent == Some(side) {
             return;
         }
@@ -35,10 +35,16 @@ impl Call {
         if side == Side::A && bridge.unacked.iter().any(|(of, _)| *of == Side::A) {
             return; // see `State::Over`
         }
+        self.release_held(office, side);
+        self.bye(office, now, side, reasons);
+    }
+
+    /// A 2xx of that side whose ACK was to wait for the other one's gets it now.
+    pub(super) fn release_held(&mut self, office: &mut Office, side: Side) {
+        let State::Answered(bridge) = &mut self.state else { return };
         if let Some(Held { to, cseq, client }) = bridge.held.take_if(|held| held.to == side) {
             self.acknowledge_passed(office, to, cseq, None, client);
         }
-        self.bye(office, now, side, reasons);
     }
 
     /// After the end: the caller's 200 until it is acknowledged or given up.
