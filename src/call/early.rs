@@ -243,8 +243,9 @@ impl Call {
         match self.state {
             State::Ringing(_) | State::Served(_) => self.refuse(office, now, 504, "failed", Vec::new()),
             State::Answered(_) => {
-                self.caller.reject(office, now, 504, &[]);
-                self.hang_up(office, now);
+                self.answer_passes(office, now, 487);
+                self.part(office, now, Side::B, &[]);
+                self.over(office, now, Ending { outcome: "failed", status: 504 });
             }
             State::Over(_) => {}
         }

@@ -47,9 +47,15 @@ impl Call {
     pub(super) fn over(&mut self, office: &mut Office, now: Now, ending: Ending) {
         self.leave_conference(office);
         self.hand_over_lent(office);
+        let unsaid = matches!(&self.state, State::Answered(bridge) if bridge.unsaid.is_some());
+        // Its 200 has waited for a PRACK and is never sent: to the caller nobody has answered.
+        let ending = match ending.status {
+            200 if unsaid => Ending { outcome: "failed", status: 487 },
+            _ => ending,
+        };
         self.state = match std::mem::replace(&mut self.state, State::Over(None)) {
-            State::Answered(bridge) if bridge.unsaid.is_some() => {
-                self.caller.reject(office, now, 487, &[]);
+            State::Answered(_) if unsaid => {
+                self.caller.reject(office, now, ending.status, &[]);
                 State::Over(None)
             }
             State::Answered(bridge) => State::Over(bridge.farewell()),
