@@ -64,6 +64,7 @@ pub mod session_timer;
 pub mod sips;
 mod state;
 pub mod statuses;
+pub mod stray;
 mod tag;
 mod terms;
 pub mod transfer;

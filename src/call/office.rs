@@ -150,6 +150,8 @@ pub struct Office {
     /// What the transaction layer handed up and nobody has looked at yet.
     pub events: Vec<transaction::Event>,
     pub effects: Vec<Effect>,
+    /// Answers that came when their calls were over: numbers the BYEs that they got.
+    pub dismissed: u32,
     /// What calls want of each other.
     pub errands: Vec<Errand>,
     /// What session timers ask for (RFC 4028).
@@ -196,6 +198,7 @@ impl Office {
             pending: FxHashMap::default(),
             events: Vec::new(),
             effects: Vec::new(),
+            dismissed: 0,
             errands: Vec::new(),
             session: Limits::default(),
             media_advertise: None,

@@ -53,6 +53,7 @@ pub use view::Counters;
 
 use crate::call::Call;
 use crate::call::office::{CallKey, Effect, Office};
+use crate::call::stray;
 use crate::clock::{Now, Steps};
 use crate::ids::Ids;
 use crate::pager::{self, Pager};
@@ -260,7 +261,13 @@ impl Switch {
                     return self.registrations.response(&mut self.office, now, id, &message);
                 }
                 let key = CallKey::of_client(id);
-                self.with_call(key, |call, office| call.response(office, now, id, flow, &message));
+                let found =
+                    self.with_call(key, |call, office| call.response(office, now, id, flow, &message));
+                let answers = (200..300).contains(&message.status())
+                    && message.cseq().is_some_and(|cseq| cseq.method == Method::Invite);
+                if !found && answers {
+                    stray::dismiss(&mut self.office, now, flow, &message);
+                }
             }
             Event::Failed { id, why } => {
                 if subscription::owns(id) {
