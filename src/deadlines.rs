@@ -61,8 +61,9 @@ impl<K: Ord + Copy> Deadlines<K> {
         }
     }
 
-    #[cfg(test)]
-    fn len(&self) -> usize {
+    /// Entries, outdated ones too.
+    #[must_use]
+    pub(crate) fn len(&self) -> usize {
         self.heap.len()
     }
 }

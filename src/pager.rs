@@ -56,6 +56,12 @@ struct Open {
 }
 
 impl Pager {
+    /// Messages on their way, and copies of them.
+    #[must_use]
+    pub fn kept(&self) -> (usize, usize) {
+        (self.open.len(), self.sent.len())
+    }
+
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.open.len() >= MESSAGES_MAX

@@ -125,6 +125,15 @@ impl Aside {
         matches!(self.state, State::Open { .. } | State::Closing { adopted: false })
     }
 
+    /// Its relay where that is open, whether its last report is awaited, and whether it holds its ports.
+    pub fn census(&self) -> (Option<RelayId>, bool, bool) {
+        match self.state {
+            State::Reserved => (None, false, true),
+            State::Open { .. } => (Some(self.id), false, true),
+            State::Closing { adopted } => (None, !adopted, !adopted),
+        }
+    }
+
     /// The media plane has closed it.
     pub fn closed(&mut self, office: &mut Office) {
         if self.state == (State::Closing { adopted: false }) {

@@ -248,6 +248,12 @@ impl Lines {
         self.by_trunk.get(trunk).map_or(0, |line| Arc::strong_count(&line.held) - 1)
     }
 
+    /// Channels that are held, of all trunks.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.by_trunk.values().map(|line| Arc::strong_count(&line.held) - 1).sum()
+    }
+
     /// Whether the trunk carries as many calls as its `channels` allow.
     #[must_use]
     pub fn is_full(&self, domain: &Domain, trunk: &str) -> bool {

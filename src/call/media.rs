@@ -260,6 +260,12 @@ impl Anchor {
         office.effect(Effect::Media(Command::Feed { id: self.id, side, from }));
     }
 
+    /// Whether the media plane was told to open it.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        matches!(self.state, State::Open)
+    }
+
     #[must_use]
     pub fn id(&self) -> RelayId {
         self.id

@@ -15,6 +15,7 @@ pub mod bridge;
 pub mod budgets;
 pub mod caller;
 pub mod capabilities;
+pub mod census;
 mod challenged;
 pub mod charged;
 pub mod conference;

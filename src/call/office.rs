@@ -318,6 +318,12 @@ impl Office {
         if self.awaiting.is_empty() { Vec::new() } else { self.awaiting.remove(device).unwrap_or_default() }
     }
 
+    /// Devices that calls wait for, and call-back numbers.
+    #[must_use]
+    pub fn kept(&self) -> (usize, usize) {
+        (self.awaiting.len(), self.callbacks.len())
+    }
+
     /// The way of a contact is broken: it is taken back.
     pub fn flow_failed(&mut self, now: Now, contact: &BindingKey) {
         let mut changes = Vec::new();

@@ -91,6 +91,17 @@ impl Rooms {
         recording.map(|_| Command::EndRecording { of: Subject::Room(id) })
     }
 
+    /// Rooms that somebody is in.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
     #[must_use]
     pub fn count(&self, name: &Named) -> usize {
         self.open.get(name).map_or(0, |room| room.people.len())

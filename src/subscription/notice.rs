@@ -116,6 +116,12 @@ struct Open {
 type End = (Outcome, Option<u16>);
 
 impl Notices {
+    /// Notices that are open, and NOTIFYs of theirs that are not answered.
+    #[must_use]
+    pub fn kept(&self) -> (usize, usize) {
+        (self.open.len(), self.sent.len())
+    }
+
     /// Tells these contacts, each by its own flow; those that have subscribed are the notifier's to tell. `None`: answers are awaited;
     /// else there was nobody to tell.
     pub fn send(

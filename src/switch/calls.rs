@@ -104,6 +104,12 @@ impl Calls {
         None
     }
 
+    /// Call-IDs, dialogs that have moved, and entries in the queue of deadlines.
+    #[must_use]
+    pub fn kept(&self) -> (usize, usize, usize) {
+        (self.by_call_id.len(), self.moved.len(), self.deadlines.len())
+    }
+
     /// When `due` may next find something. May be early, never late.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {

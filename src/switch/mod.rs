@@ -13,6 +13,7 @@ mod admission;
 pub mod backlog;
 mod budgets;
 pub mod calls;
+pub mod census;
 mod certified;
 mod clock;
 pub mod config;
@@ -46,6 +47,7 @@ mod view;
 mod voice;
 
 pub use action::Action;
+pub use census::Census;
 pub use config::Config;
 pub use event::Event;
 pub use input::{Input, StatusKey};

@@ -29,6 +29,11 @@ pub struct Proven {
 }
 
 impl Proven {
+    /// Flows that are remembered.
+    pub fn len(&self) -> usize {
+        self.young.len() + self.old.len()
+    }
+
     pub fn learn(&mut self, now: Instant, flow: &Flow) {
         let peer = peer(flow);
         self.old.remove(&peer);

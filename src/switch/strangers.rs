@@ -233,6 +233,12 @@ impl Strangers {
         self.rules += 1;
     }
 
+    /// Sources whose rate is known.
+    #[must_use]
+    pub fn sources(&self) -> usize {
+        self.young.len() + self.old.len()
+    }
+
     /// Sources that are shut out.
     #[must_use]
     pub fn shut_out(&self) -> usize {

@@ -64,7 +64,7 @@ impl Port<'_> {
 }
 
 #[derive(Debug)]
-enum Machine {
+pub(super) enum Machine {
     Invite(ClientInvite),
     Other(Client),
 }
@@ -312,6 +312,17 @@ impl Clients {
         self.deadlines.sweep(entries.len(), |at, owner| {
             entries.get(&owner).is_some_and(|entry| entry.armed == Some(at))
         });
+    }
+
+    /// Each with whose it is.
+    pub(super) fn machines(&self) -> impl Iterator<Item = (Owner, &Machine)> {
+        self.entries.iter().map(|(owner, entry)| (*owner, &entry.machine))
+    }
+
+    /// Keys, requests by peer, and entries in the queue of deadlines.
+    pub(super) fn kept(&self) -> (usize, usize, usize) {
+        let by_peer = self.by_peer.values().map(Vec::len).sum();
+        (self.by_key.len(), by_peer, self.deadlines.len())
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {

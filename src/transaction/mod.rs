@@ -13,6 +13,7 @@
 //! | `server`         | the machine of RFC 3261 §17.2.2                        |
 //! | `timers`         | the timers A to M in one table                         |
 //! | `clients`, `servers`, `key` | the tables, and what messages are matched by |
+//! | `census`         | how many are in which state                            |
 //! | `return_path`    | the flow of responses                                  |
 //! | `next_hop`       | where a request goes on when its connection has ended  |
 //! | `hop_by_hop`     | ACK to a non-2xx, and CANCEL                           |
@@ -22,6 +23,7 @@
 //! a message costs a hash look-up, and a timer O(log n). Merged requests (RFC 3261 §8.2.2.2) are the transaction user's.
 //! A server transaction without a final response lives until the transaction user gives one.
 
+pub mod census;
 mod client;
 mod client_invite;
 mod clients;

@@ -49,7 +49,7 @@ impl Port<'_> {
 }
 
 #[derive(Debug)]
-enum Machine {
+pub(super) enum Machine {
     Invite(ServerInvite),
     Other(Server),
 }
@@ -219,6 +219,15 @@ impl Servers {
         let entries = &self.entries;
         self.deadlines
             .sweep(entries.len(), |at, id| entries.get(&id).is_some_and(|entry| entry.armed == Some(at)));
+    }
+
+    pub(super) fn machines(&self) -> impl Iterator<Item = &Machine> {
+        self.entries.values().map(|entry| &entry.machine)
+    }
+
+    /// Keys, and entries in the queue of deadlines.
+    pub(super) fn kept(&self) -> (usize, usize) {
+        (self.by_key.len(), self.deadlines.len())
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
