@@ -28,6 +28,7 @@ mod pickup;
 mod registering;
 mod registrar;
 mod reoffers;
+mod simulated;
 mod sips;
 mod strangers;
 mod transfer;
