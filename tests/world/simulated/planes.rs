@@ -88,10 +88,10 @@ impl Run<'_> {
             voice::Command::Record { .. } | voice::Command::RecordRoom { .. } => {
                 self.coverage.kind("recording")
             }
-            voice::Command::EndRecording { of: Subject::Relay(relay) } => {
+            voice::Command::EndRecording { of } => {
                 let full = Err("the disk is full".to_owned());
                 let result = if self.dice.chance(20) { full } else { Ok(Duration::from_secs(1)) };
-                self.report(Input::Voice(voice::Report::Recorded { relay: *relay, result }));
+                self.report(Input::Voice(voice::Report::Recorded { of: *of, result }));
             }
             _ => {}
         }
