@@ -5,6 +5,7 @@ use super::client_invite::ClientInvite;
 use super::server::Server;
 use super::server_invite::ServerInvite;
 use super::{ClientId, Transactions, clients, servers};
+use crate::sip::glance;
 use serde::Serialize;
 
 /// Live transactions by state (RFC 3261 §17, figures 5 to 8, and RFC 6026).
@@ -50,18 +51,19 @@ impl States {
 }
 
 impl Transactions {
-    /// Counts them; whose INVITEs still wait for a final response is put into `awaiting`.
+    /// Counts them; whose INVITEs that begin a dialog still wait for a final response is put into `awaiting`. One within a dialog may
+    /// outlast it: its BYE is answered first (RFC 3261 §15.1.2).
     pub fn census(&self, awaiting: &mut Vec<ClientId>) -> States {
         let mut states = States::default();
         for (owner, machine) in self.clients.machines() {
             let waits = match machine {
-                clients::Machine::Invite(ClientInvite::Calling { .. }) => {
+                clients::Machine::Invite(ClientInvite::Calling { request, .. }) => {
                     states.client_invite_calling += 1;
-                    true
+                    begins_dialog(request)
                 }
-                clients::Machine::Invite(ClientInvite::Proceeding { .. }) => {
+                clients::Machine::Invite(ClientInvite::Proceeding { request, .. }) => {
                     states.client_invite_proceeding += 1;
-                    true
+                    begins_dialog(request)
                 }
                 clients::Machine::Invite(ClientInvite::Completed { .. }) => {
                     states.client_invite_completed += 1;
@@ -127,4 +129,9 @@ impl Transactions {
             ("server deadlines", server_deadlines),
         ]
     }
+}
+
+/// RFC 3261 §12.2.1.1: a request within a dialog has the tag of the other party.
+fn begins_dialog(request: &[u8]) -> bool {
+    glance::field(request, "To", Some(b't')).and_then(glance::tag).is_none()
 }

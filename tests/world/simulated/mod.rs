@@ -30,7 +30,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Calls that the test command makes.
-const CALLS: u64 = 12_000;
+const CALLS: u64 = 100_000;
 /// As many runs go on at once.
 const THREADS: usize = 2;
 

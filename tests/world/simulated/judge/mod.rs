@@ -244,15 +244,15 @@ impl Judge {
                 }
             }
             200..300 if !leg.answers.iter().any(|answer| answer.tag == heard.to_tag()) => {
-                let first = leg.answers.is_empty();
+                let (first, in_time) = (leg.answers.is_empty(), now + 100 < leg.dead_at);
                 leg.answers.push(Answered {
                     tag: heard.to_tag().to_owned(),
                     at: now,
                     acknowledged: false,
                     byed: false,
-                    sure: !heard.contact.is_empty() && !leg.unsure && now + 100 < leg.dead_at,
+                    sure: !heard.contact.is_empty() && !leg.unsure && in_time,
                 });
-                if first {
+                if first && in_time {
                     leg.dead_at = now + 32_000; // RFC 6026: timer M
                 }
                 leg.finished = true;
