@@ -59,6 +59,8 @@ struct Asked {
     fresh_invite: bool,
     invite: bool,
     status: u16,
+    /// When it got its first final response.
+    answered_at: u64,
     tag: String,
     call_id: String,
     /// Its 2xx was acknowledged, or the dialog ended.
@@ -193,6 +195,7 @@ impl Judge {
             fresh_invite: invite && heard.to_tag().is_empty(),
             invite,
             status: 0,
+            answered_at: 0,
             tag: String::new(),
             call_id: heard.call_id.to_owned(),
             acknowledged: false,
@@ -287,11 +290,11 @@ impl Judge {
     pub fn sent(&mut self, now: u64, to: SocketAddr, heard: &Heard<'_>) -> Verdict {
         match heard.status {
             0 => self.request_sent(now, to, heard),
-            _ => self.response_sent(to, heard),
+            _ => self.response_sent(now, to, heard),
         }
     }
 
-    fn response_sent(&mut self, to: SocketAddr, heard: &Heard<'_>) -> Verdict {
+    fn response_sent(&mut self, now: u64, to: SocketAddr, heard: &Heard<'_>) -> Verdict {
         let key = (to, heard.branch().to_owned(), heard.about.to_owned());
         let Some(asked) = self.asked.get_mut(&key) else {
             return violated(
@@ -304,7 +307,9 @@ impl Judge {
             let again = asked.status == status && (status >= 300 || asked.tag == heard.to_tag());
             // What is refused without state (RFC 3261 §8.2.7) is judged anew when it comes again: of a call that is over meanwhile.
             let stateless = asked.status >= 300 && status == 481 && !asked.invite;
-            if !again && !stateless {
+            // By then nobody remembers it (RFC 6026 §7.1: timer L).
+            let forgotten = status == 481 && now > asked.answered_at + 32_000;
+            if !again && !stateless && !forgotten {
                 return violated(
                     Invariant::OneFinalResponse,
                     format!(
@@ -315,6 +320,9 @@ impl Judge {
             }
         }
         if status >= 200 {
+            if asked.status < 200 {
+                asked.answered_at = now;
+            }
             (asked.status, asked.life) = (status, self.life);
             heard.to_tag().clone_into(&mut asked.tag);
             // Who is refused before there is a call gets this tag; one that comes twice (§8.2.2.2) is one call all the same.
