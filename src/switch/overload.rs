@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 /// When nothing was refused for so long, it is over.
 pub const OVER_AFTER: Duration = Duration::from_secs(1);
 /// Refusals that are said in a second; what goes beyond is dropped (RFC 3261 §21.5.4 leaves us that): saying them would cost calls.
-pub const REFUSALS_S: u32 = 50_000;
+pub const REFUSALS_S: u32 = 20_000;
 /// What Retry-After says of a call, in seconds: whoever is told sends us nothing else for so long (RFC 3261 §21.5.4), so it is short.
 const CALL_AGAIN_S: Range<u32> = 1..5;
 /// Of everything else: phones that come back all at once are spread.
