@@ -13,7 +13,7 @@ pub struct Census<'a> {
     /// In the order of their keys.
     pub calls: Vec<CallCensus<'a>>,
     pub transactions: States,
-    /// INVITEs of ours that wait for their final response.
+    /// INVITEs of ours that begin a dialog and wait for their final response.
     pub awaiting: Vec<ClientId>,
     /// What belongs to calls, requests and their transactions: nothing, once all have hung up and the transactions' timers are over.
     pub of_calls: Vec<(&'static str, usize)>,
