@@ -40,6 +40,8 @@ pub struct Asking {
     pub until: Option<Instant>,
     /// It has hung up.
     pub lost: bool,
+    /// It answers nothing any more, or knows of no such dialog, which is ended therefore (RFC 3261 §12.2.1.2).
+    silent: bool,
 }
 
 impl Call {
@@ -182,7 +184,7 @@ impl Call {
             }
             code => {
                 asking.again = Some(now.mono); // nothing is on its way any more
-                asking.lost |= matches!(code, 408 | 481); // RFC 3261 §12.2.1.2
+                asking.silent = matches!(code, 408 | 481);
                 self.abandon(office, now);
                 self.transfer_failed(office, now, code);
             }
@@ -190,29 +192,30 @@ impl Call {
         true
     }
 
-    /// The re-INVITE got no final response: the party is gone.
+    /// The re-INVITE got no final response.
     pub(super) fn asking_failed(&mut self, office: &mut Office, now: Now, client: ClientId) -> bool {
         let ours = |asking: &&mut Asking| asking.client == client;
         let Some(asking) = self.transfer_mut().and_then(Transfer::asking).filter(ours) else { return false };
-        (asking.lost, asking.again) = (true, Some(now.mono));
+        (asking.silent, asking.again) = (true, Some(now.mono));
         self.abandon(office, now);
         self.transfer_failed(office, now, 408);
         true
     }
 
     /// A new party that has answered in vain: one that was called gets its ACK and a BYE, one that has come from another call goes back to
-    /// the session that it had there.
+    /// the session that it had there; one that is silent gets a BYE, wherever it has come from.
     pub(super) fn abandon(&mut self, office: &mut Office, now: Now) {
         if let Some(client) = self.transfer_mut().and_then(Transfer::asking).map(|asking| asking.client) {
             self.forget(client);
         }
         let Some(transfer) = self.transfer_mut() else { return };
-        let (index, home, lost, cseq, answered, pending, offered) = match &mut transfer.stage {
+        let (index, home, (lost, silent), cseq, answered, pending, offered) = match &mut transfer.stage {
             Stage::Joining(it) => {
-                (it.branch, it.home.take(), it.lost, it.ack_cseq, !it.acked, false, it.acked)
+                (it.branch, it.home.take(), (it.lost, false), it.ack_cseq, !it.acked, false, it.acked)
             }
             Stage::Asking(it) => {
-                (it.branch, it.home.take(), it.lost, it.cseq, false, it.is_pending(), it.offered)
+                let gone = (it.lost, it.silent);
+                (it.branch, it.home.take(), gone, it.cseq, false, it.is_pending(), it.offered)
             }
             Stage::Deciding | Stage::Ringing(_) | Stage::Fetching { .. } => return,
         };
@@ -245,18 +248,17 @@ impl Call {
         }
         self.log.leg_ended(now, branch.entry, Some(200), verdict::word(LegOutcome::Failed));
         match home {
-            Some(home) if !lost => {
+            Some(home) if !lost && !silent => {
                 let guest = Box::new(branch.as_guest(office, home, dialog, offered));
                 office.errands.push(Errand::Return { from: self.key, guest });
             }
             home => {
                 branch.channel = None;
                 let flow = headers::flow_towards(&dialog, branch.flow, branch.behind_nat);
-                match home {
-                    Some(home) => office.errands.push(Errand::Gone { home }),
-                    None if lost => {}
-                    None => self.bye_in(office, now, &mut dialog, flow),
+                if !lost {
+                    self.bye_in(office, now, &mut dialog, flow);
                 }
+                office.errands.extend(home.map(|home| Errand::Gone { home }));
             }
         }
     }
@@ -307,6 +309,7 @@ impl Asking {
             again: None,
             until: None,
             lost: false,
+            silent: false,
         }
     }
 

@@ -13,7 +13,7 @@ pub enum Errand {
     Fetch { to: CallKey, dialog: DialogId, user: Named },
     /// Nothing came of it: the dialog goes back, and is ended where nobody is left there.
     Return { from: CallKey, guest: Box<Guest> },
-    /// Its party has hung up meanwhile.
+    /// Its party has hung up meanwhile, or was hung up on.
     Gone { home: Home },
     /// Whoever makes this call wants to take somebody's place in another one.
     PickUp { by: CallKey },

@@ -439,6 +439,27 @@ fn one_who_never_answers_keeps_nothing_alive_once_all_have_hung_up() {
 }
 
 #[test]
+fn one_who_answers_no_longer_is_hung_up_on_and_the_other_call_goes_on() {
+    // Nothing but 100; and what says that there is no such dialog, or nobody (RFC 3261 §12.2.1.2).
+    for (status, told_so) in [
+        (100, "SIP/2.0 408 Request Timeout"),
+        (408, "SIP/2.0 408 Request Timeout"),
+        (481, "SIP/2.0 481 Call/Transaction Does Not Exist"),
+    ] {
+        let (mut world, first, second) = two_calls(CLEAR, 1);
+        world.phone(CID).reinvite_status = status;
+        refer(&mut world, BOB, &first, &second);
+        world.run(s(75));
+        assert_eq!(told(&mut world, BOB), ["SIP/2.0 100 Trying", told_so]);
+        assert_eq!([ANN, BOB, CID].map(|address| world.phone(address).byes), [0, 1, 1], "{status}");
+        let anns = world.phone(ANN).finals.keys().next().unwrap().clone();
+        assert_joined(&mut world, (ANN, &anns), (BOB, &first));
+        hang_up(&mut world, BOB, &first);
+        assert_at_rest(&mut world);
+    }
+}
+
+#[test]
 fn one_who_names_no_dialog_of_theirs_transfers_nobody() {
     let (mut world, first, second) = two_calls(CLEAR, 1);
     let own = world.phone(BOB).replaces(&first).replace(';', "%3B").replace('=', "%3D");
