@@ -88,8 +88,9 @@ impl Mischief {
     ];
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Phase {
+    #[default]
     Calling,
     Early,
     Confirmed,
@@ -97,6 +98,7 @@ pub enum Phase {
 }
 
 /// One INVITE of its own or of another's, and the dialog that came of it.
+#[derive(Default)]
 pub struct Session {
     pub outgoing: bool,
     pub phase: Phase,

@@ -128,8 +128,6 @@ impl Agent {
     fn invited(&mut self, desk: &mut Desk<'_>, heard: &Heard<'_>) {
         let own_tag = self.fresh("u");
         self.sessions.push(Session {
-            outgoing: false,
-            phase: Phase::Calling,
             call_id: heard.call_id.to_owned(),
             own: format!("{};tag={own_tag}", heard.to),
             own_tag,
@@ -140,13 +138,8 @@ impl Agent {
             invite_cseq: heard.cseq,
             head: Agent::head(heard),
             offered: !heard.body.is_empty(),
-            cancels: false,
-            cancelled: false,
-            never_acks: false,
-            ignores_reliable: false,
-            rseq: 0,
             version: 1,
-            talks: None,
+            ..Session::default()
         });
         let session = self.sessions.len() - 1;
         if desk.closing {
@@ -272,7 +265,6 @@ impl Agent {
         let to = of.own.split(";tag=").next().unwrap_or_default();
         let own = format!("{to};tag={own_tag}");
         let twin = Session {
-            outgoing: false,
             phase: Phase::Confirmed,
             call_id: of.call_id.clone(),
             own: own.clone(),
@@ -280,17 +272,11 @@ impl Agent {
             theirs: of.theirs.clone(),
             target: of.target.clone(),
             cseq: 200,
-            branch: String::new(),
             invite_cseq: of.invite_cseq,
             head: of.head.clone(),
             offered: of.offered,
-            cancels: false,
-            cancelled: false,
-            never_acks: false,
-            ignores_reliable: false,
-            rseq: 0,
             version: 1,
-            talks: None,
+            ..Session::default()
         };
         let (head, id) = (of.head.clone(), (of.call_id.clone(), of.invite_cseq));
         self.sessions.push(twin);

@@ -56,7 +56,6 @@ impl Agent {
         let theirs = format!("<sip:{to}@{DOMAIN}>");
         self.sessions.push(Session {
             outgoing: true,
-            phase: Phase::Calling,
             call_id,
             own_tag,
             own,
@@ -65,15 +64,9 @@ impl Agent {
             cseq: 1,
             branch: branch.clone(),
             invite_cseq: 1,
-            head: String::new(),
             offered: !body.is_empty(),
-            cancels: false,
-            cancelled: false,
-            never_acks: false,
-            ignores_reliable: false,
-            rseq: 0,
             version: 1,
-            talks: None,
+            ..Session::default()
         });
         let session = self.sessions.len() - 1;
         let bytes = self.in_dialog(session, "INVITE", 1, &branch, fields, body);
