@@ -83,10 +83,10 @@ impl Call {
     /// The caller can be heard and spoken to: it comes in, or is asked whether it may.
     pub(super) fn attend(&mut self, office: &mut Office, now: Now) {
         match self.room() {
-            Some((room, Stage::Outside)) if room.is_locked() => self.ask_for_pin(office, 0),
+            Some((room, Stage::Outside)) if room.is_locked() => self.ask_for_pin(office, now, 0),
             Some((_, Stage::Outside)) => self.come_in(office, now, None),
             // It has changed its codec: what it was told is told again, and in the room it stays.
-            Some((_, Stage::Asked { wrong })) => self.ask_for_pin(office, wrong),
+            Some((_, Stage::Asked { wrong })) => self.ask_for_pin(office, now, wrong),
             Some((_, Stage::TurnedAway)) => self.tell(office, LAST_WORDS, &["conference-goodbye"]),
             Some((_, Stage::Looked { .. } | Stage::Inside(_))) | None => {}
         }
@@ -116,9 +116,27 @@ impl Call {
         }
     }
 
-    fn ask_for_pin(&mut self, office: &mut Office, wrong: u8) {
+    /// What is guessed, and where its caller calls from.
+    fn guesser(&mut self) -> Option<(Named, String)> {
+        let conference = self.attendance()?.conference.clone();
+        Some((conference, self.log.from.origin.clone()))
+    }
+
+    fn ask_for_pin(&mut self, office: &mut Office, now: Now, wrong: u8) {
+        let Some((conference, source)) = self.guesser() else { return };
+        let shut_out = office.guesses.shut_out(now.mono, &conference, &source);
+        if let Some(lasts) = shut_out {
+            let minutes = lasts.as_secs().div_ceil(60);
+            let why =
+                format!("too many wrong PINs came from {source}: none is taken from there for {minutes} min");
+            self.log.why = Some(("pin_shut_out", why));
+        }
         let Some(attendance) = self.attendance() else { return };
-        if wrong >= TRIES_MAX {
+        if wrong == 0 && shut_out.is_some() {
+            attendance.stage = Stage::TurnedAway;
+            return self.tell(office, LAST_WORDS, &["conference-goodbye"]);
+        }
+        if wrong >= TRIES_MAX || shut_out.is_some() {
             attendance.stage = Stage::TurnedAway;
             return self.tell(office, LAST_WORDS, &["conference-wrong", "conference-goodbye"]);
         }
@@ -139,7 +157,13 @@ impl Call {
             return self.come_in(office, now, None); // no moderator, and nobody else is asked for anything
         }
         if digits.is_empty() {
-            return self.ask_for_pin(office, wrong + 1);
+            return self.ask_for_pin(office, now, wrong + 1);
+        }
+        if let Some((conference, source)) = self.guesser() {
+            if office.guesses.shut_out(now.mono, &conference, &source).is_some() {
+                return self.ask_for_pin(office, now, wrong + 1); // others have used up its tries meanwhile
+            }
+            office.guesses.tried(now.mono, &conference, &source);
         }
         if let Some(attendance) = self.attendance() {
             attendance.stage = Stage::Looked { wrong };
@@ -151,8 +175,13 @@ impl Call {
     /// What was entered is that PIN, or none of them.
     pub(super) fn looked_at(&mut self, office: &mut Office, now: Now, pin: Option<usize>) {
         match (self.room(), pin) {
-            (Some((_, Stage::Looked { .. })), Some(pin)) => self.come_in(office, now, Some(pin)),
-            (Some((_, Stage::Looked { wrong })), None) => self.ask_for_pin(office, wrong + 1),
+            (Some((_, Stage::Looked { .. })), Some(pin)) => {
+                if let Some((conference, source)) = self.guesser() {
+                    office.guesses.right(now.mono, &conference, &source);
+                }
+                self.come_in(office, now, Some(pin));
+            }
+            (Some((_, Stage::Looked { wrong })), None) => self.ask_for_pin(office, now, wrong + 1),
             _ => {}
         }
     }

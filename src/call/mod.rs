@@ -31,6 +31,7 @@ pub mod errand;
 pub mod folds;
 pub mod fork;
 pub mod geolocation;
+pub mod guesses;
 pub mod guest;
 pub mod headers;
 pub mod history;

@@ -8,6 +8,7 @@ use super::conference::Attended;
 use super::dialogs::Dialogs;
 use super::errand::Errand;
 use super::folds::Folds;
+use super::guesses::Guesses;
 use super::lines::{Lines, Target};
 use super::record::CallRecord;
 use super::rooms::Rooms;
@@ -137,6 +138,8 @@ pub struct Office {
     pub budgets: Budgets,
     /// Conferences that somebody is in.
     pub rooms: Rooms,
+    /// Wrong PINs of conferences.
+    pub guesses: Guesses,
     /// Call-back numbers of recent emergency calls, by domain, and until when.
     callbacks: FxHashMap<Named, Instant>,
     /// Calls that each user is part of: made by them, or answered by them.
@@ -191,6 +194,7 @@ impl Office {
             lines: Lines::default(),
             budgets: Budgets::default(),
             rooms: Rooms::default(),
+            guesses: Guesses::default(),
             callbacks: FxHashMap::default(),
             active: FxHashMap::default(),
             dialogs: Dialogs::default(),

@@ -267,6 +267,38 @@ fn who_has_no_pin_after_three_tries_is_hung_up_on() {
 }
 
 #[test]
+fn a_pin_is_not_found_out_by_calling_again_and_again() {
+    let mut world = world("pin = \"plain:1234\"");
+    let leaves = |world: &mut World| {
+        let (at, number, said) = heard(world);
+        world.input(Input::Voice(Report::Played { at, number }));
+        world.run(s(2));
+        said
+    };
+    for _ in 0..4 {
+        dial(&mut world, ANN, "820");
+        (0..3).for_each(|_| enters(&mut world, "0000", None));
+        assert_eq!(leaves(&mut world), "conference-wrong conference-goodbye");
+    }
+    dial(&mut world, ANN, "820");
+    assert_eq!(leaves(&mut world), "conference-goodbye", "Ann is not even asked");
+    let said = &world.records.last().unwrap().explanation.steps;
+    let why = "too many wrong PINs came from device:ann1: none is taken from there for 5 min";
+    assert!(
+        said.iter().any(|step| (step.tag.as_str(), step.why.as_str()) == ("pin_shut_out", why)),
+        "{said:?}"
+    );
+    dial(&mut world, BOB, "820");
+    enters(&mut world, "1234", Some(0));
+    assert_eq!(people(&world), [1], "others come in as ever");
+    world.run(s(300));
+    dial(&mut world, ANN, "820");
+    assert_eq!(heard(&world).2, "conference-pin", "in time Ann is asked again");
+    enters(&mut world, "1234", Some(0));
+    assert_eq!(people(&world), [2]);
+}
+
+#[test]
 fn a_conference_with_a_moderator_begins_when_the_moderator_comes() {
     let mut world = world(LOCKED);
     for (who, pin, others) in [(ANN, "1234", 0), (BOB, "9876", 2), (CID, "1234", 3)] {
