@@ -4,7 +4,7 @@
 //! `backlog` says when. A refusal keeps nothing (RFC 3261 §8.2.7).
 
 use super::backlog::Class;
-use super::{Action, Event, Input, Switch, urgent};
+use super::{Action, Counters, Event, Input, Switch, urgent};
 use crate::clock::Now;
 use crate::sip::{Flow, Message, glance};
 use crate::subscription;
@@ -35,15 +35,26 @@ pub(super) struct Overload {
 struct Episode {
     began: Instant,
     last: Instant,
-    refused: Refused,
+    /// What had been refused before.
+    before: Refused,
 }
 
-/// What was refused, by what it was.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What was refused since the start, by what it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Refused {
     calls: u64,
     registrations: u64,
     others: u64,
+}
+
+impl Refused {
+    fn of(counters: &Counters) -> Refused {
+        Refused {
+            calls: counters.overload_calls_total,
+            registrations: counters.overload_registrations_total,
+            others: counters.overload_others_total,
+        }
+    }
 }
 
 impl Overload {
@@ -56,17 +67,10 @@ impl Overload {
         self.episode.map(|episode| episode.last + OVER_AFTER)
     }
 
-    /// One more; `true` where it is the first.
-    fn refused(&mut self, now: Instant, class: Class) -> bool {
+    /// One more, after those; `true` where it is the first.
+    fn refused(&mut self, now: Instant, before: Refused) -> bool {
         let begins = self.episode.is_none();
-        let refused = Refused::default();
-        let episode = self.episode.get_or_insert(Episode { began: now, last: now, refused });
-        episode.last = now;
-        match class {
-            Class::Call => episode.refused.calls += 1,
-            Class::Registration => episode.refused.registrations += 1,
-            Class::Begun | Class::Other | Class::Spent => episode.refused.others += 1,
-        }
+        self.episode.get_or_insert(Episode { began: now, last: now, before }).last = now;
         begins
     }
 
@@ -85,10 +89,12 @@ impl Overload {
     }
 
     /// What there is to tell of one that is over.
-    fn over(&mut self, now: Instant) -> Option<Event> {
-        let episode = self.episode.filter(|episode| now >= episode.last + OVER_AFTER)?;
-        self.episode = None;
-        let Refused { calls, registrations, others } = episode.refused;
+    fn over(&mut self, now: Instant, refused: Refused) -> Option<Event> {
+        let episode = self.episode.take_if(|episode| now >= episode.last + OVER_AFTER)?;
+        let Refused { calls, registrations, others } = episode.before;
+        let calls = refused.calls.saturating_sub(calls);
+        let registrations = refused.registrations.saturating_sub(registrations);
+        let others = refused.others.saturating_sub(others);
         let for_ms = episode.last.saturating_duration_since(episode.began).as_millis();
         let for_ms = u64::try_from(for_ms).unwrap_or(u64::MAX);
         Some(Event::OverloadEnded { for_ms, calls, registrations, others })
@@ -113,7 +119,7 @@ impl Switch {
 
     /// Refuses a request for which there is no time. One that is a retransmission of what we do already is taken in all the same: it is not new.
     pub fn refuse(&mut self, now: Now, class: Class, flow: Flow, bytes: Bytes, out: &mut Vec<Action>) {
-        if self.overload.refused(now.mono, class) {
+        if self.overload.refused(now.mono, Refused::of(&self.counters)) {
             self.counters.overloads_total += 1;
             self.told.push(Event::OverloadBegan {});
         }
@@ -138,7 +144,7 @@ impl Switch {
 
     /// Tells of an overload that is over.
     pub(super) fn calm(&mut self, now: Now) {
-        self.told.extend(self.overload.over(now.mono));
+        self.told.extend(self.overload.over(now.mono, Refused::of(&self.counters)));
     }
 
     /// Whether it names a dialog that stands, by the tag that only its party was told.
