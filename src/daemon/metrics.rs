@@ -185,6 +185,13 @@ fn on_the_wire(out: &mut String, traffic: &Traffic) {
     }
     family(out, "connections", "gauge", "Connections that stand: TCP, TLS and WebSockets.");
     line(out, "connections", "", traffic.connections.value());
+    family(
+        out,
+        "overload_sieve",
+        "gauge",
+        "1 while the kernel drops a part of what is new by UDP, because too much comes to be read and refused.",
+    );
+    line(out, "overload_sieve", "", traffic.sieve.value());
     for (name, value, help) in [
         ("connections_accepted", &traffic.connections_accepted, "Connections accepted."),
         ("connections_opened", &traffic.connections_opened, "Connections opened by us."),

@@ -79,6 +79,8 @@ pub struct Traffic {
     pub slow_readers: Count,
     /// Closed because nothing, or no whole message, came for too long.
     pub idle_closed: Count,
+    /// 1 while the kernel drops a part of what is new.
+    pub sieve: Count,
 }
 
 impl Traffic {

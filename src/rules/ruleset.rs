@@ -103,7 +103,23 @@ impl Ruleset {
     /// Whether some domain takes this text for an emergency number. Gathered when first asked: asking is for what is refused.
     #[must_use]
     pub fn is_emergency_number(&self, text: &str) -> bool {
-        let Emergencies { numbers, patterns, prefixes } = self.emergencies.get_or_init(|| {
+        let Emergencies { numbers, patterns, prefixes } = self.emergencies();
+        let is_one =
+            |text: &str| numbers.contains(text) || patterns.iter().any(|pattern| pattern.matches(text));
+        is_one(text) || prefixes.iter().filter_map(|prefix| text.strip_prefix(&**prefix)).any(is_one)
+    }
+
+    /// Every text that [`Ruleset::is_emergency_number`] takes for one, while they are few. `None`: there are patterns, which take too many.
+    #[must_use]
+    pub fn emergency_numbers(&self) -> Option<Vec<String>> {
+        let Emergencies { numbers, patterns, prefixes } = self.emergencies();
+        let before = || std::iter::once("").chain(prefixes.iter().map(|prefix| &**prefix));
+        let all = numbers.iter().flat_map(|number| before().map(move |before| format!("{before}{number}")));
+        patterns.is_empty().then(|| all.collect())
+    }
+
+    fn emergencies(&self) -> &Emergencies {
+        self.emergencies.get_or_init(|| {
             let domains = || self.domains.values();
             let all = || domains().flat_map(|domain| &domain.emergency_numbers).map(|(pattern, _)| pattern);
             let lines = domains().filter_map(|domain| domain.outside_line.as_deref());
@@ -112,10 +128,7 @@ impl Ruleset {
                 patterns: all().filter(|pattern| pattern.literal().is_none()).cloned().collect(),
                 prefixes: lines.chain(HABITUAL_PREFIXES).map(Box::from).collect(),
             }
-        });
-        let is_one =
-            |text: &str| numbers.contains(text) || patterns.iter().any(|pattern| pattern.matches(text));
-        is_one(text) || prefixes.iter().filter_map(|prefix| text.strip_prefix(&**prefix)).any(is_one)
+        })
     }
 
     /// The ranges that two domains both claim: a request from there would have no one domain.
@@ -237,6 +250,25 @@ mod tests {
         assert_eq!(from(&rules, "[::ffff:198.51.100.8]:5060", "x").unwrap(), "one.test trunk t");
         assert!(rules.is_known_source("198.51.100.9:1".parse().unwrap()));
         assert!(!rules.is_known_source("203.0.113.1:5060".parse().unwrap()));
+    }
+
+    #[test]
+    fn emergency_numbers_are_told_while_no_pattern_takes_more_of_them() {
+        let rules = Ruleset::new([domain("one.test", "", "")]);
+        let numbers = rules.emergency_numbers().unwrap();
+        assert!(["911", "9911", "0911"].iter().all(|number| numbers.iter().any(|told| told == number)));
+        assert!(numbers.iter().all(|number| rules.is_emergency_number(number)), "{numbers:?}");
+        let with = |class: &str| {
+            let text = format!(
+                "schema = 1\n[domain]\nname = \"one.test\"\ntimezone = \"UTC\"\ncountry = \"US\"\n{class}"
+            );
+            let loaded = crate::rules::source::load(&Files([("domain.toml".into(), text.into())].into()));
+            let model = loaded.model.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics));
+            Ruleset::new([Arc::new(Domain::compile(&model, Secrets::default(), 1).unwrap())])
+        };
+        let told = with("[class.emergency]\nmatch = [\"777\"]\n").emergency_numbers().unwrap();
+        assert!(told.contains(&"777".to_owned()) && told.contains(&"9777".to_owned()), "{told:?}");
+        assert_eq!(with("[class.emergency]\nmatch = [\"77X\"]\n").emergency_numbers(), None);
     }
 
     #[test]

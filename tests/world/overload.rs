@@ -48,7 +48,7 @@ impl Rush {
     fn work(&mut self) {
         while let Some(next) = self.backlog.next(self.field.now.mono) {
             let sent = match next {
-                Next::Do((flow, bytes)) => {
+                Next::Do(_, (flow, bytes)) => {
                     let message = Message::parse(bytes).unwrap();
                     let sent = self.field.input(Input::Packet { flow, message });
                     self.field.pass(COST);

@@ -1,6 +1,6 @@
 //! Calls at a rate, and what becomes of them.
 
-use crate::{field, socket, status};
+use crate::{field, socket, status, towards};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::io::ErrorKind;
@@ -14,6 +14,10 @@ const RETRANSMISSIONS: u32 = 3;
 /// Calls begun, and messages read, between two looks at what else there is to do.
 const BATCH: u64 = 16;
 const READ_MAX: usize = 128;
+/// What the socket that is handed over cuts what is sent into (`UDP_SEGMENT`): an INVITE is filled up to it, so that a batch of them is one
+/// system call and one way through the stack. Else who offers would be slower than who answers.
+const SEGMENT: usize = 768;
+const SEGMENTS_MAX: usize = 32;
 const SDP: &str = "v=0\r\no=- 1 1 IN IP4 127.77.0.2\r\ns=-\r\nc=IN IP4 127.77.0.2\r\nt=0 0\r\nm=audio 6000 RTP/AVP 8\r\na=rtpmap:8 PCMA/8000\r\n";
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -59,6 +63,8 @@ struct Rush {
     server: SocketAddr,
     caller: UdpSocket,
     callee: UdpSocket,
+    /// INVITEs of [`SEGMENT`] octets that go out at once, where the socket cuts them.
+    bulk: Option<Vec<u8>>,
     me: String,
     there: String,
     calls: HashMap<u64, Call>,
@@ -70,12 +76,16 @@ struct Rush {
 }
 
 pub fn run(server: SocketAddr, ip: &str, rate: f64, secs: f64, held: u64) {
-    let (caller, callee) = (socket(ip, server), socket(ip, server));
+    let given = listenfd::ListenFd::from_env().take_udp_socket(0).ok().flatten();
+    let bulk = given.is_some().then(Vec::new);
+    let caller = given.map_or_else(|| socket(ip, server), |caller| towards(caller, server));
+    let callee = socket(ip, server);
     let (me, there) = (caller.local_addr().unwrap().to_string(), callee.local_addr().unwrap().to_string());
     let mut rush = Rush {
         server,
         caller,
         callee,
+        bulk,
         me,
         there,
         calls: HashMap::new(),
@@ -100,6 +110,7 @@ pub fn run(server: SocketAddr, ip: &str, rate: f64, secs: f64, held: u64) {
         let due = (rate * passed) as u64;
         let batch = (due - begun).min(BATCH);
         (0..batch).for_each(|_| rush.begin(Kind::Offered));
+        rush.flush();
         begun += batch;
         if passed >= next_ask && !keys.is_empty() {
             next_ask += 1.0 / keys.len() as f64;
@@ -153,6 +164,37 @@ impl Rush {
         )
     }
 
+    /// So long that it can be sent with others.
+    fn filled(&self, mut text: String) -> String {
+        const FIELD: &str = "Subject: \r\n";
+        if self.bulk.is_some() {
+            let more = SEGMENT.checked_sub(text.len() + FIELD.len()).unwrap();
+            let at = text.find("Max-Forwards").unwrap();
+            text.insert_str(at, &format!("Subject: {}\r\n", "x".repeat(more)));
+        }
+        text
+    }
+
+    /// Sends it, if need be with others.
+    fn post(&mut self, text: &str) {
+        match &mut self.bulk {
+            Some(bulk) if text.len() == SEGMENT => bulk.extend_from_slice(text.as_bytes()),
+            _ => {
+                let _ = self.caller.send(text.as_bytes());
+            }
+        }
+        if self.bulk.as_ref().is_some_and(|bulk| bulk.len() >= SEGMENT * SEGMENTS_MAX) {
+            self.flush();
+        }
+    }
+
+    fn flush(&mut self) {
+        if let Some(bulk) = self.bulk.as_mut().filter(|bulk| !bulk.is_empty()) {
+            let _ = self.caller.send(bulk);
+            bulk.clear();
+        }
+    }
+
     fn request(&self, method: &str, key: u64, cseq: u32, uri: &str, to: &str, body: &str) -> String {
         let me = &self.me;
         let kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
@@ -175,6 +217,7 @@ impl Rush {
             Kind::Help => self.counts.help += 1,
             Kind::Held | Kind::Probe => {}
         }
+        let text = if kind == Kind::Offered { self.filled(text) } else { text };
         let call = Call { kind, waits: None, sent: 0, cseq: 1, dialog: None };
         self.calls.insert(key, call);
         self.send(key, text);
@@ -182,7 +225,7 @@ impl Rush {
 
     /// Sends a request, and again while nothing is heard.
     fn send(&mut self, key: u64, text: String) {
-        let _ = self.caller.send(text.as_bytes());
+        self.post(&text);
         let now = Instant::now();
         let Some(call) = self.calls.get_mut(&key) else { return };
         call.sent = 0;
@@ -196,14 +239,18 @@ impl Rush {
         while self.timers.peek().is_some_and(|timer| timer.0.0 <= now) {
             let Some(Reverse((_, key, cseq, sent))) = self.timers.pop() else { break };
             let Some(call) = self.calls.get_mut(&key) else { continue };
-            let Some((text, _)) = call.waits.as_ref().filter(|_| call.cseq == cseq) else { continue };
-            if call.sent == u32::MAX || sent >= RETRANSMISSIONS {
+            if call.cseq != cseq || call.sent == u32::MAX || sent >= RETRANSMISSIONS {
                 continue; // provisionally answered, or given up
             }
-            let _ = self.caller.send(text.as_bytes());
+            let Some((text, since)) = call.waits.take() else { continue };
+            self.post(&text);
+            if let Some(call) = self.calls.get_mut(&key) {
+                call.waits = Some((text, since));
+            }
             self.counts.resent += 1;
             later.push(Reverse((now + T1 * (2 << sent), key, cseq, sent + 1)));
         }
+        self.flush();
         self.timers.extend(later);
     }
 

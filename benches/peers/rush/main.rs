@@ -32,7 +32,10 @@ fn status(message: &str) -> Option<u16> {
 }
 
 fn socket(ip: &str, server: SocketAddr) -> UdpSocket {
-    let socket = UdpSocket::bind(format!("{ip}:0")).unwrap();
+    towards(UdpSocket::bind(format!("{ip}:0")).unwrap(), server)
+}
+
+fn towards(socket: UdpSocket, server: SocketAddr) -> UdpSocket {
     socket.connect(server).unwrap();
     socket.set_nonblocking(true).unwrap();
     let _ = socket2::SockRef::from(&socket).set_recv_buffer_size(4 << 20);

@@ -28,6 +28,11 @@ pub(crate) trait Machine {
     fn refuse(&mut self, now: Now, class: Class, flow: Flow, bytes: Bytes, out: &mut Vec<Action>) {
         let _ = (now, class, flow, bytes, out);
     }
+
+    /// The numbers that are called for help, where they can be told.
+    fn emergency_numbers(&self) -> Option<Vec<String>> {
+        None
+    }
 }
 
 impl Machine for Switch {
@@ -49,5 +54,9 @@ impl Machine for Switch {
 
     fn refuse(&mut self, now: Now, class: Class, flow: Flow, bytes: Bytes, out: &mut Vec<Action>) {
         Switch::refuse(self, now, class, flow, bytes, out);
+    }
+
+    fn emergency_numbers(&self) -> Option<Vec<String>> {
+        self.ruleset().emergency_numbers()
     }
 }

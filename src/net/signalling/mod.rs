@@ -11,6 +11,7 @@
 pub mod connections;
 mod machine;
 mod pace;
+mod sieve;
 mod thread;
 
 use crate::call::budgets::Usage;

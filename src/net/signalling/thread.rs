@@ -5,6 +5,7 @@ use super::Sinks;
 use super::connections::{Connections, Expected};
 use super::machine::Machine;
 use super::pace::Pace;
+use super::sieve::{Sieve, filter};
 use crate::clock::Now;
 use crate::net::clock;
 use crate::net::listen::{Bound, Listener};
@@ -98,6 +99,7 @@ pub(super) struct Edge<M, S> {
     /// More has come than is done at once: what is new waits here.
     backlog: Backlog<(Flow, Bytes)>,
     crowded: bool,
+    sieve: Sieve,
     /// Inputs of this round.
     inputs: u32,
     /// When the machine's timers were last looked at.
@@ -147,6 +149,7 @@ impl<M: Machine, S: Sinks> Edge<M, S> {
             taken: Vec::new(),
             backlog: Backlog::default(),
             crowded: false,
+            sieve: Sieve::default(),
             inputs: 0,
             timed: None,
             failed: VecDeque::new(),
@@ -178,7 +181,7 @@ impl<M: Machine, S: Sinks> Edge<M, S> {
             }
             now = clock::now();
             self.inputs = 0;
-            self.crowded = !self.backlog.is_empty() || events.iter().count() >= CROWD;
+            self.crowded = !self.backlog.is_empty() || self.sieve.is_on() || events.iter().count() >= CROWD;
             let mut woken = queue == Queue::MoreToCome;
             for (token, interest) in events.iter() {
                 match token & KIND {
@@ -194,6 +197,7 @@ impl<M: Machine, S: Sinks> Edge<M, S> {
             self.timers(now);
             self.tell_failures(now);
             self.catch_up(now);
+            self.sift(now);
             self.media.wake();
             self.media_broken |= self.voice.pass_on().is_err();
             self.pace.round(now.mono, self.inputs);
@@ -221,7 +225,7 @@ impl<M: Machine, S: Sinks> Edge<M, S> {
             self.machine.deadline().map(|at| self.timed.map_or(at, |timed| at.max(timed + TIMER_SLACK)));
         let sweep = self.swept.map(|swept| swept + SWEEP_EVERY);
         let again = self.voice.is_behind().then(|| now.mono + VOICE_AGAIN);
-        let next = deadline.into_iter().chain(sweep).chain(again).min();
+        let next = deadline.into_iter().chain(sweep).chain(again).chain(self.sieve.deadline()).min();
         next.map(|next| next.saturating_duration_since(now.mono))
     }
 
@@ -306,6 +310,7 @@ impl<M: Machine, S: Sinks> Edge<M, S> {
             Class::Begun => self.read(now, flow, bytes),
             Class::Spent => {}
             class => {
+                self.sieve.came(flow.transport, class);
                 if let Err((flow, bytes)) = self.backlog.put(now.mono, class, (flow, bytes)) {
                     self.refuse(now, class, flow, bytes);
                 }
@@ -322,14 +327,32 @@ impl<M: Machine, S: Sinks> Edge<M, S> {
                 return;
             }
             match self.backlog.next(at) {
-                Some(Next::Do((flow, bytes))) => self.read(now, flow, bytes),
+                Some(Next::Do(class, (flow, bytes))) => {
+                    self.sieve.done(flow.transport, class);
+                    self.read(now, flow, bytes);
+                }
                 Some(Next::Refuse(class, (flow, bytes))) => self.refuse(now, class, flow, bytes),
                 None => return,
             }
         }
     }
 
+    /// Settles what the kernel lets through of what is new.
+    fn sift(&mut self, now: Now) {
+        let Some(lots) = self.sieve.turn(now.mono) else { return };
+        let numbers = self.machine.emergency_numbers();
+        for (local, listener) in &self.listeners {
+            let Listener::Udp(socket) = listener else { continue };
+            if let Err(error) = filter::apply(socket, lots, numbers.as_deref()) {
+                tracing::warn!(%error, listener = %local, "the kernel takes no socket filter, so all that is too much is read");
+                self.sieve.give_up(now.mono);
+            }
+        }
+        self.traffic.sieve.set(usize::from(self.sieve.is_on()));
+    }
+
     fn refuse(&mut self, now: Now, class: Class, flow: Flow, bytes: Bytes) {
+        self.sieve.refused(flow.transport, class);
         let mut actions = std::mem::take(&mut self.actions);
         self.machine.refuse(now, class, flow, bytes, &mut actions);
         self.carry_out(now, actions);
