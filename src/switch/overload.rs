@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 
 /// When nothing was refused for so long, it is over.
 pub const OVER_AFTER: Duration = Duration::from_secs(1);
-/// Refusals that are said in a second; what goes beyond is dropped (RFC 3261 §21.5.4 leaves us that): saying them would cost calls.
+/// Refusals that are said in a second to datagrams; what goes beyond is dropped (RFC 3261 §21.5.4 leaves us that): saying them would cost calls, and
+/// it comes again. What came by a connection does not (§17.1.2.2), and is always answered.
 pub const REFUSALS_S: u32 = 20_000;
 /// What Retry-After says of a call, in seconds: whoever is told sends us nothing else for so long (RFC 3261 §21.5.4), so it is short.
 const CALL_AGAIN_S: Range<u32> = 1..5;
@@ -128,7 +129,7 @@ impl Switch {
             Class::Registration => self.counters.overload_registrations_total += 1,
             Class::Begun | Class::Other | Class::Spent => self.counters.overload_others_total += 1,
         }
-        if !self.overload.says(now.mono) {
+        if !flow.transport.is_reliable() && !self.overload.says(now.mono) {
             self.counters.overload_dropped_total += 1;
             return self.flush(out);
         }

@@ -1,11 +1,12 @@
 //! More comes than can be done: what is refused, in which order, and how (RFC 3261 §21.5.4). Time passes by what is done.
 
-use crate::registrar::{Field, Sent, udp};
+use crate::registrar::{Field, Sent, tcp, udp};
 use crate::{A_LINE, DOMAIN, net::configured, s};
 use bytes::Bytes;
 use ringtree::sip::{Flow, Message, Method, Name};
 use ringtree::switch::Input;
 use ringtree::switch::backlog::{Backlog, CALL_WAITS, Class, Next, OTHER_WAITS};
+use ringtree::switch::overload::REFUSALS_S;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -200,6 +201,17 @@ fn a_refusal_keeps_nothing_and_its_ack_costs_nothing() {
     let ack = request("ACK", ANN, &format!("sip:999@{DOMAIN}"), "call1", to, 1);
     let (switch, now) = (&mut rush.field.switch, rush.field.now);
     assert_eq!(switch.class(now, &flow, ack.as_bytes()), Class::Spent);
+}
+
+#[test]
+fn what_came_by_a_connection_is_always_answered_and_datagrams_as_far_as_that_can_be_said() {
+    let mut field = Field::new();
+    let mut said = |flow: Flow| {
+        let refused = (0..5_000).map(|n| field.refuse(Class::Registration, flow, Bytes::from(register(n))));
+        refused.filter(|sent| !sent.is_empty()).count()
+    };
+    assert_eq!(said(udp(BOB)), REFUSALS_S as usize / 10, "it comes again (RFC 3261 §17.1.2.2)");
+    assert_eq!(said(tcp(1)), 5_000, "it does not");
 }
 
 #[test]
