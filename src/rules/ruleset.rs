@@ -260,7 +260,8 @@ mod tests {
         assert!(numbers.iter().all(|number| rules.is_emergency_number(number)), "{numbers:?}");
         let with = |class: &str| {
             let text = format!(
-                "schema = 1\n[domain]\nname = \"one.test\"\ntimezone = \"UTC\"\ncountry = \"US\"\n{class}"
+                "schema = 1\n[domain]\nname = \"one.test\"\ntimezone = \"UTC\"\ncountry = \"US\"\n\
+                 [trunk.t]\nproxy = \"192.0.2.1\"\n[[route]]\nclasses = [\"emergency\"]\nvia = [\"t\"]\n{class}"
             );
             let loaded = crate::rules::source::load(&Files([("domain.toml".into(), text.into())].into()));
             let model = loaded.model.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics));
