@@ -3,7 +3,7 @@
 //! They are counted by conference and by where the call comes from, a device or a trunk: what number a trunk says is its caller's to choose. Who
 //! guesses from outside shuts the outside out, and nobody else.
 //!
-//! Bound: [`SOURCES_MAX`] of them; at the limit whoever tried least recently is forgotten.
+//! Bound: [`SOURCES_MAX`] of them; at the limit the one whose wrong PINs have been forgiven for longest is forgotten.
 
 use super::office::Named;
 use rustc_hash::FxHashMap;
@@ -39,6 +39,12 @@ impl Wrong {
 }
 
 impl Guesses {
+    /// Sources that have given wrong PINs.
+    #[must_use]
+    pub fn sources(&self) -> usize {
+        self.wrong.len()
+    }
+
     /// Whether whoever calls from there may not try any more, and for how long.
     #[must_use]
     pub fn shut_out(&self, now: Instant, conference: &Named, source: &str) -> Option<Duration> {
@@ -59,12 +65,12 @@ impl Guesses {
         self.wrong.insert(key, Wrong { count: wrong.count.saturating_add(1), ..wrong });
     }
 
-    /// It was right, which forgives another one: many call by the same trunk, and some press a wrong key.
+    /// It was right. That forgives no other one: who knows the one PIN of a conference may be after the other.
     pub fn right(&mut self, now: Instant, conference: &Named, source: &str) {
         let key = (conference.clone(), source.into());
         let Some(wrong) = self.wrong.get_mut(&key) else { return };
         *wrong = wrong.at(now);
-        wrong.count = wrong.count.saturating_sub(2);
+        wrong.count = wrong.count.saturating_sub(1);
         if wrong.count == 0 {
             self.wrong.remove(&key);
         }
@@ -101,19 +107,20 @@ mod tests {
     }
 
     #[test]
-    fn right_ones_count_for_nothing_and_forgive() {
+    fn right_ones_count_for_nothing_and_forgive_nothing() {
         let (mut guesses, now, board, _) = rooms();
         for _ in 0..100 {
             guesses.tried(now, &board, "trunk:line");
             guesses.right(now, &board, "trunk:line");
         }
-        assert!(guesses.wrong.is_empty());
-        for _ in 0..100 {
-            guesses.tried(now, &board, "trunk:line"); // a wrong one for each that is right
-            guesses.tried(now, &board, "trunk:line");
+        assert_eq!(guesses.sources(), 0);
+        for _ in 0..WRONG_MAX {
+            assert_eq!(guesses.shut_out(now, &board, "trunk:line"), None);
+            guesses.tried(now, &board, "trunk:line"); // for the moderator's
+            guesses.tried(now, &board, "trunk:line"); // the participants', which is known
             guesses.right(now, &board, "trunk:line");
         }
-        assert_eq!(guesses.shut_out(now, &board, "trunk:line"), None);
+        assert_eq!(guesses.shut_out(now, &board, "trunk:line"), Some(FORGIVEN_EVERY));
     }
 
     #[test]

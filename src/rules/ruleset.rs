@@ -115,7 +115,7 @@ impl Ruleset {
         let Emergencies { numbers, patterns, prefixes } = self.emergencies();
         let before = || std::iter::once("").chain(prefixes.iter().map(|prefix| &**prefix));
         let all = numbers.iter().flat_map(|number| before().map(move |before| format!("{before}{number}")));
-        patterns.is_empty().then(|| all.collect())
+        patterns.is_empty().then(|| all.collect::<BTreeSet<_>>().into_iter().collect())
     }
 
     fn emergencies(&self) -> &Emergencies {

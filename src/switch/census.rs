@@ -83,6 +83,7 @@ impl Switch {
                 ("call-back numbers", callbacks),
                 ("sources of strangers", self.strangers.sources()),
                 ("flows that have proved themselves", self.proven.len()),
+                ("sources of wrong PINs", office.guesses.sources()),
             ],
             deadlines: vec![
                 ("client transactions", client_deadlines, clients),

@@ -18,6 +18,8 @@ const READ_MAX: usize = 128;
 /// system call and one way through the stack. Else who offers would be slower than who answers.
 const SEGMENT: usize = 768;
 const SEGMENTS_MAX: usize = 32;
+/// A 100 takes a few milliseconds.
+const UNHEARD: Duration = Duration::from_millis(200);
 const SDP: &str = "v=0\r\no=- 1 1 IN IP4 127.77.0.2\r\ns=-\r\nc=IN IP4 127.77.0.2\r\nt=0 0\r\nm=audio 6000 RTP/AVP 8\r\na=rtpmap:8 PCMA/8000\r\n";
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -45,6 +47,7 @@ struct Counts {
     refused: u64,
     otherwise: u64,
     resent: u64,
+    unsent: u64,
     setup_ms: Vec<f64>,
     asked: u64,
     answered: u64,
@@ -180,7 +183,8 @@ impl Rush {
         match &mut self.bulk {
             Some(bulk) if text.len() == SEGMENT => bulk.extend_from_slice(text.as_bytes()),
             _ => {
-                let _ = self.caller.send(text.as_bytes());
+                assert!(self.bulk.is_none() || text.len() <= SEGMENT, "it would be cut");
+                self.counts.unsent += u64::from(self.caller.send(text.as_bytes()).is_err());
             }
         }
         if self.bulk.as_ref().is_some_and(|bulk| bulk.len() >= SEGMENT * SEGMENTS_MAX) {
@@ -190,7 +194,8 @@ impl Rush {
 
     fn flush(&mut self) {
         if let Some(bulk) = self.bulk.as_mut().filter(|bulk| !bulk.is_empty()) {
-            let _ = self.caller.send(bulk);
+            let sent = self.caller.send(bulk).is_ok();
+            self.counts.unsent += if sent { 0 } else { (bulk.len() / SEGMENT) as u64 };
             bulk.clear();
         }
     }
@@ -294,6 +299,20 @@ impl Rush {
         }
     }
 
+    /// A probe that hears nothing at all was dropped: as good as refused.
+    fn unheard(&mut self) {
+        let waits = |call: &Call| call.waits.as_ref().is_some_and(|(_, since)| since.elapsed() > UNHEARD);
+        let is_one = |call: &Call| {
+            call.kind == Kind::Probe && call.dialog.is_none() && call.sent != u32::MAX && waits(call)
+        };
+        let unheard = self.calls.values_mut().filter(|call| is_one(call));
+        for call in unheard {
+            call.sent = u32::MAX; // said once
+            self.counts.probes_refused += 1;
+            self.counts.last_refused = Some(Instant::now());
+        }
+    }
+
     /// Seconds after the end of the rush until the last refusal, as seen by probes; a second without one is enough.
     fn normal(&mut self, ended: Instant) -> f64 {
         self.counts.last_refused = None;
@@ -302,6 +321,7 @@ impl Rush {
         while quiet.elapsed() < Duration::from_secs(1) && ended.elapsed() < Duration::from_secs(60) {
             self.begin(Kind::Probe);
             self.until(Duration::from_millis(50));
+            self.unheard();
             quiet = self.counts.last_refused.unwrap_or(ended).max(ended);
         }
         self.counts.last_refused.map_or(0.0, |last| last.saturating_duration_since(ended).as_secs_f64())
@@ -446,7 +466,7 @@ impl Rush {
         };
         let counts = &mut self.counts;
         println!(
-            "{{\"rate\": {rate}, \"offered_a_second\": {:.0}, \"goodput_a_second\": {:.0}, \"done\": {}, \"refused\": {}, \"otherwise\": {}, \"resent\": {}, \
+            "{{\"rate\": {rate}, \"offered_a_second\": {:.0}, \"goodput_a_second\": {:.0}, \"done\": {}, \"refused\": {}, \"otherwise\": {}, \"resent\": {}, \"unsent\": {}, \"in_segments\": {}, \
              \"setup_p50_ms\": {}, \"setup_p99_ms\": {}, \"asked_in_calls\": {}, \"answered_in_calls\": {}, \"in_calls_p99_ms\": {}, \"held_lost\": {}, \"held_ended\": {}, \
              \"help\": {}, \"helped\": {}, \"help_refused\": {}, \"help_p99_ms\": {}, \"normal_after_s\": {normal_after:.2}, \"probes_refused\": {}}}",
             begun as f64 / secs,
@@ -455,6 +475,8 @@ impl Rush {
             counts.refused,
             counts.otherwise,
             counts.resent,
+            counts.unsent,
+            self.bulk.is_some(),
             quantile(&mut counts.setup_ms, 0.5),
             quantile(&mut counts.setup_ms, 0.99),
             counts.asked,

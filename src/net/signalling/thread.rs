@@ -310,7 +310,7 @@ impl<M: Machine, S: Sinks> Edge<M, S> {
             Class::Begun => self.read(now, flow, bytes),
             Class::Spent => {}
             class => {
-                self.sieve.came(flow.transport, class);
+                self.sieve.came(flow.transport, class, &bytes);
                 if let Err((flow, bytes)) = self.backlog.put(now.mono, class, (flow, bytes)) {
                     self.refuse(now, class, flow, bytes);
                 }
@@ -328,7 +328,7 @@ impl<M: Machine, S: Sinks> Edge<M, S> {
             }
             match self.backlog.next(at) {
                 Some(Next::Do(class, (flow, bytes))) => {
-                    self.sieve.done(flow.transport, class);
+                    self.sieve.done(flow.transport, class, &bytes);
                     self.read(now, flow, bytes);
                 }
                 Some(Next::Refuse(class, (flow, bytes))) => self.refuse(now, class, flow, bytes),
@@ -339,20 +339,21 @@ impl<M: Machine, S: Sinks> Edge<M, S> {
 
     /// Settles what the kernel lets through of what is new.
     fn sift(&mut self, now: Now) {
-        let Some(lots) = self.sieve.turn(now.mono) else { return };
-        let numbers = self.machine.emergency_numbers();
-        for (local, listener) in &self.listeners {
-            let Listener::Udp(socket) = listener else { continue };
-            if let Err(error) = filter::apply(socket, lots, numbers.as_deref()) {
-                tracing::warn!(%error, listener = %local, "the kernel takes no socket filter, so all that is too much is read");
-                self.sieve.give_up(now.mono);
-            }
+        let mut numbers = None;
+        let tells = || {
+            numbers = self.machine.emergency_numbers().filter(|numbers| filter::can_tell(numbers));
+            numbers.is_some()
+        };
+        let Some(shares) = self.sieve.turn(now.mono, tells) else { return };
+        if let Err((local, error)) = filter::apply(udp_sockets(&self.listeners), shares, numbers.as_deref()) {
+            tracing::warn!(%error, listener = %local, "the kernel takes no socket filter, so all that is too much is read");
+            self.sieve.give_up(now.mono);
         }
         self.traffic.sieve.set(usize::from(self.sieve.is_on()));
     }
 
     fn refuse(&mut self, now: Now, class: Class, flow: Flow, bytes: Bytes) {
-        self.sieve.refused(flow.transport, class);
+        self.sieve.refused(flow.transport, class, &bytes);
         let mut actions = std::mem::take(&mut self.actions);
         self.machine.refuse(now, class, flow, bytes, &mut actions);
         self.carry_out(now, actions);
@@ -471,8 +472,14 @@ impl<M: Machine, S: Sinks> Edge<M, S> {
 }
 
 fn udp(listeners: &[(SocketAddr, Listener)], local: SocketAddr) -> Option<&UdpSocket> {
-    listeners.iter().find_map(|(address, listener)| match listener {
-        Listener::Udp(socket) if *address == local => Some(socket),
-        Listener::Udp(_) | Listener::Stream(..) => None,
+    udp_sockets(listeners).find_map(|(address, socket)| (address == local).then_some(socket))
+}
+
+fn udp_sockets(
+    listeners: &[(SocketAddr, Listener)],
+) -> impl Iterator<Item = (SocketAddr, &UdpSocket)> + Clone {
+    listeners.iter().filter_map(|(address, listener)| match listener {
+        Listener::Udp(socket) => Some((*address, socket)),
+        Listener::Stream(..) => None,
     })
 }

@@ -9,7 +9,7 @@
 
 use socket2::{SockFilter, SockRef};
 use std::io;
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 
 /// A filter sees the UDP header first.
 const PAYLOAD: u32 = 8;
@@ -20,7 +20,7 @@ const URI: u32 = PAYLOAD + "INVITE sip:".len() as u32;
 const USER_MAX: u32 = 24;
 /// Emergency numbers that are compared with; where there are more, no INVITE is dropped. The kernel takes a filter of so many octets alone
 /// (`net.core.optmem_max`, 20 KiB in older ones), and a comparison takes some hundred.
-const NUMBERS_MAX: usize = 48;
+const NUMBERS_MAX: usize = 32;
 const NUMBER_BYTES_MAX: usize = 16;
 
 // linux/bpf_common.h, linux/filter.h
@@ -39,51 +39,78 @@ const NOTHING: u32 = 0;
 
 /// Which part of each kind passes: 0 to 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(in crate::net::signalling) struct Lots {
+pub(in crate::net::signalling) struct Shares {
     pub calls: f64,
     pub registrations: f64,
 }
 
-impl Lots {
+impl Shares {
     pub(super) fn is_all(&self) -> bool {
         self.calls >= 1.0 && self.registrations >= 1.0
     }
 }
 
-/// From now on that passes to this socket. `numbers`: those that are called for help; `None`: they can't be told, so no call is dropped.
+/// From now on that passes to these sockets. `numbers`: those that are called for help; `None`: they can't be told, so no call is dropped.
 ///
 /// # Errors
-/// The kernel takes no filter.
-pub(in crate::net::signalling) fn apply(
-    socket: &UdpSocket,
-    lots: Lots,
+/// The kernel takes no filter for that one; then none has one.
+pub(in crate::net::signalling) fn apply<'s>(
+    sockets: impl Iterator<Item = (SocketAddr, &'s UdpSocket)> + Clone,
+    shares: Shares,
     numbers: Option<&[String]>,
-) -> io::Result<()> {
-    let socket = SockRef::from(socket);
-    if lots.is_all() {
-        return match socket.detach_filter() {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()), // there was none
-            result => result,
+) -> Result<(), (SocketAddr, io::Error)> {
+    let program = (!shares.is_all()).then(|| program(shares, numbers));
+    for (local, socket) in sockets.clone() {
+        let done = match &program {
+            Some(program) => attach(socket, program),
+            None => detach(socket),
         };
+        if let Err(error) = done {
+            sockets.for_each(|(_, socket)| _ = detach(socket));
+            return Err((local, error));
+        }
     }
-    let program = program(lots, numbers);
-    socket.attach_filter(&program).or_else(|_| {
+    Ok(())
+}
+
+fn attach(socket: &UdpSocket, program: &[SockFilter]) -> io::Result<()> {
+    let socket = SockRef::from(socket);
+    socket.attach_filter(program).or_else(|_| {
         let _ = socket.detach_filter(); // there may be no room beside the one that is there
-        socket.attach_filter(&program)
+        socket.attach_filter(program)
     })
 }
 
-fn program(lots: Lots, numbers: Option<&[String]>) -> Vec<SockFilter> {
-    let sound = |numbers: &&[String]| {
-        numbers.len() <= NUMBERS_MAX && numbers.iter().all(|number| number.len() <= NUMBER_BYTES_MAX)
-    };
+fn detach(socket: &UdpSocket) -> io::Result<()> {
+    match SockRef::from(socket).detach_filter() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()), // there was none
+        result => result,
+    }
+}
+
+/// Whether these calls for help can be told from others; else no call is dropped.
+pub(in crate::net::signalling) fn can_tell(numbers: &[String]) -> bool {
+    numbers.len() <= NUMBERS_MAX && numbers.iter().all(|number| number.len() <= NUMBER_BYTES_MAX)
+}
+
+/// Whether the program drops such a message, but for calls for help: what else comes is not thinned out.
+pub(in crate::net::signalling) fn drops(message: &[u8]) -> bool {
+    if message.len() < (LOOKED_AT - PAYLOAD) as usize {
+        return false;
+    }
+    let Some(uri) = message.strip_prefix(b"INVITE sip:") else { return message.starts_with(b"REGI") };
+    let user = uri.iter().take(USER_MAX as usize).position(|byte| !matches!(byte, b'&'..=b'9' | b'A'..));
+    user.is_some_and(|end| uri.get(end) == Some(&b'@'))
+}
+
+fn program(shares: Shares, numbers: Option<&[String]>) -> Vec<SockFilter> {
     let mut program = Program::default();
     program.op(LOAD_LENGTH, 0);
     program.unless(JUMP_AT_LEAST, LOOKED_AT, |it| it.op(RETURN, ALL));
     program.op(LOAD_WORD, PAYLOAD);
-    program.when(word(b"REGI"), |it| it.draw(lots.registrations));
-    match numbers.filter(sound) {
-        Some(numbers) => program.calls(lots.calls, numbers),
+    program.when(word(b"REGI"), |it| it.draw(shares.registrations));
+    match numbers.filter(|numbers| can_tell(numbers)) {
+        Some(numbers) => program.calls(shares.calls, numbers),
         None => program.op(RETURN, ALL),
     }
     program.0.into_iter().map(|(code, yes, no, value)| SockFilter::new(code, yes, no, value)).collect()
@@ -121,7 +148,7 @@ impl Program {
     }
 
     /// What isn't this text there passes.
-    fn expect(&mut self, at: u32, text: &[u8]) {
+    fn pass_unless(&mut self, at: u32, text: &[u8]) {
         for (at, code, part) in parts(at, text) {
             self.op(code, at);
             self.unless(JUMP_EQUAL, word(part), |it| it.op(RETURN, ALL));
@@ -129,7 +156,7 @@ impl Program {
     }
 
     /// Passes what is this text there.
-    fn spare(&mut self, at: u32, text: &[u8]) {
+    fn pass_if(&mut self, at: u32, text: &[u8]) {
         let parts: Vec<_> = parts(at, text).collect();
         for (n, (at, code, part)) in parts.iter().enumerate() {
             self.op(*code, *at);
@@ -148,18 +175,18 @@ impl Program {
     }
 
     fn calls(&mut self, part: f64, numbers: &[String]) {
-        self.expect(PAYLOAD, b"INVITE sip:");
+        self.pass_unless(PAYLOAD, b"INVITE sip:");
         // The user part up to its `@`: from each place where that may be to the same further one. What may stand in it as it is (RFC 3261 §25.1)
         // lies between `&` and `9`, or behind the `@`; the rest passes.
         let mut ends = Vec::new();
         for at in URI..URI + USER_MAX {
             self.op(LOAD_BYTE, at);
-            self.0.push((JUMP_AT_LEAST, 5, 0, word(b"A")));
+            self.0.push((JUMP_AT_LEAST, 5, 0, word(b"A"))); // on to the next place
             self.0.push((JUMP_AT_LEAST, 0, 1, word(b"@")));
             ends.push(self.0.len());
-            self.op(JUMP, 0);
-            self.0.push((JUMP_AT_LEAST, 1, 0, word(b":")));
-            self.0.push((JUMP_AT_LEAST, 1, 0, word(b"&")));
+            self.op(JUMP, 0); // it is the `@`: where to is filled in below
+            self.0.push((JUMP_AT_LEAST, 1, 0, word(b":"))); // to the RETURN
+            self.0.push((JUMP_AT_LEAST, 1, 0, word(b"&"))); // on to the next place
             self.op(RETURN, ALL);
         }
         self.op(RETURN, ALL);
@@ -170,7 +197,7 @@ impl Program {
             }
         }
         for number in numbers {
-            self.spare(URI, format!("{number}@").as_bytes());
+            self.pass_if(URI, format!("{number}@").as_bytes());
         }
         self.draw(part);
     }
@@ -197,7 +224,7 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    const NONE: Lots = Lots { calls: 0.0, registrations: 0.0 };
+    const NONE: Shares = Shares { calls: 0.0, registrations: 0.0 };
     const FILLED: &str = "SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKa\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:b@b>;tag=2\r\n\
         Call-ID: a\r\nCSeq: 1 X\r\nContent-Length: 0\r\n\r\n";
 
@@ -205,13 +232,18 @@ mod tests {
         numbers.iter().map(|number| (*number).to_owned()).collect()
     }
 
+    fn set(socket: &UdpSocket, shares: Shares, numbers: Option<&[String]>) {
+        let sockets = [(socket.local_addr().unwrap(), socket)];
+        apply(sockets.into_iter(), shares, numbers).unwrap();
+    }
+
     /// What of these passes the kernel, in a real socket.
-    fn passed(lots: Lots, numbers: Option<&[String]>, sent: &[String]) -> Vec<String> {
+    fn passed(shares: Shares, numbers: Option<&[String]>, sent: &[String]) -> Vec<String> {
         let (ours, theirs) =
             (UdpSocket::bind("127.0.0.1:0").unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap());
         ours.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
         theirs.connect(ours.local_addr().unwrap()).unwrap();
-        apply(&ours, lots, numbers).unwrap();
+        set(&ours, shares, numbers);
         let (mut passed, mut buffer) = (Vec::new(), [0; 2_048]);
         let mut read = |passed: &mut Vec<String>| {
             let octets = ours.recv(&mut buffer).unwrap();
@@ -243,6 +275,7 @@ mod tests {
             "REGISTER sip:pbx.example",
         ]);
         assert_eq!(passed(NONE, Some(&texts(&["911", "9911", "112"])), &sent), [""; 0]);
+        assert!(sent.iter().all(|text| drops(text.as_bytes())));
     }
 
     #[test]
@@ -278,6 +311,8 @@ mod tests {
         sent.extend(texts(&["\r\n\r\n", "x", "", "INVITE sip:u17@pbx.example SIP/2.0\r\n\r\n"]));
         let numbers = texts(&["911", "9911", "112", "11111111111111"]);
         assert_eq!(passed(NONE, Some(&numbers), &sent), sent);
+        assert_eq!(passed(NONE, Some(&[]), &sent), sent[4..], "without numbers, these");
+        assert!(sent.iter().all(|text| drops(text.as_bytes()) == sent[..4].contains(text)));
     }
 
     #[test]
@@ -289,16 +324,16 @@ mod tests {
             assert_eq!(passed(NONE, numbers, &sent), sent[..1]);
         }
         let full: Vec<String> = (0..NUMBERS_MAX).map(|n| format!("10{n:04}")).collect();
-        let help = requests(&["INVITE sip:100047@pbx.example", "INVITE sip:100048@pbx.example"]);
+        let help = requests(&["INVITE sip:100031@pbx.example", "INVITE sip:100032@pbx.example"]);
         assert_eq!(passed(NONE, Some(&full), &help), help[..1]);
     }
 
     #[test]
     fn a_part_passes_of_each_kind() {
-        let lots = Lots { calls: 0.25, registrations: 1.0 };
+        let shares = Shares { calls: 0.25, registrations: 1.0 };
         let sent =
             vec![requests(&["INVITE sip:u17@pbx.example", "REGISTER sip:pbx.example"]); 2_000].concat();
-        let passed = passed(lots, Some(&[]), &sent);
+        let passed = passed(shares, Some(&[]), &sent);
         let calls = passed.iter().filter(|text| text.starts_with("INVITE")).count();
         assert_eq!(passed.len() - calls, 2_000);
         assert!((350..650).contains(&calls), "{calls} of 2,000"); // 7 sigma
@@ -308,9 +343,10 @@ mod tests {
     fn it_is_taken_off_again() {
         let (ours, theirs) =
             (UdpSocket::bind("127.0.0.1:0").unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap());
-        apply(&ours, Lots { calls: 1.0, registrations: 1.0 }, None).unwrap(); // none was there
-        apply(&ours, NONE, None).unwrap();
-        apply(&ours, Lots { calls: 1.0, registrations: 1.0 }, None).unwrap();
+        let all = Shares { calls: 1.0, registrations: 1.0 };
+        set(&ours, all, None); // none was there
+        set(&ours, NONE, None);
+        set(&ours, all, None);
         ours.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
         let text = requests(&["REGISTER sip:pbx.example"]).remove(0);
         theirs.send_to(text.as_bytes(), ours.local_addr().unwrap()).unwrap();

@@ -5,7 +5,7 @@
 //! How much passes is settled each [`TURN`], for calls and for registrations apart: so much that some are refused still, which shows that there is
 //! more than can be done. They hear a 503 with Retry-After as ever.
 //!
-//! It is for datagrams: a connection that is not read from holds its sender back by itself.
+//! It is for datagrams that the filter can drop ([`filter::drops`]): what else comes is not thinned out by it, and counts for nothing here.
 //!
 //! What it is not: the judge of what is new (`switch::overload`), nor of whose turn it is (`switch::backlog`).
 
@@ -13,7 +13,7 @@ pub(super) mod filter;
 
 use crate::sip::Transport;
 use crate::switch::backlog::Class;
-use filter::Lots;
+use filter::Shares;
 use std::time::{Duration, Instant};
 
 /// How often it is settled how much passes.
@@ -31,8 +31,8 @@ const LEAST: f64 = 1.0 / 256.0;
 
 #[derive(Debug, Default)]
 pub(super) struct Sieve {
-    calls: Mesh,
-    registrations: Mesh,
+    calls: Kind,
+    registrations: Kind,
     /// When the turn began.
     since: Option<Instant>,
     rests_until: Option<Instant>,
@@ -40,7 +40,7 @@ pub(super) struct Sieve {
 
 /// What passes of one kind.
 #[derive(Debug)]
-struct Mesh {
+struct Kind {
     passes: f64,
     /// In this turn.
     came: u32,
@@ -49,25 +49,29 @@ struct Mesh {
     /// A second, in the mean of the turns since it began: sent to us as far as can be told, and done.
     sent_s: f64,
     done_s: f64,
+    /// It has just begun: what comes in this turn has waited in the sockets from before.
+    is_new: bool,
 }
 
-impl Default for Mesh {
-    fn default() -> Mesh {
-        Mesh { passes: 1.0, came: 0, done: 0, refused: 0, sent_s: 0.0, done_s: 0.0 }
+impl Default for Kind {
+    fn default() -> Kind {
+        Kind { passes: 1.0, came: 0, done: 0, refused: 0, sent_s: 0.0, done_s: 0.0, is_new: false }
     }
 }
 
-impl Mesh {
+impl Kind {
     /// A turn of so many seconds is over.
     fn turn(&mut self, seconds: f64) {
         let [came_s, done_s, refused_s] =
             [self.came, self.done, self.refused].map(|count| f64::from(count) / seconds);
         (self.came, self.done, self.refused) = (0, 0, 0);
         let newest = match self.passes < 1.0 {
+            true if std::mem::take(&mut self.is_new) => return,
             true => NEWEST,
             false if refused_s < f64::from(BEGINS_AT_S) => return,
             false => 1.0,
         };
+        self.is_new = newest == 1.0;
         self.sent_s += newest * (came_s / self.passes - self.sent_s);
         self.done_s += newest * (done_s - self.done_s);
         let wanted_s = self.done_s + f64::from(REFUSED_S);
@@ -76,9 +80,9 @@ impl Mesh {
 }
 
 impl Sieve {
-    fn mesh(&mut self, by: Transport, class: Class) -> Option<&mut Mesh> {
+    fn kind(&mut self, by: Transport, class: Class, message: &[u8]) -> Option<&mut Kind> {
         match class {
-            _ if by != Transport::Udp => None,
+            _ if by != Transport::Udp || !filter::drops(message) => None,
             Class::Call => Some(&mut self.calls),
             Class::Registration => Some(&mut self.registrations),
             Class::Begun | Class::Other | Class::Spent => None,
@@ -86,28 +90,28 @@ impl Sieve {
     }
 
     /// Something has come through.
-    pub(super) fn came(&mut self, by: Transport, class: Class) {
-        if let Some(mesh) = self.mesh(by, class) {
-            mesh.came = mesh.came.saturating_add(1);
+    pub(super) fn came(&mut self, by: Transport, class: Class, message: &[u8]) {
+        if let Some(kind) = self.kind(by, class, message) {
+            kind.came = kind.came.saturating_add(1);
         }
     }
 
     /// There was time for it.
-    pub(super) fn done(&mut self, by: Transport, class: Class) {
-        if let Some(mesh) = self.mesh(by, class) {
-            mesh.done = mesh.done.saturating_add(1);
+    pub(super) fn done(&mut self, by: Transport, class: Class, message: &[u8]) {
+        if let Some(kind) = self.kind(by, class, message) {
+            kind.done = kind.done.saturating_add(1);
         }
     }
 
     /// It is refused for lack of time.
-    pub(super) fn refused(&mut self, by: Transport, class: Class) {
-        if let Some(mesh) = self.mesh(by, class) {
-            mesh.refused = mesh.refused.saturating_add(1);
+    pub(super) fn refused(&mut self, by: Transport, class: Class, message: &[u8]) {
+        if let Some(kind) = self.kind(by, class, message) {
+            kind.refused = kind.refused.saturating_add(1);
         }
     }
 
-    /// What passes from now on, where that is to be settled anew.
-    pub(super) fn turn(&mut self, now: Instant) -> Option<Lots> {
+    /// What passes from now on, where that is to be settled anew. `tells`: whether the filter can tell calls for help, else it drops no call.
+    pub(super) fn turn(&mut self, now: Instant, tells: impl FnOnce() -> bool) -> Option<Shares> {
         let since = *self.since.get_or_insert(now);
         let passed = now.saturating_duration_since(since);
         if passed < TURN {
@@ -115,22 +119,25 @@ impl Sieve {
         }
         self.since = Some(now);
         if self.rests_until.is_some_and(|until| now < until) {
-            (self.calls, self.registrations) = (Mesh::default(), Mesh::default());
+            (self.calls, self.registrations) = (Kind::default(), Kind::default());
             return None;
         }
-        let before = self.lots();
+        let before = self.shares();
         self.calls.turn(passed.as_secs_f64());
         self.registrations.turn(passed.as_secs_f64());
-        Some(self.lots()).filter(|lots| *lots != before)
+        if self.calls.passes < 1.0 && !tells() {
+            self.calls = Kind::default();
+        }
+        Some(self.shares()).filter(|shares| *shares != before)
     }
 
-    fn lots(&self) -> Lots {
-        Lots { calls: self.calls.passes, registrations: self.registrations.passes }
+    fn shares(&self) -> Shares {
+        Shares { calls: self.calls.passes, registrations: self.registrations.passes }
     }
 
     /// Something is kept from us.
     pub(super) fn is_on(&self) -> bool {
-        !self.lots().is_all()
+        !self.shares().is_all()
     }
 
     /// When it is to be asked again, though nothing should come.
@@ -148,6 +155,8 @@ impl Sieve {
 mod tests {
     use super::*;
 
+    const INVITE: &[u8] = b"INVITE sip:u17@pbx.example SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKa\r\nFrom: <sip:a@pbx.example>;tag=1\r\n\r\n";
+
     /// Turn by turn: so many come a second, of which so many can be done; what waits for 50 ms is refused after 50 ms more. What passes,
     /// and how many are done and refused a second, in the last of these turns.
     fn run(sieve: &mut Sieve, turns: u32, came_s: u32, done_s: u32) -> (f64, u32, u32) {
@@ -158,10 +167,10 @@ mod tests {
             let done = (waits + through).min(done_s / 20);
             let refused = std::mem::replace(&mut late, (waits + through - done).saturating_sub(done_s / 20));
             waits = (waits + through - done).min(done_s / 20);
-            (0..through).for_each(|_| sieve.came(Transport::Udp, Class::Call));
-            (0..done).for_each(|_| sieve.done(Transport::Udp, Class::Call));
-            (0..refused).for_each(|_| sieve.refused(Transport::Udp, Class::Call));
-            sieve.turn(began + TURN * (n + 1));
+            (0..through).for_each(|_| sieve.came(Transport::Udp, Class::Call, INVITE));
+            (0..done).for_each(|_| sieve.done(Transport::Udp, Class::Call, INVITE));
+            (0..refused).for_each(|_| sieve.refused(Transport::Udp, Class::Call, INVITE));
+            sieve.turn(began + TURN * (n + 1), || true);
             last = (done * 20, refused * 20);
         }
         (sieve.calls.passes, last.0, last.1)
@@ -195,15 +204,15 @@ mod tests {
     fn where_the_kernel_takes_no_filter_it_is_not_tried_again_for_a_minute() {
         let mut sieve = Sieve::default();
         let began = crate::net::clock::mono();
-        sieve.turn(began);
+        sieve.turn(began, || true);
         let mut crowd = |at: Duration| {
-            (0..100_000).for_each(|_| sieve.refused(Transport::Udp, Class::Call));
-            (0..100_000).for_each(|_| sieve.came(Transport::Udp, Class::Call));
-            let lots = sieve.turn(began + at);
+            (0..100_000).for_each(|_| sieve.refused(Transport::Udp, Class::Call, INVITE));
+            (0..100_000).for_each(|_| sieve.came(Transport::Udp, Class::Call, INVITE));
+            let shares = sieve.turn(began + at, || true);
             if at == TURN {
                 sieve.give_up(began + at);
             }
-            lots.is_some()
+            shares.is_some()
         };
         assert!(crowd(TURN));
         assert!(!crowd(2 * TURN) && !crowd(RESTS));
@@ -211,20 +220,30 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_by_connections_or_is_not_new_counts_for_nothing() {
+    fn where_calls_for_help_can_not_be_told_no_call_is_dropped() {
         let mut sieve = Sieve::default();
         let began = crate::net::clock::mono();
-        sieve.turn(began);
+        sieve.turn(began, || false);
+        (0..100_000).for_each(|_| sieve.refused(Transport::Udp, Class::Call, INVITE));
+        assert_eq!((sieve.turn(began + TURN, || false), sieve.is_on()), (None, false));
+    }
+
+    #[test]
+    fn what_comes_by_connections_or_is_not_new_or_not_dropped_counts_for_nothing() {
+        let mut sieve = Sieve::default();
+        let began = crate::net::clock::mono();
+        sieve.turn(began, || true);
         for n in 0..100_000 {
-            let (by, class) = match n % 3 {
-                0 => (Transport::Tcp, Class::Call),
-                1 => (Transport::Udp, Class::Begun),
-                _ => (Transport::Udp, Class::Other),
+            let (by, class, message) = match n % 4 {
+                0 => (Transport::Tcp, Class::Call, INVITE),
+                1 => (Transport::Udp, Class::Begun, INVITE),
+                2 => (Transport::Udp, Class::Other, INVITE),
+                _ => (Transport::Udp, Class::Call, &b"INVITE tel:+12025550150 SIP/2.0\r\n\r\n"[..]),
             };
-            sieve.came(by, class);
-            sieve.refused(by, class);
+            sieve.came(by, class, message);
+            sieve.refused(by, class, message);
         }
-        assert_eq!((sieve.turn(began + TURN), sieve.is_on()), (None, false));
+        assert_eq!((sieve.turn(began + TURN, || true), sieve.is_on()), (None, false));
     }
 
     #[test]
@@ -233,7 +252,7 @@ mod tests {
         run(&mut sieve, 20, 1_000_000, 0);
         let mut turns = 0;
         while let Some(at) = sieve.deadline() {
-            sieve.turn(at);
+            sieve.turn(at, || true);
             turns += 1;
         }
         assert!((5..40).contains(&turns), "{turns} turns of {TURN:?}");
